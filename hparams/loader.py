@@ -1,0 +1,384 @@
+"""Reading a recipe's YAML and its command line, and refusing what nobody would notice.
+
+HyperPyYAML takes a mistyped nested key without a word, and SpeechBrain's argument parser swallows
+an override whose name abbreviates one of its own options. Here every name is matched exactly and
+all problems are reported in one message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+__all__ = ["Config", "ConfigError", "load_hparams", "shipped", "shipped_defaults", "usage"]
+
+HERE = Path(__file__).parent
+#: Maps whose keys are lobe names; the registry checks them (`auricle.lobes.build`).
+OPEN_MAPS = ("frontend_options", "encoder_options")
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration, one problem per line."""
+
+    def __init__(self, problems: Iterable[str]):
+        self.problems = list(problems)
+        count = len(self.problems)
+        title = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__(f"{title} in the configuration:\n" + "\n".join(f"  - {p}" for p in self.problems))
+
+
+@dataclasses.dataclass
+class Config:
+    """A checked configuration, not yet built.
+
+    Attributes
+    ----------
+    path : the YAML file
+    overrides : what the command line (and the experiment's row) changes
+    plain : the YAML's scalars, lists and maps with the overrides applied; tags are not resolved
+    run_opts : SpeechBrain's RunOptions
+    schema : the recipe, whose shipped YAML holds the defaults
+    """
+
+    path: Path
+    overrides: dict
+    plain: dict
+    run_opts: object
+    schema: str
+
+    def build(self) -> dict:
+        """Construct every object of the YAML.
+
+        Raises
+        ------
+        ConfigError
+            When HyperPyYAML or a builder refuses; their own message is inside.
+        """
+        from hyperpyyaml import load_hyperpyyaml
+
+        with open(self.path, encoding="utf-8") as stream:
+            return load_hyperpyyaml(stream, self.overrides)
+
+
+def shipped(name: str) -> Path:
+    """Path of a YAML that comes with auricle, e.g. `shipped("speech_commands")`."""
+    return HERE / f"{name}.yaml"
+
+
+def shipped_defaults(name: str) -> dict:
+    """Plain values of a YAML that comes with auricle; tags are not resolved."""
+    return _plain(_read_tree(shipped(name)))
+
+
+def load_hparams(
+    argv: list[str],
+    schema: str,
+    checks: Iterable[Callable[[dict], list[str]]] = (),
+) -> Config:
+    """Read `[FILE] --key value ...` and check all of it before anything is built.
+
+    Arguments
+    ---------
+    argv : list of str
+        The command line without the program: the YAML file, then options in any order.
+        `--plugin FILE.py` (repeatable) loads lobes; `--experiment NAME` applies a row of
+        `experiments.yaml`; a name of SpeechBrain's RunOptions goes there; a name of the YAML
+        (dots go deeper: `--frontend_options.leaf.num_features 64`) overrides it.
+    schema : str
+        The recipe whose shipped YAML says which keys there are.
+    checks : callables
+        Each takes the plain values and returns a list of problems.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found.
+    """
+    from speechbrain.utils.run_opts import RunOptions
+
+    run_names = {field.name for field in dataclasses.fields(RunOptions)}
+    problems: list[str] = []
+    path, plugins, experiment, run_given, given = _split(argv, run_names, problems)
+
+    path = Path(path) if path else shipped(schema)
+    if not path.is_file():
+        raise ConfigError([f"no such file: {path}. The recipe's own is hparams/{schema}.yaml"])
+    tree = _read_tree(path)
+    problems += _unknown_in_file(path, tree, _read_tree(shipped(schema)))
+    problems += _clashes(tree, run_names)
+
+    if plugins:
+        from auricle.lobes import load_plugin
+
+        for plugin in plugins:
+            try:
+                load_plugin(plugin)
+            except ValueError as error:
+                problems.append(str(error))
+
+    overrides: dict = {}
+    if experiment:
+        _merge(overrides, _experiment_row(experiment, schema, problems))
+    known = {**dict.fromkeys(tree), **dict.fromkeys(run_names)}
+    for dotted, value in given:
+        keys = dotted.split(".")
+        why = _why_unknown(keys, tree, known)
+        if why:
+            problems.append(why)
+            continue
+        if len(keys) == 1 and (wrong := _wrong_type(dotted, tree[dotted], value)):
+            problems.append(wrong)
+            continue
+        branch = {keys[-1]: value}
+        for key in reversed(keys[:-1]):
+            branch = {key: branch}
+        problems += _unknown_below(branch, tree, "")
+        _merge(overrides, branch)
+    problems += _placeholders(tree, overrides)
+
+    plain = _plain(tree)
+    _merge(plain, overrides)
+    for check in checks:
+        problems += check(plain)
+    if problems:
+        raise ConfigError(problems)
+    run_opts = RunOptions(**run_given, overridden_args=set(run_given))
+    return Config(path, overrides, plain, run_opts, schema)
+
+
+def usage(schema: str, program: str) -> str:
+    """`--help` of a recipe: the shipped YAML's keys, defaults and comments, and how to give them."""
+    lines = [
+        f"usage: python {program} hparams/{schema}.yaml [--KEY VALUE ...] [--plugin FILE.py ...]",
+        f"       torchrun --nproc_per_node=N {program} hparams/{schema}.yaml ...",
+        "",
+        "Every key of the YAML can be given on the command line; dots go deeper,",
+        "e.g. --frontend leaf --frontend_options.leaf.num_features 64",
+        "--experiment NAME applies a row of hparams/experiments.yaml before that.",
+        "SpeechBrain's run options (--device cpu, --precision bf16, --noprogressbar, --test_only,",
+        "--ckpt_interval_steps N, ...) work too. Lobes: auricle list frontends | encoders",
+        "",
+        f"Keys of hparams/{schema}.yaml and their defaults:",
+    ]
+    for line in shipped(schema).read_text(encoding="utf-8").splitlines():
+        if line.startswith("# objects"):
+            break
+        lines.append("  " + line)
+    return "\n".join(lines)
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+def _split(argv, run_names, problems):
+    """Sort the words of a command line by whom they are for; names are matched exactly."""
+    path, plugins, experiment, run_given, given = "", [], "", {}, []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            if path:
+                problems.append(f"unexpected word {word!r}: options are given as --name value")
+            path = path or word
+            continue
+        name, equals, value = word[2:].partition("=")
+        values = [value] if equals else []
+        while not equals and words and not words[0].startswith("--"):
+            values.append(words.pop(0))
+        if name == "plugin":
+            plugins += values
+        elif name == "experiment":
+            experiment = " ".join(values)
+        elif name in run_names:
+            try:
+                run_given[name] = _run_value(name, values)
+            except ValueError as error:
+                problems.append(str(error))
+        elif not values:
+            problems.append(f"--{name} needs a value: --{name} VALUE")
+        elif len(values) > 1:
+            problems.append(f"--{name} got {len(values)} values {values}; quote a value with spaces")
+        else:
+            try:
+                given.append((name, _scalar(values[0])))
+            except YAMLError:
+                problems.append(f"--{name}: {values[0]!r} is not a plain YAML value")
+    return path, plugins, experiment, run_given, given
+
+
+def _scalar(text: str):
+    """A plain YAML value; a tag such as !apply is refused, because it would run code."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _run_value(name: str, values: list[str]):
+    """A run option with the type that SpeechBrain declares for it."""
+    from speechbrain.utils.run_opts import RunOptions
+
+    field = {field.name: field for field in dataclasses.fields(RunOptions)}[name]
+    default, declared = field.default, str(field.type)
+    if isinstance(default, bool):
+        word = (values or ["true"])[0].lower()
+        if word not in ("true", "false") or len(values) > 1:
+            raise ValueError(f"--{name} is true or false, got {' '.join(values)!r}")
+        return word == "true"
+    if "list" in declared:
+        return values
+    if len(values) != 1:
+        raise ValueError(f"--{name} needs one value, got {values}")
+    allowed = ("fp32", "fp16", "bf16") if "precision" in name else ()
+    if allowed and values[0] not in allowed:
+        raise ValueError(f"--{name} must be one of {', '.join(allowed)}, got {values[0]!r}")
+    for kind in (int, float):
+        if isinstance(default, kind) or f"{kind.__name__}" in declared:
+            try:
+                return kind(values[0])
+            except ValueError:
+                raise ValueError(f"--{name} must be a number, got {values[0]!r}") from None
+    return values[0]
+
+
+def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
+    rows = _read_tree(shipped("experiments"))
+    if name not in rows:
+        problems.append(f"no experiment is called {name!r}{_near(name, rows)} Known: {', '.join(rows)}")
+        return {}
+    row = _plain(rows[name])
+    if row.pop("recipe", schema) != schema:
+        problems.append(f"experiment {name!r} belongs to another recipe than {schema}")
+    tree = _read_tree(shipped(schema))
+    row.pop("about", None)
+    problems += _unknown_below(row, tree, "")
+    return row
+
+
+# -- the YAML --------------------------------------------------------------------------------------
+
+
+def _read_tree(path: Path) -> CommentedMap:
+    """The YAML as maps, lists and scalars; tags are kept as marks and nothing is constructed."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            tree = YAML(typ="rt").load(stream)
+    except YAMLError as error:
+        raise ConfigError([f"{path} is not YAML: {error}"]) from None
+    if not isinstance(tree, CommentedMap):
+        raise ConfigError([f"{path} must be a map of keys to values"])
+    return tree
+
+
+def _tag(node) -> str:
+    tag = getattr(node, "tag", None)
+    return str(getattr(tag, "value", None) or "")
+
+
+def _plain(node):
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if _tag(node).startswith("!"):
+        return f"{_tag(node)} {getattr(node, 'value', '')}".strip()
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _unknown_in_file(path: Path, tree, schema_tree) -> list[str]:
+    """Keys that a user's YAML has and the recipe does not know, and the other way round.
+
+    A key of the user's own is fine as long as something in the file refers to it.
+    """
+    text = path.read_text(encoding="utf-8")
+    extra = [
+        f"{path.name}: {key} is no key of this recipe{_near(key, schema_tree)}"
+        for key in tree
+        if key not in schema_tree and f"<{key}" not in text
+    ]
+    missing = [f"{path.name}: the key {key} is missing" for key in schema_tree if key not in tree]
+    return extra + missing
+
+
+def _clashes(tree, run_names) -> list[str]:
+    """Keys that SpeechBrain's own parser would take for one of its options."""
+    return [
+        f"the YAML key {key} "
+        + ("is" if key in run_names else "abbreviates")
+        + f" SpeechBrain's run option {hit}: rename it"
+        for key in tree
+        for hit in [next((name for name in sorted(run_names) if name.startswith(key)), "")]
+        if hit
+    ]
+
+
+def _why_unknown(keys, tree, known) -> str:
+    if keys[0] in tree:
+        return ""
+    return f"--{'.'.join(keys)}: no key or option is called {keys[0]!r}{_near(keys[0], known)}"
+
+
+def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
+    problems = []
+    for key, value in branch.items():
+        full = f"{prefix}{key}"
+        if key not in tree:
+            problems.append(f"{full}: unknown key{_near(key, tree)} Known here: {', '.join(map(str, tree))}")
+        elif full in OPEN_MAPS:
+            continue  # keyed by lobe: `option_problems` asks the registry
+        elif isinstance(value, dict):
+            if isinstance(tree[key], dict):
+                problems += _unknown_below(value, tree[key], f"{full}.")
+            else:
+                problems.append(f"{full} is a single value, not a map: got {value!r}")
+        elif isinstance(tree[key], dict):
+            problems.append(f"{full} is a map: set one of {full}.{{{', '.join(map(str, tree[key]))}}}")
+    return problems
+
+
+def _wrong_type(name: str, default, value) -> str:
+    """A value of another kind than the default; None and references can be anything."""
+    if default is None or _tag(default).startswith("!") or isinstance(default, (dict, list)):
+        return ""
+    if isinstance(default, bool):
+        good = isinstance(value, bool)
+    elif isinstance(default, int):
+        good = isinstance(value, int) and not isinstance(value, bool)
+    elif isinstance(default, float):
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    else:
+        return ""
+    kind = {bool: "true or false", int: "a whole number"}.get(
+        next(k for k in (bool, int, float) if isinstance(default, k)), "a number"
+    )
+    return "" if good else f"--{name} must be {kind} (default {default}), got {value!r}"
+
+
+def _placeholders(tree, overrides) -> list[str]:
+    return [
+        f"{key} has no default: give --{key} VALUE"
+        for key, value in tree.items()
+        if _tag(value) == "!PLACEHOLDER" and key not in overrides
+    ]
+
+
+def _near(name, known) -> str:
+    found = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else "."
+
+
+def _merge(into: dict, new: dict) -> dict:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+    return into

@@ -1,0 +1,31 @@
+"""Lobes: the interchangeable parts of a model, found by name.
+
+The public names here import neither torch nor any lobe until they are called.
+"""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(
+        "this folder is the package auricle.lobes; install it with: pip install -e . and import it "
+        "by that name"
+    )
+
+from .build import build_encoder, build_frontend, build_normalization, count_frames
+from .registry import (
+    ENCODERS,
+    FRONTENDS,
+    load_plugin,
+    register_encoder,
+    register_frontend,
+)
+
+__all__ = [
+    "ENCODERS",
+    "FRONTENDS",
+    "build_encoder",
+    "build_frontend",
+    "build_normalization",
+    "count_frames",
+    "load_plugin",
+    "register_encoder",
+    "register_frontend",
+]

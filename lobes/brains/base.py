@@ -1,0 +1,321 @@
+"""The Brain that all recipes share: one way of a sample, exact resume, exact distributed scores.
+
+What a subclass adds is the task: what is computed from an embedding, the loss, the score. No
+method here or there asks what class a lobe is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from datetime import datetime, timezone
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process
+from torch import nn
+
+from ...processing.data.batching import DurationBatchSampler
+from ..contracts import project_after
+from .checkpoints import History
+from .optimization import build_optimizer, learning_rate_factor
+
+__all__ = ["BaseBrain", "step_seed"]
+
+logger = logging.getLogger(__name__)
+Stage = sb.Stage
+
+
+def step_seed(*parts) -> int:
+    """A seed that is a pure function of its parts, e.g. (seed, epoch, step, rank)."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _numbers(record: dict) -> dict:
+    return {key: value for key, value in record.items() if isinstance(value, (int, float))}
+
+
+class BaseBrain(sb.Brain):
+    """SpeechBrain's Brain with what auricle promises.
+
+    * Randomness of a training step is a function of (seed, epoch, step, rank), batches are a
+      function of (seed, epoch): a run that is killed and started again ends with the same numbers.
+    * Every trainable parameter is in the optimiser, every group is clipped, parameters with a
+      valid range are projected back into it after each step.
+    * Validation and test are sharded over the ranks without repeats; scores are merged as counts.
+    * A batch with a loss that is not finite changes nothing; after `nonfinite_patience` of them in
+      one epoch the run stops.
+
+    A subclass defines `compute_forward`, `loss_per_item`, `new_score`, `add_to_score`, and the
+    attributes below.
+
+    Attributes
+    ----------
+    headline : str
+        The score that selects the best epoch.
+    higher_is_better : bool
+    history : History
+    """
+
+    headline = ""
+    higher_is_better = True
+
+    def __init__(self, modules, hparams, run_opts, checkpointer=None):
+        super().__init__(
+            modules=modules, hparams=hparams, run_opts=run_opts, checkpointer=checkpointer
+        )
+        self.history = History()
+        self.lobes = dict(self.modules.items())  # as they are without DDP around them
+        self.epoch = 0
+        self.score = None
+        if checkpointer is not None:
+            checkpointer.add_recoverable("history", self.history)
+
+    # -- the way of a sample -----------------------------------------------------------------------
+
+    def part(self, name: str, stage: Stage) -> nn.Module:
+        """A module for this stage: wrapped by DDP in training, bare in evaluation.
+
+        DDP exchanges buffers in every forward; ranks with different numbers of evaluation batches
+        would wait for each other for ever.
+        """
+        return self.modules[name] if stage == Stage.TRAIN else self.lobes[name]
+
+    def embed(self, wavs: torch.Tensor, lengths: torch.Tensor, stage: Stage):
+        """Frontend, normalisation, masks (in training), encoder.
+
+        Shape
+        -----
+        wavs (B, T), lengths (B,) relative -> what the encoder returns, lengths in frames (B,)
+        """
+        feats = self.part("compute_features", stage)(wavs, lengths)
+        lengths = self.lobes["compute_features"].frame_lengths(lengths, wavs.shape[1])
+        feats = self.part("mean_var_norm", stage)(feats, lengths)
+        if stage == Stage.TRAIN:
+            for mask in self.hparams.feature_masks:
+                feats = mask(feats)
+        return self.part("embedding_model", stage)(feats, lengths), lengths
+
+    def loss_per_item(self, predictions, batch, stage) -> torch.Tensor:
+        """Loss of each item, (B,); its mean is what is trained on."""
+        raise TypeError(f"{type(self).__name__} does not define loss_per_item")
+
+    def new_score(self, stage):
+        """An accumulator with `merge`, `state`, `from_state` and `summarize`."""
+        raise TypeError(f"{type(self).__name__} does not define new_score")
+
+    def add_to_score(self, predictions, batch) -> None:
+        """Append a batch to `self.score`."""
+        raise TypeError(f"{type(self).__name__} does not define add_to_score")
+
+    def compute_objectives(self, predictions, batch, stage):
+        loss = self.loss_per_item(predictions, batch, stage)
+        if stage != Stage.TRAIN:
+            self._loss_sum += float(loss.sum())
+            self._loss_count += len(loss)
+            self.add_to_score(predictions, batch)
+        return loss.mean()
+
+    # -- data --------------------------------------------------------------------------------------
+
+    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
+        """A loader over batches of similar duration; each rank gets its share.
+
+        Arguments
+        ---------
+        dataset : with `durations_s`, the length of each item in s
+        loader_kwargs : `batch_size` (items), `max_batch_s` (padded seconds), and what DataLoader
+            takes
+        """
+        training = stage == Stage.TRAIN
+        sampler = DurationBatchSampler(
+            dataset.durations_s,
+            max_batch_s=loader_kwargs.pop("max_batch_s", None),
+            max_batch_items=loader_kwargs.pop("batch_size", None),
+            shuffle=training,
+            seed=self.hparams.seed,
+            equal_batches=training,
+        )
+        loader = sb.dataio.dataloader.make_dataloader(
+            dataset, batch_sampler=sampler, **loader_kwargs
+        )
+        if training:
+            self.train_sampler = sampler
+            self._steps_in_epoch = sampler
+            if self.checkpointer is not None and ckpt_prefix is not None:
+                self.checkpointer.add_recoverable(ckpt_prefix + stage.name, loader)
+        return loader
+
+    # -- optimisation ------------------------------------------------------------------------------
+
+    def _wrap_distributed(self):
+        if self.distributed_launch and self.device_type == "cpu":
+            # SpeechBrain converts to SyncBatchNorm, which exists for GPUs only.
+            for name, module in self.modules.items():
+                if any(p.requires_grad for p in module.parameters()):
+                    self.modules[name] = nn.parallel.DistributedDataParallel(
+                        module, find_unused_parameters=self.find_unused_parameters
+                    )
+        else:
+            super()._wrap_distributed()
+            self.lobes = {
+                name: getattr(module, "module", module) for name, module in self.modules.items()
+            }
+
+    def init_optimizers(self):
+        self.optimizer = build_optimizer(
+            self.lobes,
+            name=self.hparams.optimizing,
+            lr=self.hparams.lr,
+            weight_decay=self.hparams.weight_decay,
+            frontend_lr_factor=self.hparams.frontend_lr_factor,
+            momentum=self.hparams.momentum,
+            betas=self.hparams.betas,
+        )
+        self.optimizers_dict = {"optimizer": self.optimizer}
+        project_after(self.optimizer, *self.lobes.values())
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("optimizer", self.optimizer)
+
+    def set_learning_rate(self) -> None:
+        """Learning rate of this step, from the progress of training alone."""
+        done = self.epoch - 1 + self.step / len(self._steps_in_epoch)
+        factor = learning_rate_factor(
+            self.hparams.schedule,
+            done,
+            self.hparams.number_of_epochs,
+            self.hparams.warmup_epochs,
+            self.hparams.restart_epochs,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def fit_batch(self, batch):
+        torch.manual_seed(
+            step_seed(self.hparams.seed, self.epoch, self.step, sb.utils.distributed.get_rank() or 0)
+        )
+        # The last batches of an epoch are stepped too when they are fewer than the factor.
+        last = self.step == len(self._steps_in_epoch)
+        should_step = last or self.step % self.grad_accumulation_factor == 0
+        self.on_fit_batch_start(batch, should_step)
+        with self.no_sync(not should_step):
+            with self.training_ctx:
+                outputs = self.compute_forward(batch, Stage.TRAIN)
+                loss = self.compute_objectives(outputs, batch, Stage.TRAIN)
+            if self._finite_everywhere(loss):
+                self.scaler.scale(loss / self.grad_accumulation_factor).backward()
+            else:
+                self.check_loss_isfinite(loss if not torch.isfinite(loss) else loss * torch.nan)
+                self.zero_grad(set_to_none=True)
+                return loss.detach().cpu()
+        if should_step:
+            self.set_learning_rate()
+            self.optimizers_step()
+        self.on_fit_batch_end(batch, outputs, loss, should_step)
+        return loss.detach().cpu()
+
+    def _finite_everywhere(self, loss: torch.Tensor) -> bool:
+        finite = torch.isfinite(loss.detach()).float()
+        if self.distributed_launch:
+            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+        return bool(finite)
+
+    def optimizers_step(self):
+        self.scaler.unscale_(self.optimizer)
+        if self.max_grad_norm > 0:
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        if not self.scaler.is_enabled() and self.skip_nonfinite_grads:
+            self.check_gradients()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+
+    # -- stages ------------------------------------------------------------------------------------
+
+    def on_fit_start(self):
+        self.history.started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if isinstance(self.device, str) and self.device_type == "cpu":
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        super().on_fit_start()
+        self._stop_early()
+
+    def on_stage_start(self, stage, epoch=None):
+        self._stage_began = time.perf_counter()
+        if stage == Stage.TRAIN:
+            self.epoch = epoch
+            self._first_step = self.step
+        else:
+            self._loss_sum, self._loss_count = 0.0, 0
+            self.score = self.new_score(stage)
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        elapsed = time.perf_counter() - self._stage_began
+        if stage == Stage.TRAIN:
+            self.history.seconds += elapsed
+            self._train_record = {"loss": float(stage_loss), "seconds": elapsed}
+            return
+        record = self._merged_record()
+        if stage == Stage.VALID:
+            self.history.seconds += elapsed
+            self.history.epochs.append(
+                {
+                    "epoch": epoch,
+                    "lr": self.optimizer.param_groups[-1]["lr"],
+                    "train": self._train_record,
+                    "valid": _numbers(record),
+                }
+            )
+            self._log(epoch, record)
+            if self.checkpointer is not None:
+                keys = [self.headline] if self.higher_is_better else []
+                self.checkpointer.save_and_keep_only(
+                    meta={"epoch": epoch, self.headline: record[self.headline]},
+                    max_keys=keys,
+                    min_keys=[] if self.higher_is_better else [self.headline],
+                    num_to_keep=1,
+                    verbosity=logging.DEBUG,
+                )
+            self._stop_early()
+        else:
+            self.test_record = record
+
+    def _merged_record(self) -> dict:
+        """Scores and loss of this stage over all ranks."""
+        shares = [{"score": self.score.state(), "loss": self._loss_sum, "n": self._loss_count}]
+        if self.distributed_launch:
+            mine = shares[0]
+            shares = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(shares, mine)
+        self.score = type(self.score).from_state(*[share["score"] for share in shares])
+        total = sum(share["n"] for share in shares)
+        loss = sum(share["loss"] for share in shares) / total
+        return {"loss": loss, **self.score.summarize()}
+
+    def _log(self, epoch: int, record: dict) -> None:
+        self.hparams.train_logger.log_stats(
+            stats_meta={"epoch": epoch, "lr": f"{self.optimizer.param_groups[-1]['lr']:.2e}"},
+            train_stats={"loss": self._train_record["loss"]},
+            valid_stats={"loss": record["loss"], self.headline: record[self.headline]},
+        )
+
+    def _stop_early(self) -> None:
+        """End the loop when the headline score has not improved for `early_stopping_epochs`.
+
+        Decided from the history alone, so that a resumed run decides the same.
+        """
+        patience = self.hparams.early_stopping_epochs
+        best = self.history.best(self.headline, 1 if self.higher_is_better else -1)
+        if patience and best >= 0 and len(self.history.epochs) - 1 - best >= patience:
+            counter = self.hparams.epoch_counter
+            if if_main_process() and counter.current < counter.limit:
+                logger.info(
+                    "No better %s for %d epochs: stopping at epoch %d",
+                    self.headline,
+                    patience,
+                    counter.current,
+                )
+            counter.limit = counter.current

@@ -1,0 +1,215 @@
+"""Builders that YAML files call: a name and its options in, a lobe out.
+
+HyperPyYAML can neither swap a class by an override nor interpolate a tag, so a name selects the
+lobe and the options are keyed by lobe name: those of one lobe cannot leak into another.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from .registry import ENCODERS, FRONTENDS, LobeError, Registry, nearest
+
+__all__ = [
+    "build_encoder",
+    "build_frontend",
+    "build_normalization",
+    "count_frames",
+    "option_problems",
+    "options_of",
+]
+
+#: Arguments that a builder sets; a user does not give them as options.
+RESERVED = {
+    "frontend": ("sample_rate",),
+    "encoder": ("in_features", "in_frames"),
+}
+
+
+def options_of(registry: Registry, name: str) -> dict[str, inspect.Parameter]:
+    """The options a lobe takes, by name, with their defaults."""
+    parameters = inspect.signature(registry.get(name).__init__).parameters
+    hidden = ("self", *RESERVED[registry.kind])
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key not in hidden and value.kind in (value.KEYWORD_ONLY, value.POSITIONAL_OR_KEYWORD)
+    }
+
+
+def option_problems(registry: Registry, name: str, options: dict | None) -> list[str]:
+    """Everything that is wrong with a lobe's name and its keyed options, all at once.
+
+    Options of lobes that are not selected are checked too: a typo in one of them would
+    otherwise wait, silently, for the day the lobe is selected.
+    """
+    problems = []
+    try:
+        registry.get(name)
+    except LobeError as error:
+        problems.append(str(error))
+    if options is None:
+        return problems
+    if not isinstance(options, dict):
+        return [
+            *problems,
+            f"{registry.kind}_options must map lobe names to their options, got {options!r}",
+        ]
+    for lobe, given in options.items():
+        if lobe not in registry.lobes:
+            problems.append(
+                f"{registry.kind}_options.{lobe}: no {registry.kind} is called {lobe!r}"
+                f"{nearest(lobe, registry.lobes)} Options are keyed by lobe: "
+                f"{registry.kind}_options: {{{name}: {{...}}}}"
+            )
+            continue
+        try:
+            allowed = options_of(registry, lobe)
+        except LobeError as error:
+            problems.append(str(error))
+            continue
+        for key in given or {}:
+            if key in RESERVED[registry.kind]:
+                problems.append(
+                    f"{registry.kind}_options.{lobe}.{key}: {key} is set by the YAML as a whole"
+                )
+            elif key not in allowed:
+                problems.append(
+                    f"{registry.kind}_options.{lobe}.{key}: {lobe} has no option {key!r}"
+                    f"{nearest(key, allowed)} Options of {lobe}: {', '.join(allowed) or 'none'}"
+                )
+    return problems
+
+
+def _checked_options(registry: Registry, name: str, options: dict | None) -> dict:
+    problems = option_problems(registry, name, options)
+    if problems:
+        raise LobeError("\n".join(problems))
+    return dict((options or {}).get(name) or {})
+
+
+def build_frontend(name: str, sample_rate: int = 16000, options: dict | None = None):
+    """Build the frontend `name`.
+
+    Arguments
+    ---------
+    name : str
+        Any of `auricle list frontends`.
+    sample_rate : int
+        Rate of the waveforms, in Hz.
+    options : dict or None
+        Options keyed by lobe name, e.g. `{"leaf": {"num_features": 64}}`.
+
+    Raises
+    ------
+    LobeError
+        Unknown name or options (all of them in one message), with the nearest known ones.
+
+    Example
+    -------
+    >>> build_frontend("mel", options={"mel": {"num_features": 64}}).num_features
+    64
+    """
+    return FRONTENDS.get(name)(
+        sample_rate=sample_rate, **_checked_options(FRONTENDS, name, options)
+    )
+
+
+def build_encoder(
+    name: str, in_features: int, in_frames: int | None = None, options: dict | None = None
+):
+    """Build the encoder `name` for frames of `in_features` values.
+
+    Arguments
+    ---------
+    name : str
+        Any of `auricle list encoders`.
+    in_features : int
+        F of the frontend.
+    in_frames : int or None
+        Frames of a training clip, for encoders that are built for one length.
+    options : dict or None
+        Options keyed by lobe name.
+
+    Raises
+    ------
+    LobeError
+        Unknown name or options; or the encoder declares that it cannot take such frames, and
+        the message names those that can.
+
+    Example
+    -------
+    >>> build_encoder("bcresnet", in_features=40).output
+    'utterance'
+    """
+    given = _checked_options(ENCODERS, name, options)
+    encoder = ENCODERS.get(name)
+    why = _unfit(encoder, in_features, in_frames, given)
+    if why:
+        fit = [
+            other
+            for other in ENCODERS.names()
+            if other != name and not _unfit_or_broken(other, in_features, in_frames)
+        ]
+        raise LobeError(
+            f"encoder {name!r} does not fit {in_features} features"
+            + (f" x {in_frames} frames" if in_frames else "")
+            + f": {why} Encoders that fit: {', '.join(fit) or 'none'}"
+        )
+    if encoder.needs_in_frames:
+        given["in_frames"] = in_frames
+    return encoder(in_features=in_features, **given)
+
+
+def _unfit(encoder: type, in_features: int, in_frames: int | None, options: dict) -> str | None:
+    if encoder.needs_in_frames and not in_frames:
+        return "it is built for clips of one length; set clip_s (in_frames) above 0."
+    return encoder.unfit(in_features, in_frames, **options)
+
+
+def _unfit_or_broken(name: str, in_features: int, in_frames: int | None) -> bool:
+    try:
+        return bool(_unfit(ENCODERS.get(name), in_features, in_frames, {}))
+    except LobeError:
+        return True
+
+
+def count_frames(frontend, clip_s: float | None) -> int | None:
+    """Frames that a clip of `clip_s` seconds gives; None when clips have no fixed length."""
+    if not clip_s:
+        return None
+    return frontend.num_frames(round(clip_s * frontend.sample_rate))
+
+
+def build_normalization(kind: str, frontend=None):
+    """What stands between frontend and encoder, chosen when the YAML is built.
+
+    Arguments
+    ---------
+    kind : str
+        "none"; "sentence": mean and variance of each feature over the utterance's valid frames;
+        "global": running mean and variance over the training set; "auto": what the frontend
+        recommends (`frontend.normalization`).
+    frontend : Frontend
+        Asked for its recommendation by "auto" and for its number of features by "global".
+
+    Returns
+    -------
+    A module `(feats (B, N, F), lengths) -> (B, N, F)`.
+    """
+    from .normalization import KINDS
+
+    if kind == "auto":
+        if frontend is None:
+            raise LobeError('normalization "auto" asks the frontend: give build_normalization one')
+        kind = frontend.normalization
+    if kind not in KINDS:
+        raise LobeError(
+            f"normalization must be one of auto, {', '.join(KINDS)}, got {kind!r}"
+            f"{nearest(kind, (*KINDS, 'auto'))}"
+        )
+    if kind == "global":
+        if frontend is None:
+            raise LobeError('normalization "global" needs to know the number of features')
+        return KINDS[kind](frontend.num_features)
+    return KINDS[kind]()

@@ -1,0 +1,220 @@
+"""What a frontend and an encoder promise, as base classes.
+
+The promises themselves are run by `auricle.lobes.promises` over every registered lobe.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+__all__ = ["Encoder", "Frontend", "mask_padding", "project_after", "valid_lengths"]
+
+
+def valid_lengths(lengths: torch.Tensor | None, size: int) -> torch.Tensor | None:
+    """Number of valid steps per item, from SpeechBrain's relative lengths.
+
+    Arguments
+    ---------
+    lengths : tensor (B,) or None
+        Valid part of each item, relative to `size`, in [0, 1]. None: everything is valid.
+    size : int
+        Length of the padded axis, in samples or frames.
+
+    Returns
+    -------
+    int64 tensor (B,), or None when `lengths` is None.
+    """
+    if lengths is None:
+        return None
+    return torch.round(lengths.double() * size).clamp(0, size).long()
+
+
+def mask_padding(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Set what lies behind each item's end to zero.
+
+    Arguments
+    ---------
+    x : tensor (B, T) or (B, N, F)
+        Padded batch; axis 1 is time.
+    lengths : tensor (B,) or None
+        Relative lengths. None returns `x` itself.
+
+    Example
+    -------
+    >>> mask_padding(torch.ones(2, 4), torch.tensor([1.0, 0.5]))
+    tensor([[1., 1., 1., 1.],
+            [1., 1., 0., 0.]])
+    """
+    if lengths is None:
+        return x
+    valid = valid_lengths(lengths.to(x.device), x.shape[1])
+    inside = torch.arange(x.shape[1], device=x.device) < valid[:, None]
+    return x * inside.view(*inside.shape, *[1] * (x.dim() - 2)).to(x.dtype)
+
+
+def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):
+    """Project the parameters of `modules` back into their valid range after every step.
+
+    A parameter that is clamped in forward has zero gradient for ever once it is outside its
+    range; a parameter that is projected after the step keeps learning. auricle's Brains call this
+    for every lobe; in a training loop of your own one line does the same.
+
+    Arguments
+    ---------
+    optimizer : torch.optim.Optimizer
+    modules : nn.Module
+        Each sub-module that has a method `project_` is projected.
+
+    Returns
+    -------
+    A handle with `remove()`.
+
+    Example
+    -------
+    >>> from auricle.lobes import build_frontend
+    >>> leaf = build_frontend("leaf")
+    >>> optimizer = torch.optim.Adam(leaf.parameters(), lr=0.1)
+    >>> handle = project_after(optimizer, leaf)
+    """
+    projected = [
+        part for module in modules for part in module.modules() if hasattr(part, "project_")
+    ]
+
+    def hook(optimizer, args, kwargs):
+        with torch.no_grad():
+            for part in projected:
+                part.project_()
+
+    return optimizer.register_step_post_hook(hook)
+
+
+class Frontend(nn.Module):
+    """Waveform in, frames out.
+
+    A subclass calls `super().__init__(sample_rate, hop, window, num_features)` and writes
+    `forward(wavs, lengths=None)`. It owns its input handling and its compression.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of the waveforms it takes, in Hz. Every parameter in Hz or ms is scaled to it.
+    hop : int
+        Distance between frames, in samples.
+    window : int
+        Number of samples that one frame looks at.
+    num_features : int
+        F, values per frame.
+
+    Shape
+    -----
+    wavs (B, T) float in [-1, 1], lengths (B,) relative or None -> (B, num_frames(T), F).
+    With `lengths`, the frames `num_frames(T_b)` of item b do not depend on what follows its end.
+
+    Notes
+    -----
+    Optional: `project_()` moves parameters back into their valid range, in place
+    (see `project_after`); `describe_filters()` returns what the pictures show.
+    """
+
+    #: What should follow this frontend unless the user chooses: "none", "sentence" or "global".
+    normalization: str = "sentence"
+    #: True when forward has no trainable parameter by design (a fixed transform).
+    fixed: bool = False
+
+    def __init__(self, sample_rate: int, hop: int, window: int, num_features: int):
+        super().__init__()
+        for name, value in {
+            "sample_rate": sample_rate,
+            "hop": hop,
+            "window": window,
+            "num_features": num_features,
+        }.items():
+            if int(value) != value or value < 1:
+                raise ValueError(f"{name} must be a positive whole number, got {value!r}")
+        self.sample_rate = int(sample_rate)
+        self.hop = int(hop)
+        self.window = int(window)
+        self.num_features = int(num_features)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Exact number of frames for a waveform of `num_samples` samples: ceil(T / hop)."""
+        return -(-int(num_samples) // self.hop)
+
+    def frame_lengths(self, lengths: torch.Tensor | None, num_samples: int) -> torch.Tensor | None:
+        """Relative lengths in frames, exact, for relative lengths in samples.
+
+        SpeechBrain hands the relative length of the waveform on to the frames, which is off by up
+        to one frame; this is not.
+
+        Shape
+        -----
+        (B,) -> (B,), such that `valid_lengths(result, num_frames(T))` is `num_frames(T_b)`.
+        """
+        if lengths is None:
+            return None
+        total = self.num_frames(num_samples)
+        samples = valid_lengths(lengths, num_samples).tolist()
+        frames = [min(self.num_frames(n), total) if n else 0 for n in samples]
+        return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
+
+    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        raise TypeError(f"{type(self).__name__} does not define forward(wavs, lengths=None)")
+
+
+class Encoder(nn.Module):
+    """Frames in, what a task needs out.
+
+    A subclass calls `super().__init__(in_features, out_features, output, stride)` and writes
+    `forward(feats, lengths=None)`.
+
+    Arguments
+    ---------
+    in_features : int
+        F of the frames it takes.
+    out_features : int
+        D of what it returns.
+    output : str
+        "frames": (B, N', D) with N' = num_frames(N); "utterance": (B, 1, D).
+    stride : int
+        Frames in per frame out (1 for utterance-level output).
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) relative to N or None -> (B, N', D) or (B, 1, D).
+    With `lengths`, what is returned for an item does not depend on its padding.
+    """
+
+    #: True when the encoder is built for one number of frames and needs `in_frames`.
+    needs_in_frames: bool = False
+
+    def __init__(self, in_features: int, out_features: int, output: str, stride: int = 1):
+        super().__init__()
+        if output not in ("frames", "utterance"):
+            raise ValueError(f'output must be "frames" or "utterance", got {output!r}')
+        self.in_features = int(in_features)
+        self.out_features = int(out_features)
+        self.output = output
+        self.stride = int(stride)
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        """Why this encoder cannot take such frames, in one sentence; None when it can.
+
+        Arguments
+        ---------
+        in_features : int
+            F of the frontend.
+        in_frames : int or None
+            N of a training clip, None when clips differ in length.
+        options
+            The options the encoder would be built with.
+        """
+        return None
+
+    def num_frames(self, num_frames: int) -> int:
+        """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""
+        return 1 if self.output == "utterance" else -(-int(num_frames) // self.stride)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        raise TypeError(f"{type(self).__name__} does not define forward(feats, lengths=None)")

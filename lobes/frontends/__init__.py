@@ -1,0 +1,7 @@
+"""Frontends: waveform in, frames out. One file, one published idea."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(
+        "this folder is the package auricle.lobes.frontends; install it with: pip install -e . and import it "
+        "by that name"
+    )

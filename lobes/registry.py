@@ -1,0 +1,329 @@
+"""Lobes by name: a decorator, a lazy scan of a folder, entry points, plugin files.
+
+Nothing heavy is imported to list what there is: a file of the library is read with `ast`, and an
+entry point is known by its name until it is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+__all__ = [
+    "ENCODERS",
+    "FRONTENDS",
+    "DuplicateLobe",
+    "Lobe",
+    "LobeError",
+    "PluginError",
+    "Registry",
+    "UnknownLobe",
+    "load_plugin",
+    "nearest",
+    "register_encoder",
+    "register_frontend",
+]
+
+
+class LobeError(ValueError):
+    """A lobe that cannot be found, registered or built."""
+
+
+class UnknownLobe(LobeError):
+    """No lobe has this name."""
+
+
+class DuplicateLobe(LobeError):
+    """Two lobes claim one name."""
+
+
+class PluginError(LobeError):
+    """A plugin file or entry point could not be loaded."""
+
+
+def nearest(name: str, known) -> str:
+    """A `did you mean` half-sentence, or an empty string."""
+    found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+@dataclass
+class Lobe:
+    """One entry of a registry. `cls` is None until the lobe is asked for."""
+
+    name: str
+    origin: str
+    paper: str = ""
+    source: str = ""
+    summary: str = ""
+    module: str = ""
+    cls: type | None = None
+    entry_point: object = None
+    error: str = ""
+
+
+class Registry:
+    """All lobes of one kind.
+
+    Arguments
+    ---------
+    kind : str
+        "frontend" or "encoder".
+    package : str
+        Package whose folder is scanned: one file per lobe, the file's name is the lobe's name.
+    group : str
+        Entry-point group through which other packages add lobes.
+    """
+
+    def __init__(self, kind: str, package: str, group: str):
+        self.kind = kind
+        self.package = package
+        self.group = group
+        self._lobes: dict[str, Lobe] | None = None
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    @property
+    def lobes(self) -> dict[str, Lobe]:
+        """Every known lobe by name, sorted; scans on the first call, imports nothing heavy."""
+        if self._lobes is None:
+            self._lobes = {}
+            self._scan_folder()
+            self._scan_entry_points()
+        return dict(sorted(self._lobes.items()))
+
+    def names(self) -> list[str]:
+        """Names of the lobes that can be asked for (broken ones are left out)."""
+        return [name for name, lobe in self.lobes.items() if not lobe.error]
+
+    def describe(self, name: str) -> Lobe:
+        """The entry of `name`, without loading it.
+
+        Raises
+        ------
+        UnknownLobe
+            With the nearest name and the list of all.
+        """
+        lobes = self.lobes
+        if name not in lobes:
+            raise UnknownLobe(
+                f"no {self.kind} is called {name!r}{nearest(name, lobes)} "
+                f"Known {self.kind}s: {', '.join(self.names())}. "
+                "A lobe of your own is added with --plugin FILE.py"
+            )
+        return lobes[name]
+
+    def get(self, name: str) -> type:
+        """The class registered under `name`, imported now if it was not.
+
+        Raises
+        ------
+        UnknownLobe, PluginError
+        """
+        lobe = self.describe(name)
+        if lobe.cls is None and not lobe.error:
+            try:
+                if lobe.entry_point is not None:
+                    loaded = lobe.entry_point.load()
+                    if inspect.isclass(loaded):
+                        lobe.cls = loaded
+                else:
+                    importlib.import_module(lobe.module)
+            except Exception as error:  # someone else's code may fail in any way
+                if not lobe.entry_point:
+                    raise
+                lobe.error = f"{type(error).__name__}: {error}"
+            lobe = self._lobes[name]
+            if lobe.cls is None and not lobe.error:
+                lobe.error = f"loading it registered no {self.kind} called {name!r}"
+        if lobe.error:
+            raise PluginError(f"{self.kind} {name!r} from {lobe.origin} is broken: {lobe.error}")
+        return lobe.cls
+
+    # -- how it gets here ------------------------------------------------------------------------
+
+    def register(self, name: str, cls: type, paper: str = "", source: str = "") -> type:
+        """Enter a class; the decorators call this.
+
+        Raises
+        ------
+        DuplicateLobe
+            When another origin holds the name; the message names both.
+        """
+        if not name.isidentifier() or name != name.lower():
+            raise LobeError(f"a {self.kind}'s name is lower_snake, got {name!r}")
+        origin = _origin(cls)
+        known = self.lobes.get(name)
+        if known is not None and not known.error and known.origin != origin:
+            # An entry point is registered by the decorator of the module it names.
+            if not (known.entry_point is not None and known.entry_point.module == cls.__module__):
+                raise DuplicateLobe(
+                    f"two {self.kind}s are called {name!r}: {known.origin} and {origin}. "
+                    "Rename one of them"
+                )
+        self._lobes[name] = Lobe(
+            name=name,
+            origin=origin,
+            paper=paper,
+            source=source,
+            summary=_first_line(cls.__doc__),
+            module=cls.__module__,
+            cls=cls,
+        )
+        cls.registered_name = name
+        return cls
+
+    def forget(self, name: str) -> None:
+        """Remove an entry (a test or a notebook that redefines a lobe)."""
+        self.lobes  # noqa: B018 - scans
+        self._lobes.pop(name, None)
+
+    def _scan_folder(self) -> None:
+        spec = importlib.util.find_spec(self.package)
+        for folder in spec.submodule_search_locations or []:
+            for path in sorted(Path(folder).glob("*.py")):
+                if not path.name.startswith("_"):
+                    self._lobes[path.stem] = self._read(path)
+
+    def _read(self, path: Path) -> Lobe:
+        """Name, paper and summary of a library file, by reading and not by importing it."""
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for node in tree.body:
+            for call in getattr(node, "decorator_list", []):
+                if not (isinstance(call, ast.Call) and _called(call) == f"register_{self.kind}"):
+                    continue
+                given = {
+                    word.arg: word.value.value
+                    for word in call.keywords
+                    if isinstance(word.value, ast.Constant)
+                }
+                name = call.args[0].value if call.args else given.get("name")
+                if name != path.stem:
+                    raise LobeError(
+                        f"{path} registers {name!r}: the file's name must be the lobe's name"
+                    )
+                return Lobe(
+                    name=path.stem,
+                    origin=str(path),
+                    paper=given.get("paper", ""),
+                    source=given.get("source", ""),
+                    summary=_first_line(ast.get_docstring(node)),
+                    module=f"{self.package}.{path.stem}",
+                )
+        raise LobeError(f"{path} registers no {self.kind}: it lacks @register_{self.kind}(...)")
+
+    def _scan_entry_points(self) -> None:
+        for point in entry_points(group=self.group):
+            name = point.name
+            distribution = getattr(point.dist, "name", "?")
+            origin = f"package {distribution} ({point.value})"
+            if name in self._lobes:
+                known = self._lobes[name]
+                # Someone else's mistake must not take the library down with it: the name keeps
+                # its first owner, and the newcomer is listed as broken under its own origin.
+                self._lobes[f"{name}@{distribution}"] = Lobe(
+                    name=f"{name}@{distribution}",
+                    origin=origin,
+                    error=f"the name {name!r} is taken by {known.origin}; both cannot have it",
+                )
+                continue
+            self._lobes[name] = Lobe(name=name, origin=origin, entry_point=point)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0]
+
+
+def _origin(cls: type) -> str:
+    try:
+        return str(Path(inspect.getfile(cls)))
+    except (OSError, TypeError):
+        return f"module {cls.__module__}"
+
+
+FRONTENDS = Registry("frontend", "auricle.lobes.frontends", "auricle.frontends")
+ENCODERS = Registry("encoder", "auricle.lobes.encoders", "auricle.encoders")
+
+
+def register_frontend(name: str, paper: str = "", source: str = ""):
+    """Class decorator: enter a `Frontend` under a name.
+
+    Arguments
+    ---------
+    name : str
+        lower_snake; in the library it is the file's name.
+    paper : str
+        Where the idea was published.
+    source : str
+        The code that was followed, `repository@commit`.
+    """
+    return lambda cls: FRONTENDS.register(name, cls, paper, source)
+
+
+def register_encoder(name: str, paper: str = "", source: str = ""):
+    """Class decorator: enter an `Encoder` under a name; arguments as `register_frontend`."""
+    return lambda cls: ENCODERS.register(name, cls, paper, source)
+
+
+def load_plugin(path: str | Path) -> list[str]:
+    """Run a Python file, so that the lobes it decorates are registered.
+
+    This runs code: load only files you trust. Loading the same file twice does nothing.
+
+    Arguments
+    ---------
+    path : path of a .py file
+
+    Returns
+    -------
+    The names it registered, as "frontend NAME" or "encoder NAME".
+
+    Raises
+    ------
+    PluginError
+        Missing file, an error inside it, or no lobe registered by it.
+    """
+    path = Path(path).expanduser().resolve()
+    if path.suffix != ".py" or not path.is_file():
+        raise PluginError(f"--plugin takes a Python file that exists, got {path}")
+    # The name depends on the path, so that two plugins called my_lobe.py do not collide, and it
+    # is in sys.modules, so that their classes can be pickled and copied.
+    module_name = f"auricle_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except LobeError:
+            del sys.modules[module_name]
+            raise
+        except Exception as error:
+            del sys.modules[module_name]
+            raise PluginError(
+                f"plugin {path} failed while it was loaded: {type(error).__name__}: {error}"
+            ) from error
+    found = [
+        f"{registry.kind} {name}"
+        for registry in (FRONTENDS, ENCODERS)
+        for name, lobe in registry.lobes.items()
+        if lobe.module == module_name
+    ]
+    if not found:
+        raise PluginError(
+            f"plugin {path} registered no lobe: decorate a class with "
+            "@register_frontend(name) or @register_encoder(name) from auricle.lobes"
+        )
+    return found

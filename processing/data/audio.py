@@ -1,0 +1,385 @@
+"""Read audio files, and say in one sentence what is wrong with those that cannot be read.
+
+libsndfile, which does the decoding, is lenient: a WAV file cut in half is read as a shorter file
+and an MP3 file stops early, both without a word. A data set read that way is silently smaller, so
+what the header promises is compared here with what the file holds.
+"""
+
+import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchaudio
+from speechbrain.dataio import audio_io
+from tqdm import tqdm
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
+"""Suffixes that the recipes take for audio when they list a folder."""
+
+# Files that need ffmpeg: AAC in an MP4 container, or bare.
+_FFMPEG_SUFFIXES = (".m4a", ".mp4", ".aac")
+# The sample count in an MP3's Xing header is not exact for every encoder: allow two MPEG frames.
+_MP3_TOLERANCE_SAMPLES = 2 * 1152
+_OGG_MAX_PAGE_BYTES = 27 + 255 + 255 * 255
+
+
+class AudioError(ValueError):
+    """One audio file that cannot be used: which, why, and what to do about it.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    problem : str
+        What was found.
+    cure : str
+        What to do next.
+    kind : str
+        "missing", "empty", "not_audio", "needs_ffmpeg", "truncated", "nan", "rate", "channels"
+        or "range"; for counting.
+    """
+
+    def __init__(self, path, problem="", cure="", kind=""):
+        # All four in args: the error must survive the way out of a worker process.
+        super().__init__(str(path), problem, cure, kind)
+        self.path, self.problem, self.cure, self.kind = str(path), problem, cure, kind
+
+    def __str__(self):
+        # A DataLoader rebuilds an error from its finished text alone.
+        return f"{self.path}: {self.problem}; {self.cure}" if self.problem else self.path
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Length and layout of one audio file."""
+
+    num_samples: int
+    sample_rate_hz: int
+    channels: int
+    format: str = ""
+
+    @property
+    def duration_s(self):
+        return self.num_samples / self.sample_rate_hz
+
+
+def read_audio(
+    path,
+    sample_rate_hz=None,
+    *,
+    start_sample=0,
+    num_samples=None,
+    resample="error",
+    channels="error",
+):
+    """Read one file as a mono waveform.
+
+    Arguments
+    ---------
+    path : str or Path
+        A wav, flac, ogg, mp3 or NIST SPHERE file.
+    sample_rate_hz : int, optional
+        The rate the caller works at; None takes the file's own.
+    start_sample : int
+        First sample to read, counted at the file's own rate.
+    num_samples : int, optional
+        How many samples to read, counted at the file's own rate; None reads to the end.
+    resample : "error" or "convert"
+        What to do with a file of another rate.
+    channels : "error" or "mix"
+        What to do with a file of several channels; "mix" takes their mean.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, full scale is 1.
+
+    Shape
+    -----
+    (T,), where T is the number of samples read, or
+    ``ceil(samples read * sample_rate_hz / rate of the file)`` after resampling.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, empty, no audio, cut off, holds NaN or infinite samples, has another
+        rate or several channels where that is not allowed, or is shorter than the part asked for.
+
+    Example
+    -------
+    >>> import soundfile, tempfile
+    >>> path = Path(tempfile.mkdtemp(), "tone.wav")
+    >>> soundfile.write(path, torch.sin(torch.arange(800) * 0.3).numpy(), 8000)
+    >>> read_audio(path, 8000).shape
+    torch.Size([800])
+    >>> read_audio(path, 16000, resample="convert").shape
+    torch.Size([1600])
+    """
+    for name, value, allowed in (
+        ("resample", resample, ("error", "convert")),
+        ("channels", channels, ("error", "mix")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} is not known; it can be {' or '.join(allowed)}")
+    waveform, rate_hz, _ = _decode(path, start_sample, num_samples)
+    if waveform.shape[0] > 1 and channels == "error":
+        raise _channels_error(path, waveform.shape[0])
+    waveform = waveform.mean(0) if waveform.shape[0] > 1 else waveform[0]
+    if sample_rate_hz is not None and rate_hz != sample_rate_hz:
+        if resample == "error":
+            raise _rate_error(path, rate_hz, sample_rate_hz)
+        waveform = torchaudio.functional.resample(waveform, rate_hz, sample_rate_hz)
+    return waveform
+
+
+def probe_audio(path):
+    """Length, rate and channels of one file, from its header alone.
+
+    A file whose audio is missing behind a good header is found where that takes no decoding (wav,
+    NIST, ogg); ``scan_audio`` finds the others.
+
+    Raises
+    ------
+    AudioError
+        As `read_audio`, but for what only the samples show.
+    """
+    _, container = _check_container(path)
+    try:
+        info = audio_io.info(str(path))
+    except RuntimeError as error:
+        raise _decoding_error(path, container, error) from error
+    if info.frames <= 0:
+        raise _no_samples_error(path)
+    return AudioInfo(info.frames, info.sample_rate, info.channels, info.format)
+
+
+def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
+    """Decode every file once, to know which are broken before a training run meets them.
+
+    Threads suffice, because libsndfile decodes without holding the interpreter.
+
+    Arguments
+    ---------
+    paths : iterable of str or Path
+        The files.
+    sample_rate_hz : int, optional
+        The rate every file must have; None accepts any.
+    num_workers : int, optional
+        Threads; by default one per processor, eight at most.
+    progress : bool
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    list of AudioInfo or AudioError
+        One per path, in the order of the paths. Files of several channels are errors.
+    """
+    paths = list(paths)
+    num_workers = num_workers or min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(num_workers) as pool:
+        results = pool.map(lambda path: _scan_one(path, sample_rate_hz), paths)
+        bar = tqdm(results, "checking audio", len(paths), unit="file", disable=not progress)
+        return list(bar)
+
+
+def _scan_one(path, sample_rate_hz):
+    try:
+        waveform, rate_hz, container = _decode(path)
+        if waveform.shape[0] > 1:
+            raise _channels_error(path, waveform.shape[0])
+        if sample_rate_hz is not None and rate_hz != sample_rate_hz:
+            raise _rate_error(path, rate_hz, sample_rate_hz)
+    except AudioError as error:
+        return error
+    return AudioInfo(waveform.shape[1], rate_hz, waveform.shape[0], container)
+
+
+def _decode(path, start_sample=0, num_samples=None):
+    """Waveform (channels, samples), rate and container of a file, or the reason why not."""
+    promised_samples, container = _check_container(path)
+    try:
+        waveform, rate_hz = audio_io.load(
+            str(path),
+            dtype=torch.float32,
+            frame_offset=start_sample,
+            num_frames=-1 if num_samples is None else num_samples,
+        )
+    except RuntimeError as error:
+        if start_sample and start_sample > probe_audio(path).num_samples:
+            raise _range_error(path, start_sample, num_samples) from error
+        raise _decoding_error(path, container, error) from error
+    if num_samples is not None:
+        if waveform.shape[1] < num_samples:
+            raise _range_error(path, start_sample, num_samples)
+    elif promised_samples is not None and start_sample + waveform.shape[1] < promised_samples:
+        raise _truncated_error(
+            path,
+            f"its header promises {promised_samples} samples, "
+            f"{start_sample + waveform.shape[1]} can be decoded",
+        )
+    if waveform.shape[1] == 0:
+        raise _no_samples_error(path) if not start_sample else _range_error(path, start_sample)
+    if not torch.isfinite(waveform).all():
+        bad = int((~torch.isfinite(waveform)).sum())
+        raise AudioError(
+            path, f"{bad} samples are NaN or infinite", "restore or remove the file", "nan"
+        )
+    return waveform, rate_hz, container
+
+
+def _check_container(path):
+    """Number of samples the header promises (None: not said) and the container's name.
+
+    Raises AudioError for whatever the file system and the container's own arithmetic give away.
+    """
+    path = Path(path)
+    try:
+        file = open(path, "rb")
+    except IsADirectoryError:
+        raise AudioError(path, "is a folder", "name an audio file", "missing") from None
+    except FileNotFoundError:
+        raise AudioError(path, "no such file", "check the path", "missing") from None
+    except OSError as error:
+        raise AudioError(
+            path, f"cannot be opened ({error.strerror})", "check the permissions", "missing"
+        ) from error
+    with file:
+        num_bytes = os.fstat(file.fileno()).st_size
+        head = file.read(64)
+        if not head:
+            raise AudioError(path, "is empty (0 bytes)", "restore or remove the file", "empty")
+        if head[4:8] == b"ftyp" or path.suffix.lower() in _FFMPEG_SUFFIXES:
+            raise AudioError(
+                path,
+                "is AAC in an MP4 container, which libsndfile cannot read",
+                f"convert it: ffmpeg -i {path.name} {path.stem}.wav",
+                "needs_ffmpeg",
+            )
+        if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+            _check_bytes(path, *_riff_data_bytes(path, file, num_bytes))
+            return None, "WAV"
+        if head[:7] == b"NIST_1A":
+            _check_bytes(path, *_nist_data_bytes(file, num_bytes))
+            return None, "NIST"
+        if head[:4] == b"OggS":
+            _check_last_ogg_page(path, file, num_bytes)
+            return None, "OGG"
+        if head[:4] == b"fLaC":
+            # STREAMINFO always comes first; its total is 36 bits wide, and 0 means unknown.
+            total_samples = int.from_bytes(head[18:26], "big") & (2**36 - 1)
+            return total_samples or None, "FLAC"
+    if path.suffix.lower() == ".mp3":
+        try:
+            promised_samples = audio_io.info(str(path)).frames - _MP3_TOLERANCE_SAMPLES
+        except RuntimeError as error:
+            # libsndfile calls it a missing file; an ID3 tag or the sync word tells the two apart.
+            if head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
+                raise _truncated_error(path, "it holds no complete MPEG stream") from error
+            raise _not_audio_error(path, "no MPEG frames found") from error
+        return promised_samples, "MP3"
+    return None, ""
+
+
+def _riff_data_bytes(path, file, num_bytes):
+    """Bytes of audio that a RIFF header promises, and bytes that are there."""
+    file.seek(12)
+    while len(chunk := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            # All ones means that whoever wrote the header could not know (a pipe).
+            unknown = length == 0xFFFFFFFF
+            return (None if unknown else length), num_bytes - file.tell()
+        file.seek(length + length % 2, os.SEEK_CUR)
+    raise _truncated_error(path, "it ends before its audio begins")
+
+
+def _nist_data_bytes(file, num_bytes):
+    """Bytes of audio that a NIST SPHERE header promises, and bytes that are there."""
+    file.seek(0)
+    words = file.read(1024).decode("ascii", "replace").split("end_head")[0].split()
+    fields = {words[i]: words[i + 2] for i in range(2, len(words) - 2, 3)}
+    try:
+        header_bytes = int(words[1])
+        sizes = [int(fields[key]) for key in ("sample_count", "channel_count", "sample_n_bytes")]
+    except (IndexError, KeyError, ValueError):
+        return None, num_bytes  # libsndfile will say what it thinks of it
+    return sizes[0] * sizes[1] * sizes[2], num_bytes - header_bytes
+
+
+def _check_last_ogg_page(path, file, num_bytes):
+    file.seek(max(0, num_bytes - 2 * _OGG_MAX_PAGE_BYTES))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS\0") :]
+    num_segments = page[26] if len(page) > 26 else 0
+    page_bytes = 27 + num_segments + sum(page[27 : 27 + num_segments])
+    if len(page) < page_bytes:
+        raise _truncated_error(
+            path, f"its last page promises {page_bytes} bytes, {len(page)} are there"
+        )
+
+
+def _check_bytes(path, promised_bytes, found_bytes):
+    if promised_bytes is not None and found_bytes < promised_bytes:
+        raise _truncated_error(
+            path, f"its header promises {promised_bytes} bytes of audio, {found_bytes} are there"
+        )
+
+
+def _truncated_error(path, what):
+    return AudioError(
+        path,
+        f"is cut off or damaged: {what}",
+        "copy or unpack the file again, or remove it",
+        "truncated",
+    )
+
+
+def _no_samples_error(path):
+    return AudioError(path, "holds no samples", "restore or remove the file", "empty")
+
+
+def _range_error(path, start_sample, num_samples=None):
+    end = "the end" if num_samples is None else start_sample + num_samples
+    return AudioError(
+        path,
+        f"does not hold the samples from {start_sample} to {end}",
+        "prepare the manifest again",
+        "range",
+    )
+
+
+def _channels_error(path, channels):
+    return AudioError(
+        path,
+        f"has {channels} channels where one is required",
+        "mix it down, e.g. ffmpeg -i IN -ac 1 OUT",
+        "channels",
+    )
+
+
+def _rate_error(path, rate_hz, sample_rate_hz):
+    return AudioError(
+        path,
+        f"has a sample rate of {rate_hz} Hz where {sample_rate_hz} Hz is required",
+        f"resample it, e.g. ffmpeg -i IN -ar {sample_rate_hz} OUT",
+        "rate",
+    )
+
+
+def _decoding_error(path, container, error):
+    reason = str(error.__cause__ or error).rstrip(".")
+    if container:
+        return _truncated_error(path, f"{container} decoding fails ({reason})")
+    return _not_audio_error(path, reason)
+
+
+def _not_audio_error(path, reason):
+    return AudioError(
+        path,
+        f"is no audio file that libsndfile can read ({reason})",
+        "wav, flac, ogg, mp3 and NIST SPHERE are read; restore, convert or remove the file",
+        "not_audio",
+    )

@@ -1,0 +1,170 @@
+"""Fetch an archive with its checksum and unpack it safely; say plainly when there is no network."""
+
+import hashlib
+import http.client
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+_BLOCK_BYTES = 1 << 20
+
+
+class DownloadError(RuntimeError):
+    """What could not be fetched or unpacked, why, and how to get it by hand."""
+
+
+def fetch(url, path, checksum=None, progress=True, timeout_s=30):
+    """Download a file, going on where an earlier attempt stopped.
+
+    The file grows as `<path>.part` and gets its name only when it is complete and its checksum is
+    right; a file already at `path` is checked and kept.
+
+    Arguments
+    ---------
+    url : str
+        http, https or file address.
+    path : str or Path
+        Where the file goes.
+    checksum : str, optional
+        `md5:<hex>` or `sha256:<hex>`.
+    progress : bool
+        Whether to draw a progress bar.
+    timeout_s : float
+        How long to wait for the server, per answer.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DownloadError
+        The address cannot be reached, the connection breaks, the disk is full, or the checksum
+        is wrong.
+    """
+    path = Path(path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        _download(url, part, progress, timeout_s)
+        _verify(part, checksum, url, progress)
+        os.replace(part, path)
+    else:
+        _verify(path, checksum, url, progress)
+    return path
+
+
+def extract_tar(archive, folder):
+    """Unpack a tar archive into a new or empty folder, which appears whole or not at all.
+
+    Entries that point outside the folder, devices and the like are refused.
+
+    Raises
+    ------
+    DownloadError
+        The archive is damaged or unsafe, or the folder already holds something.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if not hasattr(tarfile, "data_filter"):
+        raise DownloadError(
+            "this Python cannot unpack archives safely; use 3.10.12, 3.11.4, 3.12 or newer, or "
+            f"unpack {archive} into {folder} by hand"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise DownloadError(f"{folder} is not empty; name a new folder to unpack into")
+    partial = folder.with_name(folder.name + ".unpacking")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(partial, filter="data")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = str(error).partition(":\n")[0]
+        raise DownloadError(
+            f"{archive} cannot be unpacked ({reason}); delete it and fetch it again"
+        ) from error
+    if folder.exists():
+        folder.rmdir()
+    os.replace(partial, folder)
+
+
+def _download(url, part, progress, timeout_s):
+    have_bytes = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url)
+    if have_bytes:
+        request.add_header("Range", f"bytes={have_bytes}-")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            # A server that does not know ranges answers 200 and starts from the beginning.
+            resumes = getattr(answer, "status", None) == 206
+            have_bytes = have_bytes if resumes else 0
+            length = answer.headers.get("Content-Length")
+            total_bytes = have_bytes + int(length) if length else None
+            with (
+                open(part, "ab" if resumes else "wb") as file,
+                tqdm(
+                    desc=part.stem,
+                    total=total_bytes,
+                    initial=have_bytes,
+                    unit="B",
+                    unit_scale=True,
+                    disable=not progress,
+                ) as bar,
+            ):
+                while block := answer.read(_BLOCK_BYTES):
+                    file.write(block)
+                    bar.update(len(block))
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have_bytes:
+            return  # nothing is left to fetch; the checksum decides whether that is right
+        raise _unreachable(url, part, f"the server answers {error.code} {error.reason}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _unreachable(url, part, getattr(error, "reason", error)) from error
+    got_bytes = part.stat().st_size
+    if total_bytes is not None and got_bytes < total_bytes:
+        raise _unreachable(
+            url, part, f"the connection broke after {got_bytes} of {total_bytes} bytes"
+        )
+
+
+def _unreachable(url, part, reason):
+    return DownloadError(
+        f"{url} could not be fetched ({reason}). Run the same command again where there is a "
+        f"network (it goes on where it stopped), or fetch the file by hand and put it at "
+        f"{part.with_suffix('')}."
+    )
+
+
+def _verify(path, checksum, url, progress):
+    if checksum is None:
+        return
+    algorithm, _, expected = checksum.partition(":")
+    total = hashlib.new(algorithm)
+    with (
+        open(path, "rb") as file,
+        tqdm(
+            desc="checksum",
+            total=path.stat().st_size,
+            unit="B",
+            unit_scale=True,
+            disable=not progress,
+        ) as bar,
+    ):
+        while block := file.read(_BLOCK_BYTES):
+            total.update(block)
+            bar.update(len(block))
+    if total.hexdigest() == expected:
+        return
+    if path.suffix == ".part":
+        path.unlink()  # going on from wrong bytes can never end well
+    raise DownloadError(
+        f"{path.name} from {url} has the {algorithm} {total.hexdigest()}, expected {expected}: the "
+        "download is damaged or is another file; delete it and fetch it again"
+    )

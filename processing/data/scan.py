@@ -1,0 +1,117 @@
+"""Decode every file of a data set once, and only once: what was seen is kept beside the manifest.
+
+A file is decoded again when its size or its time of modification changes.
+"""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .audio import AudioError, AudioInfo, scan_audio
+
+_COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels", "problem", "cure", "kind")
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """One file as the folder lists it; the key names it independently of the machine."""
+
+    key: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def list_folder(folder, key_prefix=""):
+    """The visible files directly in a folder, by name.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The folder.
+    key_prefix : str
+        What comes before `<folder's name>/<file's name>` in the key.
+    """
+    folder = Path(folder)
+    prefix = f"{key_prefix}{folder.name}/"
+    with os.scandir(folder) as entries:
+        files = [
+            AudioFile(prefix + entry.name, entry.path, stat.st_size, stat.st_mtime_ns)
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_file()
+            for stat in (entry.stat(),)
+        ]
+    return sorted(files, key=lambda file: file.key)
+
+
+def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=False):
+    """What `scan_audio` says of each file, decoding only those that the cache does not know.
+
+    Arguments
+    ---------
+    files : list of AudioFile
+        The files.
+    cache_path : str or Path
+        A CSV file, written when anything was decoded.
+    sample_rate_hz : int
+        The rate every file must have.
+    num_workers : int, optional
+        As for `scan_audio`.
+    progress : bool
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    dict
+        AudioInfo or AudioError by key.
+    """
+    cache_path = Path(cache_path)
+    known = _read_cache(cache_path, sample_rate_hz)
+    found, unknown = {}, []
+    for file in files:
+        seen = known.get((file.key, str(file.size), str(file.mtime_ns)))
+        if seen is None:
+            unknown.append(file)
+        else:
+            found[file.key] = _to_result(file, seen, sample_rate_hz)
+    if unknown:
+        paths = [file.path for file in unknown]
+        results = scan_audio(paths, sample_rate_hz, num_workers, progress)
+        found.update((file.key, result) for file, result in zip(unknown, results, strict=True))
+        _write_cache(cache_path, sample_rate_hz, files, found)
+    return found
+
+
+def _to_result(file, row, sample_rate_hz):
+    if row["kind"]:
+        return AudioError(file.path, row["problem"], row["cure"], row["kind"])
+    return AudioInfo(int(row["num_samples"]), sample_rate_hz, int(row["channels"]))
+
+
+def _read_cache(path, sample_rate_hz):
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != (*_COLUMNS, str(sample_rate_hz)):
+                return {}
+            return {(row["key"], row["size"], row["mtime_ns"]): row for row in reader}
+    except (FileNotFoundError, UnicodeDecodeError, csv.Error):
+        return {}
+
+
+def _write_cache(path, sample_rate_hz, files, found):
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with open(partial, "w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        # The rate stands in the header: what is broken at one rate is fine at another.
+        writer.writerow((*_COLUMNS, sample_rate_hz))
+        for file in files:
+            result = found[file.key]
+            row = [file.key, file.size, file.mtime_ns]
+            if isinstance(result, AudioError):
+                row += ["", "", result.problem, result.cure, result.kind]
+            else:
+                row += [result.num_samples, result.channels, "", "", ""]
+            writer.writerow(row)
+    os.replace(partial, path)

@@ -1,0 +1,178 @@
+"""The end of a run: results.json, pictures, the pretrained bundle, and a few lines to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..hparams.loader import shipped_defaults
+from ..lobes import count_frames, pretrained
+from ..lobes.build import build_frontend
+from ..processing import plots
+from .results import RunResult, describe_device
+from .runner import FREE_KEYS, tell
+
+__all__ = ["finish"]
+
+#: Keys that do not describe what is learned.
+_NO_OPTIONS = (
+    *FREE_KEYS,
+    "frontend",
+    "encoder",
+    "seed",
+    "output_folder",
+    "results_folder",
+    "protocol",
+    "mini_size",
+)
+
+
+def finish(
+    brain, config, output_folder: Path, labels: list[str], data_digest: str, protocol: dict, **about
+) -> RunResult:
+    """Write everything a finished run leaves behind, from the best epoch's model.
+
+    Arguments
+    ---------
+    brain : a trained and tested Brain, its modules holding the best epoch
+    config : the Config it was built from
+    output_folder : where to
+    labels : class names in order
+    data_digest, protocol, about : as in `RunResult`: task, dataset, corpus, counts
+    """
+    plain, history = config.plain, brain.history
+    best = history.epochs[history.best(brain.headline, 1 if brain.higher_is_better else -1)]
+    parts = brain.lobes
+    options = _options(config)
+    result = RunResult(
+        protocol=protocol,
+        data_digest=data_digest,
+        frontend=plain["frontend"],
+        encoder=plain["encoder"],
+        options=options,
+        seed=plain["seed"],
+        params={
+            "frontend": pretrained.count_parameters(parts["compute_features"]),
+            "encoder": pretrained.count_parameters(parts["embedding_model"]),
+            "head": pretrained.count_parameters(parts["classifier"]),
+        },
+        metrics={
+            "valid": {"epoch": best["epoch"], **best["valid"]},
+            "test": brain.test_record,
+        },
+        epochs=len(history.epochs),
+        started=history.started,
+        wall_s=round(history.seconds, 1),
+        audio_s_per_s=round(history.audio_seconds / max(history.seconds, 1e-9), 1),
+        device=describe_device(brain.device),
+        **about,
+    )
+    path = result.write(output_folder)
+    bundle = pretrained.save(
+        output_folder / "bundle", _describe(result, config, brain, labels), parts
+    )
+    pictures = _draw(brain, config, output_folder, labels, best["epoch"], result)
+    _report(brain, result, path, bundle, pictures)
+    return result
+
+
+def _options(config) -> dict:
+    """Every setting that differs from the shipped YAML and changes what is learned."""
+    defaults = shipped_defaults(config.schema)
+    plain = config.plain
+    differing = {
+        key: value
+        for key, value in plain.items()
+        if key in defaults and key not in _NO_OPTIONS and value != defaults[key]
+    }
+    # Options of lobes that were not built say nothing about this run.
+    for kind in ("frontend", "encoder"):
+        used = (plain[f"{kind}_options"] or {}).get(plain[kind])
+        differing.pop(f"{kind}_options", None)
+        if used:
+            differing[f"{kind}_options"] = used
+    return differing
+
+
+def _describe(result: RunResult, config, brain, labels: list[str]) -> dict:
+    plain = config.plain
+    frontend = brain.lobes["compute_features"]
+    return {
+        "task": result.task,
+        "dataset": result.dataset,
+        "corpus": result.corpus,
+        "protocol": result.protocol,
+        "data_digest": result.data_digest,
+        "test": {
+            key: value
+            for key, value in result.metrics["test"].items()
+            if isinstance(value, (int, float))
+        },
+        "sample_rate": plain["sample_rate"],
+        "clip_s": plain["clip_s"],
+        "labels": labels,
+        "normalization": _normalization(plain["normalization"], frontend),
+        "frontend": {
+            "name": plain["frontend"],
+            "options": (plain["frontend_options"] or {}).get(plain["frontend"]) or {},
+        },
+        "encoder": {
+            "name": plain["encoder"],
+            "options": (plain["encoder_options"] or {}).get(plain["encoder"]) or {},
+            "in_frames": count_frames(frontend, plain["clip_s"]),
+        },
+        "versions": result.versions,
+    }
+
+
+def _normalization(kind: str, frontend) -> str:
+    return frontend.normalization if kind == "auto" else kind
+
+
+def _draw(brain, config, folder: Path, labels, best_epoch: int, result: RunResult) -> list[Path]:
+    plain = config.plain
+    name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}"
+    curves = [
+        {
+            "epoch": record["epoch"],
+            "train_loss": record["train"]["loss"],
+            **{f"valid_{key}": value for key, value in record["valid"].items()},
+        }
+        for record in brain.history.epochs
+    ]
+    pictures = [
+        plots.training_curves(curves, folder / "training_curves.png", name, best_epoch),
+        plots.confusion_matrix(
+            brain.test_record["confusion"], labels, folder / "confusion_matrix.png", f"Test: {name}"
+        ),
+    ]
+    trained = brain.lobes["compute_features"]
+    if hasattr(trained, "describe_filters"):
+        fresh = build_frontend(plain["frontend"], plain["sample_rate"], plain["frontend_options"])
+        before, after = fresh.describe_filters(), trained.describe_filters()
+        filters = {
+            "center_hz_before": before["centre_hz"],
+            "center_hz_after": after["centre_hz"],
+            "bandwidth_hz_before": before["bandwidth_hz"],
+            "bandwidth_hz_after": after["bandwidth_hz"],
+            "frequency_hz": after["freqs_hz"],
+            "response": after["responses"],
+        }
+        pictures.append(plots.learned_filters(filters, folder / "learned_filters.png", name))
+    return pictures
+
+
+def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[Path]) -> None:
+    test = result.metrics["test"]
+    low, high = test["interval"][brain.headline]
+    corpus = result.corpus
+    warning = " (synthetic mini corpus, not a benchmark)" if corpus["synthetic"] else ""
+    tell(
+        f"\nTest {brain.headline} {100 * test[brain.headline]:.1f} % "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}, {test['n']} clips), "
+        f"macro F1 {100 * test['macro_f1']:.1f} %, on {corpus['name']}{warning}\n"
+        f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
+        f"Results:  {path}\n"
+        f"Model:    {bundle}   (auricle predict {bundle} FILE.wav)"
+    )
+    for picture in pictures:
+        tell(f"Picture:  {picture}")

@@ -1,0 +1,312 @@
+"""The record of one run: `results.json`, written whole or not at all, and read back with care.
+
+Everything a number needs to be judged later is in the file: which data (protocol and digest),
+which model (lobes, options, parameter counts), which code (versions, commit), which machine class
+(device), how long. It is made to be published: paths lose their folders and the machine's name
+does not appear.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+RESULTS_NAME = "results.json"
+_PARTS = ("frontend", "encoder", "head")
+_SOURCE_TREE = Path(__file__).resolve().parents[1]
+
+
+def now_utc() -> str:
+    """The present moment, to the second, as 2026-01-31T12:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def collect_versions() -> dict[str, str | None]:
+    """Versions of what the numbers depend on; None for a package that is not installed."""
+    versions: dict[str, str | None] = {}
+    for package in ("auricle", "torch", "torchaudio", "speechbrain"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {**versions, "python": platform.python_version()}
+
+
+def git_commit(source_tree: Path = _SOURCE_TREE) -> str | None:
+    """Commit of auricle's own source tree, with "+dirty" after it where files differ from it.
+
+    None where the tree is no checkout. A wheel inside a virtual environment inside somebody's
+    repository is no checkout of auricle, so the folder itself has to hold `.git`.
+    """
+    if not (source_tree / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(source_tree), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--verify", "HEAD")
+        return commit + ("+dirty" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):  # no git, no commit yet, not our repository
+        return None
+
+
+def describe_device(device: str) -> str:
+    """The device in words that mean something elsewhere: "NVIDIA H200", "cpu (2 threads)".
+
+    Arguments
+    ---------
+    device : what torch understands: "cpu", "cuda", "cuda:1".
+    """
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.device(device).type} ({torch.get_num_threads()} threads)"
+
+
+@dataclass
+class RunResult:
+    """What one training run was and what it reached.
+
+    Arguments
+    ---------
+    task : what is learned ("keyword_spotting").
+    dataset : the data set ("speech_commands").
+    protocol : the protocol's name, or a dict that holds whatever makes two of them differ.
+    data_digest : digest of the manifests that were trained and scored on.
+    corpus : {"name": "mini" or the data folder's name, "synthetic": bool, "complete": bool, or
+        None where it is not known}; further entries are free.
+    counts : items per split, or per split and class.
+    frontend, encoder : registered names.
+    options : every setting that differs from the recipe's YAML and changes what is learned: lobe
+        options and training settings; not the seed, not folders, not the device. Two runs with
+        equal options and different seeds are two draws of one experiment.
+    seed : the training seed.
+    params : number of parameters {"frontend": int, "encoder": int, "head": int}.
+    metrics : {"valid": {...}, "test": {...}}, as the scoring classes summarize.
+    epochs : epochs trained.
+    started : when training began, as `now_utc` gives it.
+    wall_s : seconds from the start to the end of the run.
+    audio_s_per_s : seconds of audio trained on per second of training.
+    device : as `describe_device` gives it.
+    versions, git_commit : collected by default.
+
+    Raises
+    ------
+    ValueError
+        A field has the wrong type, lacks an entry, or holds a number that is not finite. All
+        faults are named at once.
+    """
+
+    task: str
+    dataset: str
+    protocol: str | dict
+    data_digest: str
+    corpus: dict
+    counts: dict
+    frontend: str
+    encoder: str
+    options: dict
+    seed: int
+    params: dict
+    metrics: dict
+    epochs: int
+    started: str
+    wall_s: float
+    audio_s_per_s: float
+    device: str
+    versions: dict = field(default_factory=collect_versions)
+    git_commit: str | None = field(default_factory=git_commit)
+
+    def __post_init__(self):
+        faults: list[str] = []
+        for item in fields(self):
+            value = _published(getattr(self, item.name), item.name, faults)
+            setattr(self, item.name, value)
+        faults += self._faults()
+        if faults:
+            raise ValueError("this is no result of a run:\n  " + "\n  ".join(faults))
+
+    def to_dict(self) -> dict:
+        """The fields as plain JSON values."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def write(self, output_folder: str | os.PathLike) -> Path:
+        """Write `<output_folder>/results.json`; a reader sees the whole file or the old one."""
+        folder = Path(output_folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=RESULTS_NAME, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)  # mkstemp's files are the owner's alone
+            os.replace(temporary, folder / RESULTS_NAME)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return folder / RESULTS_NAME
+
+    def _faults(self) -> list[str]:
+        faults = []
+        for name in ("task", "dataset", "data_digest", "frontend", "encoder", "device"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                faults.append(f"{name} is {value!r}: give a non-empty string")
+        if not isinstance(self.protocol, (str, dict)) or not self.protocol:
+            faults.append(
+                f"protocol is {self.protocol!r}: give its name, or a dict that defines it"
+            )
+        for name in ("counts", "options", "versions", "corpus", "params", "metrics"):
+            if not isinstance(getattr(self, name), dict):
+                faults.append(f"{name} is {getattr(self, name)!r}: give a dict")
+        if faults:
+            return faults
+        for name in ("seed", "epochs"):
+            if not _is_count(getattr(self, name)):
+                faults.append(f"{name} is {getattr(self, name)!r}: give an integer of at least 0")
+        for name in ("wall_s", "audio_s_per_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                faults.append(f"{name} is {value!r}: give a number of at least 0")
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(self.started)):
+            faults.append(f"started is {self.started!r}: give UTC as 2026-01-31T12:00:00Z")
+        if set(self.params) != set(_PARTS) or not all(map(_is_count, self.params.values())):
+            faults.append(f"params is {self.params}: give a count for each of {', '.join(_PARTS)}")
+        corpus = self.corpus
+        if not isinstance(corpus.get("name"), str) or not isinstance(corpus.get("synthetic"), bool):
+            faults.append(f"corpus is {corpus}: give name (a string) and synthetic (true or false)")
+        if "complete" not in corpus or corpus["complete"] not in (True, False, None):
+            faults.append(f"corpus is {corpus}: give complete (true, false, or null: not known)")
+        for split in ("valid", "test"):
+            if not isinstance(self.metrics.get(split), dict) or not self.metrics[split]:
+                faults.append(f"metrics.{split} is missing or empty: give the scores of that split")
+        if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
+            faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
+        return faults
+
+
+def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[RunResult]:
+    """Read the results files named, and all those below the folders named, in order of path.
+
+    Raises
+    ------
+    ValueError
+        A path is not there, a folder holds no results file, or a file is not a complete, strict
+        JSON record of a run. All faults are named at once; no file is left out silently.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    files: dict[Path, None] = {}  # ordered, and a file named twice is read once
+    faults: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(path.rglob(RESULTS_NAME))
+            files.update(dict.fromkeys(file.resolve() for file in found))
+            if not found:
+                faults.append(f"{path}: no {RESULTS_NAME} in or below this folder; run a recipe")
+        elif path.is_file():
+            files[path.resolve()] = None
+        else:
+            faults.append(f"{path}: no such file or folder")
+    if not files and not faults:
+        faults.append("no path given: name results files, or folders of runs")
+    results = []
+    for file in files:
+        try:
+            results.append(_load(file))
+        except ValueError as error:
+            faults.append(f"{file}: {error}")
+    if faults:
+        raise ValueError("cannot read the results:\n" + "\n".join(faults))
+    return results
+
+
+def _load(file: Path) -> RunResult:
+    def refuse(constant: str):
+        raise ValueError(f"holds {constant}, which is no JSON; the run has to be scored again")
+
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error}): the file is cut off or of another kind") from None
+    if not isinstance(record, dict):
+        raise ValueError("holds no record (a JSON object)")
+    known = [item.name for item in fields(RunResult)]
+    missing = [name for name in known if name not in record]
+    unknown = [name for name in record if name not in known]
+    if missing or unknown:
+        raise ValueError(
+            f"is no record of this version: missing {missing or 'nothing'}, not known "
+            f"{unknown or 'nothing'}; train again, or read it with the auricle that wrote it"
+        )
+    return RunResult(**record)
+
+
+def _published(value, where: str, faults: list[str]):
+    """The value as plain JSON without NaN, folders or the machine's name; faults are collected."""
+    if isinstance(value, dict):
+        plain = {}
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                faults.append(f"{where} has the key {key!r}: give strings as keys")
+                continue
+            public = _without_machine(key)
+            if public in plain:
+                faults.append(f"{where}: two keys are both {public!r} once their folders are cut")
+            plain[public] = _published(inner, f"{where}.{key}", faults)
+        return plain
+    if isinstance(value, (list, tuple)):
+        return [_published(inner, f"{where}[{i}]", faults) for i, inner in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return Path(value).name if Path(value).is_absolute() else str(value)
+    if isinstance(value, str):
+        return _without_machine(value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, tensors
+        return _published(value.tolist(), where, faults)
+    if isinstance(value, float) and not math.isfinite(value):
+        faults.append(f"{where} is {value}: a score that is no number must not be written down")
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        faults.append(f"{where} is a {type(value).__name__}: give numbers, strings, lists, dicts")
+    return value
+
+
+# An absolute path: a slash, a home sign, a drive or a network share at the start of the text or
+# after a character that ends a word. "km/h", "speech/yes.wav" and "https://a.org/b" are none.
+_ABSOLUTE_PATH = re.compile(
+    r"(?:^|(?<=[\s=:,;'\"(\[]))"
+    r"(?:(?:file://)?/(?!/)|~\w*/|[A-Za-z]:[\\/]|\\\\)"
+    r"[^\s,;'\"()\[\]]+"
+)
+
+
+def _without_machine(text: str) -> str:
+    host = socket.gethostname()
+    # A bare word as host name ("leaf") may be a lobe's name too, and gives no machine away.
+    if not host.isalpha():
+        text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "<host>", text)
+    return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[\\/]", match[0].rstrip("\\/"))[-1], text)
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

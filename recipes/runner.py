@@ -1,0 +1,186 @@
+"""What every recipe does around its training: start, claim a folder, finish.
+
+Written once, so that a recipe's `train.py` holds only what is particular to its data set.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..hparams.loader import Config, ConfigError, load_hparams, usage
+from ..lobes.build import option_problems
+from ..lobes.registry import ENCODERS, FRONTENDS
+
+__all__ = ["RecipeError", "claim_folder", "lobe_problems", "resolve_corpus", "run_recipe"]
+
+#: Keys that may change between two starts of one run.
+FREE_KEYS = ("cache_gb", "num_workers", "fresh", "download", "data_folder", "official_test_folder")
+
+
+class RecipeError(Exception):
+    """A run that cannot go on, in words for the person who started it."""
+
+
+def lobe_problems(plain: dict) -> list[str]:
+    """What is wrong with the lobes and their options in a configuration."""
+    return option_problems(
+        FRONTENDS, plain["frontend"], plain["frontend_options"]
+    ) + option_problems(ENCODERS, plain["encoder"], plain["encoder_options"])
+
+
+def run_recipe(
+    recipe: str,
+    train: Callable[[Config], None],
+    checks: Iterable[Callable[[dict], list[str]]],
+    argv: list[str] | None = None,
+) -> int:
+    """Read the command line, set up the processes, train; errors of the user end in one message.
+
+    Returns
+    -------
+    Exit status: 0 done, 1 stopped while running, 2 wrong input.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if any(word in ("-h", "--help") for word in argv):
+        print(usage(recipe, f"recipes/{recipe}/train.py"))
+        return 0
+    try:
+        config = load_hparams(argv, recipe, [lobe_problems, *checks])
+    except ConfigError as error:
+        return _stop(error, 2)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("auricle").setLevel(logging.INFO)
+    try:
+        _init_processes(config)
+        train(config)
+    except (RecipeError, ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("AURICLE_TRACEBACK"):
+            raise
+        return _stop(error, 2 if isinstance(error, RecipeError) else 1)
+    finally:
+        _end_processes()
+    return 0
+
+
+def _stop(error: Exception, status: int) -> int:
+    if int(os.environ.get("RANK", 0)) == 0 or status == 1:
+        print(f"auricle: {error}", file=sys.stderr)
+        if status == 1:
+            print("(AURICLE_TRACEBACK=1 shows where it happened)", file=sys.stderr)
+    return status
+
+
+def _init_processes(config: Config) -> None:
+    """Join the other ranks when torchrun has started several; on CPUs they talk by gloo."""
+    import torch
+    from speechbrain.utils.distributed import ddp_init_group
+
+    if os.environ.get("RANK") is None:
+        return
+    on_cpu = config.run_opts.device == "cpu" or not torch.cuda.is_available()
+    if on_cpu:
+        config.run_opts.distributed_backend = "gloo"
+        config.run_opts.device = "cpu"
+        config.run_opts.overridden_args.update({"distributed_backend", "device"})
+    ddp_init_group(config.run_opts)
+
+
+def _end_processes() -> None:
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
+    """The data folder, made first when it is the mini corpus, and what the results say about it.
+
+    Returns
+    -------
+    folder, {"name", "synthetic"}
+    """
+    from speechbrain.utils.distributed import main_process_only, run_on_main
+
+    from ..processing.data.mini import cached_mini, is_mini
+
+    wanted = str(config.plain["data_folder"])
+    if wanted == "mini":
+        made = main_process_only(lambda: cached_mini(recipe, config.plain["mini_size"]))
+        run_on_main(made)
+        folder = cached_mini(recipe, config.plain["mini_size"])
+        name = f"mini-{config.plain['mini_size']}"
+    else:
+        folder = Path(wanted).expanduser()
+        name = folder.resolve().name
+    synthetic = folder.is_dir() and is_mini(folder)
+    what = "auricle's own synthetic mini corpus, not a benchmark" if synthetic else "a real corpus"
+    tell(f"Corpus: {name} ({what})")
+    return folder, {"name": name, "synthetic": synthetic}
+
+
+def tell(text: str) -> None:
+    """Print on the main process."""
+    from speechbrain.utils.distributed import if_main_process
+
+    if if_main_process():
+        print(text, flush=True)
+
+
+def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
+    """Make the output folder this run's own, or go on with the same run.
+
+    A folder that holds a run with other settings or other data is refused, so that no run ever
+    resumes another one's checkpoint.
+
+    Raises
+    ------
+    RecipeError
+        Naming each setting that differs.
+    """
+    from speechbrain.utils.distributed import ddp_barrier, if_main_process
+
+    folder = Path(output_folder)
+    mine = {key: value for key, value in config.plain.items() if _describes_run(key, value)}
+    mine["data_digest"] = data_digest
+    mine = json.loads(json.dumps(mine))
+    problem = ""
+    if if_main_process():
+        if config.plain["fresh"] and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = folder / "settings.json"
+        if record.is_file():
+            theirs = json.loads(record.read_text(encoding="utf-8"))
+            differing = [
+                f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} now"
+                for key in sorted({*mine, *theirs})
+                if mine.get(key) != theirs.get(key)
+            ]
+            if differing:
+                problem = (
+                    f"{folder} holds a run with other settings:\n  "
+                    + "\n  ".join(differing)
+                    + "\nGive another --output_folder, or --fresh true to delete that run"
+                )
+        else:
+            partial = record.with_suffix(".part")
+            partial.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+            os.replace(partial, record)
+    ddp_barrier()
+    if problem:
+        raise RecipeError(problem)
+    return folder
+
+
+def _describes_run(key: str, value) -> bool:
+    is_object = isinstance(value, str) and value.startswith("!") and key != "output_folder"
+    return key not in FREE_KEYS and not is_object and not isinstance(value, Path) and (
+        key not in ("output_folder", "results_folder", "modules", "checkpointer", "train_logger")
+    )

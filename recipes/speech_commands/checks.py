@@ -1,0 +1,105 @@
+"""What must hold before a Speech Commands manifest is written, and what is said if it does not."""
+
+from collections import Counter
+
+from ...processing.data.audio import AudioError
+from ...processing.data.manifest import SPLITS
+from .corpus import PreparationError
+from .protocols import SILENCE, UNKNOWN
+
+_MAX_EXAMPLES = 5
+
+
+def drop_broken(corpus, found, skip_broken):
+    """Raise what is wrong with the files, or take the broken ones out and list them."""
+    broken = {key: result for key, result in found.items() if isinstance(result, AudioError)}
+    problems = corpus.problems + [
+        (key, f"{error.problem}; {error.cure}") for key, error in broken.items()
+    ]
+    if problems and not skip_broken:
+        kinds = Counter(error.kind for error in broken.values())
+        summary = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        shown = "".join(f"\n  {path} {reason}" for path, reason in problems[:_MAX_EXAMPLES])
+        more = f"\n  ... and {len(problems) - _MAX_EXAMPLES} more"
+        raise PreparationError(
+            f"{len(problems)} files or list entries cannot be used"
+            f"{f' ({summary})' if summary else ''}:{shown}"
+            f"{more if len(problems) > _MAX_EXAMPLES else ''}\n"
+            "Restore them from the archive, or go on without them: --skip_broken true"
+        )
+    for files in (corpus.clips, corpus.official_test):
+        for name in [name for name, file in files.items() if file.key in broken]:
+            del files[name]
+    corpus.noises = [file for file in corpus.noises if file.key not in broken]
+    return [{"path": path, "reason": reason} for path, reason in problems]
+
+
+def count_classes(rows, protocol, data_folder, corpus, settings, notes):
+    """Clips by split and label; an empty class is an error."""
+    counts = {split: dict.fromkeys(protocol.labels, 0) for split in SPLITS}
+    for row in rows:
+        counts[row["split"]][row["label"]] += 1
+    empty = {
+        split: [label for label, n in by_label.items() if not n]
+        for split, by_label in counts.items()
+    }
+    if empty["train"] or (any(empty.values()) and not settings["skip_broken"]):
+        lines = "".join(
+            f"\n  {split}: {', '.join(labels)}" for split, labels in empty.items() if labels
+        )
+        by = "the list files" if corpus.lists else "the hash of the speaker"
+        raise PreparationError(
+            f"classes without a single clip, in data folder {data_folder} split by {by}:{lines}\n"
+            "Check that these word folders hold files and that the lists fit them"
+            + (
+                f"; {SILENCE} and {UNKNOWN} are drawn in proportion to the keywords, "
+                "from silence_percentage and unknown_percentage."
+                if protocol.has_extra_classes
+                else "."
+            )
+        )
+    notes += [f"{split} has no clip of {', '.join(ls)}" for split, ls in empty.items() if ls]
+    return counts
+
+
+def check_speakers(rows, skip_broken, notes):
+    """Speakers in more than one split: an error, or with `skip_broken` a note."""
+    splits = {}
+    for row in rows:
+        if row["speaker"]:
+            splits.setdefault(row["speaker"], set()).add(row["split"])
+    shared = sorted(speaker for speaker, where in splits.items() if len(where) > 1)
+    if shared:
+        text = (
+            f"{len(shared)} of {len(splits)} speakers are in more than one split, e.g. "
+            f"{', '.join(shared[:_MAX_EXAMPLES])}"
+        )
+        if not skip_broken:
+            raise PreparationError(
+                f"{text}. The published lists and the hash rule share none: restore the list "
+                "files, remove both to split by hash, or go on: --skip_broken true"
+            )
+        notes.append(text)
+
+
+def completeness(corpus, protocol):
+    """How the usable files compare with those published."""
+    release = protocol.release
+    words = [clip for clip in corpus.clips if clip.partition("/")[0] in release.words]
+    parts = [("word files", len(words), release.archive.num_files)]
+    if corpus.lists:
+        by_split = Counter(map(corpus.split_of, words))
+        parts += [(f"in {s}", by_split[s], n) for s, n in release.split_num_files.items()]
+    if corpus.official_test:
+        expected = release.test_archive.num_files
+        parts.append(("in the official test archive", len(corpus.official_test), expected))
+    differing = [
+        f"{found - expected} more than the {expected} {what}"
+        if found > expected
+        else f"{expected - found} of {expected} {what} missing"
+        for what, found, expected in parts
+        if found != expected
+    ]
+    if not differing:
+        return "complete"
+    return f"subset of {release.name} ({'; '.join(differing)})"

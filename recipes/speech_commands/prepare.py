@@ -1,0 +1,337 @@
+"""Prepare Speech Commands: one manifest for a protocol, written once and the same everywhere.
+
+The folder is read as it was published (v0.01 or v0.02, wav or flac), every file is decoded once,
+and what cannot be used is either one error or, with `skip_broken`, a counted and listed skip.
+
+    python recipes/speech_commands/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol v2-12-official
+"""
+
+import argparse
+import logging
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+
+try:
+    from auricle.processing.data import manifest
+    from auricle.processing.data.download import DownloadError, extract_tar, fetch
+    from auricle.processing.data.scan import scan_files
+    from auricle.recipes.speech_commands.checks import (
+        check_speakers,
+        completeness,
+        count_classes,
+        drop_broken,
+    )
+    from auricle.recipes.speech_commands.corpus import (
+        OFFICIAL_TEST,
+        PreparationError,
+        read_corpus,
+    )
+    from auricle.recipes.speech_commands.draw import draw, silence_rows, split_noises
+    from auricle.recipes.speech_commands.prepared import (
+        Prepared,
+        describe,
+        fingerprint_of,
+        read_prepared,
+        write_prepared,
+    )
+    from auricle.recipes.speech_commands.protocols import (
+        PROTOCOLS,
+        SAMPLE_RATE_HZ,
+        SILENCE,
+        UNKNOWN,
+        find_protocol,
+    )
+except ModuleNotFoundError as error:
+    if __name__ == "__main__" and (error.name or "").startswith("auricle"):
+        sys.exit("auricle is not installed; in its repository, run: pip install -e .")
+    raise
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(
+    data_folder,
+    output_folder,
+    protocol="v2-12-official",
+    seed=0,
+    official_test_folder=None,
+    skip_broken=False,
+    silence_percentage=10,
+    unknown_percentage=10,
+    max_per_class=0,
+    max_valid_per_class=0,
+    download=False,
+    scan_cache=None,
+    num_workers=None,
+    progress=True,
+):
+    """Read a Speech Commands folder, and write `manifest.csv` and `prepare.json`.
+
+    When neither the settings nor any file has changed since, what is there is used again, and
+    files that were decoded once are not decoded again.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        The unpacked archive: one folder per word.
+    output_folder : str or Path
+        Where the manifest goes.
+    protocol : str
+        One of `auricle.recipes.speech_commands.protocols.PROTOCOLS`.
+    seed : int
+        Seed of the training split's draws (unknown words, silence, cap). Validation and test
+        are the same for every seed.
+    official_test_folder : str or Path, optional
+        The unpacked official test archive; the test set of the "official" protocols.
+    skip_broken : bool
+        Leave out, count and list what cannot be used instead of raising.
+    silence_percentage, unknown_percentage : float
+        Clips of these classes in every split, in percent of the split's keyword clips.
+    max_per_class, max_valid_per_class : int
+        Most training and validation clips of one class; 0 takes all. Test is never capped.
+    download : bool
+        Fetch the archives that are not there.
+    scan_cache : str or Path, optional
+        File that remembers what was decoded; `<output_folder>/audio_scan.csv` by default. Runs
+        with output folders of their own can share one.
+    num_workers : int, optional
+        Threads that decode.
+    progress : bool
+        Whether to draw progress bars.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    PreparationError
+        The data does not fit the protocol or is broken; the text lists all that was found.
+    DownloadError
+        An archive cannot be fetched.
+    """
+    protocol = find_protocol(protocol)
+    settings = {
+        "protocol": protocol.name,
+        "seed": int(seed),
+        "official_test": official_test_folder is not None,
+        "skip_broken": bool(skip_broken),
+        "silence_percentage": float(silence_percentage),
+        "unknown_percentage": float(unknown_percentage),
+        "max_per_class": int(max_per_class),
+        "max_valid_per_class": int(max_valid_per_class),
+    }
+    _check_settings(settings)
+    data_folder, output_folder = Path(data_folder), Path(output_folder)
+    if download:
+        _download(protocol, data_folder, official_test_folder, progress)
+    corpus = read_corpus(data_folder, protocol, official_test_folder)
+    roots = {"": str(data_folder.resolve())}
+    if official_test_folder is not None:
+        roots[OFFICIAL_TEST] = str(Path(official_test_folder).resolve())
+    output_folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = fingerprint_of(settings, corpus)
+    again = read_prepared(output_folder, fingerprint, roots)
+    if again is not None:
+        return again
+
+    scan_cache = scan_cache or output_folder / "audio_scan.csv"
+    Path(scan_cache).parent.mkdir(parents=True, exist_ok=True)
+    found = scan_files(corpus.files(), scan_cache, SAMPLE_RATE_HZ, num_workers, progress)
+    skipped = drop_broken(corpus, found, skip_broken)
+    notes = []
+    rows = _clip_rows(corpus, found, protocol, settings)
+    noise_files = _noise_files(corpus)
+    if protocol.has_extra_classes:
+        rows += _silence_rows(corpus, found, rows, noise_files, settings, notes)
+    rows = _cap(rows, settings)
+    if protocol.split == "lists" and not corpus.lists:
+        notes.append("no list files: split by the hash rule")
+    counts = count_classes(rows, protocol, data_folder, corpus, settings, notes)
+    check_speakers(rows, skip_broken, notes)
+    manifest.validate(rows, labels=protocol.labels)
+
+    manifest_path = output_folder / "manifest.csv"
+    manifest.write_manifest(rows, manifest_path)
+    split_source = "lists" if corpus.lists else "hash"
+    prepared = Prepared(
+        manifest_path=str(manifest_path),
+        roots=roots,
+        labels=list(protocol.labels),
+        protocol=protocol.name,
+        split_source=split_source,
+        test_source="official_archive"
+        if corpus.official_test
+        else {"lists": "testing_list", "hash": "hash"}[split_source],
+        digest=manifest.digest(rows),
+        test_digest=manifest.digest(row for row in rows if row["split"] == "test"),
+        counts=counts,
+        noise_files=noise_files,
+        completeness=completeness(corpus, protocol),
+        skipped=skipped,
+        notes=notes,
+        settings=settings,
+    )
+    for note in notes:
+        logger.warning("Speech Commands: %s", note)
+    write_prepared(prepared, output_folder, fingerprint)
+    return prepared
+
+
+def _check_settings(settings):
+    wrong = [
+        f"{name} is {value:g}; it is {what}"
+        for name, value in settings.items()
+        for kind, what, most in (
+            ("max_", "a number of clips, where 0 stands for all", float("inf")),
+            ("_percentage", "the class's size in percent of the keyword clips, 0 to 1000", 1000),
+        )
+        if kind in name and not 0 <= value <= most
+    ]
+    if wrong:
+        raise PreparationError("\n".join(wrong))
+
+
+def _clip_rows(corpus, found, protocol, settings):
+    """Rows of the recorded clips: words, drawn unknown words, recorded silence, official test."""
+    rows, others = [], {"train": [], "valid": [], "test": []}
+    for clip, file in corpus.clips.items():
+        folder = clip.partition("/")[0]
+        split = corpus.split_of(clip)
+        if corpus.official_test and split == "test":
+            continue  # the official archive is the test set; it is made of these clips
+        if folder in protocol.labels:
+            rows.append(_row(clip, file, found[file.key], split, folder))
+        elif protocol.has_extra_classes:
+            others[split].append(clip)
+    keywords = Counter(row["split"] for row in rows if row["label"] in protocol.words)
+    for split, clips in others.items():
+        count = math.ceil(keywords[split] * settings["unknown_percentage"] / 100)
+        for clip in draw(clips, count, _seed_of(split, settings), UNKNOWN, split):
+            file = corpus.clips[clip]
+            rows.append(_row(clip, file, found[file.key], split, UNKNOWN))
+    for name, file in corpus.official_test.items():
+        row = _row(f"{OFFICIAL_TEST}/{name}", file, found[file.key], "test", name.split("/")[0])
+        rows.append(row | {"path": name, "root": OFFICIAL_TEST})
+    return rows
+
+
+def _row(clip, file, info, split, label):
+    name = clip.rpartition("/")[2]
+    speaker, nohash, _ = name.partition("_nohash_")
+    return {
+        "id": clip,
+        "path": file.key,
+        "duration_s": info.duration_s,
+        "split": split,
+        "label": label,
+        "speaker": speaker if nohash else "",
+    }
+
+
+def _noise_files(corpus):
+    """Noise recordings by split, relative to the data folder."""
+    paths = {Path(file.key).stem: file.key for file in corpus.noises}
+    return {split: [paths[stem] for stem in stems] for split, stems in split_noises(paths).items()}
+
+
+def _silence_rows(corpus, found, rows, noise_files, settings, notes):
+    if any(clip.startswith(f"{SILENCE}/") for clip in corpus.clips):
+        notes.append(f"silence is the recorded clips of {SILENCE}/; none is drawn from noise")
+        return []
+    keywords = Counter(row["split"] for row in rows if row["label"] not in (SILENCE, UNKNOWN))
+    drawn, without_noise = [], []
+    for split in manifest.SPLITS:
+        if split == "test" and corpus.official_test:
+            continue
+        noises = [(path, found[path]) for path in noise_files[split]]
+        count = math.ceil(keywords[split] * settings["silence_percentage"] / 100)
+        drawn += silence_rows(split, count, noises, _seed_of(split, settings))
+        if count and not noises:
+            without_noise.append(split)
+    if without_noise:
+        notes.append(
+            f"no background noise for {', '.join(without_noise)}: silence there is digital zeros"
+        )
+    return drawn
+
+
+def _cap(rows, settings):
+    """At most so many rows of a class, in train and in valid; all of test."""
+    limits = {"train": settings["max_per_class"], "valid": settings["max_valid_per_class"]}
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["split"], row["label"]), {})[row["id"]] = row
+    kept = []
+    for (split, label), by_id in groups.items():
+        limit = limits.get(split) or len(by_id)
+        kept += [
+            by_id[i] for i in draw(by_id, limit, _seed_of(split, settings), "limit", split, label)
+        ]
+    return sorted(kept, key=lambda row: row["id"])
+
+
+def _seed_of(split, settings):
+    """The seed decides on the training clips only: what is scored is the same for every seed."""
+    return settings["seed"] if split == "train" else "evaluation"
+
+
+def _download(protocol, data_folder, official_test_folder, progress):
+    wanted = [(protocol.release.archive, data_folder)]
+    if official_test_folder is not None and protocol.takes_official_test:
+        wanted.append((protocol.release.test_archive, Path(official_test_folder)))
+    for archive, folder in wanted:
+        if not folder.is_dir() or not any(folder.iterdir()):
+            path = folder.parent / archive.url.rpartition("/")[2]
+            extract_tar(fetch(archive.url, path, archive.checksum, progress), folder)
+
+
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def main(arguments=None):
+    """Prepare from the command line and print the class counts."""
+    parser = argparse.ArgumentParser(
+        description="Write the manifest of a Speech Commands protocol.", allow_abbrev=False
+    )
+    parser.add_argument("data_folder", help="the unpacked archive: one folder per word")
+    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
+    parser.add_argument(
+        "--protocol",
+        default="v2-12-official",
+        help=f"one of {', '.join(PROTOCOLS)} (default: %(default)s)",
+    )
+    parser.add_argument("--official_test_folder", help="the unpacked official test archive")
+    parser.add_argument("--seed", type=int, default=0, help="of the training draws (default: 0)")
+    for name, what in (
+        ("skip_broken", "leave out and list what cannot be used, instead of stopping"),
+        ("download", "fetch the archives that are not there (2.4 GB)"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=_boolean, nargs="?", const=True, default=False, help=what
+        )
+    for name in ("silence_percentage", "unknown_percentage"):
+        parser.add_argument(
+            f"--{name}", type=float, default=10, help="of the keyword clips (default: 10)"
+        )
+    parser.add_argument("--max_per_class", type=int, default=0, help="training clips; 0: all")
+    parser.add_argument("--max_valid_per_class", type=int, default=0, help="0: all")
+    parser.add_argument("--scan_cache", help="CSV file that remembers what was decoded")
+    parser.add_argument("--num_workers", type=int, help="threads that decode")
+    options = vars(parser.parse_args(arguments))
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    try:
+        prepared = prepare(**options)
+    except (PreparationError, DownloadError, manifest.ManifestError, ValueError, OSError) as error:
+        sys.exit(f"prepare.py: {error}")
+    print(describe(prepared))
+    print(f"\nwrote {prepared.manifest_path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Train and score keyword spotting on Speech Commands.
+
+    python recipes/speech_commands/train.py hparams/speech_commands.yaml --help
+
+The default trains LEAF + BC-ResNet on the mini corpus, which needs no download.
+"""
+
+import sys
+
+try:
+    from auricle.recipes import runner
+except ImportError as error:
+    sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
+
+from pathlib import Path
+
+
+def train(config):
+    """Prepare, train, test, and write results, pictures and the pretrained bundle."""
+    from speechbrain.utils.distributed import run_on_main
+
+    from auricle.lobes.brains.classification import ClassificationBrain
+    from auricle.recipes.finish import finish
+    from auricle.recipes.speech_commands import data
+    from auricle.recipes.speech_commands.prepare import describe
+
+    folder, corpus = runner.resolve_corpus(config, "speech_commands")
+    prepared = data.prepare_from(config.plain, folder)
+    runner.tell(describe(prepared))
+
+    hparams = config.build()
+    output_folder = runner.claim_folder(config, hparams["output_folder"], prepared.digest)
+    hparams["checkpointer"].sweep()
+    brain = ClassificationBrain(
+        prepared.labels,
+        modules=hparams["modules"],
+        hparams=hparams,
+        run_opts=config.run_opts,
+        checkpointer=hparams["checkpointer"],
+        augment_wavs=data.build_augmentation(hparams, prepared),
+    )
+    sets = data.build_datasets(hparams, prepared)
+    loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
+    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
+    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
+
+    corpus = {**corpus, "complete": prepared.completeness == "complete"}
+    run_on_main(
+        finish,
+        kwargs={
+            "brain": brain,
+            "config": config,
+            "output_folder": Path(output_folder),
+            "task": "keyword_spotting",
+            "dataset": "speech_commands",
+            "protocol": {
+                "name": prepared.protocol,
+                "split": prepared.split_source,
+                "test": prepared.test_source,
+                "test_digest": prepared.test_digest,
+            },
+            "data_digest": prepared.digest,
+            "corpus": corpus,
+            "counts": prepared.counts,
+            "labels": prepared.labels,
+        },
+    )
+
+
+def main(argv=None):
+    """Command line; returns the exit status."""
+    from auricle.lobes.brains import optimization
+    from auricle.recipes.speech_commands import protocols
+
+    return runner.run_recipe(
+        "speech_commands", train, [optimization.problems, protocols.problems], argv
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""LEAF: what physics, padding, training and the contract ask of it."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+
+from auricle.lobes import build_frontend
+from auricle.lobes.contracts import project_after
+
+
+def noise(*shape, seed=0, scale=0.1):
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def build(**options):
+    return build_frontend("leaf", options={"leaf": options})
+
+
+def tone(frequency_hz, sample_rate, seconds=1.0):
+    time = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
+    return torch.sin(2 * math.pi * frequency_hz * time).float()[None]
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
+def test_a_tone_peaks_in_its_channel(sample_rate):
+    leaf = build_frontend("leaf", sample_rate=sample_rate)
+    centres_hz = leaf.describe_filters()["centre_hz"]
+    for channel in range(2, 40, 4):
+        with torch.no_grad():
+            energy = leaf.energy(tone(centres_hz[channel], sample_rate))
+        assert energy[0, 50].argmax().item() == channel
+
+
+def test_one_hop_of_shift_moves_one_frame():
+    leaf, wavs = build(compression="log"), noise(1, 16000)
+    shifted = torch.nn.functional.pad(wavs, (leaf.hop, 0))
+    with torch.no_grad():
+        torch.testing.assert_close(leaf(shifted)[:, 6:96], leaf(wavs)[:, 5:95])
+
+
+def test_twice_the_amplitude_is_four_times_the_energy():
+    leaf, wavs = build(), noise(1, 8000)
+    with torch.no_grad():
+        torch.testing.assert_close(leaf.energy(2 * wavs), 4 * leaf.energy(wavs))
+
+
+@pytest.mark.parametrize("frame_centre", ["centered", "tf_same"])
+@pytest.mark.parametrize("num_samples", [1, 100, 400, 401, 402, 801, 802, 1600, 1601, 4000])
+def test_any_length_gives_the_declared_frames(frame_centre, num_samples):
+    leaf = build(frame_centre=frame_centre)
+    out = leaf(noise(2, num_samples))
+    assert out.shape == (2, leaf.num_frames(num_samples), 40)
+    assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("num_valid", [1, 150, 401, 801, 4000, 4001, 7999])
+def test_padding_changes_no_valid_frame(num_valid):
+    leaf, wavs = build(), noise(2, 8000)
+    padded = wavs.clone()
+    padded[1, num_valid:] = 3.0
+    with torch.no_grad():
+        out = leaf(padded, torch.tensor([1.0, num_valid / 8000]))
+        alone = leaf(wavs[1:, :num_valid])
+    frames = leaf.num_frames(num_valid)
+    torch.testing.assert_close(out[1:, :frames], alone, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out[:1], leaf(wavs[:1]).detach(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wavs",
+    [torch.zeros(1, 4000), torch.ones(1, 4000), torch.sign(noise(1, 4000))],
+    ids=["silence", "direct current", "full scale"],
+)
+def test_finite_with_finite_gradients(wavs):
+    leaf = build()
+    wavs = wavs.clone().requires_grad_()
+    out = leaf(wavs)
+    out.square().sum().backward()
+    assert out.isfinite().all() and wavs.grad.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in leaf.parameters())
+
+
+def test_every_parameter_gets_a_gradient():
+    leaf = build()
+    leaf(noise(2, 8000)).square().sum().backward()
+    assert {name: bool(p.grad.abs().min() > 0) for name, p in leaf.named_parameters()} == {
+        name: True for name, _ in leaf.named_parameters()
+    }
+
+
+def test_projected_parameters_learn_and_clamped_ones_are_dead():
+    wavs, projected, clamped = noise(1, 4000), build(), build()
+    with torch.no_grad():
+        for leaf in (projected, clamped):
+            leaf.width.fill_(1000.0)
+            leaf.centre.fill_(4.0)
+    projected.project_()
+    projected(wavs).square().sum().backward()
+    assert projected.width.grad.abs().max() > 0 and projected.centre.grad.abs().max() > 0
+
+    width, centre = clamped.width, clamped.centre
+    highest = build()
+    highest.width.data.fill_(1e9)
+    highest.project_()
+    inside = {"width": width.clamp(max=highest.width.max().item()), "centre": centre.clamp(max=3.1)}
+    torch.func.functional_call(clamped, inside, (wavs,)).square().sum().backward()
+    assert width.grad.abs().max() == 0 and centre.grad.abs().max() == 0
+
+
+def test_filters_stay_in_range_at_a_high_learning_rate():
+    leaf = build(num_features=8)
+    optimizer = torch.optim.Adam(leaf.parameters(), lr=2.0)
+    project_after(optimizer, leaf)
+    wavs, unit = noise(2, 1600), math.sqrt(2 * math.log(2)) / math.pi
+    seen = []
+    for step in range(200):
+        optimizer.zero_grad()
+        # Every filter is pushed to its upper bounds first, then to its lower ones.
+        push = leaf.width.sum() + leaf.centre.sum() + leaf.pooling_width.sum()
+        (leaf(wavs).mean() + (push if step >= 100 else -push)).backward()
+        optimizer.step()
+        assert all(parameter.isfinite().all() for parameter in leaf.parameters())
+        seen.append([leaf.width.max().item(), leaf.width.min().item(), leaf.centre.max().item()])
+    highest, lowest = torch.tensor(seen).amax(0), torch.tensor(seen).amin(0)
+    torch.testing.assert_close(highest[0], torch.tensor(401 * unit))
+    torch.testing.assert_close(lowest[1], torch.tensor(4 * unit))
+    torch.testing.assert_close(highest[2], torch.tensor(math.pi))
+    assert leaf.centre.min() >= 0
+    assert leaf(wavs).isfinite().all()
+
+
+def test_bfloat16_autocast_stays_close():
+    leaf, wavs = build(), noise(2, 8000)
+    with torch.no_grad():
+        expected = leaf(wavs)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(leaf(wavs), expected, atol=0, rtol=0)
+            rounded = leaf(wavs.bfloat16())
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, expected, atol=0.05, rtol=0.05)
+
+
+def test_copies_and_saved_states_are_equal_and_separate():
+    leaf, wavs = build(), noise(1, 4000)
+    with torch.no_grad():
+        leaf.width.mul_(0.9)
+        expected = leaf(wavs)
+        fresh = build()
+        fresh.load_state_dict(leaf.state_dict())
+        for other in (copy.deepcopy(leaf), pickle.loads(pickle.dumps(leaf)), fresh):
+            assert torch.equal(other(wavs), expected)
+            other.centre.zero_()
+            other.compression.delta.zero_()
+        assert torch.equal(leaf(wavs), expected)
+
+
+def test_seven_values_per_filter():
+    assert sum(parameter.numel() for parameter in build().parameters()) == 280
+    assert sum(p.numel() for p in build(compression="log").parameters()) == 120
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"compression": "root"}, "compression"),
+        ({"frame_centre": "left"}, "frame_centre"),
+        ({"max_freq_hz": 9000.0}, "half the sample rate"),
+        ({"hop_ms": 0.01}, "shorter than one sample"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
