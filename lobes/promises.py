@@ -318,7 +318,14 @@ def gradients(subject: Subject) -> None:
             "make them buffers or requires_grad=False, or drop `fixed = True`",
         )
         return
-    _require(trainable, "no trainable parameter", "declare `fixed = True` if that is meant")
+    if not trainable:
+        # An encoder may be plain pooling, with all that is learned in the head behind it.
+        _require(
+            subject.kind == "encoder",
+            "no trainable parameter",
+            "declare `fixed = True` if that is meant",
+        )
+        return
     _loss(lobe(subject.batch())).backward()
     bad = [
         f"{name} ({'none' if p.grad is None else 'zero' if p.grad.isfinite().all() else 'NaN'})"
@@ -534,11 +541,24 @@ def encoder_finite(subject: Subject) -> None:
             lobe = subject.build().train(training)
             output = lobe(values)
             _finite(output, f"output on {name} ({'train' if training else 'eval'})", do)
-            if training:
+            if output.requires_grad and training:
                 _loss(output).backward()
                 for key, p in _trainable(lobe).items():
                     if p.grad is not None:
                         _finite(p.grad, f"gradient of {key} on {name}", do)
+    lobe = subject.build().eval()
+    if not subject.takes(lobe, 1):
+        return
+    try:
+        output = lobe(x[:, :1])
+    except ValueError:
+        return  # a clear refusal is an answer
+    _require(
+        tuple(output.shape) == (len(x), lobe.num_frames(1), lobe.out_features),
+        f"shape {_s(output)} on one frame, where num_frames says {lobe.num_frames(1)}",
+        "raise ValueError naming the shortest clip, or follow num_frames",
+    )
+    _finite(output, "output on one frame", do)
 
 
 ENCODER_PROMISES["finite"] = ENCODER_PROMISES.pop("encoder-finite")
@@ -706,16 +726,16 @@ def eval_mode(subject: Subject) -> None:
 
 @_promise("frontend", "encoder", title="works without gradients, and trains afterwards")
 def no_grad(subject: Subject) -> None:
-    lobe = subject.build().eval()
+    do = "compute the same with and without gradients; keep no tensors made under inference"
     x = subject.batch()
-    want = subject.build().eval()(x).detach()
     for name, context in {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}.items():
+        lobe = subject.build().eval()
         with context():
             got = lobe(x).clone()
-        do = "compute the same with and without gradients; keep no tensors made under inference"
         _require(not got.requires_grad, f"{name}: an output that needs a gradient", do)
+        want = lobe(x).detach()
         _same(got, want, subject.tolerance, f"{name} against with gradients", do)
-    _train(subject, lobe, steps=1, lr=1e-2)
+        _train(subject, lobe, steps=1, lr=1e-2)
 
 
 # -- running them --------------------------------------------------------------------------------

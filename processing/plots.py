@@ -74,7 +74,8 @@ def training_curves(
     history : one mapping per epoch: "epoch" (from 1), and any of "train_loss", "valid_loss",
         "train_accuracy", "valid_accuracy" and further "train_..." and "valid_..." measures.
         Accuracies, error rates and F1 scores are shares and drawn in percent. What an epoch
-        lacks, or what is not finite, is left out of the curve.
+        lacks, or what is not finite, is left out of the curve; "n", a number of items, is no
+        measure and not drawn.
     path : where the PNG goes; folders are made.
     title : what was trained on what.
     best_epoch : the epoch that was kept, marked by a line.
@@ -212,14 +213,14 @@ def training_curves_figure(
     measures: list[str] = []
     for epoch in history:
         for name in epoch:
-            if name.startswith(sides) and name[6:] not in measures:
+            if name.startswith(sides) and name[6:] not in (*measures, "n"):
                 measures.append(name[6:])
     if not measures:
         raise ValueError(
             'the history holds no measure: name them "train_loss", "valid_accuracy" and so on; '
             f"the first epoch holds {sorted(history[0])}"
         )
-    figure = _figure(max(7.4, 5.4 * len(measures)), 4.4)
+    figure = _figure(max(7.4, (5.4 if len(measures) < 3 else 4.3) * len(measures)), 4.4)
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     figure.suptitle(title)
     numbers = np.array([epoch["epoch"] for epoch in history], dtype=float)

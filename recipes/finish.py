@@ -40,7 +40,7 @@ def finish(
     data_digest, protocol, about : as in `RunResult`: task, dataset, corpus, counts
     """
     plain, history = config.plain, brain.history
-    best = history.epochs[history.best(brain.headline, 1 if brain.higher_is_better else -1)]
+    best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
     parts = brain.lobes
     options = _options(config)
     result = RunResult(

@@ -5,6 +5,7 @@ Written once, so that a recipe's `train.py` holds only what is particular to its
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -50,12 +51,13 @@ def run_recipe(
     if any(word in ("-h", "--help") for word in argv):
         print(usage(recipe, f"recipes/{recipe}/train.py"))
         return 0
+    # SpeechBrain's modules read their level from here when they are imported.
+    os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
     try:
         config = load_hparams(argv, recipe, [lobe_problems, *checks])
     except ConfigError as error:
         return _stop(error, 2)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("auricle").setLevel(logging.INFO)
+    _set_up_logging()
     try:
         _init_processes(config)
         train(config)
@@ -76,6 +78,15 @@ def _stop(error: Exception, status: int) -> int:
     return status
 
 
+def _set_up_logging() -> None:
+    """Warnings of everybody, progress of auricle, and of SpeechBrain only the line per epoch."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    import speechbrain.utils.train_logger
+
+    for name in ("auricle", "speechbrain.utils.train_logger"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
 def _init_processes(config: Config) -> None:
     """Join the other ranks when torchrun has started several; on CPUs they talk by gloo."""
     import torch
@@ -85,9 +96,10 @@ def _init_processes(config: Config) -> None:
         return
     on_cpu = config.run_opts.device == "cpu" or not torch.cuda.is_available()
     if on_cpu:
-        config.run_opts.distributed_backend = "gloo"
-        config.run_opts.device = "cpu"
-        config.run_opts.overridden_args.update({"distributed_backend", "device"})
+        given = {"distributed_backend": "gloo", "device": "cpu"}
+        config.run_opts = dataclasses.replace(
+            config.run_opts, **given, overridden_args=config.run_opts.overridden_args | set(given)
+        )
     ddp_init_group(config.run_opts)
 
 
@@ -106,14 +118,13 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
     -------
     folder, {"name", "synthetic"}
     """
-    from speechbrain.utils.distributed import main_process_only, run_on_main
+    from speechbrain.utils.distributed import run_on_main
 
     from ..processing.data.mini import cached_mini, is_mini
 
     wanted = str(config.plain["data_folder"])
     if wanted == "mini":
-        made = main_process_only(lambda: cached_mini(recipe, config.plain["mini_size"]))
-        run_on_main(made)
+        run_on_main(cached_mini, [recipe, config.plain["mini_size"]])
         folder = cached_mini(recipe, config.plain["mini_size"])
         name = f"mini-{config.plain['mini_size']}"
     else:

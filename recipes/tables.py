@@ -65,14 +65,15 @@ def markdown_table(
         )
     rows: dict[tuple, list[RunResult]] = {}
     for result in results:
-        key = (result.frontend, result.encoder, _canonical(result.options))
+        plain_first = (bool(result.options), _canonical(result.options))
+        key = (result.frontend, result.encoder, *plain_first)
         rows.setdefault(key, []).append(result)
     options_differ = any(result.options for result in results)
     header = ["frontend", "encoder"] + ["options"] * options_differ
     header += [_SHOWN.get(score, (score,))[0] for score in scores]
     header += ["seeds", "parameters (frontend + encoder + head)", "epochs", "time per run"]
     lines = []
-    for (frontend, encoder, _), runs in sorted(rows.items()):
+    for (frontend, encoder, *_), runs in sorted(rows.items()):
         _check_row(runs)
         cells = [f"`{frontend}`", f"`{encoder}`"]
         cells += [_options_text(runs[0].options)] * options_differ

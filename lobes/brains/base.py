@@ -71,6 +71,8 @@ class BaseBrain(sb.Brain):
         self.epoch = 0
         self.score = None
         if checkpointer is not None:
+            # All modules at once: a learned frontend cannot be forgotten.
+            checkpointer.add_recoverable("model", nn.ModuleDict(self.lobes))
             checkpointer.add_recoverable("history", self.history)
 
     # -- the way of a sample -----------------------------------------------------------------------
@@ -160,9 +162,6 @@ class BaseBrain(sb.Brain):
                     )
         else:
             super()._wrap_distributed()
-            self.lobes = {
-                name: getattr(module, "module", module) for name, module in self.modules.items()
-            }
 
     def init_optimizers(self):
         self.optimizer = build_optimizer(
@@ -181,7 +180,8 @@ class BaseBrain(sb.Brain):
 
     def set_learning_rate(self) -> None:
         """Learning rate of this step, from the progress of training alone."""
-        done = self.epoch - 1 + self.step / len(self._steps_in_epoch)
+        # The middle of the step: neither the first nor the last one is taken at rate 0.
+        done = self.epoch - 1 + (self.step - 0.5) / len(self._steps_in_epoch)
         factor = learning_rate_factor(
             self.hparams.schedule,
             done,
@@ -242,6 +242,21 @@ class BaseBrain(sb.Brain):
             torch.use_deterministic_algorithms(True, warn_only=True)
         super().on_fit_start()
         self._stop_early()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Restore the best epoch's model; the history stays that of the whole run."""
+        if self.checkpointer is None:
+            return
+        if not self.history.epochs:  # --test_only
+            self.checkpointer.recover_if_possible()
+        history = dict(vars(self.history))
+        best = self.checkpointer.recover_if_possible(max_key=max_key, min_key=min_key)
+        vars(self.history).update(history)
+        if best is None:
+            raise ValueError(
+                f"no trained model in {self.checkpointer.checkpoints_dir}: train first"
+            )
+        self.best_epoch = best.meta["epoch"]
 
     def on_stage_start(self, stage, epoch=None):
         self._stage_began = time.perf_counter()

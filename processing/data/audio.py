@@ -43,7 +43,6 @@ class AudioError(ValueError):
     """
 
     def __init__(self, path, problem="", cure="", kind=""):
-        # All four in args: the error must survive the way out of a worker process.
         super().__init__(str(path), problem, cure, kind)
         self.path, self.problem, self.cure, self.kind = str(path), problem, cure, kind
 

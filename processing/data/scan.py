@@ -1,6 +1,7 @@
 """Decode every file of a data set once, and only once: what was seen is kept beside the manifest.
 
-A file is decoded again when its size or its time of modification changes.
+A file is decoded again when its size or its time of modification changes, and as long as it is
+broken.
 """
 
 import csv
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from .audio import AudioError, AudioInfo, scan_audio
 
-_COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels", "problem", "cure", "kind")
+_COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels")
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,14 @@ def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=Fal
         if seen is None:
             unknown.append(file)
         else:
-            found[file.key] = _to_result(file, seen, sample_rate_hz)
+            num_samples, channels = int(seen["num_samples"]), int(seen["channels"])
+            found[file.key] = AudioInfo(num_samples, sample_rate_hz, channels)
     if unknown:
         paths = [file.path for file in unknown]
         results = scan_audio(paths, sample_rate_hz, num_workers, progress)
         found.update((file.key, result) for file, result in zip(unknown, results, strict=True))
         _write_cache(cache_path, sample_rate_hz, files, found)
     return found
-
-
-def _to_result(file, row, sample_rate_hz):
-    if row["kind"]:
-        return AudioError(file.path, row["problem"], row["cure"], row["kind"])
-    return AudioInfo(int(row["num_samples"]), sample_rate_hz, int(row["channels"]))
 
 
 def _read_cache(path, sample_rate_hz):
@@ -108,10 +104,7 @@ def _write_cache(path, sample_rate_hz, files, found):
         writer.writerow((*_COLUMNS, sample_rate_hz))
         for file in files:
             result = found[file.key]
-            row = [file.key, file.size, file.mtime_ns]
-            if isinstance(result, AudioError):
-                row += ["", "", result.problem, result.cure, result.kind]
-            else:
-                row += [result.num_samples, result.channels, "", "", ""]
-            writer.writerow(row)
+            if not isinstance(result, AudioError):
+                sizes = (result.num_samples, result.channels)
+                writer.writerow((file.key, file.size, file.mtime_ns, *sizes))
     os.replace(partial, path)

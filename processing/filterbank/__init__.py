@@ -2,6 +2,6 @@
 
 if not __name__.startswith("auricle."):
     raise ImportError(
-        "this folder is the package auricle.processing.filterbank; install it with: pip install -e . and import it "
-        "by that name"
+        "this folder is the package auricle.processing.filterbank; install it with: "
+        "pip install -e . and import it by that name"
     )

@@ -138,7 +138,7 @@ def _read_official_test(folder, protocol):
         for file in list_folder(folders[label], f"{OFFICIAL_TEST}:"):
             files[file.key.partition(":")[2]] = file
     for release in RELEASES:
-        if release is not protocol.release and len(files) == release.test_archive.num_files:
+        if release.name != protocol.release.name and len(files) == release.test_archive.num_files:
             raise PreparationError(
                 f"official_test_folder {folder} holds {len(files)} files, as the test archive of "
                 f"{release.name} does, but protocol {protocol.name} wants that of "
@@ -172,17 +172,15 @@ def _check_words(data_folder, words, protocol):
             f"Speech Commands {release.name} ({release.words[0]}/, ..., {release.words[-1]}/); "
             f"it holds {found}.{hint}"
         )
-    for other in RELEASES:
-        is_other = (
-            words == set(V1.words) if other is V1 else bool(words & set(V2.words) - {*V1.words})
+    only_v2 = set(V2.words) - set(V1.words)
+    looks_like = V2 if words & only_v2 else V1 if words == set(V1.words) else None
+    if looks_like and looks_like.name != release.name and words <= set(looks_like.words):
+        fitting = ", ".join(p.name for p in PROTOCOLS.values() if p.release is looks_like)
+        raise PreparationError(
+            f"data folder {data_folder} holds Speech Commands {looks_like.name} ({len(words)} "
+            f"words), but protocol {protocol.name} is for {release.name} "
+            f"({len(release.words)} words). Protocols that fit: {fitting}."
         )
-        if other is not release and is_other and words <= set(other.words):
-            fitting = ", ".join(p.name for p in PROTOCOLS.values() if p.release is other)
-            raise PreparationError(
-                f"data folder {data_folder} holds Speech Commands {other.name} ({len(words)} "
-                f"words), but protocol {protocol.name} is for {release.name} "
-                f"({len(release.words)} words). Protocols that fit: {fitting}."
-            )
     strange = sorted(words - set(release.words))
     if strange:
         raise PreparationError(

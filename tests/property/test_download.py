@@ -79,7 +79,9 @@ def test_a_complete_part_needs_only_its_checksum(tmp_path, server):
 
 def test_a_wrong_checksum_is_refused_and_leaves_nothing_to_go_on_from(tmp_path, server):
     wrong = "md5:" + "0" * 32
-    with pytest.raises(DownloadError, match="expected 0{32}.*delete it and fetch it again") as error:
+    with pytest.raises(
+        DownloadError, match="expected 0{32}.*delete it and fetch it again"
+    ) as error:
         fetch(server.url, tmp_path / "file", wrong, progress=False)
     assert MD5[4:] in str(error.value)
     assert list(tmp_path.iterdir()) == []

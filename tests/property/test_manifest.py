@@ -51,7 +51,9 @@ def test_the_file_has_the_same_bytes_for_any_order_of_rows_and_columns(tmp_path)
     manifest.write_manifest(shuffled, tmp_path / "b.csv")
     data = (tmp_path / "a.csv").read_bytes()
     assert data == (tmp_path / "b.csv").read_bytes()
-    assert data.startswith(b"id,path,duration_s,split,label,speaker,start_sample,num_samples,gain\n")
+    assert data.startswith(
+        b"id,path,duration_s,split,label,speaker,start_sample,num_samples,gain\n"
+    )
     assert b"\r" not in data
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 

@@ -148,6 +148,8 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path, few):
         path for path in a if path.startswith("_background") or "/" not in path
     }, "another seed must bring other speakers"
     assert all(a[path] != c[path] for path in a if path.startswith("_background"))
+    people_a, people_c = (set(json.loads(x["mini.json"])["speakers"]) for x in (a, c))
+    assert len(people_a) == len(people_c) == 64 and not people_a & people_c
 
 
 def test_a_clip_does_not_depend_on_the_other_words(tmp_path):
@@ -170,6 +172,26 @@ def test_espeak_forgets_what_it_said_before(synthesizer, voice):
 def test_the_seed_is_heard_in_a_breathy_voice(synthesizer):
     takes = [synthesizer.speak("seven", "en-us+f2", seed=seed)[0] for seed in range(3)]
     assert len({take.tobytes() for take in takes}) == 3
+
+
+def test_other_output_needs_another_generator_version(tmp_path):
+    """Frozen from version 1: when this fails on purpose, raise GENERATOR_VERSION and freeze anew.
+
+    Lengths and levels instead of bytes, so that another processor's last bit is no failure.
+    """
+    speech_commands.write(tmp_path, "tiny", seed=0, words=["stop"], clips_per_word=3)
+    found = {}
+    for path in sorted(tmp_path.glob("stop/*.wav")):
+        samples, _ = soundfile.read(path)
+        found[path.name] = (len(samples), round(float(20 * np.log10(np.std(samples))), 2))
+    assert (speech_commands.GENERATOR_VERSION, found) == (
+        1,
+        {
+            "537e1cd1_nohash_0.wav": (16000, -34.41),
+            "87be294a_nohash_0.wav": (16000, -24.99),
+            "cf10e620_nohash_0.wav": (16000, -37.98),
+        },
+    )
 
 
 # --- voices ---------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from auricle.processing.filterbank.pcen import CHUNK_FRAMES, PCEN, linear_recurrence, smooth_energy
 
 

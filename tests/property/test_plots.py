@@ -37,6 +37,7 @@ HISTORY = [
         "valid_loss": 2.2 / epoch,
         "train_accuracy": 1 - 0.8 / epoch,
         "valid_accuracy": 1 - 0.9 / epoch,
+        "valid_n": 400,
     }
     for epoch in range(1, 9)
 ]

@@ -91,10 +91,12 @@ def cached_mini(corpus: str, size: str = "tiny", seed: int = 0) -> Path:
 
     Safe with several processes at once: each writes a folder of its own, the first to finish wins.
 
-    Example
+    Arguments and errors as `write_mini`.
+
+    Returns
     -------
-    >>> from auricle.processing.data.mini import cached_mini
-    >>> folder = cached_mini("speech_commands")  # doctest: +SKIP
+    Path
+        `<cache_folder()>/mini/<corpus>-<size>-seed<seed>-v<generator version>`.
     """
     module = _generator_of(corpus, size, seed)
     version = module.GENERATOR_VERSION

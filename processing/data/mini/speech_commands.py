@@ -21,7 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
+from torchaudio.transforms import Resample
+from tqdm import tqdm
 
+from .espeak import Synthesizer
 from .noises import BACKGROUND_NOISES, background_noise
 from .rooms import coloured_noise, convolve, mix_at_snr
 from .seeding import generator_for
@@ -88,10 +92,6 @@ def write(
     clips_per_word : int | None
         So many clips of each word instead of what the size says; at least 3, one for each split.
     """
-    from tqdm import tqdm
-
-    from .espeak import Synthesizer
-
     plan = SIZES[size]
     words = WORDS if words is None else sorted(words)
     unknown = [word for word in words if word not in WORDS]
@@ -202,12 +202,12 @@ def _clips_of_word(
 class _Recorder:
     """Speaks and records clips, each from random numbers of its own."""
 
-    def __init__(self, synthesizer, seed: int, speakers: list[Speaker]):
+    def __init__(self, synthesizer: Synthesizer, seed: int, speakers: list[Speaker]):
         self.synthesizer = synthesizer
         self._seed = seed
         self._speakers = speakers
         self._responses: dict[int, np.ndarray] = {}
-        self._resamplers: dict[int, object] = {}
+        self._resamplers: dict[int, Resample] = {}
 
     def record(self, word: str, index: int, n: int) -> np.ndarray:
         """One clip. Shape: () -> (T,), int16, T <= 16,000"""
@@ -240,8 +240,6 @@ class _Recorder:
 
     def _speak(self, word: str, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
         """The bare word at 16 kHz, at most 0.9 s of it."""
-        import torch
-
         rate = speaker.rate_wpm * rng.uniform(0.88, 1.14)
         pitch = int(np.clip(speaker.pitch + rng.integers(-8, 9), 0, 100))
         pitch_range = int(np.clip(speaker.pitch_range + rng.integers(-15, 16), 0, 100))
@@ -250,21 +248,24 @@ class _Recorder:
             samples, _, _ = self.synthesizer.speak(
                 word, speaker.voice, round(rate), pitch, pitch_range, voice_seed
             )
-            source = torch.from_numpy(_trim(samples.astype(np.float64)))
-            resampled = self._resampler(speaker.pretended_rate_hz)(source).numpy()
+            resampled = self._resample(_trim(samples), speaker.pretended_rate_hz)
             if len(resampled) <= 0.9 * SAMPLE_RATE_HZ:
                 return resampled
             if rate > 400:
                 raise RuntimeError(f"{word!r} by {speaker.voice} does not fit into a second")
             rate *= 1.15  # too slow for a clip of one second: say it again, faster
 
-    def _resampler(self, from_hz: int):
+    def _resample(self, samples: np.ndarray, from_hz: int) -> np.ndarray:
         if from_hz not in self._resamplers:
-            import torch
-            from torchaudio.transforms import Resample
-
             self._resamplers[from_hz] = Resample(from_hz, SAMPLE_RATE_HZ, dtype=torch.float64)
-        return self._resamplers[from_hz]
+        num_threads = torch.get_num_threads()
+        # Half a second of sound is no work to share: on a busy machine, the threads' waiting for
+        # one another took 100 times as long as the filter.
+        torch.set_num_threads(1)
+        try:
+            return self._resamplers[from_hz](torch.from_numpy(samples.astype(np.float64))).numpy()
+        finally:
+            torch.set_num_threads(num_threads)
 
     @staticmethod
     def _noise(speaker: Speaker, rng: np.random.Generator, num_samples: int) -> np.ndarray:

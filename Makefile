@@ -1,0 +1,53 @@
+# make demo | test | lint | bench          PYTHON=python3.12 chooses another interpreter
+# Everything is installed into .venv, in one resolution, so that torch and torchaudio match.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin
+LINT = --line-length 100 --target-version py310
+# E501 is left to the formatter, which keeps a long word or link whole.
+RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
+EXTRAS = mini,test,timm,transformers,export
+
+.PHONY: demo test test-fast lint format bench tables clean
+
+# A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
+$(VENV)/.demo: setup.cfg pyproject.toml
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --upgrade pip
+	$(RUN)/pip install --quiet -e '.[mini]'
+	touch $@
+
+$(VENV)/.test: setup.cfg pyproject.toml
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --upgrade pip
+	$(RUN)/pip install --quiet -e '.[$(EXTRAS)]'
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(RUN)/python recipes/speech_commands/train.py hparams/speech_commands.yaml \
+		--experiment demo --output_folder results/demo
+
+test: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadgroup
+
+test-fast: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 -m 'not slow'
+
+lint: $(VENV)/.test
+	$(RUN)/ruff check $(RULES) $(LINT) .
+	$(RUN)/ruff format --check $(LINT) .
+	$(RUN)/auricle table recipes/speech_commands/results --readme recipes/speech_commands/README.md --check
+
+format: $(VENV)/.test
+	$(RUN)/ruff check --fix $(RULES) $(LINT) .
+	$(RUN)/ruff format $(LINT) .
+
+tables: $(VENV)/.test
+	$(RUN)/auricle table recipes/speech_commands/results --readme recipes/speech_commands/README.md
+
+bench: $(VENV)/.test
+	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
+	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
+
+clean:
+	rm -rf $(VENV) results build dist

@@ -1,0 +1,141 @@
+"""How a clip is cut into blocks, frames into segments of one hop, and pooling into their weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from .framing import frame_count
+from .plan import fast_size
+
+__all__ = ["Blocks", "make_blocks", "pooling_weights"]
+
+#: Frames per block: about one second, so that a block's spectrum stays in the cache.
+BLOCK_FRAMES = 101
+#: Samples around the pooling window over which its edges are interpolated, as a part of the hop.
+MIN_SLACK = 0.6
+#: Shape of the interpolation's Kaiser window: -118 dB.
+KAISER_BETA = 12.0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Overlapping blocks of a clip, in samples unless the name says otherwise.
+
+    Arguments
+    ---------
+    hop, window, pool : int
+        Hop, length of the filters and of the pooling windows.
+    frames : int
+        Frames of the clip.
+    offset : int
+        Samples by which frame 0's pooling window reaches in front of sample 0.
+    block_frames, num_blocks : int
+        Frames per block, blocks per clip.
+    segments : int
+        Hops per block: the FFT has `segments * hop` points.
+    span : int
+        Hops that one pooling window, with its slack, looks at.
+    slack : int
+        Samples in front of the pooling window inside its span.
+    """
+
+    hop: int
+    window: int
+    pool: int
+    frames: int
+    offset: int
+    block_frames: int
+    num_blocks: int
+    segments: int
+    span: int
+    slack: int
+
+    @property
+    def size(self) -> int:
+        """Points of the FFT."""
+        return self.segments * self.hop
+
+    def cut(self, wavs: torch.Tensor) -> torch.Tensor:
+        """(B, T) -> (B * num_blocks, size); a view where it can be."""
+        in_front = self.slack + self.offset + (self.window - 1) // 2
+        step = self.block_frames * self.hop
+        total = step * (self.num_blocks - 1) + self.size
+        padded = torch.nn.functional.pad(wavs, (in_front, total - in_front - wavs.shape[1]))
+        return padded.unfold(1, self.size, step).reshape(-1, self.size)
+
+    def assemble(self, parts: torch.Tensor) -> torch.Tensor:
+        """Sum each frame's segments: (N, B * num_blocks, segments, span) -> (B, frames, N)."""
+        filters, rows = parts.shape[:2]
+        wanted = self.block_frames
+        energy = parts[:, :, :wanted, 0]
+        for i in range(1, self.span):
+            energy = energy + parts[:, :, i : i + wanted, i]
+        energy = energy.reshape(filters, rows // self.num_blocks, -1)[..., : self.frames]
+        return energy.permute(1, 2, 0)
+
+
+@lru_cache(maxsize=256)
+def make_blocks(
+    num_samples: int, hop: int, window: int, pool: int, offset: int, block_frames: int = 0
+) -> Blocks:
+    """Cut clips of `num_samples` samples into equal blocks of at most `block_frames` frames."""
+    frames = frame_count(num_samples, hop)
+    span = math.ceil((pool + 2 * MIN_SLACK * hop) / hop)
+    slack = (span * hop - pool + 1) // 2
+    num_blocks = -(-frames // (block_frames or BLOCK_FRAMES))
+    per_block = -(-frames // num_blocks)
+    # The last window - 1 samples of a block's output have wrapped around.
+    segments = fast_size(per_block + span - 1 + -(-(window - 1) // hop))
+    return Blocks(
+        hop, window, pool, frames, offset, per_block, num_blocks, segments, span, slack
+    )
+
+
+@lru_cache(maxsize=64)
+def _interpolation(
+    pool: int, hop: int, span: int, slack: int, rate: int, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """(pool, span * rate): what each reduced sample contributes to each sample of the window.
+
+    A Kaiser-windowed sinc that cuts at half the reduced rate. It is as long as the slack allows,
+    which matters because the pooling window ends with a step (4% of its peak in LEAF).
+    """
+    step = hop / rate
+    time = torch.arange(pool, dtype=torch.float64)[:, None]
+    apart = time - (torch.arange(span * rate, dtype=torch.float64) * step - slack)
+    half = float(min(slack, span * hop - pool - slack + 1))
+    bell = torch.special.i0(KAISER_BETA * (1 - (apart / half) ** 2).clamp(min=0).sqrt())
+    weights = torch.sinc(apart / step) * bell * (apart.abs() <= half)
+    weights = weights / weights.sum(1, keepdim=True)
+    return weights.to(device=device, dtype=dtype)
+
+
+def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tensor:
+    """Pooling windows at a reduced rate, as weights of the squared real and imaginary parts.
+
+    Arguments
+    ---------
+    pool : tensor (N, P)
+    blocks : Blocks
+    rate : int
+        Samples per hop; `hop` is exact.
+
+    Shape
+    -----
+    (N, P) -> (N, 2 * rate, span): row 2 i + c is sample i, part c of a segment; column j is the
+    segment's place in the window.
+    """
+    if rate == blocks.hop:
+        behind = blocks.span * blocks.hop - blocks.pool - blocks.slack
+        weights = torch.nn.functional.pad(pool, (blocks.slack, behind))
+    else:
+        kernel = _interpolation(
+            blocks.pool, blocks.hop, blocks.span, blocks.slack, rate, pool.device, pool.dtype
+        )
+        weights = pool @ kernel
+    weights = weights.view(len(pool), blocks.span, rate).transpose(1, 2)
+    return weights.repeat_interleave(2, dim=1)

@@ -1,0 +1,202 @@
+"""Which band of the spectrum each filter needs, and how often its output must be read.
+
+A filter's output occupies a narrow band, so it can be read at a reduced rate: `rate` complex
+samples per hop instead of `hop`. What is read decides the error, in three ways:
+
+- what the filter passes outside the band that is kept is lost (`MAX_LEAK` of its energy);
+- the squared output has up to twice the bandwidth of the output, and what of it lies above half
+  the reduced rate is weighted wrongly (`MIN_HEADROOM` times the half-width at -40 dB);
+- the pooling window is interpolated to the reduced rate, which needs a few samples per hop.
+
+A filter that fits no reduced rate is read at the full rate, exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+__all__ = ["Plan", "fast_size", "fits", "make_plan"]
+
+#: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
+MAX_LEAK = 5e-8
+#: Half the reduced rate over the half-width of the filter at -40 dB.
+MIN_HEADROOM = 2.05
+#: A new plan is stricter by this factor, so that filters can move a little before the next one.
+MARGIN = 1.08
+#: Fewest samples per hop, as a part of the hop.
+MIN_RATE = 1 / 16
+#: Part of the taps' energy that may lie beyond the lags that the clip's edges look at.
+MAX_TAIL = 1e-11
+#: Lags that the edges look at, as parts of half the filter.
+TAIL_PARTS = (0.32, 0.64, 1.0)
+
+
+def fast_size(size: int) -> int:
+    """Smallest product of 2, 3, 5 and 7 that is at least `size`: a fast FFT.
+
+    Example
+    -------
+    >>> [fast_size(size) for size in (11, 106, 401)]
+    [12, 108, 405]
+    """
+    while True:
+        rest = size
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 1
+
+
+def candidate_rates(hop: int) -> list[int]:
+    """Reduced rates, in samples per hop, in steps of about a fifth; none above half the hop."""
+    rates, rate = [], max(4, math.ceil(hop * MIN_RATE))
+    while True:
+        rate = fast_size(rate)
+        if rate > hop // 2:
+            return rates
+        rates.append(rate)
+        rate = max(rate + 1, round(rate * 1.2))
+
+
+@dataclass(eq=False)
+class Plan:
+    """Groups of filters that are read at one rate.
+
+    Arguments
+    ---------
+    hop : int
+        In samples.
+    rates : list of int
+        Samples per hop of each filter; `hop` is the full rate.
+    centres : list of float
+        Middle of each filter's band, in rad/sample.
+    tails : list of int
+        Lags that the clip's edges look at, of each filter.
+    """
+
+    hop: int
+    rates: list[int]
+    centres: list[float]
+    tails: list[int]
+
+    @cached_property
+    def rate_groups(self) -> list[tuple[int, list[int]]]:
+        """(rate, filters) by rising rate."""
+        return _grouped(self.rates)
+
+    @cached_property
+    def tail_groups(self) -> list[tuple[int, list[int]]]:
+        """(lags, filters) by rising number of lags."""
+        return _grouped(self.tails)
+
+    @property
+    def cost(self) -> float:
+        """Complex samples per sample of the signal."""
+        return sum(self.rates) / self.hop
+
+
+def _grouped(values: list[int]) -> list[tuple[int, list[int]]]:
+    return [
+        (value, [i for i, other in enumerate(values) if other == value])
+        for value in sorted(set(values))
+    ]
+
+
+def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
+    points = 2 ** (4 * taps.shape[2] - 1).bit_length()
+    response = torch.fft.ifft(torch.complex(taps[:, 0], -taps[:, 1]), n=points)
+    power = response.real.square() + response.imag.square()
+    return power, torch.arange(points, device=taps.device) * (2 * math.pi / points)
+
+
+def _tail_energy(taps: torch.Tensor, lags: int) -> torch.Tensor:
+    """Part of each filter's energy beyond `lags` samples from its middle, (N,)."""
+    half = (taps.shape[2] - 1) // 2
+    square = taps.square().sum(1)
+    inner = square[:, half - lags : half + lags + 1].sum(1)
+    outer = square[:, : half - lags].sum(1) + square[:, half + lags + 1 :].sum(1)
+    return outer / (inner + outer).clamp(min=torch.finfo(taps.dtype).tiny)
+
+
+def _tail_lags(half: int) -> list[int]:
+    return sorted({max(1, math.ceil(part * half)) for part in TAIL_PARTS})
+
+
+@torch.no_grad()
+def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
+    """Choose a band and a rate for each filter; reads the filters back to the host.
+
+    Arguments
+    ---------
+    taps : tensor (N, C, W)
+    hop : int
+        In samples.
+    exact : bool
+        Full rate for every filter (real filters, or another rectifier than the square).
+
+    Example
+    -------
+    >>> from auricle.processing.filterbank.shapes import gabor_taps
+    >>> taps = gabor_taps(torch.tensor([0.5, 0.5]), torch.tensor([40.0, 2.0]), 401)
+    >>> make_plan(taps, hop=160).rates
+    [10, 160]
+    """
+    filters, parts, window = taps.shape
+    half = (window - 1) // 2
+    if exact or parts == 1:
+        return Plan(hop, [hop] * filters, [0.0] * filters, [half] * filters)
+    power, freqs = _power_response(taps)
+    total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
+    mean = torch.stack([power @ torch.cos(freqs), power @ torch.sin(freqs)])
+    centres = torch.atan2(mean[1], mean[0])
+    distance = _distance(freqs, centres)
+    half_width = _half_width(power, distance)
+    rates = torch.full_like(centres, hop, dtype=torch.int64)
+    for rate in reversed(candidate_rates(hop)):
+        edge = math.pi * rate / hop
+        leak = (power * (distance > edge)).sum(1) / total
+        enough = (leak <= MAX_LEAK / MARGIN**4) & (half_width * MIN_HEADROOM * MARGIN <= edge)
+        # Rates fall: once one is too low, all lower ones are.
+        rates = torch.where(enough & (rates >= rate), rate, rates)
+    tails = torch.full_like(rates, half)
+    for lags in reversed(_tail_lags(half)[:-1]):
+        tails = torch.where(_tail_energy(taps, lags) <= MAX_TAIL / 10, lags, tails)
+    numbers = torch.stack([rates.double(), centres.double(), tails.double()]).tolist()
+    return Plan(hop, [int(r) for r in numbers[0]], numbers[1], [int(t) for t in numbers[2]])
+
+
+@torch.no_grad()
+def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
+    """Whether the plan still holds the error bound for these taps: a boolean scalar, on device."""
+    half = (taps.shape[2] - 1) // 2
+    device = taps.device
+    edge = torch.tensor(plan.rates, device=device) * (math.pi / plan.hop)
+    reduced = torch.tensor(plan.rates, device=device) < plan.hop
+    power, freqs = _power_response(taps)
+    distance = _distance(freqs, torch.tensor(plan.centres, device=device, dtype=power.dtype))
+    leak = (power * (distance > edge[:, None])).sum(1)
+    good = leak <= MAX_LEAK * power.sum(1)
+    good &= _half_width(power, distance) * MIN_HEADROOM <= edge
+    good |= ~reduced
+    for lags, group in plan.tail_groups:
+        if lags < half:
+            good[group] &= _tail_energy(taps[group], lags) <= MAX_TAIL
+    return good.all()
+
+
+def _distance(freqs: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Distance on the circle of each frequency from each centre, (N, G)."""
+    apart = (freqs - centres[:, None]).remainder(2 * math.pi)
+    return torch.minimum(apart, 2 * math.pi - apart)
+
+
+def _half_width(power: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
+    """Largest distance from the centre at which a filter is above -40 dB of its peak, (N,)."""
+    return (distance * (power >= 1e-4 * power.amax(1, keepdim=True))).amax(1)

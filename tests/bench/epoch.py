@@ -1,0 +1,183 @@
+"""Time of a training epoch: auricle's Speech Commands recipe against SpeechBrain's code path.
+
+    python tests/bench/epoch.py [--data_folder DIR] [--clips 1024] [--rounds 5] [--report FILE.md]
+
+Both train an x-vector on log-mel frames of the same clips with the same batch size, on one machine,
+in one process, epoch by epoch in turn. SpeechBrain's path is put together as its
+Google-speech-commands recipe is: a DynamicItemDataset that reads each file anew, `Fbank`, sentence
+normalisation, `Xvector`, `Classifier`, Adam; without its augmentation, which it downloads. auricle's
+is the recipe itself (`mel` + `xvector`), with its augmentation switched on, and for comparison off.
+The first epoch of each, in which auricle fills its cache of decoded audio, is reported apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.Xvector import Classifier, Xvector
+from speechbrain.processing.features import InputNormalization
+
+from auricle.hparams.loader import load_hparams
+from auricle.lobes.brains.classification import ClassificationBrain
+from auricle.processing.data.manifest import by_id, resolve
+from auricle.processing.data.mini import cached_mini
+from auricle.recipes.results import collect_versions
+from auricle.recipes.speech_commands import data
+
+BATCH = 32
+WIDTHS = [512, 512, 512, 512, 1500]
+
+
+class SpeechBrainPath(sb.Brain):
+    """Forward and loss as in SpeechBrain's Google-speech-commands recipe."""
+
+    def compute_forward(self, batch, stage):
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        feats = self.modules.mean_var_norm(self.modules.compute_features(wavs), lengths)
+        return self.modules.classifier(self.modules.embedding_model(feats, lengths))
+
+    def compute_objectives(self, predictions, batch, stage):
+        target = batch.target.data.unsqueeze(1)
+        return sb.nnet.losses.nll_loss(predictions, target)
+
+
+def speechbrain_epoch(rows, prepared):
+    index = {label: number for number, label in enumerate(prepared.labels)}
+
+    @sb.utils.data_pipeline.takes("row", "label")
+    @sb.utils.data_pipeline.provides("sig", "target")
+    def pipeline(row, label):
+        yield sb.dataio.dataio.read_audio(row)
+        yield torch.tensor(index[label])
+
+    described = {
+        key: {"row": str(resolve(row, prepared.roots)), "label": row["label"]}
+        for key, row in rows.items()
+    }
+    dataset = DynamicItemDataset(described, [pipeline], ["id", "sig", "target"])
+    modules = {
+        "compute_features": Fbank(n_mels=40),
+        "mean_var_norm": InputNormalization(norm_type="sentence", std_norm=False),
+        "embedding_model": Xvector(
+            device="cpu", in_channels=40, tdnn_channels=WIDTHS, lin_neurons=512
+        ),
+        "classifier": Classifier(
+            input_shape=[None, None, 512], out_neurons=len(index), lin_neurons=512
+        ),
+    }
+    brain = SpeechBrainPath(modules, lambda p: torch.optim.Adam(p, 1e-3), {}, {"device": "cpu"})
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH, shuffle=True)
+    brain.on_fit_start()
+    return lambda epoch: brain._fit_train(loader, epoch, enable=False)
+
+
+def auricle_epoch(folder, rows, prepared, scratch, *extra):
+    words = ["--data_folder", str(folder), "--frontend", "mel", "--encoder", "xvector"]
+    words += ["--batch_size", str(BATCH), "--device", "cpu", "--results_folder", str(scratch)]
+    config = load_hparams([*words, *extra], "speech_commands")
+    hparams = config.build()
+    hparams["checkpointer"] = None
+    brain = ClassificationBrain(
+        prepared.labels,
+        modules=hparams["modules"],
+        hparams=hparams,
+        run_opts=config.run_opts,
+        augment_wavs=data.build_augmentation(hparams, prepared),
+    )
+    dataset = data.build_datasets(hparams, prepared)["train"]
+    dataset.data_ids = list(rows)
+    dataset.durations_s = [hparams["clip_s"]] * len(rows)
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH)
+    brain.on_fit_start()
+    return lambda epoch: brain._fit_train(loader, epoch, enable=False)
+
+
+def measure(epochs, rounds):
+    """First and later epochs' seconds of each contender, in turn."""
+    first, later = {}, {name: [] for name in epochs}
+    for round_number in range(rounds + 1):
+        for name, run in epochs.items():
+            began = time.perf_counter()
+            run(round_number + 1)
+            seconds = time.perf_counter() - began
+            if round_number:
+                later[name].append(seconds)
+            else:
+                first[name] = seconds
+    return first, later
+
+
+def report(first, later, num_clips, corpus):
+    theirs = next(iter(later))
+    versions = ", ".join(f"{key} {value}" for key, value in collect_versions().items())
+    lines = [
+        "# Time of a training epoch",
+        "",
+        f"{num_clips} clips of 1 s ({corpus}), batch size {BATCH}, {torch.get_num_threads()} "
+        f"threads, {platform.machine()}, {versions}. Medians of {len(later[theirs])} epochs in "
+        "turn; the ratio is the median of the ratios round by round, its range in parentheses.",
+        "",
+        "| path | first epoch (s) | later epochs (s) | ratio to SpeechBrain |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    worst = 0.0
+    for name, seconds in later.items():
+        ratios = [mine / base for mine, base in zip(seconds, later[theirs], strict=True)]
+        ratio = statistics.median(ratios)
+        if name == "auricle":
+            worst = ratio
+        lines.append(
+            f"| {name} | {first[name]:.1f} | {statistics.median(seconds):.1f} | {ratio:.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}) |"
+        )
+    return "\n".join(lines) + "\n", worst
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data_folder", default="", help="Speech Commands; default: mini, tiny")
+    parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
+    parser.add_argument("--rounds", type=int, default=3, help="epochs of each that are counted")
+    parser.add_argument("--report", default="", help="also write the report to this file")
+    arguments = parser.parse_args()
+    folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = {
+            "results_folder": scratch,
+            "protocol": "v2-35",
+            "max_per_class": 0,
+            "data_seed": 0,
+            "official_test_folder": None,
+            "skip_broken": False,
+            "download": False,
+        }
+        prepared = data.prepare_from(plain, folder)
+        rows = dict(list(by_id(prepared.rows("train")).items())[: arguments.clips])
+        shared = (folder, rows, prepared, scratch, "--protocol", "v2-35")
+        quiet = ("--augment_probability", "0")
+        epochs = {
+            "SpeechBrain": speechbrain_epoch(rows, prepared),
+            "auricle": auricle_epoch(*shared),
+            "auricle without augmentation": auricle_epoch(*shared, *quiet),
+        }
+        first, later = measure(epochs, arguments.rounds)
+    text, worst = report(first, later, len(rows), arguments.data_folder or "mini corpus")
+    print(text)
+    if arguments.report:
+        Path(arguments.report).write_text(text, encoding="utf-8")
+    return 1 if worst > 1.0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

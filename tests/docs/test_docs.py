@@ -1,0 +1,320 @@
+"""What the documents show is executed: the worked example, marked blocks, docstring examples, paths.
+
+A fenced block of CONTRIBUTING.md or README.md is executed when its info string says so:
+
+    ```sh test            run by bash (stops at the first error)
+    ```python test        run by python
+    ```python file=NAME   written to the file NAME (any language)
+
+The blocks of one document run from top to bottom in one temporary folder, those of README.md in
+what looks like a fresh clone, those of CONTRIBUTING.md in a folder beside that clone (`../auricle`).
+Blocks without a mark are only shown.
+"""
+
+import ast
+import configparser
+import dataclasses
+import doctest
+import hashlib
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
+SOURCES = ("lobes", "processing", "recipes", "hparams")
+FENCE = re.compile(r"^```(\w+) *([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BUNDLE = "results/speech_commands/my_frontend_linear/seed_1/bundle"
+
+
+@dataclasses.dataclass
+class Block:
+    """A fenced block: its language, the rest of its info string, its text."""
+
+    language: str
+    mark: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        return self.mark.removeprefix("file=") if self.mark.startswith("file=") else ""
+
+    @property
+    def runs(self) -> bool:
+        return self.mark == "test"
+
+
+def blocks_of(document: Path) -> list[Block]:
+    return [Block(*found) for found in FENCE.findall(document.read_text(encoding="utf-8"))]
+
+
+def environment(**more) -> dict:
+    """As in an activated environment: `python` and `auricle` are those of this interpreter."""
+    scripts = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": scripts + os.pathsep + os.environ["PATH"],
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
+    }
+
+
+def run(command: list[str], folder: Path, text: str | None = None, **more) -> str:
+    """Standard output of a command that must succeed."""
+    done = subprocess.run(
+        command, cwd=folder, input=text, env=environment(**more), capture_output=True, text=True
+    )
+    shown = text or " ".join(command)
+    assert done.returncode == 0, f"exit {done.returncode} of\n{shown}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def run_blocks(document: Path, tmp: Path) -> tuple[Path, list[str]]:
+    """Execute a document; the folder it ran in and the output of each block."""
+    clone = tmp / "auricle"
+    clone.mkdir()
+    for entry in ROOT.iterdir():
+        if not entry.name.startswith(".") and entry.name not in ("results", "build", "dist"):
+            (clone / entry.name).symlink_to(entry)
+    folder = clone if document.name == "README.md" else tmp / "my_lobes"
+    folder.mkdir(exist_ok=True)
+    outputs = []
+    for block in blocks_of(document):
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+        elif block.runs:
+            command = {"sh": ["bash", "-euo", "pipefail", "-s"], "python": ["python", "-"]}
+            more = {"AURICLE_CACHE": str(tmp / "cache")}
+            outputs.append(run(command[block.language], folder, block.text, **more))
+    return folder, outputs
+
+
+def digest_of_sources() -> str:
+    digest = hashlib.sha256()
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+# -- the worked example ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """CONTRIBUTING.md, executed once: folder, outputs, digest of the library before and after."""
+    before = digest_of_sources()
+    folder, outputs = run_blocks(DOCUMENTS[0], tmp_path_factory.mktemp("contributing"))
+    return folder, outputs, (before, digest_of_sources())
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("contributing")
+def test_the_worked_example_is_checked_trained_saved_and_used(example):
+    folder, outputs, (before, after) = example
+    checked, trained, predicted, in_python = outputs
+    kept = re.search(r"frontend my_frontend: (\d+) of (\d+) promises kept", checked)
+    assert kept and kept[1] == kept[2] and int(kept[1]) > 10
+    assert "Test accuracy" in trained and "synthetic mini corpus" in trained
+    assert {path.name for path in (folder / BUNDLE).iterdir()} == {
+        "bundle.json",
+        "model.safetensors",
+        "hyperparams.yaml",
+    }
+    assert (folder / BUNDLE).with_name("learned_filters.png").is_file()
+    lines = [line.split("\t") for line in predicted.splitlines()]
+    labels = {"_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off"}
+    labels |= {"stop", "go"}
+    assert len(lines) == len(list((folder / "clips/yes").glob("*.wav"))) > 1
+    for file, label, probability in lines:
+        assert Path(folder, file).is_file() and label in labels and 0 < float(probability) <= 1
+    file, label, probability = lines[0]
+    assert in_python == f"{file}: {label} ({float(probability):.2f})\n"
+    assert before == after, "the example changed the library"
+    assert not folder.resolve().is_relative_to(ROOT)
+
+
+COMPARE = f"""
+import sys, torch
+from pathlib import Path
+from auricle.hparams.loader import load_hparams
+from auricle.lobes import pretrained
+
+folder = Path({BUNDLE!r})
+config = load_hparams(sys.argv[1:], "speech_commands")
+modules = torch.nn.ModuleDict(config.build()["modules"])
+untrained = {{key: value.clone() for key, value in modules.state_dict().items()}}
+weights = next((folder.parent / "checkpoints").glob("CKPT*/model.ckpt"))
+modules.load_state_dict(torch.load(weights, weights_only=True))
+modules.eval()
+moved = [key for key, value in modules.state_dict().items() if not value.equal(untrained[key])]
+assert "compute_features.centre" in moved and "compute_features.width" in moved, moved
+
+wavs = 0.1 * torch.randn(3, 16000, generator=torch.Generator().manual_seed(0))
+lengths = torch.tensor([1.0, 0.7, 0.4])
+feats = modules["compute_features"](wavs, lengths)
+assert feats.shape == (3, 101, 32)
+frames = modules["compute_features"].frame_lengths(lengths, 16000)
+embedded = modules["embedding_model"](modules["mean_var_norm"](feats, frames), frames)
+want = modules["classifier"](embedded).squeeze(1)
+print((pretrained.load(folder)(wavs, lengths) - want).abs().max().item())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("contributing")
+def test_the_loaded_bundle_gives_the_output_of_the_trained_model(example):
+    """The trained model is rebuilt from the YAML and the checkpoint, without the bundle."""
+    folder, _, _ = example
+    arguments = re.search(r"train\.py [^\n]*\n((?: +--[^\n]*\n)+)", DOCUMENTS[0].read_text())[1]
+    words = arguments.replace("\\\n", " ").split()
+    words = [word for word in words if word not in ("--device", "cpu")]
+    off = run(["python", "-c", COMPARE, *words], folder)
+    assert float(off) <= 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("contributing")
+def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
+    """An installed package is its folder and a dist-info; pip is not needed to make one."""
+    folder, _, _ = example
+    setup = configparser.ConfigParser()
+    setup.read(folder / "setup.cfg")
+    groups = setup["options.entry_points"]
+    assert set(groups) == {"auricle.frontends", "auricle.encoders"}
+    package, info = tmp_path / "my_package", tmp_path / "my_package-1.0.dist-info"
+    package.mkdir()
+    info.mkdir()
+    (package / "__init__.py").touch()
+    (package / "my_frontend.py").write_text((folder / "my_frontend.py").read_text())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    points = "".join(f"[{group}]{text}\n" for group, text in groups.items())
+    (info / "entry_points.txt").write_text(points)
+
+    path = {"PYTHONPATH": str(tmp_path)}
+    listed = json.loads(run(["auricle", "list", "frontends", "--json"], tmp_path, **path))
+    mine = [lobe for lobe in listed if lobe["name"] == "my_frontend"]
+    assert [lobe["origin"] for lobe in mine] == ["package my-package (my_package.my_frontend)"]
+    described = run(["auricle", "describe", "my_frontend"], tmp_path, **path)
+    assert "Log energies of Gaussian filters" in described
+    assert str(package / "my_frontend.py") in described
+
+
+def test_contributing_marks_what_the_worked_example_needs():
+    marked = [block for block in blocks_of(DOCUMENTS[0]) if block.mark]
+    assert [block.file or block.language for block in marked] == [
+        "my_frontend.py",
+        "sh",
+        "sh",
+        "sh",
+        "python",
+        "setup.cfg",
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_mark_is_one_of_the_three(document):
+    """A mistyped mark would turn a tested block into a shown one."""
+    text = document.read_text(encoding="utf-8")
+    assert text.count("```") % 2 == 0
+    opened = re.findall(r"^```(.*)$", text, re.MULTILINE)[::2]
+    wrong = [line for line in opened if not re.fullmatch(r"\w+( test| file=[\w.]+)?", line)]
+    assert not wrong
+
+
+def test_the_plugin_of_the_worked_example_is_short():
+    """A stranger reads it in a minute: at most 60 lines of code."""
+    tree = ast.parse(blocks_of(DOCUMENTS[0])[0].text)
+    lines = set()
+    for node in ast.walk(tree):
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, (ast.stmt, ast.arg)) and not docstring:
+            ends = node.lineno if hasattr(node, "body") else node.end_lineno
+            lines.update(range(node.lineno, ends + 1))
+    assert 20 < len(lines) <= 60
+
+
+# -- the README ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_marked_blocks_of_the_readme_run(tmp_path):
+    marked = [block for block in blocks_of(DOCUMENTS[1]) if block.runs]
+    assert marked, "mark at least one block of README.md: ```sh test"
+    _, outputs = run_blocks(DOCUMENTS[1], tmp_path)
+    assert len(outputs) == len(marked) and all(outputs)
+
+
+# -- paths -----------------------------------------------------------------------------------------
+
+
+def headings(document: Path) -> set[str]:
+    """Anchors as GitHub makes them."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def named_paths(document: Path) -> set[str]:
+    """Links, and whatever in backquotes or commands starts like a path of the repository."""
+    text = document.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    tops = "|".join(("lobes", "processing", "recipes", "hparams", "tests"))
+    names = re.findall(rf"(?<![\w/])(?:\.\./auricle/)?((?:{tops})/[\w./]*[\w/])", text)
+    return {link for link in links if "://" not in link} | set(names)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_paths_lead_somewhere(document):
+    missing = []
+    for name in sorted(named_paths(document)):
+        path, _, anchor = name.partition("#")
+        target = ROOT / path if path else document
+        if not target.exists() or (anchor and anchor not in headings(target)):
+            missing.append(name)
+    assert not missing
+
+
+def test_paths_are_found_in_links_commands_and_backquotes(tmp_path):
+    document = tmp_path / "x.md"
+    document.write_text(
+        "# A `b`: c\n[x](setup.cfg) `tests/docs` ../auricle/recipes/x/train.py [y](#a-b-c)"
+        " [z](https://example.org/) my/lobes/x\n"
+    )
+    assert named_paths(document) == {"setup.cfg", "tests/docs", "recipes/x/train.py", "#a-b-c"}
+    assert headings(document) == {"a-b-c"}
+
+
+def test_links_of_contributing_are_not_few():
+    assert len(named_paths(DOCUMENTS[0])) > 10
+
+
+# -- docstring examples ----------------------------------------------------------------------------
+
+
+def modules_with_examples() -> list[str]:
+    """By their `auricle.` names: `pytest --doctest-modules` would import `lobes.build`."""
+    names = []
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if ">>>" in path.read_text(encoding="utf-8"):
+                parts = path.relative_to(ROOT).with_suffix("").parts
+                names.append(".".join(("auricle", *parts)).removesuffix(".__init__"))
+    return names
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_docstring_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AURICLE_CACHE", str(tmp_path))
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,0 +1,259 @@
+"""The real command line on the tiny mini corpus: train, kill, resume, several processes, bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from auricle.lobes import pretrained
+from auricle.recipes.results import load_results
+from auricle.recipes.speech_commands.train import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TRAIN = REPOSITORY / "recipes" / "speech_commands" / "train.py"
+YAML = REPOSITORY / "hparams" / "speech_commands.yaml"
+
+pytestmark = pytest.mark.slow
+
+
+def command(mini, folder, *extra):
+    """A small run that still has dropout-free, dropout and noise in it, on one thread."""
+    settings = {
+        "data_folder": mini,
+        "results_folder": folder.parent,
+        "output_folder": folder,
+        "frontend": "mel",
+        "encoder": "linear",
+        "number_of_epochs": 4,
+        "batch_size": 32,
+        "lr": 0.002,
+        "device": "cpu",
+    }
+    words = [str(word) for key, value in settings.items() for word in (f"--{key}", value)]
+    given = [word for word in extra if str(word).startswith("--")]
+    kept, skip = [], False
+    for word in words:  # what a test gives replaces the default
+        if word.startswith("--"):
+            skip = word in given
+        if not skip:
+            kept.append(word)
+    return [str(TRAIN), str(YAML), "--noprogressbar", *kept, *map(str, extra)]
+
+
+def run(*words, check=True, launcher=(sys.executable,), timeout=300, **environment):
+    done = subprocess.run(
+        [*launcher, *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        cwd=Path(words[0]).anchor,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(mini_folder, tmp_path_factory):
+    """One uninterrupted run, and what it printed."""
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    return folder, run(*command(mini_folder, folder)).stdout
+
+
+def test_a_run_learns_and_leaves_everything_behind(finished):
+    folder, printed = finished
+    (result,) = load_results(folder)
+    assert result.corpus["synthetic"] and "mini" in printed and "not a benchmark" in printed
+    assert result.protocol["name"] == "v2-12-official"
+    assert result.metrics["test"]["n"] == sum(result.counts["test"].values())
+    assert result.metrics["test"]["accuracy"] > 2 / 12, "not clearly above chance"
+    low, high = result.metrics["test"]["interval"]["accuracy"]
+    assert low < result.metrics["test"]["accuracy"] < high
+    assert result.params["head"] == 40 * 101 * 12 + 12  # the published "Simple" model
+    assert result.wall_s > 0 and result.audio_s_per_s > 0
+    history = json.loads(next((folder / "checkpoints").glob("CKPT*/history.ckpt")).read_text())
+    losses = [record["train"]["loss"] for record in history["epochs"]]
+    assert losses[-1] < 0.9 * losses[0]
+    for picture in ("confusion_matrix.png", "training_curves.png", "learned_filters.png"):
+        assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
+        assert picture in printed
+
+
+def test_speechbrain_and_auricle_open_the_bundle_with_equal_output(finished, monkeypatch, tmp_path):
+    from speechbrain.inference import EncoderClassifier
+
+    monkeypatch.chdir(tmp_path)
+    bundle_folder = finished[0] / "bundle"
+    ours = pretrained.load(bundle_folder)
+    theirs = EncoderClassifier.from_hparams(source=str(bundle_folder))
+    wavs = 0.1 * torch.randn(3, 16000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = ours(wavs)
+        scores, best, index, labels = theirs.classify_batch(wavs)
+    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-6)
+    assert labels == [ours.labels[i] for i in expected.argmax(-1)]
+
+
+def test_the_bundle_is_the_trained_model(finished):
+    folder, _ = finished
+    (result,) = load_results(folder)
+    best = result.metrics["valid"]["epoch"]
+    weights = load_file(folder / "bundle" / "model.safetensors")
+    for checkpoint in (folder / "checkpoints").glob("CKPT*"):
+        if f"epoch: {best}\n" in (checkpoint / "CKPT.yaml").read_text():
+            trained = torch.load(checkpoint / "model.ckpt", weights_only=True)
+            assert set(trained) == set(weights)
+            assert all(torch.equal(trained[key], weights[key]) for key in trained)
+            break
+    else:
+        pytest.fail(f"the best epoch's checkpoint ({best}) is not there")
+
+
+def kill_after_checkpoints(words, folder, count):
+    """Start a run and end it with SIGKILL once it has saved `count` checkpoints."""
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    seen = set()
+    deadline = time.time() + 240
+    while len(seen) < count:
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.time() < deadline, f"only {len(seen)} checkpoints seen"
+        seen |= {path.name for path in (folder / "checkpoints").glob("CKPT*")}
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def same_outcome(folder, other):
+    (a,), (b,) = load_results(folder), load_results(other)
+    assert a.metrics == b.metrics
+    weights, others = (load_file(f / "bundle" / "model.safetensors") for f in (folder, other))
+    assert all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+def test_killed_twice_and_resumed_ends_with_the_same_numbers(finished, mini_folder):
+    folder = finished[0].with_name("killed")
+    words = command(mini_folder, folder, "--ckpt_interval_steps", 2)
+    kill_after_checkpoints(words, folder, 3)  # in the first epoch
+    kill_after_checkpoints(words, folder, 7)
+    run(*words)
+    same_outcome(folder, finished[0])
+
+
+def test_half_a_checkpoint_is_never_resumed(finished, mini_folder):
+    """What SpeechBrain's order of writing leaves behind when it is killed: a meta file alone."""
+    folder = finished[0].with_name("torn")
+    words = command(mini_folder, folder, "--ckpt_interval_steps", 2)
+    kill_after_checkpoints(words, folder, 4)
+    for name in ("unfinished+CKPT+2999-01-01+00-00-00+00", "CKPT-of-a-torn-delete"):
+        (folder / "checkpoints" / name).mkdir()
+    meta = folder / "checkpoints" / "unfinished+CKPT+2999-01-01+00-00-00+00" / "CKPT.yaml"
+    meta.write_text("end-of-epoch: true\nunixtime: 33000000000.0\n")
+    run(*words)
+    assert not list((folder / "checkpoints").glob("unfinished*"))
+    same_outcome(folder, finished[0])
+
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+
+
+def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):
+    folder = tmp_path / "two"
+    run(*command(mini_folder, folder, "--number_of_epochs", 2), launcher=TORCHRUN)
+    (result,) = load_results(folder)
+    assert result.metrics["test"]["n"] == sum(result.counts["test"].values())
+    assert result.metrics["valid"]["n"] == sum(result.counts["valid"].values())
+    assert result.metrics["test"]["accuracy"] > 1.5 / 12
+
+
+def test_one_process_and_two_score_a_model_alike(finished, mini_folder):
+    words = command(mini_folder, finished[0], "--test_only")
+    (before,) = load_results(finished[0])
+    run(*words, launcher=TORCHRUN)
+    (after,) = load_results(finished[0])
+    assert after.metrics["test"]["confusion"] == before.metrics["test"]["confusion"]
+    assert after.metrics["test"]["interval"] == before.metrics["test"]["interval"]
+    assert abs(after.metrics["test"]["loss"] - before.metrics["test"]["loss"]) < 1e-6
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    mini_folder, tmp_path
+):
+    folder = tmp_path / "diverging"
+    plugin = tmp_path / "burst.py"
+    plugin.write_text(
+        "import torch\n"
+        "from auricle.lobes import register_encoder\n"
+        "from auricle.lobes.contracts import Encoder\n"
+        '@register_encoder("burst")\n'
+        "class Burst(Encoder):\n"
+        '    """Turns NaN after 30 training steps."""\n'
+        "    def __init__(self, in_features):\n"
+        '        super().__init__(in_features, 4, "utterance")\n'
+        "        self.linear = torch.nn.Linear(in_features, 4)\n"
+        '        self.register_buffer("steps", torch.zeros(()))\n'
+        "    def forward(self, feats, lengths=None):\n"
+        "        self.steps += self.training\n"
+        "        out = self.linear(feats.mean(1, keepdim=True))\n"
+        "        return out * (torch.nan if self.steps > 30 else 1)\n"
+    )
+    words = command(mini_folder, folder, "--plugin", plugin, "--encoder", "burst")
+    done = run(*words, "--number_of_epochs", "40", "--nonfinite_patience", "2", check=False)
+    assert done.returncode == 1
+    assert "not finite" in done.stderr and "Traceback" not in done.stderr
+    checkpoints = list((folder / "checkpoints").glob("CKPT*"))
+    assert checkpoints
+    for checkpoint in checkpoints:
+        state = torch.load(checkpoint / "model.ckpt", weights_only=True)
+        assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.parametrize(
+    "extra, said",
+    [
+        (["--data_folder", "no/such/folder"], ["no/such/folder"]),
+        (["--frontend", "leef"], ["leef", "leaf"]),
+        (["--encoder_options.linear.depth", "3"], ["encoder_options.linear.depth"]),
+        (["--frontned", "mel", "--lrr", "1"], ["frontned", "lrr", "2 problems"]),
+        (["--protocol", "v2-12"], ["v2-12", "v2-12-official"]),
+        (["--protocol", "v1-30"], ["v1-30"]),
+        (["--optimizing", "adammw"], ["adamw"]),
+        (["--plugin", "nowhere.py"], ["nowhere.py"]),
+    ],
+    ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
+)
+def test_bad_input_gives_one_clear_error(mini_folder, tmp_path, capsys, extra, said):
+    status = main(command(mini_folder, tmp_path / "bad", *extra)[1:])
+    printed = capsys.readouterr().err
+    assert status in (1, 2)
+    assert "Traceback" not in printed
+    for word in said:
+        assert word in printed
+
+
+def test_a_folder_that_holds_another_run_is_refused(finished, mini_folder, capsys):
+    assert main(command(mini_folder, finished[0], "--lr", 0.5)[1:]) == 2
+    printed = capsys.readouterr().err
+    assert "lr: 0.002 there, 0.5 now" in printed and "--fresh true" in printed
+
+
+def test_without_auricle_installed_the_recipe_says_how_to_install_it():
+    code = (
+        "import sys, runpy; sys.modules['auricle'] = None; "
+        f"sys.argv = ['train.py']; runpy.run_path({str(TRAIN)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install -e" in done.stderr and "Traceback" not in done.stderr
