@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
@@ -21,6 +22,8 @@ __all__ = ["Config", "ConfigError", "load_hparams", "shipped", "shipped_defaults
 HERE = Path(__file__).parent
 #: Maps whose keys are lobe names; the registry checks them (`auricle.lobes.build`).
 OPEN_MAPS = ("frontend_options", "encoder_options")
+#: Fields of RunOptions that are no option: what `load_hparams` fills in, and a map of colours.
+NO_RUN_OPTIONS = ("overridden_args", "param_file", "tqdm_barcolor")
 
 
 class ConfigError(ValueError):
@@ -62,8 +65,13 @@ class Config:
         """
         from hyperpyyaml import load_hyperpyyaml
 
-        with open(self.path, encoding="utf-8") as stream:
-            return load_hyperpyyaml(stream, self.overrides)
+        try:
+            with open(self.path, encoding="utf-8") as stream:
+                return load_hyperpyyaml(stream, self.overrides)
+        except (ValueError, TypeError, LookupError) as error:
+            # A TypeError of HyperPyYAML carries the whole signature; the cause says what is wrong.
+            cause = error.__cause__ or error
+            raise ConfigError([f"{self.path.name} cannot be built: {cause}"]) from error
 
 
 def shipped(name: str) -> Path:
@@ -109,9 +117,10 @@ def load_hparams(
     path = Path(path) if path else shipped(schema)
     if not path.is_file():
         raise ConfigError([f"no such file: {path}. The recipe's own is hparams/{schema}.yaml"])
-    tree = _read_tree(path)
-    problems += _unknown_in_file(path, tree, _read_tree(shipped(schema)))
+    tree, schema_tree = _read_tree(path), _read_tree(shipped(schema))
+    problems += _unknown_in_file(path, tree, schema_tree)
     problems += _clashes(tree, run_names)
+    wrong = _wrong_types(tree, schema_tree)
 
     if plugins:
         from auricle.lobes import load_plugin
@@ -125,16 +134,15 @@ def load_hparams(
     overrides: dict = {}
     if experiment:
         _merge(overrides, _experiment_row(experiment, schema, problems))
-    known = {**dict.fromkeys(tree), **dict.fromkeys(run_names)}
-    for dotted, value in given:
+    known = {**dict.fromkeys(tree), **dict.fromkeys(run_names - {*NO_RUN_OPTIONS})}
+    for dotted, text, value in given:
         keys = dotted.split(".")
-        why = _why_unknown(keys, tree, known)
+        why = _why_refused(keys, tree, known)
         if why:
             problems.append(why)
             continue
-        if len(keys) == 1 and (wrong := _wrong_type(dotted, tree[dotted], value)):
-            problems.append(wrong)
-            continue
+        if len(keys) == 1 and _is_text(tree[dotted]) and not isinstance(value, (dict, list)):
+            value = value if isinstance(value, str) else text  # a folder may be called 2026_11_20
         branch = {keys[-1]: value}
         for key in reversed(keys[:-1]):
             branch = {key: branch}
@@ -142,10 +150,15 @@ def load_hparams(
         _merge(overrides, branch)
     problems += _placeholders(tree, overrides)
 
-    plain = _plain(tree)
+    wrong += _wrong_types(overrides, tree)
+    problems += [problem for _, problem in wrong]
+    defaults = _plain(schema_tree)
+    plain = {**defaults, **_plain(tree)}
     _merge(plain, overrides)
+    # The checks need every key, with a value of its kind; what is wrong is reported already.
+    checked = {**plain, **{key: defaults[key] for key, _ in wrong if key in defaults}}
     for check in checks:
-        problems += check(plain)
+        problems += check(checked)
     if problems:
         raise ConfigError(problems)
     run_opts = RunOptions(**run_given, overridden_args=set(run_given))
@@ -191,22 +204,22 @@ def _split(argv, run_names, problems):
         values = [value] if equals else []
         while not equals and words and not words[0].startswith("--"):
             values.append(words.pop(0))
-        if name == "plugin":
+        if not values and name not in run_names:
+            problems.append(f"--{name} needs a value: --{name} VALUE")
+        elif name == "plugin":
             plugins += values
         elif name == "experiment":
             experiment = " ".join(values)
-        elif name in run_names:
+        elif name in run_names and name not in NO_RUN_OPTIONS:
             try:
                 run_given[name] = _run_value(name, values)
             except ValueError as error:
                 problems.append(str(error))
-        elif not values:
-            problems.append(f"--{name} needs a value: --{name} VALUE")
         elif len(values) > 1:
             problems.append(f"--{name} got {len(values)} values {values}; quote a value with spaces")
         else:
             try:
-                given.append((name, _scalar(values[0])))
+                given.append((name, values[0], _scalar(values[0])))
             except YAMLError:
                 problems.append(f"--{name}: {values[0]!r} is not a plain YAML value")
     return path, plugins, experiment, run_given, given
@@ -232,7 +245,7 @@ def _run_value(name: str, values: list[str]):
         return values
     if len(values) != 1:
         raise ValueError(f"--{name} needs one value, got {values}")
-    allowed = ("fp32", "fp16", "bf16") if "precision" in name else ()
+    allowed = get_args(field.type) if get_origin(field.type) is Literal else ()
     if allowed and values[0] not in allowed:
         raise ValueError(f"--{name} must be one of {', '.join(allowed)}, got {values[0]!r}")
     for kind in (int, float):
@@ -255,6 +268,7 @@ def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
     tree = _read_tree(shipped(schema))
     row.pop("about", None)
     problems += _unknown_below(row, tree, "")
+    problems += [f"experiment {name}: {problem}" for _, problem in _wrong_types(row, tree)]
     return row
 
 
@@ -266,7 +280,7 @@ def _read_tree(path: Path) -> CommentedMap:
     try:
         with open(path, encoding="utf-8") as stream:
             tree = YAML(typ="rt").load(stream)
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} is not YAML: {error}"]) from None
     if not isinstance(tree, CommentedMap):
         raise ConfigError([f"{path} must be a map of keys to values"])
@@ -320,10 +334,28 @@ def _clashes(tree, run_names) -> list[str]:
     ]
 
 
-def _why_unknown(keys, tree, known) -> str:
-    if keys[0] in tree:
-        return ""
-    return f"--{'.'.join(keys)}: no key or option is called {keys[0]!r}{_near(keys[0], known)}"
+def _why_refused(keys, tree, known) -> str:
+    dotted = "--" + ".".join(keys)
+    if keys[0] not in tree:
+        return f"{dotted}: no key or option is called {keys[0]!r}{_near(keys[0], known)}"
+    if _is_object(tree[keys[0]]):
+        # Otherwise a run could build another lobe than the one its results name.
+        return f"{dotted}: {keys[0]} is built from other keys of the YAML; set those"
+    return ""
+
+
+def _is_object(node) -> bool:
+    """What is constructed, or a map of what is constructed."""
+    if isinstance(node, dict) and node and not _tag(node):
+        return all(_tag(value).startswith("!ref") for value in node.values())
+    return _tag(node).startswith(("!apply", "!new", "!name"))
+
+
+def _is_text(default) -> bool:
+    """A string, or one that is put together: `!ref <results_folder>/<frontend>`."""
+    if _tag(default).startswith("!ref"):
+        return not str(default.value).strip().endswith(">") or str(default.value).count("<") > 1
+    return isinstance(default, str) and not _tag(default)
 
 
 def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
@@ -344,22 +376,43 @@ def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
     return problems
 
 
-def _wrong_type(name: str, default, value) -> str:
-    """A value of another kind than the default; None and references can be anything."""
-    if default is None or _tag(default).startswith("!") or isinstance(default, (dict, list)):
-        return ""
-    if isinstance(default, bool):
-        good = isinstance(value, bool)
-    elif isinstance(default, int):
-        good = isinstance(value, int) and not isinstance(value, bool)
-    elif isinstance(default, float):
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    else:
-        return ""
-    kind = {bool: "true or false", int: "a whole number"}.get(
-        next(k for k in (bool, int, float) if isinstance(default, k)), "a number"
-    )
-    return "" if good else f"--{name} must be {kind} (default {default}), got {value!r}"
+def _wrong_types(values: dict, defaults, prefix: str = "") -> list[tuple[str, str]]:
+    """Values of another kind than the default, as (top-level key, problem)."""
+    wrong = []
+    for key, value in values.items():
+        full, top = f"{prefix}{key}", f"{prefix}{key}".split(".")[0]
+        if key not in defaults or _tag(value).startswith("!"):
+            continue
+        if full in OPEN_MAPS:
+            for lobe, options in value.items() if isinstance(value, dict) else ():
+                if not isinstance(options, (dict, type(None))):
+                    wrong.append((top, f"{full}.{lobe} must be a map of options, got {options!r}"))
+        elif isinstance(value, dict) and isinstance(defaults[key], dict):
+            wrong += _wrong_types(value, defaults[key], f"{full}.")
+        elif kind := _wrong_kind(defaults[key], value):
+            default = _plain(defaults[key])
+            wrong.append((top, f"{full} must be {kind} (default {default}), got {_plain(value)!r}"))
+    return wrong
+
+
+def _wrong_kind(default, value) -> str:
+    """What the value should have been; None and single references as defaults take anything."""
+    if isinstance(default, list) and not _tag(default):
+        members = value if isinstance(value, list) else [value]
+        kinds = [_wrong_kind(default[0], member) for member in members] if default else []
+        if not isinstance(value, list) or any(kinds):
+            return "a list" + (f", each {next(filter(None, kinds))}" if any(kinds) else "")
+    if _is_text(default):
+        return "" if isinstance(value, str) else "text"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    for kind, good, words in (
+        (bool, isinstance(value, bool), "true or false"),
+        (int, number and isinstance(value, int), "a whole number"),
+        (float, number, "a number"),
+    ):
+        if isinstance(default, kind):
+            return "" if good else words
+    return ""
 
 
 def _placeholders(tree, overrides) -> list[str]:

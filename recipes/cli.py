@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ..lobes.registry import ENCODERS, FRONTENDS, LobeError, Registry, load_plugin
+from ..lobes.registry import ENCODERS, FRONTENDS, LobeError, Registry, load_plugin, nearest
 
 __all__ = ["main"]
 
@@ -107,8 +107,11 @@ def _find(name: str) -> Registry:
     for registry in REGISTRIES.values():
         if name in registry.lobes:
             return registry
-    known = ", ".join(name for registry in REGISTRIES.values() for name in registry.names())
-    raise LobeError(f"no lobe is called {name!r}. Known: {known}")
+    known = [name for registry in REGISTRIES.values() for name in registry.names()]
+    raise LobeError(
+        f"no lobe is called {name!r}{nearest(name, known)} Known: {', '.join(known)}. "
+        "A lobe of your own is added with --plugin FILE.py"
+    )
 
 
 def _describe(arguments) -> int:
@@ -169,7 +172,7 @@ def _facts(registry: Registry, cls: type) -> dict:
 def _check(arguments) -> int:
     from ..lobes.promises import check
 
-    results = check(arguments.kind, arguments.name, arguments.options)
+    results = check(arguments.kind, arguments.name, {arguments.name: arguments.options})
     broken = [result for result in results if not result.passed]
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2, default=str))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from ...processing.filterbank.energy import direct_energy
+from ...processing.filterbank.engine import BACKENDS, EnergyEngine, Frozen
 from ...processing.filterbank.framing import (
     FRAME_CENTRES,
     frame_offset,
@@ -58,6 +58,9 @@ class Leaf(Frontend):
     frame_centre : str
         "centered": frame k is centred at sample hop * k, whatever the clip's length.
         "tf_same": as in the reference, up to half a hop later, depending on the (padded) length.
+    backend : str
+        How the energies are computed: "auto" or "decimated" (fast, within 1e-4 of the direct form),
+        "full_rate" (exact, by FFT), "direct" (exact, by convolution: the readable form).
 
     Shape
     -----
@@ -89,6 +92,7 @@ class Leaf(Frontend):
         max_freq_hz: float | None = None,
         compression: str = "pcen",
         frame_centre: str = "centered",
+        backend: str = "auto",
     ):
         if compression not in COMPRESSIONS:
             raise ValueError(f"compression must be one of {COMPRESSIONS}, got {compression!r}")
@@ -100,6 +104,7 @@ class Leaf(Frontend):
         if taps < 5:
             raise ValueError(f"window_ms={window_ms} gives {taps} samples; at least 5 are needed")
         self.taps = taps
+        self.engine = EnergyEngine(self.hop, backend)
         self.frame_centre = frame_centre
         if max_freq_hz is None:
             max_freq_hz = min(7800.0, 0.4875 * sample_rate)
@@ -128,13 +133,14 @@ class Leaf(Frontend):
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
         with torch.autocast(wavs.device.type, enabled=False):
-            taps, pool = self.filters()
-            wavs = mask_padding(wavs.to(taps.dtype), lengths)
+            filters = self.engine.frozen((self.centre, self.width, self.pooling_width), self.filters)
+            dtype = torch.promote_types(self.centre.dtype, torch.float32)
+            wavs = mask_padding(wavs.to(dtype), lengths)
             num_samples = wavs.shape[1]
             offset = frame_offset(num_samples, self.taps, self.hop, self.frame_centre)
             if lengths is not None:
                 lengths = valid_lengths(lengths.to(wavs.device), num_samples)
-            return direct_energy(wavs, taps, pool, self.hop, offset, lengths)
+            return self.engine(wavs, *filters, offset, lengths)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         energy = self.energy(wavs, lengths).clamp(min=ENERGY_FLOOR)

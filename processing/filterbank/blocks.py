@@ -115,7 +115,7 @@ def _interpolation(
 
 
 def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tensor:
-    """Pooling windows at a reduced rate, as weights of the squared real and imaginary parts.
+    """Pooling windows at a reduced rate, cut into segments of one hop.
 
     Arguments
     ---------
@@ -126,8 +126,8 @@ def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tens
 
     Shape
     -----
-    (N, P) -> (N, 2 * rate, span): row 2 i + c is sample i, part c of a segment; column j is the
-    segment's place in the window.
+    (N, P) -> (N, rate, span): row i is sample i of a segment, column j the segment's place in the
+    window.
     """
     if rate == blocks.hop:
         behind = blocks.span * blocks.hop - blocks.pool - blocks.slack
@@ -137,5 +137,4 @@ def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tens
             blocks.pool, blocks.hop, blocks.span, blocks.slack, rate, pool.device, pool.dtype
         )
         weights = pool @ kernel
-    weights = weights.view(len(pool), blocks.span, rate).transpose(1, 2)
-    return weights.repeat_interleave(2, dim=1)
+    return weights.view(len(pool), blocks.span, rate).transpose(1, 2)

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from .framing import frame_count
+from .quadratic import RECTIFIERS
 
 __all__ = ["direct_energy"]
 
@@ -22,8 +23,9 @@ def direct_energy(
     hop: int,
     offset: int,
     num_valid: torch.Tensor | None = None,
+    rectifier: str = "square",
 ) -> torch.Tensor:
-    """Filter, square, pool: at full rate, in memory that grows with 2 N T.
+    """Filter, rectify, pool: at full rate, in memory that grows with 2 N T.
 
     Arguments
     ---------
@@ -42,6 +44,8 @@ def direct_energy(
     num_valid : int tensor (B,) or None
         Samples of each item; what is filtered behind them does not count, as if the item stood
         alone. None: all.
+    rectifier : str
+        "square", "abs" or "leaky_relu", of each real filter output.
 
     Shape
     -----
@@ -61,7 +65,8 @@ def direct_energy(
     filtered = functional.conv1d(
         wavs[:, None], taps.reshape(filters * parts, 1, window), padding=(window - 1) // 2
     )
-    energy = filtered.view(batch, filters, parts, num_samples).square().sum(2)
+    rectified = RECTIFIERS[rectifier][0](filtered)
+    energy = rectified.view(batch, filters, parts, num_samples).sum(2)
     if num_valid is not None:
         inside = torch.arange(num_samples, device=wavs.device) < num_valid[:, None]
         energy = energy * inside[:, None].to(energy.dtype)

@@ -113,7 +113,8 @@ def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     points = 2 ** (4 * taps.shape[2] - 1).bit_length()
     response = torch.fft.ifft(torch.complex(taps[:, 0], -taps[:, 1]), n=points)
     power = response.real.square() + response.imag.square()
-    return power, torch.arange(points, device=taps.device) * (2 * math.pi / points)
+    freqs = torch.arange(points, device=taps.device, dtype=power.dtype)
+    return power, freqs * (2 * math.pi / points)
 
 
 def _tail_energy(taps: torch.Tensor, lags: int) -> torch.Tensor:
@@ -155,7 +156,9 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     power, freqs = _power_response(taps)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
     mean = torch.stack([power @ torch.cos(freqs), power @ torch.sin(freqs)])
-    centres = torch.atan2(mean[1], mean[0])
+    # In [-pi/2, 3 pi/2): a band around pi is one piece, and so is a band around 0.
+    centres = torch.atan2(mean[1], mean[0]) + math.pi / 2
+    centres = centres.remainder(2 * math.pi) - math.pi / 2
     distance = _distance(freqs, centres)
     half_width = _half_width(power, distance)
     rates = torch.full_like(centres, hop, dtype=torch.int64)

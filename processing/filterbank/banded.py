@@ -1,0 +1,155 @@
+"""Band energies from blocks of the spectrum, each filter at the rate its bandwidth needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from .blocks import Blocks, make_blocks, pooling_weights
+from .edges import Tails, split_outputs, spread
+from .plan import Plan
+from .quadratic import pooled_bands
+
+__all__ = ["FilterSpectra", "banded_energy", "filter_spectra"]
+
+
+@dataclass(eq=False)
+class FilterSpectra:
+    """What depends on filters, pooling windows and block size only, and not on the signal.
+
+    Arguments
+    ---------
+    groups : list of (starts, responses, weights)
+        For each rate: first bins (S,), responses (S, M), pooling weights, see `pooled_bands`.
+    reach : list of (first, last)
+        Bins that each group needs.
+    group_order : int64 tensor (N,) or None
+        Where each filter is among the groups' outputs; None: in order.
+    tails : list of (lags, complex taps (S, W), pooling windows)
+    tail_order : int64 tensor (N,) or None
+    """
+
+    groups: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    reach: list[tuple[int, int]]
+    group_order: torch.Tensor | None
+    tails: list[tuple[int, torch.Tensor, torch.Tensor]]
+    tail_order: torch.Tensor | None
+
+
+def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
+    """Complex filters (S, W): of a complex bank, or of pairs of real filters.
+
+    A complex filter is conjugated unless `exact`, which changes no modulus and puts the band of a
+    Gabor filter at positive frequencies, where a real signal's spectrum is at hand.
+    """
+    if taps.shape[1] == 2:
+        return torch.complex(taps[:, 0], taps[:, 1] if exact else -taps[:, 1])
+    pairs = functional.pad(taps[:, 0], (0, 0, 0, len(taps) % 2))
+    return torch.complex(pairs[0::2], pairs[1::2])
+
+
+def filter_spectra(
+    taps: torch.Tensor, pool: torch.Tensor, plan: Plan, blocks: Blocks, exact: bool
+) -> FilterSpectra:
+    """Spectra of the filters at the bins their bands need, and pooling weights at their rates."""
+    filters, parts, window = taps.shape
+    device, size = taps.device, blocks.size
+    outputs = 3 - parts
+    if parts == 1:
+        pool = functional.pad(pool, (0, 0, 0, filters % 2))
+        everything = list(range(len(pool) // 2))
+        rate_groups, tail_groups = [(blocks.hop, everything)], [((window - 1) // 2, everything)]
+    else:
+        rate_groups, tail_groups = plan.rate_groups, plan.tail_groups
+    complex_taps = _complex_taps(taps, exact)
+    lag = torch.arange(window, device=device)
+    groups, reach, tails = [], [], []
+    for rate, members in rate_groups:
+        bins = rate * blocks.segments
+        if rate == blocks.hop:
+            first = [0] * len(members)
+        else:
+            first = [
+                round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members
+            ]
+        starts = torch.tensor(first, device=device)
+        some = _pick(complex_taps, members)
+        if any(first):
+            turns = (starts[:, None] * lag).remainder(size).to(taps.dtype) * (2 * math.pi / size)
+            some = some * torch.polar(torch.ones_like(turns), turns)
+        responses = torch.fft.ifft(some, n=size, norm="forward")[:, :bins] / size
+        windows = _pick(pool.view(-1, outputs, pool.shape[1]), members).flatten(0, 1)
+        weights = spread(pooling_weights(windows, blocks, rate), outputs)
+        groups.append((starts, responses, weights))
+        reach.append((min(first), max(first) + bins - 1))
+    for lags, members in tail_groups:
+        windows = _pick(pool.view(-1, outputs, pool.shape[1]), members).flatten(0, 1)
+        tails.append((lags, _pick(complex_taps, members), windows))
+    orders = _order(rate_groups, device), _order(tail_groups, device)
+    return FilterSpectra(groups, reach, orders[0], tails, orders[1])
+
+
+def _pick(rows: torch.Tensor, members: list[int]) -> torch.Tensor:
+    if members == list(range(len(rows))):
+        return rows
+    return rows.index_select(0, torch.tensor(members, device=rows.device))
+
+
+def _order(groups: list[tuple[int, list[int]]], device: torch.device) -> torch.Tensor | None:
+    """Index that puts the groups' outputs, one after the other, back in the filters' order."""
+    flat = [i for _, members in groups for i in members]
+    if flat == sorted(flat):
+        return None
+    return torch.argsort(torch.tensor(flat)).to(device)
+
+
+def _join(parts: list[torch.Tensor], order: torch.Tensor | None) -> torch.Tensor:
+    whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    return whole if order is None else whole.index_select(2, order)
+
+
+def banded_energy(
+    wavs: torch.Tensor,
+    filters: FilterSpectra,
+    blocks: Blocks,
+    num_filters: int,
+    outputs: int,
+    num_valid: torch.Tensor | None,
+    rectifier: str,
+) -> torch.Tensor:
+    """Energies (B, frames, N) of `wavs` (B, T) by way of their spectra."""
+    spectra, zero_bin = _spectra(blocks.cut(wavs), filters, blocks)
+    parts = []
+    for starts, responses, weights in filters.groups:
+        pooled = pooled_bands(
+            spectra, responses, weights, starts + zero_bin, blocks.segments, rectifier
+        )
+        parts.append(blocks.assemble(split_outputs(pooled, outputs)))
+    energy = _join(parts, filters.group_order)
+    tails = Tails(wavs, blocks, num_valid, rectifier, outputs)
+    leading = trailing = None
+    if tails.num_leading > 0:
+        leading = [tails.leading(taps, pool, lags) for lags, taps, pool in filters.tails]
+        leading = _join(leading, filters.tail_order)
+    if tails.ends is not None or tails.num_trailing > 0:
+        trailing = [tails.trailing(taps, pool, lags) for lags, taps, pool in filters.tails]
+        trailing = _join(trailing, filters.tail_order)
+    return tails.subtract(energy, leading, trailing)[..., :num_filters]
+
+
+def _spectra(
+    cut: torch.Tensor, filters: FilterSpectra, blocks: Blocks
+) -> tuple[torch.Tensor, int]:
+    """Spectra of real blocks over a run of bins in which every band lies, and where bin 0 is."""
+    size = blocks.size
+    half = torch.fft.rfft(cut)
+    lowest, highest = 0, size // 2
+    for (first, last) in filters.reach:
+        lowest, highest = min(lowest, first), max(highest, last)
+    below = half[:, 1 : 1 - lowest].flip(1).conj()
+    # Bin size - k is the conjugate of bin k.
+    above = half[:, size - highest : size - size // 2].flip(1).conj()
+    return torch.cat([below, half, above], dim=1).resolve_conj(), -lowest

@@ -1,0 +1,150 @@
+"""Band energies by the fastest form that is exact enough, chosen from the filters themselves."""
+
+from __future__ import annotations
+
+import torch
+
+from .banded import FilterSpectra, banded_energy, filter_spectra
+from .blocks import make_blocks
+from .energy import direct_energy
+from .plan import Plan, fits, make_plan
+
+__all__ = ["BACKENDS", "EnergyEngine"]
+
+#: "direct": full rate by convolution, the readable form. "full_rate": exact, by blocks of the
+#: spectrum. "decimated": each filter at the rate that its bandwidth needs. "auto": decimated, or
+#: full_rate where no filter can be decimated.
+BACKENDS = ("auto", "direct", "decimated", "full_rate")
+
+
+class EnergyEngine:
+    """Pooled energies of a filterbank whose filters may change at every call.
+
+    Holds no parameter and no state that matters: a plan (which filter is read at which rate),
+    which is checked against the filters and renewed when they have left it, and, for filters that
+    are not being trained, their spectra.
+
+    Arguments
+    ---------
+    hop : int
+        Distance between frames, in samples.
+    backend : str
+        One of `BACKENDS`.
+    rectifier : str
+        "square", "abs" or "leaky_relu", of each real filter output; only squares of complex
+        filters can be decimated.
+
+    Example
+    -------
+    >>> from auricle.processing.filterbank.shapes import gabor_taps, gaussian_lowpass
+    >>> taps = gabor_taps(torch.tensor([0.5]), torch.tensor([20.0]), 401)
+    >>> pool = gaussian_lowpass(torch.tensor([0.4]), 401)
+    >>> EnergyEngine(hop=160)(torch.zeros(2, 16000), taps, pool, offset=200).shape
+    torch.Size([2, 100, 1])
+    """
+
+    #: Calls after which a plan that still fits is made anew, in case it has become wasteful.
+    REPLAN_CALLS = 200
+
+    def __init__(self, hop: int, backend: str = "auto", rectifier: str = "square"):
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend == "decimated" and rectifier != "square":
+            raise ValueError(
+                f"only squares can be decimated, got rectifier={rectifier!r}; use "
+                'backend="full_rate" or "auto"'
+            )
+        self.hop = hop
+        self.backend = backend
+        self.rectifier = rectifier
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the plan and everything that was kept."""
+        self._plan: Plan | None = None
+        self._pending: tuple | None = None
+        self._age = 0
+        self._kept: tuple | None = None
+
+    def __getstate__(self) -> dict:
+        return {"hop": self.hop, "backend": self.backend, "rectifier": self.rectifier}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self.forget()
+
+    def __call__(
+        self,
+        wavs: torch.Tensor,
+        taps: torch.Tensor,
+        pool: torch.Tensor,
+        offset: int,
+        num_valid: torch.Tensor | None = None,
+        key: object = None,
+    ) -> torch.Tensor:
+        """Energies (B, ceil(T / hop), N); arguments as `direct_energy`.
+
+        Arguments
+        ---------
+        key : object
+            With a key, what depends on the filters only is kept, and used again for as long as
+            calls come with an equal key. For filters that are not being trained.
+        """
+        if self.backend == "direct":
+            return direct_energy(
+                wavs, taps, pool, self.hop, offset, num_valid, rectifier=self.rectifier
+            )
+        blocks = make_blocks(wavs.shape[1], self.hop, taps.shape[2], pool.shape[1], offset)
+        filters = self._filters(taps, pool, blocks, key)
+        return banded_energy(
+            wavs, filters, blocks, len(taps), 3 - taps.shape[1], num_valid, self.rectifier
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every filter is read at the full rate."""
+        return self.backend == "full_rate" or self.rectifier != "square"
+
+    def plan(self, taps: torch.Tensor) -> Plan:
+        """The plan for these filters: the last one, while it fits.
+
+        On a CPU the check costs a short FFT of the filters. Elsewhere its answer is fetched
+        without waiting for it, so that it acts one or a few calls later; `MARGIN` is for that.
+        """
+        exact = self.exact or taps.shape[1] == 1
+        if self._plan is not None and len(self._plan.rates) == len(taps):
+            self._age += 1
+            if exact or (self._age < self.REPLAN_CALLS and self._still_fits(taps)):
+                return self._plan
+        self._plan, self._age, self._pending = make_plan(taps, self.hop, exact), 0, None
+        return self._plan
+
+    def _still_fits(self, taps: torch.Tensor) -> bool:
+        if taps.device.type == "cpu":
+            return bool(fits(self._plan, taps))
+        if self._pending is not None:
+            answer, arrived = self._pending
+            if not arrived.query():
+                return True
+            self._pending = None
+            if not bool(answer):
+                return False
+        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
+        answer.copy_(fits(self._plan, taps), non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        self._pending = answer, arrived
+        return True
+
+    def _filters(self, taps, pool, blocks, key) -> FilterSpectra:
+        geometry = (blocks.segments, blocks.span, blocks.slack, taps.device, taps.dtype)
+        if key is not None and self._kept is not None and self._kept[0] == key:
+            found = self._kept[1].get(geometry)
+            if found is not None:
+                return found
+        filters = filter_spectra(taps, pool, self.plan(taps), blocks, self.exact)
+        if key is not None:
+            if self._kept is None or self._kept[0] != key or len(self._kept[1]) >= 8:
+                self._kept = (key, {})
+            self._kept[1][geometry] = filters
+        return filters
