@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from ...processing.filterbank.engine import BACKENDS, EnergyEngine, Frozen
+from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.framing import (
     FRAME_CENTRES,
     frame_offset,
@@ -133,7 +133,9 @@ class Leaf(Frontend):
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
         with torch.autocast(wavs.device.type, enabled=False):
-            filters = self.engine.frozen((self.centre, self.width, self.pooling_width), self.filters)
+            filters = self.engine.frozen(
+                (self.centre, self.width, self.pooling_width), self.filters
+            )
             dtype = torch.promote_types(self.centre.dtype, torch.float32)
             wavs = mask_padding(wavs.to(dtype), lengths)
             num_samples = wavs.shape[1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from .blocks import Blocks, make_blocks, pooling_weights
+from .blocks import Blocks, pooling_weights
 from .edges import Tails, split_outputs, spread
 from .plan import Plan
 from .quadratic import pooled_bands
@@ -72,9 +72,7 @@ def filter_spectra(
         if rate == blocks.hop:
             first = [0] * len(members)
         else:
-            first = [
-                round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members
-            ]
+            first = [round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members]
         starts = torch.tensor(first, device=device)
         some = _pick(complex_taps, members)
         if any(first):
@@ -140,14 +138,12 @@ def banded_energy(
     return tails.subtract(energy, leading, trailing)[..., :num_filters]
 
 
-def _spectra(
-    cut: torch.Tensor, filters: FilterSpectra, blocks: Blocks
-) -> tuple[torch.Tensor, int]:
+def _spectra(cut: torch.Tensor, filters: FilterSpectra, blocks: Blocks) -> tuple[torch.Tensor, int]:
     """Spectra of real blocks over a run of bins in which every band lies, and where bin 0 is."""
     size = blocks.size
     half = torch.fft.rfft(cut)
     lowest, highest = 0, size // 2
-    for (first, last) in filters.reach:
+    for first, last in filters.reach:
         lowest, highest = min(lowest, first), max(highest, last)
     below = half[:, 1 : 1 - lowest].flip(1).conj()
     # Bin size - k is the conjugate of bin k.

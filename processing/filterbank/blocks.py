@@ -1,4 +1,4 @@
-"""How a clip is cut into blocks, frames into segments of one hop, and pooling into their weights."""
+"""How a clip is cut into blocks, and a pooling window into segments of one hop."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def make_blocks(
     per_block = -(-frames // num_blocks)
     # The last window - 1 samples of a block's output have wrapped around.
     segments = fast_size(per_block + span - 1 + -(-(window - 1) // hop))
-    return Blocks(
-        hop, window, pool, frames, offset, per_block, num_blocks, segments, span, slack
-    )
+    return Blocks(hop, window, pool, frames, offset, per_block, num_blocks, segments, span, slack)
 
 
 @lru_cache(maxsize=64)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 from .banded import FilterSpectra, banded_energy, filter_spectra
-from .blocks import make_blocks
+from .blocks import Blocks, make_blocks
 from .energy import direct_energy
 from .plan import Plan, fits, make_plan
 
@@ -45,6 +47,8 @@ class EnergyEngine:
 
     #: Calls after which a plan that still fits is made anew, in case it has become wasteful.
     REPLAN_CALLS = 200
+    #: Block sizes whose spectra are kept for filters that are not being trained.
+    KEPT_SIZES = 4
 
     def __init__(self, hop: int, backend: str = "auto", rectifier: str = "square"):
         if backend not in BACKENDS:
@@ -64,7 +68,9 @@ class EnergyEngine:
         self._plan: Plan | None = None
         self._pending: tuple | None = None
         self._age = 0
-        self._kept: tuple | None = None
+        self._stamp: list | None = None
+        self._frozen: tuple | None = None
+        self._spectra: dict = {}
 
     def __getstate__(self) -> dict:
         return {"hop": self.hop, "backend": self.backend, "rectifier": self.rectifier}
@@ -73,6 +79,35 @@ class EnergyEngine:
         self.__dict__.update(state)
         self.forget()
 
+    def frozen(
+        self,
+        parameters: Sequence[torch.Tensor],
+        build: Callable[[], tuple[torch.Tensor, torch.Tensor]],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Filters from `build()`, kept for as long as nobody trains or changes the parameters.
+
+        Arguments
+        ---------
+        parameters : tensors that the filters are built from
+        build : callable
+            -> (taps, pool).
+
+        Returns
+        -------
+        (taps, pool). A call of the engine with these very tensors finds their spectra again.
+        """
+        if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
+            return build()
+        if any(p.is_inference() for p in parameters):
+            return build()
+        stamp = [(p, p._version, p.data_ptr(), p.dtype) for p in parameters]
+        if self._stamp is None or not all(
+            new[0] is old[0] and new[1:] == old[1:]
+            for new, old in zip(stamp, self._stamp, strict=True)
+        ):
+            self._stamp, self._frozen, self._spectra = stamp, build(), {}
+        return self._frozen
+
     def __call__(
         self,
         wavs: torch.Tensor,
@@ -80,43 +115,43 @@ class EnergyEngine:
         pool: torch.Tensor,
         offset: int,
         num_valid: torch.Tensor | None = None,
-        key: object = None,
     ) -> torch.Tensor:
         """Energies (B, ceil(T / hop), N); arguments as `direct_energy`.
 
-        Arguments
-        ---------
-        key : object
-            With a key, what depends on the filters only is kept, and used again for as long as
-            calls come with an equal key. For filters that are not being trained.
+        With "auto", taps that are parameters themselves are read at the full rate: a reduced rate
+        knows nothing about the gradient outside a filter's band, and such a filter may go there.
         """
-        if self.backend == "direct":
+        # In a clip shorter than half a filter the tails outside it outweigh what is inside.
+        if self.backend == "direct" or 2 * wavs.shape[1] < taps.shape[2]:
             return direct_energy(
                 wavs, taps, pool, self.hop, offset, num_valid, rectifier=self.rectifier
             )
         blocks = make_blocks(wavs.shape[1], self.hop, taps.shape[2], pool.shape[1], offset)
-        filters = self._filters(taps, pool, blocks, key)
+        exact = self._is_exact(taps)
+        filters = self._filters(taps, pool, blocks, exact)
         return banded_energy(
             wavs, filters, blocks, len(taps), 3 - taps.shape[1], num_valid, self.rectifier
         )
 
-    @property
-    def exact(self) -> bool:
-        """Whether every filter is read at the full rate."""
-        return self.backend == "full_rate" or self.rectifier != "square"
+    def _is_exact(self, taps: torch.Tensor) -> bool:
+        free = self.backend == "auto" and taps.is_leaf and taps.requires_grad
+        return (
+            free or self.backend == "full_rate" or self.rectifier != "square" or taps.shape[1] == 1
+        )
 
-    def plan(self, taps: torch.Tensor) -> Plan:
+    def plan(self, taps: torch.Tensor, exact: bool = False) -> Plan:
         """The plan for these filters: the last one, while it fits.
 
         On a CPU the check costs a short FFT of the filters. Elsewhere its answer is fetched
         without waiting for it, so that it acts one or a few calls later; `MARGIN` is for that.
         """
-        exact = self.exact or taps.shape[1] == 1
+        if exact:
+            return make_plan(taps, self.hop, exact)
         if self._plan is not None and len(self._plan.rates) == len(taps):
             self._age += 1
-            if exact or (self._age < self.REPLAN_CALLS and self._still_fits(taps)):
+            if self._age < self.REPLAN_CALLS and self._still_fits(taps):
                 return self._plan
-        self._plan, self._age, self._pending = make_plan(taps, self.hop, exact), 0, None
+        self._plan, self._age, self._pending = make_plan(taps, self.hop), 0, None
         return self._plan
 
     def _still_fits(self, taps: torch.Tensor) -> bool:
@@ -136,15 +171,16 @@ class EnergyEngine:
         self._pending = answer, arrived
         return True
 
-    def _filters(self, taps, pool, blocks, key) -> FilterSpectra:
-        geometry = (blocks.segments, blocks.span, blocks.slack, taps.device, taps.dtype)
-        if key is not None and self._kept is not None and self._kept[0] == key:
-            found = self._kept[1].get(geometry)
-            if found is not None:
-                return found
-        filters = filter_spectra(taps, pool, self.plan(taps), blocks, self.exact)
-        if key is not None:
-            if self._kept is None or self._kept[0] != key or len(self._kept[1]) >= 8:
-                self._kept = (key, {})
-            self._kept[1][geometry] = filters
+    def _filters(
+        self, taps: torch.Tensor, pool: torch.Tensor, blocks: Blocks, exact: bool
+    ) -> FilterSpectra:
+        keep = self._frozen is not None and taps is self._frozen[0] and pool is self._frozen[1]
+        geometry = (blocks.segments, blocks.span, blocks.slack)
+        if keep and geometry in self._spectra:
+            return self._spectra[geometry]
+        filters = filter_spectra(taps, pool, self.plan(taps, exact), blocks, exact)
+        if keep:
+            if len(self._spectra) >= self.KEPT_SIZES:
+                self._spectra.pop(next(iter(self._spectra)))
+            self._spectra[geometry] = filters
         return filters

@@ -63,9 +63,7 @@ def pooled_bands(
     """
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
-    return _PooledBands.apply(
-        spectra, responses, weights, starts, segments, rectifier, row_weights
-    )
+    return _PooledBands.apply(spectra, responses, weights, starts, segments, rectifier, row_weights)
 
 
 def _bands(spectra: torch.Tensor, starts: torch.Tensor, size: int) -> torch.Tensor:
@@ -101,7 +99,9 @@ class _PooledBands(torch.autograd.Function):
             if row_weights is not None:
                 rectified = rectified.mul_(row_weights[first : first + step].view(-1, size, 2))
             rectified = rectified.view(filters, -1, 2 * size // segments)
-            pieces.append(torch.bmm(rectified, weights).view(filters, -1, segments, weights.shape[2]))
+            pieces.append(
+                torch.bmm(rectified, weights).view(filters, -1, segments, weights.shape[2])
+            )
         ctx.save_for_backward(spectra, responses, weights, starts, row_weights, *kept)
         ctx.step, ctx.rectifier, ctx.segments = step, rectifier, segments
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)

@@ -172,8 +172,9 @@ def test_misfit_names_the_size_the_reason_and_the_encoders_that_fit():
 
 def test_misfit_asks_with_the_given_options():
     assert build_encoder("grid", 41, 101, {"grid": {"patch": 41}}).patch == 41
-    with pytest.raises(LobeError, match="patches of 3"):
+    with pytest.raises(LobeError, match="patches of 3") as caught:
         build_encoder("grid", 40, 101, {"grid": {"patch": 3}})
+    assert "grid" not in str(caught.value).split("Encoders that fit: ")[1].split(", ")
 
 
 @pytest.mark.parametrize("in_frames", [None, 0])
