@@ -366,11 +366,8 @@ def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
             problems.append(f"{full}: unknown key{_near(key, tree)} Known here: {', '.join(map(str, tree))}")
         elif full in OPEN_MAPS:
             continue  # keyed by lobe: `option_problems` asks the registry
-        elif isinstance(value, dict):
-            if isinstance(tree[key], dict):
-                problems += _unknown_below(value, tree[key], f"{full}.")
-            else:
-                problems.append(f"{full} is a single value, not a map: got {value!r}")
+        elif isinstance(value, dict) and isinstance(tree[key], dict):
+            problems += _unknown_below(value, tree[key], f"{full}.")
         elif isinstance(tree[key], dict):
             problems.append(f"{full} is a map: set one of {full}.{{{', '.join(map(str, tree[key]))}}}")
     return problems
@@ -402,6 +399,8 @@ def _wrong_kind(default, value) -> str:
         kinds = [_wrong_kind(default[0], member) for member in members] if default else []
         if not isinstance(value, list) or any(kinds):
             return "a list" + (f", each {next(filter(None, kinds))}" if any(kinds) else "")
+    if default is None and isinstance(value, dict):
+        return "a single value"
     if _is_text(default):
         return "" if isinstance(value, str) else "text"
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

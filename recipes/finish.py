@@ -130,7 +130,8 @@ def _normalization(kind: str, frontend) -> str:
 
 def _draw(brain, config, folder: Path, labels, best_epoch: int, result: RunResult) -> list[Path]:
     plain = config.plain
-    name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}"
+    synthetic = " (synthetic)" if result.corpus["synthetic"] else ""
+    name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}{synthetic}"
     curves = [
         {
             "epoch": record["epoch"],
@@ -168,7 +169,8 @@ def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[P
     warning = " (synthetic mini corpus, not a benchmark)" if corpus["synthetic"] else ""
     tell(
         f"\nTest {brain.headline} {100 * test[brain.headline]:.1f} % "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}, {test['n']} clips), "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} over {test['interval']['over']}s, "
+        f"{test['n']} clips), "
         f"macro F1 {100 * test['macro_f1']:.1f} %, on {corpus['name']}{warning}\n"
         f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
         f"Results:  {path}\n"

@@ -14,7 +14,8 @@ __all__ = ["ClassificationBrain"]
 class ClassificationBrain(BaseBrain):
     """Frontend, encoder, classifier; cross-entropy with label smoothing and mixup.
 
-    A batch has `id`, `sig` and `target` (class indices). `augment_wavs`, when given, is called in
+    A batch has `id`, `sig`, `target` (class indices) and `group` (speakers: what the confidence
+    interval resamples). `augment_wavs`, when given, is called in
     training as `(wavs, labels) -> wavs`.
 
     Arguments
@@ -63,4 +64,4 @@ class ClassificationBrain(BaseBrain):
         return ConfusionCounts(self.labels)
 
     def add_to_score(self, predictions, batch):
-        self.score.append(batch.id, batch.target, predictions.argmax(-1))
+        self.score.append(batch.id, batch.target, predictions.argmax(-1), batch.group)

@@ -22,7 +22,7 @@ import torch
 __all__ = ["Plan", "fast_size", "fits", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
-MAX_LEAK = 5e-8
+MAX_LEAK = 3e-7
 #: Half the reduced rate over the half-width of the filter at -40 dB.
 MIN_HEADROOM = 2.05
 #: A new plan is stricter by this factor, so that filters can move a little before the next one.

@@ -52,7 +52,7 @@ def prepare_from(plain: dict, folder: Path):
 
 
 def build_datasets(hparams: dict, prepared) -> dict[str, DynamicItemDataset]:
-    """One SpeechBrain dataset per split: `id`, `sig` (T,), `target` (class index)."""
+    """One SpeechBrain dataset per split: `id`, `sig` (T,), `target` (class index), `group` (speaker)."""
     rate = hparams["sample_rate"]
     if rate != SAMPLE_RATE_HZ:
         raise ValueError(f"Speech Commands is {SAMPLE_RATE_HZ} Hz audio, got sample_rate {rate}")
@@ -73,7 +73,11 @@ def build_datasets(hparams: dict, prepared) -> dict[str, DynamicItemDataset]:
         dataset = DynamicItemDataset(rows)
         dataset.add_dynamic_item(clip, takes="id", provides="sig")
         dataset.add_dynamic_item(index.__getitem__, takes="label", provides="target")
-        dataset.set_output_keys(["id", "sig", "target"])
+        # A speaker's clips succeed or fail together; silence has no speaker and stands for itself.
+        dataset.add_dynamic_item(
+            lambda row_id, speaker: speaker or row_id, takes=["id", "speaker"], provides="group"
+        )
+        dataset.set_output_keys(["id", "sig", "target", "group"])
         dataset.durations_s = [hparams["clip_s"]] * len(rows)
         sets[split] = dataset
     return sets

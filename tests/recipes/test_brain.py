@@ -32,10 +32,11 @@ def clips(count=20, samples=4000):
         target = number % 2
         spectrum[samples // 8 :] *= target
         spectrum[: samples // 8] *= 1 - target
-        rows[f"clip{number}"] = {"wav": torch.fft.irfft(spectrum), "target": target}
+        wav = torch.fft.irfft(spectrum)
+        rows[f"clip{number}"] = {"wav": wav, "target": target, "group": f"speaker{number % 5}"}
     dataset = DynamicItemDataset(rows)
     dataset.add_dynamic_item(lambda wav: wav, takes="wav", provides="sig")
-    dataset.set_output_keys(["id", "sig", "target"])
+    dataset.set_output_keys(["id", "sig", "target", "group"])
     dataset.durations_s = [samples / 16000] * count
     return dataset
 
