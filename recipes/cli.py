@@ -221,6 +221,8 @@ def _predict(arguments) -> int:
 def _table(arguments) -> int:
     from . import tables
 
+    if arguments.check and not arguments.readme:
+        raise ValueError("--check compares the tables with a file: give --readme FILE too")
     if arguments.readme:
         changed = tables.update_readme(arguments.readme, arguments.paths, check=arguments.check)
         print(f"{arguments.readme}: {'updated' if changed else 'up to date'}")

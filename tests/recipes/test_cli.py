@@ -1,0 +1,411 @@
+"""The command `auricle`: what it prints, how it ends, and that wrong input never is a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from auricle.lobes import ENCODERS, FRONTENDS, build_encoder, build_frontend, pretrained
+from auricle.lobes.heads import Classifier
+from auricle.lobes.normalization import SentenceNormalization
+from auricle.lobes.promises import FRONTEND_PROMISES
+from auricle.recipes import cli
+
+LABELS = ["down", "left", "right"]
+PLUGIN = '''
+import torch
+from auricle.lobes import register_frontend
+from auricle.lobes.contracts import Frontend
+
+@register_frontend("{name}", paper="Nobody, 2026", source="nobody/nothing@0")
+class Louder(Frontend):
+    """Forgets about padding."""
+    def __init__(self, sample_rate=16000, gain=1.0, hop_ms=10.0):
+        hop = int(sample_rate * hop_ms / 1000)
+        super().__init__(sample_rate, hop, hop, 1)
+        self.gain = torch.nn.Parameter(torch.tensor(float(gain)))
+    def forward(self, wavs, lengths=None):
+        wavs = torch.nn.functional.pad(wavs, (0, -wavs.shape[1] % self.hop))
+        frames = wavs.unfold(1, self.hop, self.hop)
+        return self.gain * frames.square().mean(-1, keepdim=True)
+'''
+
+
+@pytest.fixture
+def auricle(capsys):
+    """Run the command in this process: exit status, standard output, standard error."""
+
+    def run(*words):
+        try:
+            status = cli.main([str(word) for word in words])
+        except SystemExit as ended:  # argparse
+            status = ended.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A file with a frontend that breaks promises; forgotten afterwards."""
+    name = "louder"
+    path = tmp_path / "my_louder.py"
+    path.write_text(PLUGIN.format(name=name))
+    yield path
+    FRONTENDS.forget(name)
+
+
+def noise(path, seconds, rate=16000, channels=1, seed=0):
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, (round(seconds * rate), channels))
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A small untrained model; what it says is arbitrary and always the same."""
+    torch.manual_seed(0)
+    frontend = build_frontend("mel", 16000, {"mel": {"num_features": 8}})
+    encoder = build_encoder("linear", 8, frontend.num_frames(8000))
+    return pretrained.save(
+        tmp_path_factory.mktemp("bundle"),
+        {
+            "task": "keyword_spotting",
+            "sample_rate": 16000,
+            "clip_s": 0.5,
+            "labels": LABELS,
+            "normalization": "sentence",
+            "frontend": {"name": "mel", "options": {"num_features": 8}},
+            "encoder": {"name": "linear", "options": {}, "in_frames": frontend.num_frames(8000)},
+        },
+        {
+            "compute_features": frontend,
+            "mean_var_norm": SentenceNormalization(),
+            "embedding_model": encoder,
+            "classifier": Classifier(encoder.out_features, len(LABELS)),
+        },
+    )
+
+
+# -- list, describe ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["frontends", "encoders"])
+def test_listing_imports_nothing_heavy(kind):
+    code = (
+        "import sys; from auricle.recipes.cli import main; status = main(sys.argv[1:]);"
+        "print([name for name in ('torch', 'numpy', 'speechbrain') if name in sys.modules], status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "list", kind], capture_output=True, text=True, check=True
+    )
+    *lobes, last = done.stdout.splitlines()
+    assert last == "[] 0"
+    registry = {"frontends": FRONTENDS, "encoders": ENCODERS}[kind]
+    assert {line.split()[0] for line in lobes} >= set(registry.names()) - {"louder"}
+
+
+def test_list_gives_a_line_each_and_json(auricle):
+    status, text, _ = auricle("list", "frontends")
+    assert status == 0
+    assert "mel       Fixed log-mel filterbank: nothing is learned." in text.splitlines()
+    status, text, _ = auricle("list", "encoders", "--json")
+    lobes = json.loads(text)
+    assert status == 0 and [lobe["name"] for lobe in lobes] == list(ENCODERS.lobes)
+    for lobe in lobes:
+        assert lobe["summary"] and lobe["origin"].endswith(f"{lobe['name']}.py")
+        assert not lobe["error"]
+
+
+def test_a_broken_entry_point_is_listed_as_broken(auricle, monkeypatch):
+    from auricle.lobes.registry import Lobe
+
+    FRONTENDS.names()
+    broken = Lobe("torn", "package torn (torn.torn)", error="ImportError: no module torn")
+    monkeypatch.setitem(FRONTENDS._lobes, "torn", broken)
+    status, text, _ = auricle("list", "frontends")
+    assert status == 0 and "torn      BROKEN: ImportError: no module torn" in text.splitlines()
+    assert auricle("describe", "mel")[0] == 0
+    status, text, error = auricle("describe", "torn")
+    assert status == 2 and "package torn" in error and "is broken: ImportError" in error
+
+
+def test_describe_prints_options_sizes_and_origin(auricle):
+    status, text, _ = auricle("describe", "mel")
+    assert status == 0
+    for expected in (
+        "mel (frontend): Fixed log-mel filterbank",
+        "torchaudio.transforms.MelSpectrogram",
+        "    num_features = 40\n",
+        "--frontend_options.mel.num_features VALUE",
+        "    trainable_parameters: 0\n",
+        "    frames_per_second: 101\n",
+    ):
+        assert expected in text
+
+
+@pytest.mark.parametrize("name", [*FRONTENDS.names(), *ENCODERS.names()])
+def test_describe_works_for_every_lobe(auricle, name):
+    status, text, _ = auricle("describe", name, "--json")
+    facts = json.loads(text)
+    assert status == 0 and facts["name"] == name and facts["summary"]
+    assert not {"self", "sample_rate", "in_features", "in_frames"} & set(facts["options"])
+    assert facts["built_with_defaults"]["trainable_parameters"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["describe", "lef"], "no lobe is called 'lef'; did you mean 'leaf'?"),
+        (["check", "encoder", "linnear"], "'linnear'; did you mean 'linear'?"),
+        (["check", "frontend", "linear"], "no frontend is called 'linear'"),
+        (["check", "frontend", "mel", "--options", '{"num_feature": 3}'], "'num_features'?"),
+        (["check", "frontend", "mel", "--options", "{"], "--options"),
+        (["list", "frontend"], "frontends"),
+        (["list", "frontends", "--js"], "--js"),
+        (["list", "frontends", "--plugin", "nowhere.py"], "takes a Python file that exists"),
+        (["fly"], "invalid choice: 'fly'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_input_ends_with_status_2(auricle, words, expected):
+    status, text, error = auricle(*words)
+    assert status == 2 and expected in error and not text
+
+
+# -- check -------------------------------------------------------------------------------------------
+
+
+def test_check_of_a_broken_plugin_fails_and_says_why(auricle, plugin):
+    status, text, _ = auricle("check", "frontend", "louder", "--plugin", plugin, "--json")
+    results = json.loads(text)
+    assert status == 1 and [result["name"] for result in results] == list(FRONTEND_PROMISES)
+    broken = {result["name"]: result["detail"] for result in results if not result["passed"]}
+    assert "padding" in broken and "mask_padding" in broken["padding"]
+    assert "shapes" not in broken
+
+    status, text, _ = auricle("check", "frontend", "louder", "--plugin", plugin)
+    lines = text.splitlines()
+    assert status == 1 and sum(line.startswith("BROKEN") for line in lines) == len(broken)
+    kept = len(results) - len(broken)
+    assert lines[-1] == f"frontend louder: {kept} of {len(results)} promises kept"
+
+
+def test_check_hands_the_options_to_the_lobe(auricle, plugin):
+    """A hop of 0 samples cannot be built, so the option has arrived."""
+    words = ["check", "frontend", "louder", "--plugin", plugin]
+    status, _, error = auricle(*words, "--options", '{"hop_ms": 0}')
+    assert status == 2 and "hop must be a positive whole number" in error
+
+
+def test_check_of_a_good_lobe_ends_well(auricle):
+    status, text, _ = auricle("check", "frontend", "waveform", "--json")
+    assert status == 0 and all(result["passed"] for result in json.loads(text))
+
+
+def test_describe_of_a_plugin(auricle, plugin):
+    status, text, _ = auricle("describe", "louder", "--plugin", plugin, "--json")
+    facts = json.loads(text)
+    assert status == 0
+    assert facts["origin"] == str(plugin) and facts["paper"] == "Nobody, 2026"
+    assert facts["options"] == {"gain": 1.0, "hop_ms": 10.0}
+    assert facts["built_with_defaults"]["hop"] == 160
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("raise RuntimeError('boom')", "failed while it was loaded: RuntimeError: boom"),
+        ("def (", "failed while it was loaded: SyntaxError"),
+        ("x = 1", "registered no lobe"),
+        (PLUGIN.format(name="mel"), "two frontends are called 'mel'"),
+        (PLUGIN.format(name="My-Lobe"), "lower_snake"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_named(auricle, tmp_path, content, expected):
+    path = tmp_path / "bad.py"
+    path.write_text(content)
+    status, text, error = auricle("list", "frontends", "--plugin", path)
+    assert status == 2 and expected in error and str(path) in error and not text
+    assert FRONTENDS.describe("mel").origin.endswith("mel.py")
+
+
+# -- mini --------------------------------------------------------------------------------------------
+
+
+def test_mini_leaves_a_folder_that_holds_something_alone(auricle, tmp_path):
+    (tmp_path / "thesis.txt").write_text("only copy")
+    status, text, error = auricle("mini", "speech_commands", tmp_path)
+    assert status == 2 and str(tmp_path) in error and not text
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["speech_command"], "speech_commands"),
+        (["speech_commands", "--size", "huge"], "tiny, small"),
+        (["speech_commands", "--seed", "-1"], "seed is -1"),
+    ],
+)
+def test_mini_names_what_there_is(auricle, tmp_path, words, expected):
+    status, _, error = auricle("mini", words[0], tmp_path / "new", *words[1:])
+    assert status == 2 and expected in error
+    assert not (tmp_path / "new").exists()
+
+
+# -- predict -----------------------------------------------------------------------------------------
+
+
+def test_predict_labels_files_of_any_rate_channels_and_length(auricle, bundle, tmp_path):
+    files = [
+        noise(tmp_path / "exact.wav", 0.5),
+        noise(tmp_path / "short.flac", 0.2),
+        noise(tmp_path / "long stereo.wav", 1.3, rate=44100, channels=2),
+    ]
+    status, text, error = auricle("predict", bundle, *files)
+    assert status == 0 and not error
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert [row[0] for row in rows] == [str(file) for file in files]
+    status, text, _ = auricle("predict", bundle, *files, "--json")
+    objects = [json.loads(line) for line in text.splitlines()]
+    assert status == 0
+    for row, found in zip(rows, objects, strict=True):
+        assert row[1:] == [found["label"], f"{found['probability']:.3f}"]
+        assert found["label"] in LABELS and 1 / 3 <= found["probability"] <= 1
+
+    wav = torch.from_numpy(soundfile.read(files[0], dtype="float32")[0])
+    probabilities = pretrained.load(bundle)(wav[None]).exp()[0]
+    assert objects[0]["label"] == LABELS[int(probabilities.argmax())]
+    assert objects[0]["probability"] == pytest.approx(probabilities.max().item(), abs=1e-6)
+
+
+def test_predict_goes_on_after_a_bad_file(auricle, bundle, tmp_path):
+    good = [noise(tmp_path / f"{i}.wav", 0.5, seed=i) for i in range(2)]
+    text_file, empty, nan = (tmp_path / name for name in ("text.wav", "empty.wav", "nan.wav"))
+    text_file.write_text("no audio")
+    empty.touch()
+    soundfile.write(nan, np.full(8000, np.nan), 16000, subtype="FLOAT")
+    bad = [tmp_path / "missing.wav", text_file, empty, nan, tmp_path]
+    status, text, error = auricle("predict", bundle, good[0], *bad, good[1])
+    assert status == 2
+    assert [line.split("\t")[0] for line in text.splitlines()] == [str(file) for file in good]
+    complaints = error.splitlines()
+    assert len(complaints) == len(bad)
+    for file, line in zip(bad, complaints, strict=True):
+        assert line.startswith("auricle: ") and str(file) in line
+
+
+def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):
+    file = noise(tmp_path / "x.wav", 0.5)
+    status, _, error = auricle("predict", tmp_path, file)
+    assert status == 2 and "is no bundle: bundle.json and model.safetensors missing" in error
+    status, _, error = auricle("predict", file, file)
+    assert status == 2 and "is no bundle" in error
+    weights = (bundle / "model.safetensors").read_bytes()
+    description = json.loads((bundle / "bundle.json").read_text())
+    for content, cut, expected in (
+        ({**description, "frontend": {"name": "louder", "options": {}}}, 0, "--plugin FILE.py"),
+        ({**description, "labels": LABELS[:2]}, 0, "classifier.linear.bias: (3,) in the weights"),
+        ({**description, "format": 99}, 0, "bundle format 99"),
+        ({"format": 1}, 0, "is damaged"),
+        (description, 100, "model.safetensors is damaged"),
+    ):
+        (tmp_path / "bundle.json").write_text(json.dumps(content))
+        (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) - cut])
+        status, text, error = auricle("predict", tmp_path, file)
+        assert status == 2 and expected in error and not text
+
+
+# -- table -------------------------------------------------------------------------------------------
+
+
+def result(folder, seed, protocol="v2-12-official", accuracy=0.5):
+    from auricle.recipes.results import RunResult
+
+    score = {"accuracy": accuracy, "macro_f1": accuracy, "n": 100}
+    interval = {key: [accuracy - 0.1, accuracy + 0.1] for key in ("accuracy", "macro_f1")}
+    return RunResult(
+        task="keyword_spotting",
+        dataset="speech_commands",
+        corpus={"name": "folder", "synthetic": False, "complete": False},
+        protocol={"name": protocol, "split": "lists"},
+        data_digest="0123456789abcdef",
+        counts={split: {"yes": 50, "no": 50} for split in ("train", "valid", "test")},
+        frontend="mel",
+        encoder="linear",
+        options={},
+        seed=seed,
+        params={"frontend": 0, "encoder": 0, "head": 12},
+        metrics={
+            "valid": {"epoch": 1, **score},
+            "test": {**score, "interval": {**interval, "unit": "utterance"}},
+        },
+        epochs=1,
+        started="2026-01-01T00:00:00+00:00",
+        wall_s=1.0,
+        audio_s_per_s=1.0,
+        device="cpu",
+    ).write(folder / protocol / f"seed_{seed}")
+
+
+def test_table_of_folders_keeps_protocols_apart(auricle, tmp_path):
+    for seed in (1, 2):
+        result(tmp_path / "a", seed, accuracy=0.5 + 0.1 * seed)
+    result(tmp_path / "b", 1, protocol="v2-35")
+    status, text, _ = auricle("table", tmp_path / "a", tmp_path / "b")
+    assert status == 0
+    assert text.count("\n| `mel` | `linear` |") == 2
+    assert text.count("### ") == 2 and "v2-35" in text and "v2-12-official" in text
+    assert "| 65.0 ± " in text
+
+
+def test_table_in_a_readme_is_written_and_checked(auricle, tmp_path):
+    result(tmp_path / "a", 1)
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n<!-- results:begin -->\n<!-- results:end -->\nlast\n")
+    words = ["table", tmp_path / "a", "--readme", readme]
+    before = readme.read_text()
+    status, text, error = auricle(*words, "--check")
+    assert status != 0 and readme.read_text() == before
+    assert auricle(*words)[:2] == (0, f"{readme}: updated\n")
+    assert "| `mel` | `linear` |" in readme.read_text() and readme.read_text().endswith("last\n")
+    assert auricle(*words, "--check")[:2] == (0, f"{readme}: up to date\n")
+
+
+def test_table_without_results_or_readme(auricle, tmp_path):
+    status, _, error = auricle("table", tmp_path, tmp_path / "nowhere")
+    assert status == 2 and "no results.json" in error and "no such file or folder" in error
+    result(tmp_path, 1)
+    status, _, error = auricle("table", tmp_path, "--check")
+    assert status == 2 and "--readme FILE" in error
+
+
+# -- the installed command ---------------------------------------------------------------------------
+
+
+def test_the_console_script_is_this_command(tmp_path):
+    script = os.path.join(os.path.dirname(sys.executable), "auricle")
+    done = subprocess.run([script, "list", "frontends"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "mel       Fixed log-mel filterbank" in done.stdout
+    done = subprocess.run([script, "describe", "lef"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("auricle: no lobe is called 'lef'")
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -m auricle.recipes.cli list frontends | true",
+        shell=True,
+        executable="/bin/bash",
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
