@@ -33,7 +33,9 @@ class ConfigError(ValueError):
         self.problems = list(problems)
         count = len(self.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__(f"{title} in the configuration:\n" + "\n".join(f"  - {p}" for p in self.problems))
+        super().__init__(
+            f"{title} in the configuration:\n" + "\n".join(f"  - {p}" for p in self.problems)
+        )
 
 
 @dataclasses.dataclass
@@ -216,7 +218,9 @@ def _split(argv, run_names, problems):
             except ValueError as error:
                 problems.append(str(error))
         elif len(values) > 1:
-            problems.append(f"--{name} got {len(values)} values {values}; quote a value with spaces")
+            problems.append(
+                f"--{name} got {len(values)} values {values}; quote a value with spaces"
+            )
         else:
             try:
                 given.append((name, values[0], _scalar(values[0])))
@@ -260,7 +264,9 @@ def _run_value(name: str, values: list[str]):
 def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
     rows = _read_tree(shipped("experiments"))
     if name not in rows:
-        problems.append(f"no experiment is called {name!r}{_near(name, rows)} Known: {', '.join(rows)}")
+        problems.append(
+            f"no experiment is called {name!r}{_near(name, rows)} Known: {', '.join(rows)}"
+        )
         return {}
     row = _plain(rows[name])
     if row.pop("recipe", schema) != schema:
@@ -363,13 +369,17 @@ def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
     for key, value in branch.items():
         full = f"{prefix}{key}"
         if key not in tree:
-            problems.append(f"{full}: unknown key{_near(key, tree)} Known here: {', '.join(map(str, tree))}")
+            problems.append(
+                f"{full}: unknown key{_near(key, tree)} Known here: {', '.join(map(str, tree))}"
+            )
         elif full in OPEN_MAPS:
             continue  # keyed by lobe: `option_problems` asks the registry
         elif isinstance(value, dict) and isinstance(tree[key], dict):
             problems += _unknown_below(value, tree[key], f"{full}.")
         elif isinstance(tree[key], dict):
-            problems.append(f"{full} is a map: set one of {full}.{{{', '.join(map(str, tree[key]))}}}")
+            problems.append(
+                f"{full} is a map: set one of {full}.{{{', '.join(map(str, tree[key]))}}}"
+            )
     return problems
 
 

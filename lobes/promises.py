@@ -51,6 +51,8 @@ ENCODER_TOLERANCE = 1e-4
 #: bfloat16 keeps 8 bits: one rounding is 0.2 to 0.4%. A dozen of them in a row stay below 5% (root
 #: mean square); a filter built in bfloat16 is off by its whole phase, which is far above.
 BF16_TOLERANCE = 0.05
+#: A gradient smaller than this part of its initial value is float32 rounding and no slope.
+ROUNDING = 1e-6
 
 
 class BrokenPromise(AssertionError):
@@ -208,6 +210,12 @@ def _project(lobe: nn.Module) -> None:
         for part in lobe.modules():
             if hasattr(part, "project_"):
                 part.project_()
+
+
+def _leverage(p: torch.Tensor, start: torch.Tensor) -> float:
+    """What a change of a parameter by its own size, now or at the start, does to the loss."""
+    size = max(p.detach().abs().mean().item(), start.abs().mean().item())
+    return 0.0 if p.grad is None else p.grad.abs().max().item() * size
 
 
 def _graph_leaves(output: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -404,12 +412,16 @@ def projection(subject: Subject) -> None:
     for name, p in lobe.named_parameters():
         _finite(p, f"{name} after 30 steps at a very high learning rate", do)
     _finite(lobe(subject.batch(size)), "output after 30 steps at a very high learning rate", do)
+    lobe = subject.build().train()
+    _loss(lobe(subject.batch(size))).backward()
+    usual = {name: _leverage(p, p) for name, p in _trainable(lobe).items()}
     # One parameter at a time: another one at its bound may rightly silence it (a PCEN exponent
     # of 0 leaves nothing to the smoother).
     for name in _trainable(lobe):
         for sign in (1, -1):
             lobe = subject.build().train()
             p = _trainable(lobe)[name]
+            start = p.detach().clone()
             with torch.no_grad():
                 p.copy_(sign * (1000 * p.abs() + 1000))
             what = f"{name} pushed to {'+' if sign > 0 else '-'}1000 times its size, then projected"
@@ -424,7 +436,12 @@ def projection(subject: Subject) -> None:
             _loss(output).backward()
             _require(p.grad is not None, f"{what}: no gradient", do)
             _finite(p.grad, f"{what}: gradient", do)
-            _require(p.grad.any(), f"{what}: its gradient is zero for ever", do)
+            _require(
+                _leverage(p, start) > ROUNDING * usual[name],
+                f"{what}: its gradient is zero for ever (up to rounding; a bound where the output "
+                "is even in the parameter, like a centre frequency of 0, has no slope)",
+                do,
+            )
 
 
 @_promise("frontend", "encoder", title="a gradient reaches the input, finite and not zero")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for plugin in arguments.plugin:
             load_plugin(plugin)
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`); what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"auricle: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     table = command("table", _table, "tables of results.json files, one per protocol and data set")
     table.add_argument("paths", nargs="+", metavar="PATH", help="results.json files or folders")
     table.add_argument("--readme", help="write the tables between the markers of this file")
-    table.add_argument("--check", action="store_true", help="with --readme: fail if it would change")
+    table.add_argument(
+        "--check", action="store_true", help="with --readme: fail if it would change"
+    )
     return parser
 
 
@@ -141,8 +148,10 @@ def _describe(arguments) -> int:
     print(f"{lobe.name} ({registry.kind}): {lobe.summary}")
     for key in ("paper", "source", "origin"):
         print(f"  {key:<7} {facts[key] or '-'}")
-    print("  options (key them by the lobe's name, e.g. "
-          f"--{registry.kind}_options.{lobe.name}.{next(iter(options), 'NAME')} VALUE):")
+    print(
+        "  options (key them by the lobe's name, e.g. "
+        f"--{registry.kind}_options.{lobe.name}.{next(iter(options), 'NAME')} VALUE):"
+    )
     for name, default in options.items():
         print(f"    {name} = {default!r}")
     print("  built with its defaults:")

@@ -441,6 +441,13 @@ class ProjectsOnASaddle(TinyFrontend):
         return torch.log(energy + 0.01 + self.gain.square())
 
 
+class ProjectsBesideASaddle(ProjectsOnASaddle):
+    """As above, where rounding leaves something that looks like a gradient."""
+
+    def project_(self):
+        self.gain.clamp_(1e-10, 10.0)
+
+
 class PadsByLength(TinyFrontend):
     """'Same' padding: the frames' positions depend on the padded length."""
 
@@ -593,6 +600,7 @@ MUTANTS = [
     mutant(LeavesItsRange, TinyFrontend, "projection", says="NaN"),
     mutant(ProjectionThatDecays, TinyFrontend, "projection", says="second project_"),
     mutant(ProjectsOnASaddle, TinyFrontend, "projection", says="-1000 times .* zero for ever"),
+    mutant(ProjectsBesideASaddle, TinyFrontend, "projection", says="-1000 times .* zero for ever"),
     mutant(PadsByLength, TinyFrontend, "padding", says="alone"),
     mutant(SpeechBrainLengths, TinyFrontend, "padding", says="frame_lengths"),
     mutant(CrashesOnOneSample, TinyFrontend, "finite", says="RuntimeError"),

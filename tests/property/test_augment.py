@@ -55,6 +55,7 @@ def test_noise_amplitude_is_uniform_up_to_its_limit():
     torch.manual_seed(0)
     added = BackgroundNoise([torch.ones(100)], 0.1)(torch.zeros(4000, 10))[:, 0]
     assert 0 <= added.min() and added.max() <= 0.1
+    assert len(added.unique()) > 3900, "each clip has an amplitude of its own"
     assert abs(float(added.mean()) - 0.05) < 0.002  # standard error 0.0005
 
 
@@ -71,12 +72,15 @@ def test_silence_always_gets_noise_and_is_not_shifted():
         TimeShift(100, 16000),
         BackgroundNoise([torch.ones(100)], 0.0),
         BackgroundNoise([torch.ones(100)], 1.0),
-        probability=0.0,
+        probability=1.0,
         silence_class=0,
     )
-    wavs = torch.zeros(200, 50)
-    out = augment(wavs, torch.tensor([0, 1] * 100))
-    assert (out[0::2] > 0).all() and (out[1::2] == 0).all()
+    ramp = torch.arange(50.0)
+    out = augment(ramp.repeat(200, 1), torch.tensor([0, 1] * 100))
+    silence, words = out[0::2] - ramp, out[1::2]
+    assert (silence > 0).all()
+    torch.testing.assert_close(silence, silence[:, :1].expand(-1, 50), rtol=0, atol=1e-5)
+    assert (words != ramp).any(1).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("probability, share", [(0.0, 0.0), (0.8, 0.8), (1.0, 1.0)])

@@ -60,7 +60,7 @@ def test_loading_reads_neither_the_yaml_nor_any_python(tmp_path):
 
 
 def test_padding_does_not_change_a_prediction(tmp_path):
-    bundle = pretrained.load(make(tmp_path / "bundle")[0])
+    bundle = pretrained.load(make(tmp_path / "bundle", encoder="linear", normalization="sentence")[0])
     wavs = 0.1 * torch.randn(2, 16000)
     lengths = torch.tensor([1.0, 0.6])
     with torch.no_grad():

@@ -218,7 +218,7 @@ def test_mixup_and_smoothing_give_the_loss_of_soft_labels():
 def test_the_outcome_does_not_depend_on_the_state_of_torchs_generator():
     outcomes = []
     for _ in range(2):
-        brain = make(frontend="mel")
+        brain = make(frontend="mel", mixup=Mixup(1.0))
         torch.manual_seed(torch.seed())
         outcomes.append(fit(brain).modules.state_dict())
     assert all(torch.equal(outcomes[0][key], outcomes[1][key]) for key in outcomes[0])

@@ -215,7 +215,9 @@ def test_an_option_that_a_builder_refuses_is_a_configuration_error():
 # -- the command line --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["optimizer", "log", "dev", "noprogress", "ckpt_interval", "jit_mod"])
+@pytest.mark.parametrize(
+    "name", ["optimizer", "log", "dev", "noprogress", "ckpt_interval", "jit_mod"]
+)
 def test_abbreviations_of_run_options_are_not_swallowed(name):
     """SpeechBrain's argparse takes `--optimizer adamw` for `--optimizer_step_limit adamw`."""
     from dataclasses import fields

@@ -388,6 +388,8 @@ def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(tree):
             file.write(lines)
     prepared = prepare(tree)
     assert [prepared.counts[s]["_silence_"] for s in manifest.SPLITS] == [3, 1, 2]
+    # they are no keywords: ten percent of 30, 20 and 10 as before
+    assert [prepared.counts[s]["_unknown_"] for s in manifest.SPLITS] == [3, 2, 1]
     paths = {row["path"] for row in prepared.rows() if row["label"] == "_silence_"}
     assert paths == {f"_silence_/{i}.flac" for i in range(6)}
     assert "recorded clips of _silence_/" in prepared.notes[0]
@@ -642,6 +644,15 @@ def test_a_class_that_is_empty_in_train_is_always_an_error(tree, skip_broken):
         prepare(tree, skip_broken=skip_broken)
     with pytest.raises(PreparationError, match="train: _silence_, stop\n"):
         prepare(tree, skip_broken=skip_broken, silence_percentage=0)
+
+
+def test_a_class_that_is_empty_in_test_only_is_an_error_or_a_note(tree):
+    lists = tree / "testing_list.txt"
+    lists.write_text(lists.read_text().replace("stop/cccc0001_nohash_0.wav\n", ""))
+    (tree / "stop" / "cccc0001_nohash_0.wav").unlink()
+    with pytest.raises(PreparationError, match="by the list files:\n  test: stop\nCheck"):
+        prepare(tree)
+    assert prepare(tree, skip_broken=True).notes == ["test has no clip of stop"]
 
 
 def test_a_missing_word_folder_is_an_empty_class(tree):
