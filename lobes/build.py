@@ -56,6 +56,11 @@ def option_problems(registry: Registry, name: str, options: dict | None) -> list
             f"{registry.kind}_options must map lobe names to their options, got {options!r}",
         ]
     for lobe, given in options.items():
+        if lobe in registry.lobes and not isinstance(given, (dict, type(None))):
+            problems.append(
+                f"{registry.kind}_options.{lobe} must map option names to values, got {given!r}"
+            )
+            continue
         if lobe not in registry.lobes:
             problems.append(
                 f"{registry.kind}_options.{lobe}: no {registry.kind} is called {lobe!r}"
@@ -110,9 +115,8 @@ def build_frontend(name: str, sample_rate: int = 16000, options: dict | None = N
     >>> build_frontend("mel", options={"mel": {"num_features": 64}}).num_features
     64
     """
-    return FRONTENDS.get(name)(
-        sample_rate=sample_rate, **_checked_options(FRONTENDS, name, options)
-    )
+    given = _checked_options(FRONTENDS, name, options)
+    return FRONTENDS.get(name)(sample_rate=sample_rate, **given)
 
 
 def build_encoder(

@@ -50,7 +50,8 @@ def mask_padding(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         return x
     valid = valid_lengths(lengths.to(x.device), x.shape[1])
     inside = torch.arange(x.shape[1], device=x.device) < valid[:, None]
-    return x * inside.view(*inside.shape, *[1] * (x.dim() - 2)).to(x.dtype)
+    # Filled and not multiplied: what is infinite in the padding would become NaN.
+    return x.masked_fill(~inside.view(*inside.shape, *[1] * (x.dim() - 2)), 0)
 
 
 def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):

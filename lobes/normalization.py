@@ -54,8 +54,8 @@ class SentenceNormalization(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        feats = feats.float()
         inside = _inside(feats, lengths)
+        feats = feats.float().masked_fill(inside == 0, 0)
         count = inside.sum(1, keepdim=True).clamp(min=1)
         mean = (feats * inside).sum(1, keepdim=True) / count
         centred = (feats - mean) * inside
@@ -107,8 +107,8 @@ class GlobalNormalization(nn.Module):
         self.count.copy_(count)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        feats = feats.float()
         inside = _inside(feats, lengths)
+        feats = feats.float().masked_fill(inside == 0, 0)
         if self.training:
             self._update(feats, inside)
         scale = torch.rsqrt(self.variance + self.epsilon).float()

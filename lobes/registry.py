@@ -50,9 +50,9 @@ class PluginError(LobeError):
 
 
 def nearest(name: str, known) -> str:
-    """A `did you mean` half-sentence, or an empty string."""
+    """The end of a sentence about an unknown name: `; did you mean 'x'?`, or a full stop."""
     found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f"; did you mean {found[0]!r}?" if found else "."
 
 
 @dataclass
@@ -96,8 +96,12 @@ class Registry:
         """Every known lobe by name, sorted; scans on the first call, imports nothing heavy."""
         if self._lobes is None:
             self._lobes = {}
-            self._scan_folder()
-            self._scan_entry_points()
+            try:
+                self._scan_folder()
+                self._scan_entry_points()
+            except BaseException:
+                self._lobes = None  # half a list must not pass for the whole on the next call
+                raise
         return dict(sorted(self._lobes.items()))
 
     def names(self) -> list[str]:
@@ -133,8 +137,8 @@ class Registry:
             try:
                 if lobe.entry_point is not None:
                     loaded = lobe.entry_point.load()
-                    if inspect.isclass(loaded):
-                        lobe.cls = loaded
+                    if inspect.isclass(loaded) and self._lobes[name].cls is None:
+                        self.register(name, loaded)  # a class without the decorator
                 else:
                     importlib.import_module(lobe.module)
             except Exception as error:  # someone else's code may fail in any way
@@ -163,8 +167,11 @@ class Registry:
         origin = _origin(cls)
         known = self.lobes.get(name)
         if known is not None and not known.error and known.origin != origin:
-            # An entry point is registered by the decorator of the module it names.
-            if not (known.entry_point is not None and known.entry_point.module == cls.__module__):
+            # An entry point is registered by the decorator of the package it names.
+            if not (
+                known.entry_point is not None
+                and known.entry_point.module.split(".")[0] == cls.__module__.split(".")[0]
+            ):
                 raise DuplicateLobe(
                     f"two {self.kind}s are called {name!r}: {known.origin} and {origin}. "
                     "Rename one of them"
@@ -301,29 +308,32 @@ def load_plugin(path: str | Path) -> list[str]:
     # The name depends on the path, so that two plugins called my_lobe.py do not collide, and it
     # is in sys.modules, so that their classes can be pickled and copied.
     module_name = f"auricle_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        try:
+    before = [(registry, registry.lobes) for registry in (FRONTENDS, ENCODERS)]
+    try:
+        if module_name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(module_name, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
             spec.loader.exec_module(module)
-        except LobeError:
-            del sys.modules[module_name]
-            raise
-        except Exception as error:
-            del sys.modules[module_name]
+        found = [
+            f"{registry.kind} {name}"
+            for registry in (FRONTENDS, ENCODERS)
+            for name, lobe in registry.lobes.items()
+            if lobe.module == module_name
+        ]
+        if not found:
             raise PluginError(
-                f"plugin {path} failed while it was loaded: {type(error).__name__}: {error}"
-            ) from error
-    found = [
-        f"{registry.kind} {name}"
-        for registry in (FRONTENDS, ENCODERS)
-        for name, lobe in registry.lobes.items()
-        if lobe.module == module_name
-    ]
-    if not found:
+                f"plugin {path} registered no lobe: decorate a class with "
+                "@register_frontend(name) or @register_encoder(name) from auricle.lobes"
+            )
+    except BaseException as error:
+        # What it registered before it failed goes with it.
+        sys.modules.pop(module_name, None)
+        for registry, lobes in before:
+            registry._lobes = lobes
+        if isinstance(error, LobeError) or not isinstance(error, Exception):
+            raise
         raise PluginError(
-            f"plugin {path} registered no lobe: decorate a class with "
-            "@register_frontend(name) or @register_encoder(name) from auricle.lobes"
-        )
+            f"plugin {path} failed while it was loaded: {type(error).__name__}: {error}"
+        ) from error
     return found

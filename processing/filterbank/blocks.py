@@ -17,8 +17,9 @@ __all__ = ["Blocks", "make_blocks", "pooling_weights"]
 BLOCK_FRAMES = 101
 #: Samples around the pooling window over which its edges are interpolated, as a part of the hop.
 MIN_SLACK = 0.6
-#: Shape of the interpolation's Kaiser window: -118 dB.
-KAISER_BETA = 12.0
+#: Shape of the interpolation's Kaiser window: ripples below -140 dB, for a quiet frame may follow
+#: a burst that is 60 dB louder.
+KAISER_BETA = 15.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ class Blocks:
         return padded.unfold(1, self.size, step).reshape(-1, self.size)
 
     def assemble(self, parts: torch.Tensor) -> torch.Tensor:
-        """Sum each frame's segments: (N, B * num_blocks, segments, span) -> (B, frames, N)."""
-        filters, rows = parts.shape[:2]
+        """Sum each frame's segments: (N, span, B * num_blocks, segments) -> (B, frames, N)."""
+        filters, _, rows, _ = parts.shape
         wanted = self.block_frames
-        energy = parts[:, :, :wanted, 0]
+        energy = parts[:, 0, :, :wanted]
         for i in range(1, self.span):
-            energy = energy + parts[:, :, i : i + wanted, i]
+            energy = energy + parts[:, i, :, i : i + wanted]
         energy = energy.reshape(filters, rows // self.num_blocks, -1)[..., : self.frames]
         return energy.permute(1, 2, 0)
 
@@ -124,8 +125,7 @@ def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tens
 
     Shape
     -----
-    (N, P) -> (N, rate, span): row i is sample i of a segment, column j the segment's place in the
-    window.
+    (N, P) -> (N, span, rate): segment j of the window, sample i of a segment.
     """
     if rate == blocks.hop:
         behind = blocks.span * blocks.hop - blocks.pool - blocks.slack
@@ -135,4 +135,4 @@ def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tens
             blocks.pool, blocks.hop, blocks.span, blocks.slack, rate, pool.device, pool.dtype
         )
         weights = pool @ kernel
-    return weights.view(len(pool), blocks.span, rate).transpose(1, 2)
+    return weights.view(len(pool), blocks.span, rate)

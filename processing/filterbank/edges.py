@@ -78,7 +78,7 @@ class Tails:
         steps = torch.arange(lags, device=taps.device)
         starts = self.blocks.hop * torch.arange(self.num_leading, device=taps.device)
         # Sample -1 - j looks at sample i through the tap of lag 1 + i + j.
-        weights = self._weights(pool, self.blocks.offset - 1 - steps[:, None] - starts)
+        weights = self._weights(pool, self.blocks.offset - 1 - steps - starts[:, None])
         one_sided = taps[:, middle + 1 : middle + 1 + lags]
         return self._energy(_head(self.wavs, lags), one_sided, weights)
 
@@ -94,14 +94,14 @@ class Tails:
             starts = hop * torch.arange(
                 self.first, self.first + self.num_trailing, device=taps.device
             )
-            where = num_samples + self.blocks.offset + steps[:, None] - starts
+            where = num_samples + self.blocks.offset + steps - starts[:, None]
             return self._energy(
                 _head(self.wavs.flip(1), lags), one_sided, self._weights(pool, where)
             )
         source = self.ends[:, None] - 1 - steps
         head = self.wavs.gather(1, source.clamp(min=0)) * (source >= 0).to(self.wavs.dtype)
         reach = torch.arange(hop + lags, device=taps.device)
-        weights = self._weights(pool, reach[:, None] - hop * self.order)
+        weights = self._weights(pool, reach - hop * self.order[:, None])
         return self._energy(head, one_sided, weights, self.delay)
 
     def subtract(
@@ -121,7 +121,7 @@ class Tails:
         return energy
 
     def _weights(self, pool: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-        """Pooling weights at the positions `where` (K, n), 0 outside the window."""
+        """Pooling weights at the positions `where` (n, K), 0 outside the window."""
         width = pool.shape[1]
         inside = (where >= 0) & (where < width)
         picked = pool.index_select(1, where.clamp(0, width - 1).reshape(-1))
@@ -147,12 +147,12 @@ class Tails:
             inside = (place >= delay[:, None]) & (place < delay[:, None] + lags)
             row_weights = inside.to(head.dtype).repeat_interleave(2, dim=1)
         responses = torch.fft.fft(taps, n=size) / size
-        weights = functional.pad(weights, (0, 0, 0, 2 * size - weights.shape[1]))
+        weights = functional.pad(weights, (0, 2 * size - weights.shape[2]))
         starts = torch.zeros(len(taps), dtype=torch.int64, device=head.device)
         energy = pooled_bands(
             spectra.resolve_conj(), responses, weights, starts, 1, self.rectifier, row_weights
         )
-        return split_outputs(energy[:, :, 0], self.outputs).permute(1, 2, 0)
+        return split_outputs(energy[..., 0], self.outputs).permute(2, 1, 0)
 
 
 def _head(wavs: torch.Tensor, size: int) -> torch.Tensor:
@@ -163,21 +163,21 @@ def _head(wavs: torch.Tensor, size: int) -> torch.Tensor:
 def spread(weights: torch.Tensor, outputs: int) -> torch.Tensor:
     """Weights of samples to weights of their real and imaginary parts.
 
-    (S * outputs, K, n) -> (S, 2 K, outputs * n): with one output both parts count alike; with two
+    (S * outputs, n, K) -> (S, outputs * n, 2 K): with one output both parts count alike; with two
     the real part belongs to the first filter of a pair and the imaginary part to the second.
     """
     if outputs == 1:
-        return weights.repeat_interleave(2, dim=1)
-    filters, size, count = weights.shape
-    pairs = weights.reshape(filters // 2, 2, size, count)
+        return weights.repeat_interleave(2, dim=2)
+    filters, count, size = weights.shape
+    pairs = weights.reshape(filters // 2, 2, count, size)
     zeros = torch.zeros_like(pairs[:, 0])
-    real = torch.cat([pairs[:, 0], zeros], dim=2)
-    imaginary = torch.cat([zeros, pairs[:, 1]], dim=2)
-    return torch.stack([real, imaginary], dim=2).reshape(filters // 2, 2 * size, 2 * count)
+    real = torch.cat([pairs[:, 0], zeros], dim=1)
+    imaginary = torch.cat([zeros, pairs[:, 1]], dim=1)
+    return torch.stack([real, imaginary], dim=3).reshape(filters // 2, 2 * count, 2 * size)
 
 
 def split_outputs(energy: torch.Tensor, outputs: int) -> torch.Tensor:
-    """(S, ..., outputs * n) -> (S * outputs, ..., n): the columns that `spread` made."""
+    """(S, outputs * n, ...) -> (S * outputs, n, ...): the rows that `spread` made."""
     if outputs == 1:
         return energy
-    return energy.unflatten(-1, (outputs, -1)).movedim(-2, 1).flatten(0, 1)
+    return energy.unflatten(1, (outputs, -1)).flatten(0, 1)

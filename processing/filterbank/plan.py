@@ -22,13 +22,13 @@ import torch
 __all__ = ["Plan", "fast_size", "fits", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
-MAX_LEAK = 3e-7
+MAX_LEAK = 1e-8
 #: Half the reduced rate over the half-width of the filter at -40 dB.
 MIN_HEADROOM = 2.05
 #: A new plan is stricter by this factor, so that filters can move a little before the next one.
-MARGIN = 1.08
+MARGIN = 1.07
 #: Fewest samples per hop, as a part of the hop.
-MIN_RATE = 1 / 16
+MIN_RATE = 0.075
 #: Part of the taps' energy that may lie beyond the lags that the clip's edges look at.
 MAX_TAIL = 1e-11
 #: Lags that the edges look at, as parts of half the filter.

@@ -46,7 +46,7 @@ def pooled_bands(
         Spectra of R rows.
     responses : complex tensor (N, M)
         What the M bins from `starts` are multiplied with.
-    weights : tensor (N, 2 * M / segments, J)
+    weights : tensor (N, J, 2 * M / segments)
         Weights of the rectified real and imaginary parts inside a segment.
     starts : int64 tensor (N,)
         First bin of each filter's band.
@@ -59,7 +59,7 @@ def pooled_bands(
 
     Shape
     -----
-    -> (N, R, segments, J)
+    -> (N, J, R, segments)
     """
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
@@ -88,69 +88,77 @@ class _PooledBands(torch.autograd.Function):
         step = max(1, limit // row_bytes)
         need = any(ctx.needs_input_grad[:3])
         keep = need and rows * row_bytes <= KEEP_BYTES
-        rectify = RECTIFIERS[rectifier][0]
         pieces, kept = [], []
         for first in range(0, rows, step):
             chunk = spectra[first : first + step]
             signal = _band_signal(chunk, responses, starts)
             if keep:
                 kept.append(signal)
-            rectified = rectify(torch.view_as_real(signal))
-            if row_weights is not None:
-                rectified = rectified.mul_(row_weights[first : first + step].view(-1, size, 2))
-            rectified = rectified.view(filters, -1, 2 * size // segments)
-            pieces.append(
-                torch.bmm(rectified, weights).view(filters, -1, segments, weights.shape[2])
-            )
+            rectified = _rectified(signal, rectifier, row_weights, first)
+            # Long dimensions last: this order of factors is five times faster in MKL.
+            columns = rectified.view(filters, -1, 2 * size // segments).transpose(1, 2)
+            pieces.append(torch.bmm(weights, columns).view(filters, -1, len(chunk), segments))
         ctx.save_for_backward(spectra, responses, weights, starts, row_weights, *kept)
         ctx.step, ctx.rectifier, ctx.segments = step, rectifier, segments
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         spectra, responses, weights, starts, row_weights, *kept = ctx.saved_tensors
         filters, size = responses.shape
-        rows, step, segments = spectra.shape[0], ctx.step, ctx.segments
-        rectify, derive = RECTIFIERS[ctx.rectifier]
-        width = 2 * size // segments
+        rows, step = spectra.shape[0], ctx.step
+        width = 2 * size // ctx.segments
         need_spectra, need_responses, need_weights = ctx.needs_input_grad[:3]
         grad_spectra = torch.zeros_like(spectra) if need_spectra else None
         grad_responses = torch.zeros_like(responses) if need_responses else None
         grad_weights = torch.zeros_like(weights) if need_weights else None
-        transposed = weights.transpose(1, 2)
+        # The conjugate of the signal's gradient is what a fast product of spectra needs.
+        signs = torch.ones(width, dtype=weights.dtype, device=weights.device)
+        signs[1::2] = -1.0
+        turned = weights * (2.0 * signs if ctx.rectifier == "square" else signs)
         for index, first in enumerate(range(0, rows, step)):
             chunk = spectra[first : first + step]
             signal = kept[index] if kept else _band_signal(chunk, responses, starts)
-            parts = torch.view_as_real(signal)
-            some = grad[:, first : first + step].reshape(filters, -1, grad.shape[3])
-            factors = None
-            if row_weights is not None:
-                factors = row_weights[first : first + step].view(-1, size, 2)
+            some = grad[:, :, first : first + step].reshape(filters, grad.shape[1], -1)
             if need_weights:
-                rectified = rectify(parts)
-                if factors is not None:
-                    rectified = rectified.mul_(factors)
-                grad_weights.baddbmm_(rectified.view(filters, -1, width).transpose(1, 2), some)
+                rectified = _rectified(signal, ctx.rectifier, row_weights, first)
+                grad_weights += torch.bmm(some, rectified.view(filters, -1, width))
             if not (need_spectra or need_responses):
                 continue
-            if ctx.rectifier == "square":
-                slope = torch.bmm(2.0 * some, transposed).view(parts.shape).mul_(parts)
-            else:
-                slope = torch.bmm(some, transposed).view(parts.shape).mul_(derive(parts))
-            if factors is not None:
-                slope = slope.mul_(factors)
-            slope = torch.fft.fft(torch.view_as_complex(slope))
-            if need_responses:
-                grad_responses += torch.linalg.vecdot(_bands(chunk, starts, size), slope, dim=1)
+            parts = torch.view_as_real(signal)
+            slope = torch.bmm(some.transpose(1, 2), turned).view(parts.shape)
+            slope = slope.mul_(parts if ctx.rectifier == "square" else RECTIFIERS[ctx.rectifier][1](parts))
+            slope = _weighted(slope, row_weights, first)
+            slope = torch.fft.ifft(torch.view_as_complex(slope), norm="forward")
             if need_spectra:
-                slope = slope.mul_(responses.conj()[:, None])
                 bins = (starts[:, None] + torch.arange(size, device=starts.device)).view(-1)
-                flat = slope.transpose(0, 1).reshape(chunk.shape[0], -1)
+                flat = (slope * responses[:, None]).transpose(0, 1).reshape(len(chunk), -1)
                 grad_spectra[first : first + step].index_add_(1, bins, flat)
+            if need_responses:
+                grad_responses += slope.mul_(_bands(chunk, starts, size)).sum(1)
+        if need_spectra:
+            grad_spectra = grad_spectra.conj()
+        if need_responses:
+            grad_responses = grad_responses.conj()
         return grad_spectra, grad_responses, grad_weights, None, None, None, None
 
 
-def _band_signal(chunk, responses, starts):
-    bands = _bands(chunk, starts, responses.shape[1]).mul_(responses[:, None])
+def _band_signal(
+    spectra: torch.Tensor, responses: torch.Tensor, starts: torch.Tensor
+) -> torch.Tensor:
+    bands = _bands(spectra, starts, responses.shape[1]).mul_(responses[:, None])
     return torch.fft.ifft(bands, norm="forward")
+
+
+def _rectified(
+    signal: torch.Tensor, rectifier: str, row_weights: torch.Tensor | None, first: int
+) -> torch.Tensor:
+    return _weighted(RECTIFIERS[rectifier][0](torch.view_as_real(signal)), row_weights, first)
+
+
+def _weighted(parts: torch.Tensor, row_weights: torch.Tensor | None, first: int) -> torch.Tensor:
+    """Multiply (N, r, M, 2) by its rows' factors, in place."""
+    if row_weights is None:
+        return parts
+    return parts.mul_(row_weights[first : first + parts.shape[1]].view(-1, parts.shape[2], 2))

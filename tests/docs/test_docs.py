@@ -8,7 +8,7 @@ A fenced block of CONTRIBUTING.md or README.md is executed when its info string 
 
 The blocks of one document run from top to bottom in one temporary folder, those of README.md in
 what looks like a fresh clone, those of CONTRIBUTING.md in a folder beside that clone (`../auricle`).
-Blocks without a mark are only shown.
+Blocks without a mark are only shown; of README.md, their commands are checked without running them.
 """
 
 import ast
@@ -20,11 +20,16 @@ import importlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from auricle.hparams.loader import ConfigError, load_hparams
+from auricle.lobes import ENCODERS, FRONTENDS
+from auricle.recipes import cli, runner
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
@@ -245,12 +250,64 @@ def test_the_plugin_of_the_worked_example_is_short():
 # -- the README ------------------------------------------------------------------------------------
 
 
+def shown_commands(document: Path) -> list[list[str]]:
+    """The words of every command in the sh blocks of a document, marked or not."""
+    blocks = [block.text for block in blocks_of(document) if block.language == "sh"]
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def problems_of(command: list[str]) -> list[str]:
+    """What a command that is only shown would be refused for; nothing is run."""
+    if command[0] == "make":
+        targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return [f"no target {word}" for word in command[1:] if word not in targets]
+    if command[0] == "auricle":
+        try:
+            arguments = cli._parser().parse_args(command[1:])
+        except SystemExit:
+            return ["refused by auricle"]
+        named = getattr(arguments, "name", "leaf")
+        return [] if named in (*FRONTENDS.names(), *ENCODERS.names()) else [f"no lobe {named}"]
+    scripts = [number for number, word in enumerate(command) if word.endswith("/train.py")]
+    if not scripts:
+        return []
+    recipe = Path(command[scripts[0]]).parent.name
+    words = [word for word in command[scripts[0] + 1 :] if word not in ("...", "--help")]
+    words = [str(ROOT / word) if word.startswith("hparams/") else word for word in words]
+    try:
+        load_hparams(words, recipe, [runner.lobe_problems])
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def test_commands_shown_in_the_readme_are_valid():
+    commands = shown_commands(DOCUMENTS[1])
+    kinds = {words[0] for words in commands}
+    assert {"make", "auricle", "python"} <= kinds and len(commands) > 5
+    assert [(words, found) for words in commands if (found := problems_of(words))] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make demoo",
+        "auricle lst frontends",
+        "auricle describe lef",
+        "python recipes/speech_commands/train.py --frontent leaf",
+        "torchrun --nproc_per_node=2 recipes/speech_commands/train.py hparams/speech.yaml",
+    ],
+)
+def test_a_wrong_command_would_be_seen(command):
+    assert problems_of(command.split())
+
+
 @pytest.mark.slow
 def test_marked_blocks_of_the_readme_run(tmp_path):
-    marked = [block for block in blocks_of(DOCUMENTS[1]) if block.runs]
-    assert marked, "mark at least one block of README.md: ```sh test"
     _, outputs = run_blocks(DOCUMENTS[1], tmp_path)
-    assert len(outputs) == len(marked) and all(outputs)
+    assert len(outputs) == sum(block.runs for block in blocks_of(DOCUMENTS[1]))
+    assert all(outputs), "a block that prints nothing shows nothing"
 
 
 # -- paths -----------------------------------------------------------------------------------------

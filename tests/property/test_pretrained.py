@@ -60,13 +60,13 @@ def test_loading_reads_neither_the_yaml_nor_any_python(tmp_path):
 
 
 def test_padding_does_not_change_a_prediction(tmp_path):
-    bundle = pretrained.load(make(tmp_path / "bundle", encoder="linear", normalization="sentence")[0])
+    bundle = pretrained.load(make(tmp_path / "bundle", normalization="sentence")[0])
     wavs = 0.1 * torch.randn(2, 16000)
     lengths = torch.tensor([1.0, 0.6])
     with torch.no_grad():
-        together = bundle(wavs, lengths)
-        alone = bundle(wavs[1:, : round(0.6 * 16000)])
-    torch.testing.assert_close(together[1:], alone, rtol=0, atol=1e-5)
+        together = bundle.embed(wavs, lengths)
+        alone = bundle.embed(wavs[1:, : round(0.6 * 16000)])
+    assert (together[1:] - alone).abs().max() < 1e-4 * alone.abs().max()
 
 
 @pytest.mark.parametrize("rate, channels, seconds", [(16000, 1, 1.0), (44100, 2, 0.4), (8000, 1, 2.3)])

@@ -288,6 +288,13 @@ def test_a_quoted_tag_stays_text(tmp_path):
 # -- somebody's own YAML -----------------------------------------------------------------------------
 
 
+def test_values_of_an_own_yaml_are_what_is_checked_and_recorded(own_yaml):
+    path = own_yaml(("\nlr: 0.005", "\nlr: 0.25"), ("encoder: bcresnet", "encoder: linear"))
+    plain = load(path, "--seed", 4).plain
+    assert (plain["lr"], plain["encoder"], plain["seed"]) == (0.25, "linear", 4)
+    assert "schedule must be one of" in only_problem(own_yaml(("schedule: cosine", "schedule: x")))
+
+
 def test_an_own_yaml_may_add_keys_that_it_refers_to(own_yaml):
     path = own_yaml(
         ("results_folder: results/speech_commands", "root: /r\nresults_folder: !ref <root>/x")
