@@ -7,7 +7,7 @@ import torch
 __all__ = ["RECTIFIERS", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
-CHUNK_BYTES = {"cpu": 8 * 2**20}
+CHUNK_BYTES = {"cpu": 2 * 2**20}
 OTHER_CHUNK_BYTES = 256 * 2**20
 #: Band signals above this many bytes are computed again in backward instead of kept.
 KEEP_BYTES = 256 * 2**20

@@ -43,11 +43,15 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
         split: [label for label, n in by_label.items() if not n]
         for split, by_label in counts.items()
     }
-    if empty["train"] or (any(empty.values()) and not settings["skip_broken"]):
+    # Going on makes sense with a class nobody scores, not without training clips or a whole split.
+    hopeless = empty["train"] or len(protocol.labels) in map(len, empty.values())
+    if hopeless or (any(empty.values()) and not settings["skip_broken"]):
         lines = "".join(
             f"\n  {split}: {', '.join(labels)}" for split, labels in empty.items() if labels
         )
         by = "the list files" if corpus.lists else "the hash of the speaker"
+        if protocol.split == "hash":
+            by += f" ({protocol.name} reads no list files)"
         raise PreparationError(
             f"classes without a single clip, in data folder {data_folder} split by {by}:{lines}\n"
             "Check that these word folders hold files and that the lists fit them"

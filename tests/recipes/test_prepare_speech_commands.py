@@ -642,6 +642,8 @@ def test_a_class_that_is_empty_in_train_is_always_an_error(tree, skip_broken):
         path.unlink()
     with pytest.raises(PreparationError, match="by the list files:\n  train: stop\nCheck"):
         prepare(tree, skip_broken=skip_broken)
+    with pytest.raises(PreparationError, match=r"hash of the speaker \(v2-12-hash reads no list"):
+        prepare(tree, protocol="v2-12-hash", skip_broken=skip_broken)
     with pytest.raises(PreparationError, match="train: _silence_, stop\n"):
         prepare(tree, skip_broken=skip_broken, silence_percentage=0)
 

@@ -1,0 +1,114 @@
+"""What every lobe promises, as checks that run on anyone's lobe.
+
+One function per promise. The tests run them over the registry, and `auricle check` runs them on a
+lobe that is being written. A promise says what it got, what is promised and what to do about it.
+"""
+
+from __future__ import annotations
+
+if not __name__.startswith("auricle."):
+    raise ImportError(
+        "this folder is the package auricle.lobes.promises; install it with: pip install -e . and "
+        "import it by that name"
+    )
+
+
+import time
+
+from ..build import build_encoder, build_frontend
+from ..registry import ENCODERS, FRONTENDS, LobeError
+
+# In the order in which they are shown.
+from . import shapes, learning, robustness, instances  # noqa: F401  # isort: skip
+from .subject import (
+    ENCODER_PROMISES,
+    FRONTEND_PROMISES,
+    BrokenPromise,
+    PromiseResult,
+    Subject,
+)
+
+__all__ = [
+    "ENCODER_PROMISES",
+    "FRONTEND_PROMISES",
+    "BrokenPromise",
+    "PromiseResult",
+    "Subject",
+    "check",
+    "check_subject",
+    "subject_of",
+]
+
+
+def subject_of(kind: str, name: str, options: dict | None = None) -> Subject:
+    """A registered lobe as a subject.
+
+    Arguments
+    ---------
+    kind : str
+        "frontend" or "encoder".
+    name : str
+        Registered name.
+    options : dict or None
+        Options keyed by lobe name, as in the YAML.
+    """
+    if kind == "frontend":
+        FRONTENDS.get(name)
+        return Subject(kind, name, lambda rate: build_frontend(name, rate, options))
+    if kind != "encoder":
+        raise LobeError(f'kind must be "frontend" or "encoder", got {kind!r}')
+    encoder = ENCODERS.get(name)
+    given = (options or {}).get(name) or {}
+    return Subject(
+        kind,
+        name,
+        lambda features, frames: build_encoder(name, features, frames, options),
+        lambda features, frames: encoder.unfit(features, frames, **given),
+    )
+
+
+def check_subject(subject: Subject) -> list[PromiseResult]:
+    """Run every promise of the subject's kind."""
+    results = []
+    promises = FRONTEND_PROMISES if subject.kind == "frontend" else ENCODER_PROMISES
+    for name, kept in promises.items():
+        start = time.perf_counter()
+        try:
+            kept(subject)
+            detail = ""
+        except BrokenPromise as broken:
+            detail = str(broken)
+        seconds = time.perf_counter() - start
+        results.append(PromiseResult(name, kept.title, not detail, detail, seconds))
+    return results
+
+
+def check(kind: str, name: str, options: dict | None = None) -> list[PromiseResult]:
+    """Whether a registered lobe keeps its promises.
+
+    Arguments
+    ---------
+    kind : str
+        "frontend" or "encoder".
+    name : str
+        Registered name; load a plugin first.
+    options : dict or None
+        Options keyed by lobe name, as in the YAML.
+
+    Returns
+    -------
+    One result per promise, in the order in which they are written.
+
+    Raises
+    ------
+    LobeError
+        Unknown lobe or options.
+
+    Example
+    -------
+    >>> [result.name for result in check("frontend", "waveform") if not result.passed]
+    []
+    """
+    subject = subject_of(kind, name, options)
+    subject.build()
+    return check_subject(subject)

@@ -1,0 +1,95 @@
+"""Promises about shapes: what is declared is what comes out."""
+
+from __future__ import annotations
+
+import torch
+
+from ..contracts import Encoder, Frontend
+from ..normalization import KINDS
+from .subject import (
+    FEATURES,
+    FRAMES,
+    RATE_HZ,
+    Subject,
+    promise,
+    require,
+    require_same,
+    shape_of,
+)
+
+
+@promise("frontend", title="declared attributes equal the real shapes, for any clip length")
+def shapes(subject: Subject) -> None:
+    lobe = subject.build().eval()
+    require(
+        isinstance(lobe, Frontend),
+        f"an instance of {type(lobe).__mro__[1].__name__}",
+        "derive the class from auricle.lobes.contracts.Frontend",
+    )
+    require(
+        lobe.sample_rate == RATE_HZ,
+        f"sample_rate {lobe.sample_rate} when built for {RATE_HZ} Hz",
+        "hand the argument sample_rate on to super().__init__",
+    )
+    require(
+        lobe.normalization in KINDS,
+        f"normalization {lobe.normalization!r}",
+        f"recommend one of {', '.join(KINDS)}",
+    )
+    for size in sorted({lobe.window + 1, 1600, 1601, 7919, 8000, 16000}):
+        output = lobe(subject.batch(size, items=2))
+        want = (2, lobe.num_frames(size), lobe.num_features)
+        require(
+            tuple(output.shape) == want,
+            f"shape {shape_of(output)} for {size} samples where (2, num_frames({size}), num_features) "
+            f"is {want}",
+            "correct num_frames, num_features or the padding",
+        )
+        require(
+            output.dtype == torch.float32,
+            f"{output.dtype} for a float32 waveform",
+            "return float32: build filters in it and do not promote to float64",
+        )
+
+
+@promise(
+    "encoder", title="declared attributes equal the real shapes, for any clip length", name="shapes"
+)
+def encoder_shapes(subject: Subject) -> None:
+    lobe = subject.build().eval()
+    require(
+        isinstance(lobe, Encoder),
+        f"an instance of {type(lobe).__mro__[1].__name__}",
+        "derive the class from auricle.lobes.contracts.Encoder",
+    )
+    require(
+        lobe.in_features == FEATURES,
+        f"in_features {lobe.in_features} when built for {FEATURES}",
+        "hand the argument in_features on to super().__init__",
+    )
+    for size in (FRAMES, 100, 64, 47):
+        if not subject.takes(lobe, size):
+            continue
+        output = lobe(subject.batch(size, items=2))
+        steps = 1 if lobe.output == "utterance" else lobe.num_frames(size)
+        want = (2, steps, lobe.out_features)
+        require(
+            tuple(output.shape) == want,
+            f"shape {shape_of(output)} for {size} frames where output={lobe.output!r}, "
+            f"stride={lobe.stride} and out_features promise {want}",
+            "correct output, stride, num_frames or out_features",
+        )
+        require(output.dtype == torch.float32, f"{output.dtype}", "return float32")
+
+
+@promise("frontend", "encoder", title="no lengths means that everything is valid")
+def no_lengths(subject: Subject) -> None:
+    lobe = subject.build().eval()
+    x = subject.batch()
+    require_same(
+        lobe(x, torch.ones(len(x))),
+        lobe(x),
+        subject.tolerance,
+        "lengths of 1.0 against lengths=None",
+        "treat lengths=None as all ones (mask_padding and valid_lengths do)",
+    )
