@@ -221,9 +221,7 @@ def _load_weights(bundle: Bundle, weights: dict[str, torch.Tensor], whose: str) 
         f"{key}: {tuple(weights[key].shape) if key in weights else 'missing'} in the weights, "
         f"{tuple(expected[key].shape) if key in expected else 'unknown'} in {whose}"
         for key in sorted({*expected, *weights})
-        if key not in expected
-        or key not in weights
-        or expected[key].shape != weights[key].shape
+        if key not in expected or key not in weights or expected[key].shape != weights[key].shape
     ]
     if wrong:
         raise BundleError("weights do not fit the model:\n  " + "\n  ".join(wrong[:10]))

@@ -81,7 +81,6 @@ def _stop(error: Exception, status: int) -> int:
 def _set_up_logging() -> None:
     """Warnings of everybody, progress of auricle, and of SpeechBrain only the line per epoch."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    import speechbrain.utils.train_logger
 
     for name in ("auricle", "speechbrain.utils.train_logger"):
         logging.getLogger(name).setLevel(logging.INFO)
@@ -192,6 +191,12 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
 
 def _describes_run(key: str, value) -> bool:
     is_object = isinstance(value, str) and value.startswith("!") and key != "output_folder"
-    return key not in FREE_KEYS and not is_object and not isinstance(value, Path) and (
-        key not in ("output_folder", "results_folder", "modules", "checkpointer", "train_logger")
+    return (
+        key not in FREE_KEYS
+        and not is_object
+        and not isinstance(value, Path)
+        and (
+            key
+            not in ("output_folder", "results_folder", "modules", "checkpointer", "train_logger")
+        )
     )

@@ -194,7 +194,9 @@ class BaseBrain(sb.Brain):
 
     def fit_batch(self, batch):
         torch.manual_seed(
-            step_seed(self.hparams.seed, self.epoch, self.step, sb.utils.distributed.get_rank() or 0)
+            step_seed(
+                self.hparams.seed, self.epoch, self.step, sb.utils.distributed.get_rank() or 0
+            )
         )
         # The last batches of an epoch are stepped too when they are fewer than the factor.
         last = self.step == len(self._steps_in_epoch)

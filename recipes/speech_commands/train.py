@@ -17,11 +17,12 @@ from pathlib import Path
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
+    from speechbrain.utils.distributed import run_on_main
+
     from auricle.lobes.brains.classification import ClassificationBrain
     from auricle.recipes.finish import finish
     from auricle.recipes.speech_commands import data
     from auricle.recipes.speech_commands.prepare import describe
-    from speechbrain.utils.distributed import run_on_main
 
     folder, corpus = runner.resolve_corpus(config, "speech_commands")
     prepared = data.prepare_from(config.plain, folder)

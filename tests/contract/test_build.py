@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from auricle.lobes import (
     ENCODERS,
     FRONTENDS,

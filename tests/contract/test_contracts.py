@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+
 from auricle.lobes.contracts import (
     Encoder,
     Frontend,
@@ -9,7 +11,6 @@ from auricle.lobes.contracts import (
     project_after,
     valid_lengths,
 )
-from torch import nn
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 160, 401, 16000, 48000, 160000])

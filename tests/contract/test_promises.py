@@ -6,6 +6,8 @@ and mutants of them that break one. A promise that no mutant breaks would prove 
 
 import pytest
 import torch
+from torch import nn
+
 from auricle.lobes import ENCODERS, FRONTENDS
 from auricle.lobes.contracts import Encoder, Frontend, mask_padding
 from auricle.lobes.promises import (
@@ -18,7 +20,6 @@ from auricle.lobes.promises import (
     subject_of,
 )
 from auricle.lobes.registry import UnknownLobe
-from torch import nn
 
 # Options under which a lobe is tested, with the reason. Everything else is tested as it comes.
 OPTIONS = {

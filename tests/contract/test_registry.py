@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from auricle.lobes import ENCODERS, FRONTENDS, build_frontend, load_plugin
 from auricle.lobes.registry import (
     DuplicateLobe,

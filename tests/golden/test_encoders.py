@@ -84,6 +84,16 @@ def test_an_item_without_a_frame_is_finite(name):
     assert trained(name)(torch.randn(2, 50, 40), torch.tensor([0.0, 1.0])).isfinite().all()
 
 
+@pytest.mark.parametrize("value", [0.0, -13.8, 1e3])
+@pytest.mark.parametrize("name", sorted(set(SMALL) - {"linear"}))
+def test_constant_frames_have_finite_gradients(name, value):
+    encoder = build(name, **SMALL[name])
+    feats = torch.full((2, 50, 40), value, requires_grad=True)
+    encoder(feats, torch.tensor([1.0, 0.5])).square().sum().backward()
+    grads = [feats.grad, *[p.grad for p in encoder.parameters()]]
+    assert all(grad.isfinite().all() for grad in grads)
+
+
 @pytest.mark.parametrize("in_features", [8, 10, 20, 23, 30, 32, 39, 64, 80, 128])
 @pytest.mark.parametrize("name", SMALL)
 def test_any_number_of_features(name, in_features):
@@ -262,6 +272,10 @@ def test_cnn14_is_what_the_paper_writes():
 )
 def test_transformer_parameters(layers, ff, count):
     assert parameters("transformer", 35, layers=layers, ff=ff) == count
+
+
+def test_transformer_by_default():
+    assert parameters("transformer", 35) == 3_178_531
 
 
 def test_transformer_positions():

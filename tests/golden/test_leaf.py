@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from speechbrain.lobes.features import Leaf as SpeechBrainLeaf
+
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.pcen import PCEN
 from auricle.processing.filterbank.shapes import gaussian_lowpass
-from speechbrain.lobes.features import Leaf as SpeechBrainLeaf
 
 DATA = Path(__file__).parent / "data"
 

@@ -4,6 +4,7 @@ import nnAudio.features
 import pytest
 import torch
 import torchaudio
+
 from auricle.lobes import build_frontend
 
 WAVS = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
 from auricle.processing.data.audio import AudioError, AudioInfo, probe_audio, read_audio, scan_audio
 from auricle.processing.data.scan import list_folder, scan_files
 

@@ -7,12 +7,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from auricle.processing.data import batching
-from auricle.processing.data.batching import DurationBatchSampler, padding_fraction
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.sampler import DynamicBatchSampler
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
+
+from auricle.processing.data import batching
+from auricle.processing.data.batching import DurationBatchSampler, padding_fraction
 
 RANKS = (1, 2, 3, 7)
 

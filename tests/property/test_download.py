@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from auricle.processing.data.download import DownloadError, extract_tar, fetch
 
 CONTENT = bytes(range(256)) * 5000

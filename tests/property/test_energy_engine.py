@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from auricle.processing.filterbank.energy import direct_energy
 from auricle.processing.filterbank.framing import frame_count, frame_offset
 

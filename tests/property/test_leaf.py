@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
 

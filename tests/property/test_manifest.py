@@ -3,6 +3,7 @@
 import pytest
 import soundfile
 import torch
+
 from auricle.processing.data import manifest
 from auricle.processing.data.manifest import ManifestError
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+
 from auricle.processing.data import mini
 from auricle.processing.data.mini import espeak, rooms, speakers, speech_commands
 from auricle.processing.data.mini.noises import background_noise

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+
 from auricle.lobes import build_normalization
 from auricle.lobes.normalization import (
     KINDS,

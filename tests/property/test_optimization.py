@@ -16,7 +16,11 @@ from auricle.lobes.brains.optimization import (
 
 
 def modules():
-    return {"compute_features": nn.Linear(2, 2), "norm": nn.Identity(), "classifier": nn.Linear(2, 3)}
+    return {
+        "compute_features": nn.Linear(2, 2),
+        "norm": nn.Identity(),
+        "classifier": nn.Linear(2, 3),
+    }
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -30,9 +34,7 @@ def test_every_trainable_parameter_is_in_exactly_one_group(name):
 
 
 def test_the_frontend_has_its_own_rate_and_no_decay():
-    optimizer = build_optimizer(
-        modules(), "sgd", lr=0.5, weight_decay=0.1, frontend_lr_factor=0.1
-    )
+    optimizer = build_optimizer(modules(), "sgd", lr=0.5, weight_decay=0.1, frontend_lr_factor=0.1)
     frontend, classifier = optimizer.param_groups
     assert frontend["base_lr"] == pytest.approx(0.05) and frontend["weight_decay"] == 0
     assert classifier["base_lr"] == 0.5 and classifier["weight_decay"] == 0.1
@@ -58,14 +60,18 @@ def test_schedules_by_hand():
     assert learning_rate_factor("cosine", 20, 20, 4) == pytest.approx(0, abs=1e-12)
     assert learning_rate_factor("linear", 12, 20, 4) == pytest.approx(0.5)
     assert learning_rate_factor("constant", 19, 20, 4) == 1
-    restarts = [learning_rate_factor("cosine_restarts", e, 30, 0, 10) for e in (0, 5, 9.999, 10, 15)]
+    restarts = [
+        learning_rate_factor("cosine_restarts", e, 30, 0, 10) for e in (0, 5, 9.999, 10, 15)
+    ]
     assert restarts == pytest.approx([1, 0.5, 0, 1, 0.5], abs=1e-3)
 
 
 def test_problems_are_found_all_at_once():
     plain = shipped_defaults("speech_commands")
     assert problems(plain) == []
-    found = problems({**plain, "optimizing": "adamx", "schedule": "cos", "lr": 0, "warmup_epochs": 99})
+    found = problems(
+        {**plain, "optimizing": "adamx", "schedule": "cos", "lr": 0, "warmup_epochs": 99}
+    )
     assert len(found) == 4
     assert "adamw" in found[0] and "cosine_restarts" in found[1]
 

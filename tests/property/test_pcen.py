@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from auricle.processing.filterbank.pcen import CHUNK_FRAMES, PCEN, linear_recurrence, smooth_energy
 
 

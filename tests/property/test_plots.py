@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from auricle.processing import plots
 
 PNG = b"\x89PNG\r\n\x1a\n"

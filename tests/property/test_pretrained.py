@@ -69,7 +69,9 @@ def test_padding_does_not_change_a_prediction(tmp_path):
     assert (together[1:] - alone).abs().max() < 1e-4 * alone.abs().max()
 
 
-@pytest.mark.parametrize("rate, channels, seconds", [(16000, 1, 1.0), (44100, 2, 0.4), (8000, 1, 2.3)])
+@pytest.mark.parametrize(
+    "rate, channels, seconds", [(16000, 1, 1.0), (44100, 2, 0.4), (8000, 1, 2.3)]
+)
 def test_files_of_any_rate_channels_and_length_are_labelled(tmp_path, rate, channels, seconds):
     bundle = pretrained.load(make(tmp_path / "bundle")[0])
     samples = 0.1 * torch.randn(round(rate * seconds), channels).numpy()

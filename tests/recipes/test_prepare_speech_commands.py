@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from auricle.processing.data import manifest, scan
 from auricle.processing.data.download import DownloadError
 from auricle.recipes.speech_commands import corpus as corpus_module

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from auricle.processing.scoring import ConfusionCounts
 from auricle.recipes import results as results_module
 from auricle.recipes.results import RunResult, describe_device, git_commit, load_results, now_utc

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from auricle.processing.scoring.bootstrap import (
     percentile_interval,
     resampled_weights,

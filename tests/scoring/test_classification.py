@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics
+
 from auricle.processing.scoring.classification import (
     ConfusionCounts,
     accuracy,
     macro_f1,
     per_class,
 )
-from sklearn import metrics
 
 LABELS = ["down", "go", "left", "off"]
 
