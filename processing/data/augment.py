@@ -12,12 +12,20 @@ from torch import nn
 __all__ = ["BackgroundNoise", "Mixup", "TimeShift", "coloured_noise", "shift"]
 
 
-def shift(wavs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+def shift(wavs: torch.Tensor, offsets: torch.Tensor, reach: int | None = None) -> torch.Tensor:
     """Shift each waveform by its own number of samples; zeros come in at the other end.
+
+    Arguments
+    ---------
+    wavs : tensor (B, T)
+    offsets : int64 tensor (B,)
+        In samples; positive is later.
+    reach : int or None
+        Largest offset there can be; None looks it up.
 
     Shape
     -----
-    wavs (B, T), offsets (B,) int64, positive is later -> (B, T)
+    (B, T) -> (B, T)
 
     Example
     -------
@@ -25,9 +33,11 @@ def shift(wavs: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     tensor([[0., 1., 2.]])
     """
     size = wavs.shape[1]
-    index = torch.arange(size, device=wavs.device) - offsets[:, None]
-    inside = (index >= 0) & (index < size)
-    return wavs.gather(1, index.clamp(0, size - 1)) * inside
+    if reach is None:
+        reach = int(offsets.abs().max())
+    # With zeros on both sides every shifted clip is one stretch of the padded one.
+    padded = nn.functional.pad(wavs, (reach, reach)).unfold(1, size, 1)
+    return padded[torch.arange(len(wavs), device=wavs.device), reach - offsets]
 
 
 class TimeShift(nn.Module):
@@ -55,7 +65,7 @@ class TimeShift(nn.Module):
         offsets = torch.randint(
             -self.max_samples, self.max_samples + 1, (len(wavs),), device=wavs.device
         )
-        return shift(wavs, offsets if active is None else offsets * active)
+        return shift(wavs, offsets if active is None else offsets * active, self.max_samples)
 
 
 def coloured_noise(shape: tuple[int, int], device=None) -> torch.Tensor:
@@ -96,34 +106,39 @@ class BackgroundNoise(nn.Module):
     def __init__(self, recordings: list[torch.Tensor], max_amplitude: float = 0.1):
         super().__init__()
         self.max_amplitude = max_amplitude
-        # Recordings are long and few: one after the other in a single tensor, a stretch is one
-        # gather for the whole batch.
-        self.recordings = torch.cat(recordings) if recordings else None
-        self.starts = [0]
-        for recording in recordings:
-            self.starts.append(self.starts[-1] + len(recording))
+        self.recordings = recordings
+        self._joined: tuple[int, torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+
+    def _join(self, size: int, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All recordings in one tensor, so that a batch of stretches is a single copy of rows.
+
+        Returns every stretch as a view (S, T), and per recording its first stretch and their
+        number. A recording shorter than a stretch is repeated.
+        """
+        if self._joined is None or self._joined[0] != size or self._joined[1].device != device:
+            whole = [noise.repeat(-(-size // len(noise))) for noise in self.recordings]
+            stretches = torch.cat(whole).to(device).unfold(0, size, 1)
+            lengths = torch.tensor([len(noise) for noise in whole])
+            first = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)[:-1]])
+            self._joined = size, stretches, first, lengths - size + 1
+        return self._joined[1:]
 
     def draw(self, batch: int, size: int, device) -> torch.Tensor:
         """(B, T) of noise at full amplitude."""
-        if self.recordings is None:
+        if not self.recordings:
             return coloured_noise((batch, size), device)
-        if self.recordings.device != device:
-            self.recordings = self.recordings.to(device)
-        which = torch.randint(len(self.starts) - 1, (batch,))
-        edges = torch.tensor(self.starts)
-        first, last = edges[which], edges[which + 1]
-        spare = (last - first - size).clamp(min=0)
-        begin = first + (torch.rand(batch) * (spare + 1)).long().clamp(max=spare)
-        index = begin[:, None] + torch.arange(size) % (last - first)[:, None]
-        return self.recordings[index.to(device)]
+        stretches, first, count = self._join(size, device)
+        which = torch.randint(len(first), (batch,))
+        begin = first[which] + (torch.rand(batch).double() * count[which]).long()
+        return stretches[begin.to(device)]
 
     def forward(self, wavs: torch.Tensor, active: torch.Tensor | None = None) -> torch.Tensor:
         if not self.max_amplitude:
             return wavs
-        amplitude = self.max_amplitude * torch.rand(len(wavs), 1, device=wavs.device)
-        if active is not None:
-            amplitude = amplitude * active[:, None]
-        return wavs + amplitude * self.draw(*wavs.shape, wavs.device)
+        chosen = torch.arange(len(wavs)) if active is None else active.nonzero()[:, 0]
+        amplitude = self.max_amplitude * torch.rand(len(chosen), 1, device=wavs.device)
+        noise = self.draw(len(chosen), wavs.shape[1], wavs.device)
+        return wavs.index_add(0, chosen.to(wavs.device), amplitude * noise)
 
 
 class Mixup(nn.Module):
