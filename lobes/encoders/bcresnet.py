@@ -4,88 +4,19 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
+from ..contracts import Encoder, mask_padding, valid_lengths
 from ..registry import register_encoder
 
+__all__ = ["BCResNet", "SubSpectralNorm"]
 
-def _groups(rows: int, wanted: int) -> int:
-    """The largest number of equal sub-bands, up to `wanted`, that `rows` can be cut into."""
-    return next(groups for groups in range(min(wanted, rows), 0, -1) if rows % groups == 0)
-
-
-class SubSpectralNorm(nn.Module):
-    """Batch normalisation of each channel in each of `groups` frequency sub-bands.
-
-    Shape
-    -----
-    (B, C, F, N) -> (B, C, F, N), F divisible by `groups`
-
-    References
-    ----------
-    S. Chang et al., Subspectral Normalization for Neural Audio Data Processing, ICASSP 2021.
-    """
-
-    def __init__(self, channels: int, groups: int):
-        super().__init__()
-        self.groups = groups
-        self.norm = nn.BatchNorm2d(channels * groups)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        batch, channels, rows, frames = x.shape
-        x = x.reshape(batch, channels * self.groups, rows // self.groups, frames)
-        return self.norm(x).view(batch, channels, rows, frames)
-
-
-class _Block(nn.Module):
-    """One broadcasted residual block; a transition block changes channels or rows."""
-
-    def __init__(self, channels_in, channels, rows_in, stride, dilation, dropout, groups):
-        super().__init__()
-        self.transition = channels_in != channels or stride > 1
-        self.rows = -(-rows_in // stride)
-        self.expand = None
-        if self.transition:
-            self.expand = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-            )
-        self.frequency = nn.Conv2d(
-            channels,
-            channels,
-            (3, 1),
-            stride=(stride, 1),
-            padding=(1, 0),
-            groups=channels,
-            bias=False,
-        )
-        self.norm = SubSpectralNorm(channels, _groups(self.rows, groups))
-        # After the mean over frequency there is one row left: the temporal part is 1-D.
-        self.temporal = nn.Sequential(
-            nn.Conv1d(
-                channels,
-                channels,
-                3,
-                padding=dilation,
-                dilation=dilation,
-                groups=channels,
-                bias=False,
-            ),
-            nn.BatchNorm1d(channels),
-            nn.SiLU(inplace=True),
-            nn.Conv1d(channels, channels, 1, bias=False),
-            nn.Dropout1d(dropout),
-        )
-
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
-        residual = x if self.expand is None else self.expand(x)
-        aux = self.norm(self.frequency(residual))
-        row = aux.mean(2)
-        if inside is not None:
-            row = row * inside
-        out = aux + self.temporal(row)[:, :, None]
-        return torch.relu(out if self.transition else out + x)
+#: Blocks, stride over frequency and dilation over time of the four stages.
+STAGES = ((2, 1, 1), (2, 2, 2), (4, 2, 4), (4, 1, 8))
+#: Rows of the last depthwise kernel, where there are as many.
+TAIL_ROWS = 5
+#: Fewer features than this leave no frequency axis to broadcast over.
+FEWEST_FEATURES = 8
 
 
 @register_encoder(
@@ -96,9 +27,8 @@ class _Block(nn.Module):
 class BCResNet(Encoder):
     """Small convolutional net for keyword spotting, from 9 thousand parameters.
 
-    With a linear head on 12 classes and 40 features it has 9,232 / 17,154 / 27,284 / 54,168 /
-    187,812 / 321,068 parameters at tau 1 / 1.5 / 2 / 3 / 6 / 8, as published (3.1 M to 89.1 M
-    multiply-adds per second of 10 ms frames).
+    Each block filters over frequency, averages over frequency, filters over time on what is left,
+    and adds that back to every frequency row.
 
     Arguments
     ---------
@@ -110,16 +40,29 @@ class BCResNet(Encoder):
     tau : float
         Width; the published ones are 1, 1.5, 2, 3, 6 and 8.
     dropout : float
-        In the temporal part of each block.
+        Probability with which a channel of a block's temporal part is dropped in training.
     sub_bands : int
         Frequency sub-bands of the sub-spectral normalisation.
 
     Shape
     -----
-    (B, N, F) -> (B, 1, int(32 tau))
+    feats (B, N, F), lengths (B,) or None -> (B, 1, 4 int(8 tau)).
+    Parameters with a linear head at 40 features, and the published multiply-adds for one second
+    and 12 classes (of tau 1's 3.1 M, 2.5 M are those of the convolutions):
+
+    ========== ======= ======= ======= ======= ======== ========
+    tau              1     1.5       2       3        6        8
+    12 classes   9,232  17,154  27,284  54,168  187,812  321,068
+    35 classes   9,991  18,281  28,779  56,399  192,251  326,979
+    MACs         3.1 M   5.5 M   8.5 M  16.2 M   53.1 M   89.1 M
+    ========== ======= ======= ======= ======= ======== ========
 
     Notes
     -----
+    Everything is computed as (channels, frequency, batch, time). Then a 1x1 convolution is one
+    matrix product, sub-spectral normalisation is batch normalisation of a view, and the filter
+    over frequency is a small banded matrix per channel.
+
     With `lengths`, padding is set to zero before everything that looks along time, and the final
     mean is over valid frames. In training, batch normalisation still sees padded frames.
 
@@ -135,64 +78,185 @@ class BCResNet(Encoder):
         base = int(8 * tau)
         if base < 1:
             raise ValueError(f"tau must be at least 0.125, got {tau}")
-        channels = [2 * base, base, int(1.5 * base), 2 * base, int(2.5 * base), 4 * base]
-        super().__init__(in_features, channels[-1], "utterance")
-        self.head = nn.Sequential(
-            nn.Conv2d(1, channels[0], 5, stride=(2, 1), padding=2, bias=False),
-            nn.BatchNorm2d(channels[0]),
-            nn.ReLU(inplace=True),
-        )
-        rows = -(-in_features // 2)
+        super().__init__(in_features, 4 * base, "utterance")
+        widths = [2 * base, base, int(1.5 * base), 2 * base, int(2.5 * base)]
+        self.head = nn.Conv2d(1, widths[0], 5, stride=(2, 1), padding=2, bias=False)
+        self.head_norm = nn.BatchNorm1d(widths[0])
+        rows = -(-self.in_features // 2)
         blocks = []
-        for stage, (count, stride) in enumerate(((2, 1), (2, 2), (4, 2), (4, 1))):
-            for number in range(count):
-                block = _Block(
-                    channels[stage if number == 0 else stage + 1],
-                    channels[stage + 1],
+        for stage, (count, stride, dilation) in enumerate(STAGES):
+            for index in range(count):
+                block = BroadcastBlock(
+                    widths[stage] if index == 0 else None,
+                    widths[stage + 1],
                     rows,
-                    stride if number == 0 else 1,
-                    2**stage,
+                    stride if index == 0 else 1,
+                    dilation,
                     dropout,
                     sub_bands,
                 )
-                rows = block.rows
                 blocks.append(block)
+                rows = block.out_rows
         self.blocks = nn.ModuleList(blocks)
         self.tail = nn.Conv2d(
-            channels[-2],
-            channels[-2],
-            (min(5, rows), 5),
+            widths[4],
+            widths[4],
+            (min(rows, TAIL_ROWS), 5),
             padding=(0, 2),
-            groups=channels[-2],
+            groups=widths[4],
             bias=False,
         )
         self.expand = nn.Sequential(
-            nn.Conv1d(channels[-2], channels[-1], 1, bias=False),
-            nn.BatchNorm1d(channels[-1]),
-            nn.ReLU(inplace=True),
+            nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm2d(4 * base), nn.ReLU()
         )
 
     @classmethod
-    def unfit(cls, in_features, in_frames, **options):
-        if in_features < 8:
-            return "its strides leave nothing of fewer than 8 features."
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        if in_features < FEWEST_FEATURES:
+            return f"its strides leave nothing of fewer than {FEWEST_FEATURES} features."
         return None
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        frames = feats.shape[1]
         inside = None
         if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), feats.shape[1])
-            inside = torch.arange(feats.shape[1], device=feats.device) < valid[:, None]
-            inside = inside[:, None].to(feats.dtype)  # (B, 1, N)
-            feats = feats * inside.transpose(1, 2)
-        x = self.head(feats.transpose(1, 2)[:, None].contiguous())
+            valid = valid_lengths(lengths.to(feats.device), frames)
+            inside = torch.arange(frames, device=feats.device) < valid[:, None]
+        x = self.head(mask_padding(feats, lengths).transpose(1, 2).unsqueeze(1))
+        # (B, C, F, N) -> (C, F, B, N), once; the way back is taken when little is left.
+        x = F.relu_(_norm_channels(self.head_norm, x.permute(1, 2, 0, 3).contiguous()))
         for block in self.blocks:
             x = block(x, inside)
         if inside is not None:
-            x = x * inside[:, :, None]
-        # The published last convolution leaves one row; its mean over rows comes before the 1x1
-        # convolution here only when there are more, and then changes no count of parameters.
-        x = self.expand(self.tail(x).mean(2))
+            x = x * inside.to(x.dtype)
+        x = self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2)
         if inside is None:
-            return x.mean(2)[:, None]
-        return ((x * inside).sum(2) / inside.sum(2).clamp(min=1))[:, None]
+            return x.mean(2).unsqueeze(1)
+        x = (x * inside[:, None].to(x.dtype)).sum(2) / valid.clamp(min=1)[:, None].to(x.dtype)
+        return x.unsqueeze(1)
+
+
+class BroadcastBlock(nn.Module):
+    """One block: frequency filter, mean over frequency, time filter, broadcast back.
+
+    Arguments
+    ---------
+    in_channels : int or None
+        Channels that come in when the block changes their number (it has no skip connection
+        then); None keeps `channels`.
+    channels : int
+    rows : int
+        Frequency rows that come in.
+    stride : int
+        Over frequency.
+    dilation : int
+        Over time, in frames.
+    dropout : float
+    sub_bands : int
+        Asked for.
+
+    Shape
+    -----
+    (in_channels, rows, B, N) -> (channels, ceil(rows / stride), B, N); mask (B, N) or None.
+    """
+
+    def __init__(self, in_channels, channels, rows, stride, dilation, dropout, sub_bands):
+        super().__init__()
+        self.transition = None
+        if in_channels is not None:
+            self.transition = nn.Linear(in_channels, channels, bias=False)
+            self.transition_norm = nn.BatchNorm1d(channels)
+        self.frequency = FrequencyFilter(channels, rows, stride)
+        self.out_rows = self.frequency.out_rows
+        self.sub_spectral_norm = SubSpectralNorm(channels, self.out_rows, sub_bands)
+        self.time = nn.Parameter(_depthwise_weight(channels))
+        self.dilation = int(dilation)
+        self.time_norm = nn.BatchNorm1d(channels)
+        self.mix = nn.Linear(channels, channels, bias=False)
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None = None) -> torch.Tensor:
+        skip = x
+        if self.transition is not None:
+            x = F.relu_(_norm_channels(self.transition_norm, _mix_channels(self.transition, x)))
+        spread = self.sub_spectral_norm(self.frequency(x))
+        along = spread.mean(1)  # (C, B, N)
+        if inside is not None:
+            # The only place in a block where one frame meets another.
+            along = along * inside.to(along.dtype)
+        along = F.silu(_norm_channels(self.time_norm, self._filter_time(along)))
+        # Dropout1d on (C, B, N) drops one channel of one item.
+        along = self.dropout(_mix_channels(self.mix, along))
+        out = along.unsqueeze(1) + spread
+        return F.relu_(out if self.transition is not None else out + skip)
+
+    def _filter_time(self, x: torch.Tensor) -> torch.Tensor:
+        """Depthwise convolution of three dilated taps, on a tensor without frequency."""
+        frames, step = x.shape[2], self.dilation
+        padded = F.pad(x, (step, step))
+        weight = self.time[:, :, None, None].to(x.dtype)
+        return (
+            padded[:, :, :frames] * weight[:, 0]
+            + x * weight[:, 1]
+            + padded[:, :, 2 * step :] * weight[:, 2]
+        )
+
+
+class FrequencyFilter(nn.Module):
+    """Depthwise convolution over frequency, three taps, zeros outside, as a banded matrix.
+
+    Shape
+    -----
+    (channels, rows, B, N) -> (channels, ceil(rows / stride), B, N)
+    """
+
+    def __init__(self, channels: int, rows: int, stride: int):
+        super().__init__()
+        self.out_rows = -(-rows // stride)
+        self.weight = nn.Parameter(_depthwise_weight(channels))
+        centre = torch.arange(self.out_rows)[:, None] * stride
+        tap = torch.arange(rows)[None, :] - centre + 1
+        # (3, out_rows * rows): where each tap stands in the matrix.
+        places = torch.stack([tap == k for k in range(3)]).float().flatten(1)
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        matrix = (self.weight @ self.places).view(len(x), self.out_rows, x.shape[1])
+        return torch.bmm(matrix, x.flatten(2)).view(len(x), self.out_rows, *x.shape[2:])
+
+
+class SubSpectralNorm(nn.Module):
+    """Batch normalisation of each channel in each frequency sub-band.
+
+    Shape
+    -----
+    (channels, rows, B, N) -> the same. Row r of channel c belongs to band r // (rows / bands),
+    where the number of bands is the largest up to `sub_bands` that divides `rows`.
+
+    References
+    ----------
+    S. Chang et al., Subspectral Normalization for Neural Audio Data Processing, ICASSP 2021.
+    """
+
+    def __init__(self, channels: int, rows: int, sub_bands: int):
+        super().__init__()
+        self.groups = next(n for n in range(min(sub_bands, rows), 0, -1) if rows % n == 0)
+        self.norm = nn.BatchNorm1d(channels * self.groups)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x.reshape(1, len(x) * self.groups, -1)).view(x.shape)
+
+
+def _depthwise_weight(channels: int) -> torch.Tensor:
+    """Three taps per channel, drawn as nn.Conv1d draws them: uniform up to 1 / sqrt(3)."""
+    return torch.empty(channels, 3).uniform_(-(3**-0.5), 3**-0.5)
+
+
+def _norm_channels(norm: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
+    """Batch normalisation of a tensor whose axis 0 is the channel."""
+    return norm(x.reshape(1, len(x), -1)).view(x.shape)
+
+
+def _mix_channels(mix: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """1x1 convolution of a tensor whose axis 0 is the channel."""
+    return (mix.weight @ x.flatten(1)).view(-1, *x.shape[1:])

@@ -168,12 +168,13 @@ def test_bcresnet_declares_too_few_features():
 
 
 def test_sub_spectral_norm_is_one_norm_for_each_channel_and_band():
-    norm = SubSpectralNorm(3, 5)
+    norm = SubSpectralNorm(3, 10, 5)
     with torch.no_grad():
         norm.norm.weight.uniform_(0.5, 2)
         norm.norm.bias.normal_()
     x = torch.randn(4, 3, 10, 7)
-    got = norm(x)
+    # The norm takes (channels, rows, batch, frames).
+    got = norm(x.permute(1, 2, 0, 3)).permute(2, 0, 1, 3)
     for channel in range(3):
         for band in range(5):
             part = x[:, channel, 2 * band : 2 * band + 2]
@@ -194,26 +195,30 @@ def eval_norm(x, norm):
 def test_bcresnet_is_what_the_paper_writes():
     encoder = trained("bcresnet")
     feats = torch.randn(3, 101, 40)
-    x = F.conv2d(feats.transpose(1, 2)[:, None], encoder.head[0].weight, stride=(2, 1), padding=2)
-    x = eval_norm(x, encoder.head[1]).relu()
+    x = F.conv2d(feats.transpose(1, 2)[:, None], encoder.head.weight, stride=(2, 1), padding=2)
+    x = eval_norm(x, encoder.head_norm).relu()
     for index, block in enumerate(encoder.blocks):
         stage = next(stage for stage, last in enumerate((2, 4, 8, 12)) if index < last)
         first = index in (0, 2, 4, 8)
         channels, given = block.frequency.weight.shape[0], x
         if first:
-            x = eval_norm(F.conv2d(x, block.expand[0].weight), block.expand[1]).relu()
+            x = eval_norm(
+                F.conv2d(x, block.transition.weight[..., None, None]), block.transition_norm
+            ).relu()
         stride = 2 if first and stage in (1, 2) else 1
-        wide = F.conv2d(x, block.frequency.weight, None, (stride, 1), (1, 0), 1, channels)
+        wide = F.conv2d(
+            x, block.frequency.weight[:, None, :, None], None, (stride, 1), (1, 0), 1, channels
+        )
         bands = wide.reshape(3, channels * 5, -1, 101)
-        wide = eval_norm(bands, block.norm.norm).reshape(wide.shape)
+        wide = eval_norm(bands, block.sub_spectral_norm.norm).reshape(wide.shape)
         mean = wide.mean(2, keepdim=True)
-        taps, mix = block.temporal[0].weight[:, :, None], block.temporal[3].weight[..., None]
+        taps, mix = block.time[:, None, None], block.mix.weight[..., None, None]
         mean = F.conv2d(mean, taps, None, 1, (0, 2**stage), (1, 2**stage), channels)
-        mean = F.silu(eval_norm(mean, block.temporal[1]))
+        mean = F.silu(eval_norm(mean, block.time_norm))
         x = (F.conv2d(mean, mix) + wide + (0 if first else given)).relu()
     assert x.shape == (3, 20, 5, 101)
     x = F.conv2d(x, encoder.tail.weight, padding=(0, 2), groups=20)
-    x = F.conv2d(x, encoder.expand[0].weight[..., None])
+    x = F.conv2d(x, encoder.expand[0].weight)
     close(encoder(feats)[:, 0], eval_norm(x, encoder.expand[1]).relu().mean((2, 3)))
 
 
