@@ -6,7 +6,7 @@ RUN = $(VENV)/bin
 LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
-EXTRAS = mini,test,timm,transformers,export
+EXTRAS = mini,test,export
 
 .PHONY: demo test test-fast lint format bench tables clean
 
