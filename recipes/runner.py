@@ -6,6 +6,7 @@ Written once, so that a recipe's `train.py` holds only what is particular to its
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import logging
 import os
@@ -15,7 +16,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..hparams.loader import Config, ConfigError, load_hparams, usage
-from ..lobes.build import option_problems
+from ..lobes.build import (
+    build_encoder,
+    build_frontend,
+    build_normalization,
+    count_frames,
+    option_problems,
+)
 from ..lobes.registry import ENCODERS, FRONTENDS
 
 __all__ = ["RecipeError", "claim_folder", "lobe_problems", "resolve_corpus", "run_recipe"]
@@ -30,9 +37,32 @@ class RecipeError(Exception):
 
 def lobe_problems(plain: dict) -> list[str]:
     """What is wrong with the lobes and their options in a configuration."""
-    return option_problems(
+    problems = option_problems(
         FRONTENDS, plain["frontend"], plain["frontend_options"]
     ) + option_problems(ENCODERS, plain["encoder"], plain["encoder_options"])
+    if problems:
+        return problems
+    # Values are the lobes' own business: building them now tells before data is prepared.
+    import torch
+
+    try:
+        frontend = build_frontend(
+            plain["frontend"], plain["sample_rate"], plain["frontend_options"]
+        )
+        build_normalization(plain["normalization"], frontend)
+    except (TypeError, ValueError) as error:
+        return [f"frontend {plain['frontend']}: {error}"]
+    try:
+        with torch.device("meta"):  # no memory, no initial values
+            build_encoder(
+                plain["encoder"],
+                frontend.num_features,
+                count_frames(frontend, plain["clip_s"]),
+                plain["encoder_options"],
+            )
+    except (TypeError, ValueError) as error:
+        return [f"encoder {plain['encoder']}: {error}"]
+    return []
 
 
 def run_recipe(
@@ -64,7 +94,7 @@ def run_recipe(
     except (RecipeError, ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("AURICLE_TRACEBACK"):
             raise
-        return _stop(error, 2 if isinstance(error, RecipeError) else 1)
+        return _stop(error, 2 if isinstance(error, (RecipeError, ConfigError)) else 1)
     finally:
         _end_processes()
     return 0
@@ -81,9 +111,12 @@ def _stop(error: Exception, status: int) -> int:
 def _set_up_logging() -> None:
     """Warnings of everybody, progress of auricle, and of SpeechBrain only the line per epoch."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-
-    for name in ("auricle", "speechbrain.utils.train_logger"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    per_epoch = logging.getLogger("speechbrain.utils.train_logger")
+    # It misses torchvision for pictures that nobody here asks it for.
+    per_epoch.addFilter(lambda record: "torchvision" not in record.getMessage())
+    importlib.import_module("speechbrain.utils.train_logger")  # sets its level
+    for logger in (per_epoch, logging.getLogger("auricle")):
+        logger.setLevel(logging.INFO)
 
 
 def _init_processes(config: Config) -> None:

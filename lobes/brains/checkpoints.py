@@ -64,9 +64,10 @@ class AtomicCheckpointer(Checkpointer):
         shutil.rmtree(checkpoint.path)
 
     def sweep(self) -> None:
-        """Remove what an interrupted save or delete has left behind."""
-        if not if_main_process() or not Path(self.checkpoints_dir).is_dir():
+        """Make the folder, and remove what an interrupted save or delete has left behind."""
+        if not if_main_process():
             return
+        Path(self.checkpoints_dir).mkdir(parents=True, exist_ok=True)
         for folder in Path(self.checkpoints_dir).iterdir():
             if folder.is_dir() and not (
                 self._is_checkpoint_dir(folder) and folder.name.startswith("CKPT")

@@ -221,7 +221,7 @@ def test_extras_named_here_are_those_of_setup_cfg():
         if line.strip()
     }
     # tools that are run and not imported, or whose module is called otherwise
-    named = (named - {"pytestxdist", "ruff", "build", "scikitlearn"}) | {"sklearn"}
+    named = (named - {"pytestxdist", "ruff", "setuptools", "scikitlearn"}) | {"sklearn"}
     assert named == {name.lower().replace("_", "") for name in EXTRAS}
 
 

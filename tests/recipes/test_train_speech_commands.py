@@ -230,6 +230,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
         (["--protocol", "v2-12"], ["v2-12", "v2-12-official"]),
         (["--protocol", "v1-30"], ["v1-30"]),
         (["--optimizing", "adammw"], ["adamw"]),
+        (["--frontend_options.mel.num_features", "many"], ["frontend mel", "many"]),
+        (["--frontend_options.mel.num_features", "7", "--encoder", "bcresnet"], ["linear", "7 fea"]),
         (["--plugin", "nowhere.py"], ["nowhere.py"]),
     ],
     ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
@@ -247,6 +249,16 @@ def test_a_folder_that_holds_another_run_is_refused(finished, mini_folder, capsy
     assert main(command(mini_folder, finished[0], "--lr", 0.5)[1:]) == 2
     printed = capsys.readouterr().err
     assert "lr: 0.002 there, 0.5 now" in printed and "--fresh true" in printed
+
+
+def test_fresh_deletes_what_was_there_and_trains_anew(mini_folder, tmp_path):
+    folder = tmp_path / "again"
+    quick = ("--number_of_epochs", 1, "--warmup_epochs", 0)
+    assert main(command(mini_folder, folder, *quick)[1:]) == 0
+    (folder / "leftover.txt").write_text("from before")
+    assert main(command(mini_folder, folder, *quick, "--lr", 0.003, "--fresh", "true")[1:]) == 0
+    assert not (folder / "leftover.txt").exists()
+    assert load_results(folder)[0].options["lr"] == 0.003
 
 
 def test_without_auricle_installed_the_recipe_says_how_to_install_it():
