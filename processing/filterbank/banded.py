@@ -10,10 +10,13 @@ from torch.nn import functional
 
 from .blocks import Blocks, pooling_weights
 from .edges import Tails, split_outputs, spread
-from .plan import Plan
+from .plan import Plan, lost_power
 from .quadratic import pooled_bands
 
 __all__ = ["FilterSpectra", "banded_energy", "filter_spectra"]
+
+#: Wide bands in which the energy that the filters' own bands leave out is estimated.
+LOST_BANDS = 10
 
 
 @dataclass(eq=False)
@@ -30,6 +33,10 @@ class FilterSpectra:
         Where each filter is among the groups' outputs; None: in order.
     tails : list of (lags, complex taps (S, W), pooling windows)
     tail_order : int64 tensor (N,) or None
+    lost : tensor (N, L) or None
+        What each filter passes outside its band, see `lost_power`.
+    lost_group : (starts, responses, weights) or None
+        Wide bands whose energies are to be multiplied with `lost`.
     """
 
     groups: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
@@ -37,6 +44,8 @@ class FilterSpectra:
     group_order: torch.Tensor | None
     tails: list[tuple[int, torch.Tensor, torch.Tensor]]
     tail_order: torch.Tensor | None
+    lost: torch.Tensor | None = None
+    lost_group: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
 
 def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
@@ -87,7 +96,29 @@ def filter_spectra(
         windows = _pick(pool.view(-1, outputs, pool.shape[1]), members).flatten(0, 1)
         tails.append((lags, _pick(complex_taps, members), windows))
     orders = _order(rate_groups, device), _order(tail_groups, device)
-    return FilterSpectra(groups, reach, orders[0], tails, orders[1])
+    found = FilterSpectra(groups, reach, orders[0], tails, orders[1])
+    if parts == 2 and not exact:
+        _add_lost(found, taps, pool, plan, blocks)
+    return found
+
+
+@torch.no_grad()
+def _add_lost(
+    found: FilterSpectra, taps: torch.Tensor, pool: torch.Tensor, plan: Plan, blocks: Blocks
+) -> None:
+    found.lost = lost_power(plan, taps, LOST_BANDS)
+    if found.lost is None:
+        return
+    rate = -(-blocks.hop // (2 * LOST_BANDS))
+    bins = rate * blocks.segments
+    starts = torch.arange(LOST_BANDS, device=taps.device) * (blocks.size // (2 * LOST_BANDS))
+    responses = torch.full(
+        (LOST_BANDS, bins), 1 / blocks.size, device=taps.device, dtype=taps.dtype
+    ).to(torch.complex64 if taps.dtype == torch.float32 else torch.complex128)
+    windows = pool.mean(0, keepdim=True).expand(LOST_BANDS, -1)
+    weights = spread(pooling_weights(windows, blocks, rate), 1)
+    found.lost_group = starts, responses, weights
+    found.reach.append((0, int(starts[-1]) + bins - 1))
 
 
 def _pick(rows: torch.Tensor, members: list[int]) -> torch.Tensor:
@@ -127,6 +158,12 @@ def banded_energy(
         )
         parts.append(blocks.assemble(split_outputs(pooled, outputs)))
     energy = _join(parts, filters.group_order)
+    if filters.lost is not None:
+        starts, responses, weights = filters.lost_group
+        wide = pooled_bands(
+            spectra.detach(), responses, weights, starts + zero_bin, blocks.segments
+        )
+        energy = energy + blocks.assemble(wide) @ filters.lost.T
     tails = Tails(wavs, blocks, num_valid, rectifier, outputs)
     leading = trailing = None
     if tails.num_leading > 0:

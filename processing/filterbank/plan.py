@@ -3,7 +3,8 @@
 A filter's output occupies a narrow band, so it can be read at a reduced rate: `rate` complex
 samples per hop instead of `hop`. What is read decides the error, in three ways:
 
-- what the filter passes outside the band that is kept is lost (`MAX_LEAK` of its energy);
+- what the filter passes outside the band that is kept is lost (`MAX_LEAK` of its energy), but for
+  an estimate that is put back (`lost_power`);
 - the squared output has up to twice the bandwidth of the output, and what of it lies above half
   the reduced rate is weighted wrongly (`MIN_HEADROOM` times the half-width at -40 dB);
 - the pooling window is interpolated to the reduced rate, which needs a few samples per hop.
@@ -18,17 +19,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch.nn import functional
 
-__all__ = ["Plan", "fast_size", "fits", "make_plan"]
+__all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
-MAX_LEAK = 1e-8
+MAX_LEAK = 6e-7
 #: Half the reduced rate over the half-width of the filter at -40 dB.
-MIN_HEADROOM = 2.05
+MIN_HEADROOM = 1.9
 #: A new plan is stricter by this factor, so that filters can move a little before the next one.
 MARGIN = 1.07
 #: Fewest samples per hop, as a part of the hop.
-MIN_RATE = 0.075
+MIN_RATE = 0.07
 #: Part of the taps' energy that may lie beyond the lags that the clip's edges look at.
 MAX_TAIL = 1e-11
 #: Lags that the edges look at, as parts of half the filter.
@@ -111,7 +113,8 @@ def _grouped(values: list[int]) -> list[tuple[int, list[int]]]:
 def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
     points = 2 ** (4 * taps.shape[2] - 1).bit_length()
-    response = torch.fft.ifft(torch.complex(taps[:, 0], -taps[:, 1]), n=points)
+    complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
+    response = torch.fft.ifft(complex_taps, n=points, norm="forward")
     power = response.real.square() + response.imag.square()
     freqs = torch.arange(points, device=taps.device, dtype=power.dtype)
     return power, freqs * (2 * math.pi / points)
@@ -192,6 +195,31 @@ def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
         if lags < half:
             good[group] &= _tail_energy(taps[group], lags) <= MAX_TAIL
     return good.all()
+
+
+@torch.no_grad()
+def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | None:
+    """Mean power response of each filter outside its band, in equal bands up to half the rate.
+
+    Times the energies of a signal in these bands it gives, on average, the energy that is lost
+    by keeping a filter's own band only. What is lost matters where a quiet band is heard next to
+    a loud one, and truncated filters (a wide Gaussian in a short window) lose most.
+
+    Shape
+    -----
+    -> (N, bands), or None when no filter loses anything.
+    """
+    members = [i for i, rate in enumerate(plan.rates) if rate < plan.hop]
+    if not members or taps.shape[1] == 1:
+        return None
+    power, freqs = _power_response(taps)
+    centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
+    edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)
+    edge = torch.where(edge < math.pi, edge, 2 * math.pi)
+    power = power * (_distance(freqs, centres) > edge[:, None])
+    half = power.shape[1] // 2
+    both = power[:, :half] + power[:, half:].flip(1)
+    return functional.adaptive_avg_pool1d(both, bands)
 
 
 def _distance(freqs: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

@@ -145,9 +145,9 @@ def same_outcome(folder, other):
 
 def test_killed_twice_and_resumed_ends_with_the_same_numbers(finished, mini_folder):
     folder = finished[0].with_name("killed")
-    words = command(mini_folder, folder, "--ckpt_interval_steps", 2)
+    words = command(mini_folder, folder, "--ckpt_interval_steps", 1)
     kill_after_checkpoints(words, folder, 3)  # in the first epoch
-    kill_after_checkpoints(words, folder, 7)
+    kill_after_checkpoints(words, folder, 9)
     run(*words)
     same_outcome(folder, finished[0])
 
@@ -155,7 +155,7 @@ def test_killed_twice_and_resumed_ends_with_the_same_numbers(finished, mini_fold
 def test_half_a_checkpoint_is_never_resumed(finished, mini_folder):
     """What SpeechBrain's order of writing leaves behind when it is killed: a meta file alone."""
     folder = finished[0].with_name("torn")
-    words = command(mini_folder, folder, "--ckpt_interval_steps", 2)
+    words = command(mini_folder, folder, "--ckpt_interval_steps", 1)
     kill_after_checkpoints(words, folder, 4)
     for name in ("unfinished+CKPT+2999-01-01+00-00-00+00", "CKPT-of-a-torn-delete"):
         (folder / "checkpoints" / name).mkdir()
