@@ -222,3 +222,44 @@ def test_the_outcome_does_not_depend_on_the_state_of_torchs_generator():
         torch.manual_seed(torch.seed())
         outcomes.append(fit(brain).modules.state_dict())
     assert all(torch.equal(outcomes[0][key], outcomes[1][key]) for key in outcomes[0])
+
+
+def test_every_epoch_has_every_item_once_in_another_composition():
+    brain, epochs = make(), []
+    brain.on_fit_batch_start = lambda batch, should_step: epochs[-1].append(frozenset(batch.id))
+    start = brain.on_stage_start
+
+    def on_stage_start(stage, epoch=None):
+        if stage == sb.Stage.TRAIN:
+            epochs.append([])
+        start(stage, epoch)
+
+    brain.on_stage_start = on_stage_start
+    fit(brain)
+    assert len(epochs) == 3
+    for batches in epochs:
+        assert sorted(len(batch) for batch in batches) == [4, 8, 8]
+        assert len(frozenset().union(*batches)) == 20
+    assert not set(epochs[0]) & set(epochs[1]), "two epochs hold the same batch"
+
+
+def test_the_best_epoch_is_tested_and_the_history_stays_whole(tmp_path):
+    brain, states = make(tmp_path, lr=0.1), []
+    measure = brain._merged_record
+
+    def worse_and_worse():
+        states.append({key: v.clone() for key, v in brain.modules.state_dict().items()})
+        return {**measure(), "accuracy": 1 / len(states)}
+
+    brain._merged_record = worse_and_worse
+    fit(brain)
+    brain.evaluate(clips(), max_key="accuracy", test_loader_kwargs={"batch_size": 8})
+    assert brain.best_epoch == 1 and [r["epoch"] for r in brain.history.epochs] == [1, 2, 3]
+    tested = states[-1]
+    assert all(torch.equal(tested[key], states[0][key]) for key in tested)
+    assert not all(torch.equal(tested[key], states[2][key]) for key in tested)
+
+
+def test_without_a_checkpoint_nothing_is_tested(tmp_path):
+    with pytest.raises(ValueError, match="train first"):
+        make(tmp_path).evaluate(clips(), test_loader_kwargs={"batch_size": 8})

@@ -170,12 +170,17 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):
+    # BC-ResNet has buffers, which DDP exchanges in forward: with the uneven numbers of test batches
+    # here (2 and 1), ranks that went through it in evaluation would wait for ever.
     folder = tmp_path / "two"
-    run(*command(mini_folder, folder, "--number_of_epochs", 2), launcher=TORCHRUN)
+    extra = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
+    run(*command(mini_folder, folder, *extra), launcher=TORCHRUN, timeout=180)
     (result,) = load_results(folder)
-    assert result.metrics["test"]["n"] == sum(result.counts["test"].values())
+    assert result.metrics["test"]["n"] == sum(result.counts["test"].values()) == 84
     assert result.metrics["valid"]["n"] == sum(result.counts["valid"].values())
-    assert result.metrics["test"]["accuracy"] > 1.5 / 12
+    history = json.loads(next((folder / "checkpoints").glob("CKPT*/history.ckpt")).read_text())
+    losses = [record["train"]["loss"] for record in history["epochs"]]
+    assert losses[1] < losses[0]
 
 
 def test_one_process_and_two_score_a_model_alike(finished, mini_folder):
