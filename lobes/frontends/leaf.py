@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ...processing.filterbank.engine import EnergyEngine
+from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import (
     FRAME_CENTRES,
     frame_offset,
@@ -120,7 +121,9 @@ class Leaf(Frontend):
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
-        self.centre.clamp_(0.0, math.pi)
+        # At 0 and at pi the output is even in the centre: a filter put there would have no slope.
+        edge = math.pi / self.taps
+        self.centre.clamp_(edge, math.pi - edge)
         self.width.clamp_(4.0 * WIDTH_UNIT, self.taps * WIDTH_UNIT)
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
 
@@ -142,11 +145,34 @@ class Leaf(Frontend):
             offset = frame_offset(num_samples, self.taps, self.hop, self.frame_centre)
             if lengths is not None:
                 lengths = valid_lengths(lengths.to(wavs.device), num_samples)
-            return self.engine(wavs, *filters, offset, lengths)
+            return self.engine(wavs, *filters, offset, lengths, ENERGY_FLOOR)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         energy = self.energy(wavs, lengths).clamp(min=ENERGY_FLOOR)
         return energy.log() if self.compression is None else self.compression(energy)
+
+    @torch.no_grad()
+    def fold(self, tolerance: float = 1e-4) -> FoldedFilterbank:
+        """This frontend with its present filters, for use and not for training.
+
+        Arguments
+        ---------
+        tolerance : float
+            Relative error of the energies, at most.
+
+        Returns
+        -------
+        A module (B, T) -> (B, N, F) of one strided convolution, a square, a sum and the
+        compression: real numbers only, can be exported to ONNX and traced, and has `stream`.
+        """
+        if self.frame_centre != "centered":
+            raise ValueError(
+                f'fold() needs frame_centre="centered", got {self.frame_centre!r}: where the '
+                "frames lie must not depend on the length of the clip"
+            )
+        return FoldedFilterbank(
+            *self.filters(), self.hop, ENERGY_FLOOR, self.compression, tolerance
+        )
 
     @torch.no_grad()
     def describe_filters(self, num_bins: int = 512) -> dict:

@@ -3,49 +3,185 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from .blocks import Blocks, pooling_weights
-from .edges import Tails, split_outputs, spread
+from .edges import Tails, spread
 from .plan import Plan, lost_power
 from .quadratic import pooled_bands
 
-__all__ = ["FilterSpectra", "banded_energy", "filter_spectra"]
+__all__ = ["BandedBank"]
 
 #: Wide bands in which the energy that the filters' own bands leave out is estimated.
 LOST_BANDS = 10
+#: Where more than this part of a frame's energy was left out, the block is done again, exactly.
+#: What is put back is good to about a third, so this holds the deviation to 1e-4.
+MAX_LOST = 1e-4
 
 
-@dataclass(eq=False)
-class FilterSpectra:
+class BandedBank:
     """What depends on filters, pooling windows and block size only, and not on the signal.
 
     Arguments
     ---------
-    groups : list of (starts, responses, weights)
-        For each rate: first bins (S,), responses (S, M), pooling weights, see `pooled_bands`.
-    reach : list of (first, last)
-        Bins that each group needs.
-    group_order : int64 tensor (N,) or None
-        Where each filter is among the groups' outputs; None: in order.
-    tails : list of (lags, complex taps (S, W), pooling windows)
-    tail_order : int64 tensor (N,) or None
-    lost : tensor (N, L) or None
-        What each filter passes outside its band, see `lost_power`.
-    lost_group : (starts, responses, weights) or None
-        Wide bands whose energies are to be multiplied with `lost`.
+    taps : tensor (N, C, W)
+        Filters; C = 2: real and imaginary part, 1: real.
+    pool : tensor (N, P)
+        Pooling windows.
+    plan : Plan
+    blocks : Blocks
+    rectifier : str
+        "square", "abs" or "leaky_relu".
+    exact : bool
+        The plan has the full rate for every filter.
     """
 
-    groups: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-    reach: list[tuple[int, int]]
-    group_order: torch.Tensor | None
-    tails: list[tuple[int, torch.Tensor, torch.Tensor]]
-    tail_order: torch.Tensor | None
-    lost: torch.Tensor | None = None
-    lost_group: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+    def __init__(
+        self,
+        taps: torch.Tensor,
+        pool: torch.Tensor,
+        plan: Plan,
+        blocks: Blocks,
+        rectifier: str = "square",
+        exact: bool = False,
+    ):
+        self.blocks = blocks
+        self.rectifier = rectifier
+        self.num_filters, parts, window = taps.shape
+        # A complex number holds one complex filter, or a pair of real ones.
+        self.outputs = 3 - parts
+        self.taps, self.pool = _complex_taps(taps, exact), pool
+        rate_groups, tail_groups = plan.rate_groups, plan.tail_groups
+        if parts == 1:
+            self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
+            pairs = list(range(len(self.taps)))
+            rate_groups, tail_groups = [(blocks.hop, pairs)], [((window - 1) // 2, pairs)]
+        self.groups = [self._group(rate, members, plan) for rate, members in rate_groups]
+        self.group_order = _order(rate_groups, taps.device)
+        self.tails = [
+            (lags, _pick(self.taps, members), self._windows(members))
+            for lags, members in tail_groups
+        ]
+        self.tail_order = _order(tail_groups, taps.device)
+        self.lost = lost_power(plan, taps, LOST_BANDS)
+        if self.lost is not None:
+            self.groups.append(self._wide_group())
+        firsts = [first for *_, first, _ in self.groups]
+        lasts = [last for *_, last in self.groups]
+        self.reach = min(0, *firsts), max(blocks.size // 2, *lasts)
+
+    def energy(
+        self, wavs: torch.Tensor, num_valid: torch.Tensor | None = None, floor: float = 0.0
+    ) -> torch.Tensor:
+        """Energies (B, frames, N) of `wavs` (B, T), zero behind `num_valid` (B,).
+
+        Energies are exact enough relative to themselves or to `floor`, whichever is larger.
+        """
+        cut = self.blocks.cut(wavs)
+        spectra, zero_bin = self._spectra(cut)
+        found = [
+            self._pooled(spectra, starts + zero_bin, responses, weights)
+            for starts, responses, weights, *_ in self.groups[: self._num_own]
+        ]
+        energy = _join(found, self.group_order)
+        if self.lost is not None:
+            energy = self._with_lost(energy, cut, spectra.detach(), zero_bin, floor)
+        energy = energy.view(len(energy), len(wavs), -1)[..., : self.blocks.frames]
+        energy = energy.permute(1, 2, 0)
+        tails = Tails(wavs, self.blocks, num_valid, self.rectifier, self.outputs)
+        leading = trailing = None
+        if tails.num_leading > 0:
+            leading = [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails]
+            leading = _join(leading, self.tail_order).permute(1, 2, 0)
+        if tails.ends is not None or tails.num_trailing > 0:
+            trailing = [tails.trailing(taps, pool, lags) for lags, taps, pool in self.tails]
+            trailing = _join(trailing, self.tail_order).permute(1, 2, 0)
+        return tails.subtract(energy, leading, trailing)[..., : self.num_filters]
+
+    @property
+    def _num_own(self) -> int:
+        return len(self.groups) - (self.lost is not None)
+
+    def _pooled(self, spectra, starts, responses, weights):
+        """Energies of one group by block, (N, R, block_frames)."""
+        blocks = self.blocks
+        parts = pooled_bands(
+            spectra,
+            responses,
+            weights,
+            starts,
+            blocks.segments,
+            self.rectifier,
+            frames=blocks.block_frames,
+            span=blocks.span,
+        )
+        return parts.flatten(0, 1)
+
+    def _with_lost(self, energy, cut, spectra, zero_bin, floor):
+        """Put back what the bands leave out: on average, and exactly where that is too much.
+
+        The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
+        the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
+        """
+        starts, responses, weights, *_ = self.groups[-1]
+        wide = self._pooled(spectra, starts + zero_bin, responses, weights)
+        lost = (self.lost @ wide.flatten(1)).view(energy.shape)
+        if energy.device.type == "cpu":
+            bad = lost > MAX_LOST * energy.detach().clamp(min=floor)
+            if bool(bad.any()):
+                bad = bad.any(2)
+                rows, members = bad.any(0).nonzero()[:, 0], bad.any(1).nonzero()[:, 0]
+                whole = torch.fft.fft(cut.index_select(0, rows))
+                starts, responses, weights, *_ = self._group(self.blocks.hop, members.tolist())
+                exact = self._pooled(whole, starts, responses, weights)
+                return (energy + lost).index_put((members[:, None], rows), exact)
+        return energy + lost
+
+    def _windows(self, members: list[int]) -> torch.Tensor:
+        return _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), members).flatten(0, 1)
+
+    def _group(self, rate: int, members: list[int], plan: Plan | None = None) -> tuple:
+        """(first bins, responses, weights, lowest bin, highest bin) of filters at one rate."""
+        size, device = self.blocks.size, self.taps.device
+        bins = rate * self.blocks.segments
+        taps = _pick(self.taps, members)
+        first = [0] * len(members)
+        if rate < self.blocks.hop:
+            first = [round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members]
+        starts = torch.tensor(first, device=device)
+        if any(first):
+            lag = torch.arange(taps.shape[1], device=device)
+            turns = (starts[:, None] * lag).remainder(size).to(self.pool.dtype)
+            turns = turns * (2 * math.pi / size)
+            taps = taps * torch.polar(torch.ones_like(turns), turns)
+        responses = torch.fft.ifft(taps, n=size, norm="forward")[:, :bins] / size
+        weights = spread(pooling_weights(self._windows(members), self.blocks, rate), self.outputs)
+        return starts, responses, weights, min(first), max(first) + bins - 1
+
+    @torch.no_grad()
+    def _wide_group(self) -> tuple:
+        """Equal rectangular bands from 0 to half the sample rate, for what is lost."""
+        blocks, device = self.blocks, self.taps.device
+        rate = -(-blocks.hop // (2 * LOST_BANDS))
+        bins = rate * blocks.segments
+        first = [i * (blocks.size // (2 * LOST_BANDS)) for i in range(LOST_BANDS)]
+        responses = torch.full((LOST_BANDS, bins), 1 / blocks.size, device=device)
+        windows = self.pool.mean(0, keepdim=True).expand(LOST_BANDS, -1)
+        weights = spread(pooling_weights(windows, blocks, rate), 1)
+        starts = torch.tensor(first, device=device)
+        return starts, responses.to(self.taps.dtype), weights, 0, first[-1] + bins - 1
+
+    def _spectra(self, cut: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Spectra of real blocks over a run of bins in which all bands lie; where bin 0 is."""
+        size = self.blocks.size
+        lowest, highest = self.reach
+        half = torch.fft.rfft(cut)
+        # Bin -k, which is also bin size - k, is the conjugate of bin k.
+        below = half[:, 1 : 1 - lowest].flip(1).conj()
+        above = half[:, size - highest : size - size // 2].flip(1).conj()
+        return torch.cat([below, half, above], dim=1).resolve_conj(), -lowest
 
 
 def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
@@ -58,67 +194,6 @@ def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
         return torch.complex(taps[:, 0], taps[:, 1] if exact else -taps[:, 1])
     pairs = functional.pad(taps[:, 0], (0, 0, 0, len(taps) % 2))
     return torch.complex(pairs[0::2], pairs[1::2])
-
-
-def filter_spectra(
-    taps: torch.Tensor, pool: torch.Tensor, plan: Plan, blocks: Blocks, exact: bool
-) -> FilterSpectra:
-    """Spectra of the filters at the bins their bands need, and pooling weights at their rates."""
-    filters, parts, window = taps.shape
-    device, size = taps.device, blocks.size
-    outputs = 3 - parts
-    if parts == 1:
-        pool = functional.pad(pool, (0, 0, 0, filters % 2))
-        everything = list(range(len(pool) // 2))
-        rate_groups, tail_groups = [(blocks.hop, everything)], [((window - 1) // 2, everything)]
-    else:
-        rate_groups, tail_groups = plan.rate_groups, plan.tail_groups
-    complex_taps = _complex_taps(taps, exact)
-    lag = torch.arange(window, device=device)
-    groups, reach, tails = [], [], []
-    for rate, members in rate_groups:
-        bins = rate * blocks.segments
-        if rate == blocks.hop:
-            first = [0] * len(members)
-        else:
-            first = [round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members]
-        starts = torch.tensor(first, device=device)
-        some = _pick(complex_taps, members)
-        if any(first):
-            turns = (starts[:, None] * lag).remainder(size).to(taps.dtype) * (2 * math.pi / size)
-            some = some * torch.polar(torch.ones_like(turns), turns)
-        responses = torch.fft.ifft(some, n=size, norm="forward")[:, :bins] / size
-        windows = _pick(pool.view(-1, outputs, pool.shape[1]), members).flatten(0, 1)
-        weights = spread(pooling_weights(windows, blocks, rate), outputs)
-        groups.append((starts, responses, weights))
-        reach.append((min(first), max(first) + bins - 1))
-    for lags, members in tail_groups:
-        windows = _pick(pool.view(-1, outputs, pool.shape[1]), members).flatten(0, 1)
-        tails.append((lags, _pick(complex_taps, members), windows))
-    orders = _order(rate_groups, device), _order(tail_groups, device)
-    found = FilterSpectra(groups, reach, orders[0], tails, orders[1])
-    if parts == 2 and not exact:
-        _add_lost(found, taps, pool, plan, blocks)
-    return found
-
-
-@torch.no_grad()
-def _add_lost(
-    found: FilterSpectra, taps: torch.Tensor, pool: torch.Tensor, plan: Plan, blocks: Blocks
-) -> None:
-    found.lost = lost_power(plan, taps, LOST_BANDS)
-    if found.lost is None:
-        return
-    rate = -(-blocks.hop // (2 * LOST_BANDS))
-    bins = rate * blocks.segments
-    starts = torch.arange(LOST_BANDS, device=taps.device) * (blocks.size // (2 * LOST_BANDS))
-    responses = torch.full(
-        (LOST_BANDS, bins), 1 / blocks.size, device=taps.device, dtype=taps.dtype
-    ).to(torch.complex64 if taps.dtype == torch.float32 else torch.complex128)
-    windows = pool.mean(0, keepdim=True).expand(LOST_BANDS, -1)
-    weights = spread(pooling_weights(windows, blocks, rate), 1)
-    found.lost_group = starts, responses, weights
-    found.reach.append((0, int(starts[-1]) + bins - 1))
 
 
 def _pick(rows: torch.Tensor, members: list[int]) -> torch.Tensor:
@@ -136,53 +211,5 @@ def _order(groups: list[tuple[int, list[int]]], device: torch.device) -> torch.T
 
 
 def _join(parts: list[torch.Tensor], order: torch.Tensor | None) -> torch.Tensor:
-    whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-    return whole if order is None else whole.index_select(2, order)
-
-
-def banded_energy(
-    wavs: torch.Tensor,
-    filters: FilterSpectra,
-    blocks: Blocks,
-    num_filters: int,
-    outputs: int,
-    num_valid: torch.Tensor | None,
-    rectifier: str,
-) -> torch.Tensor:
-    """Energies (B, frames, N) of `wavs` (B, T) by way of their spectra."""
-    spectra, zero_bin = _spectra(blocks.cut(wavs), filters, blocks)
-    parts = []
-    for starts, responses, weights in filters.groups:
-        pooled = pooled_bands(
-            spectra, responses, weights, starts + zero_bin, blocks.segments, rectifier
-        )
-        parts.append(blocks.assemble(split_outputs(pooled, outputs)))
-    energy = _join(parts, filters.group_order)
-    if filters.lost is not None:
-        starts, responses, weights = filters.lost_group
-        wide = pooled_bands(
-            spectra.detach(), responses, weights, starts + zero_bin, blocks.segments
-        )
-        energy = energy + blocks.assemble(wide) @ filters.lost.T
-    tails = Tails(wavs, blocks, num_valid, rectifier, outputs)
-    leading = trailing = None
-    if tails.num_leading > 0:
-        leading = [tails.leading(taps, pool, lags) for lags, taps, pool in filters.tails]
-        leading = _join(leading, filters.tail_order)
-    if tails.ends is not None or tails.num_trailing > 0:
-        trailing = [tails.trailing(taps, pool, lags) for lags, taps, pool in filters.tails]
-        trailing = _join(trailing, filters.tail_order)
-    return tails.subtract(energy, leading, trailing)[..., :num_filters]
-
-
-def _spectra(cut: torch.Tensor, filters: FilterSpectra, blocks: Blocks) -> tuple[torch.Tensor, int]:
-    """Spectra of real blocks over a run of bins in which every band lies, and where bin 0 is."""
-    size = blocks.size
-    half = torch.fft.rfft(cut)
-    lowest, highest = 0, size // 2
-    for first, last in filters.reach:
-        lowest, highest = min(lowest, first), max(highest, last)
-    below = half[:, 1 : 1 - lowest].flip(1).conj()
-    # Bin size - k is the conjugate of bin k.
-    above = half[:, size - highest : size - size // 2].flip(1).conj()
-    return torch.cat([below, half, above], dim=1).resolve_conj(), -lowest
+    whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return whole if order is None else whole.index_select(0, order)

@@ -19,7 +19,7 @@ BLOCK_FRAMES = 51
 MIN_SLACK = 0.6
 #: Shape of the interpolation's Kaiser window: ripples below -140 dB, for a quiet frame may follow
 #: a burst that is 60 dB louder.
-KAISER_BETA = 14.0
+KAISER_BETA = 15.0
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,6 @@ class Blocks:
         total = step * (self.num_blocks - 1) + self.size
         padded = torch.nn.functional.pad(wavs, (in_front, total - in_front - wavs.shape[1]))
         return padded.unfold(1, self.size, step).reshape(-1, self.size)
-
-    def assemble(self, parts: torch.Tensor) -> torch.Tensor:
-        """Sum each frame's segments: (N, span, B * num_blocks, segments) -> (B, frames, N)."""
-        filters, _, rows, _ = parts.shape
-        wanted = self.block_frames
-        energy = parts[:, 0, :, :wanted]
-        for i in range(1, self.span):
-            energy = energy + parts[:, i, :, i : i + wanted]
-        energy = energy.reshape(filters, rows // self.num_blocks, -1)[..., : self.frames]
-        return energy.permute(1, 2, 0)
 
 
 @lru_cache(maxsize=256)

@@ -65,7 +65,7 @@ class Tails:
         self.frame = nearest[:, None] + self.order
 
     def leading(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> torch.Tensor:
-        """Energies in front of the clips, for frames 0, 1, ...: (B, num_leading, N).
+        """Energies in front of the clips, for frames 0, 1, ...: (N, B, num_leading).
 
         Arguments
         ---------
@@ -83,7 +83,7 @@ class Tails:
         return self._energy(_head(self.wavs, lags), one_sided, weights)
 
     def trailing(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> torch.Tensor:
-        """Energies behind the clips' ends, (B, n, N): for the frames from `first` on, or with
+        """Energies behind the clips' ends, (N, B, n): for the frames from `first` on, or with
         `ends` for the frames `frame` (B, n)."""
         middle = (taps.shape[1] - 1) // 2
         steps = torch.arange(lags, device=taps.device)
@@ -134,7 +134,7 @@ class Tails:
         weights: torch.Tensor,
         delay: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Correlate heads (B, K) with taps (S, K), rectify, weight: (B, n, S * outputs)."""
+        """Correlate heads (B, K) with taps (S, K), rectify, weight: (S * outputs, B, n)."""
         lags = head.shape[1]
         size = 2 * lags + (self.blocks.hop if delay is not None else 0)
         spectra = torch.fft.fft(head, n=size).conj()
@@ -152,7 +152,7 @@ class Tails:
         energy = pooled_bands(
             spectra.resolve_conj(), responses, weights, starts, 1, self.rectifier, row_weights
         )
-        return split_outputs(energy[..., 0], self.outputs).permute(2, 1, 0)
+        return split_outputs(energy[..., 0], self.outputs).transpose(1, 2)
 
 
 def _head(wavs: torch.Tensor, size: int) -> torch.Tensor:

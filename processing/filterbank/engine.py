@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from .banded import FilterSpectra, banded_energy, filter_spectra
+from .banded import BandedBank
 from .blocks import Blocks, make_blocks
 from .energy import direct_energy
 from .plan import Plan, fits, make_plan
@@ -70,7 +70,7 @@ class EnergyEngine:
         self._age = 0
         self._stamp: list | None = None
         self._frozen: tuple | None = None
-        self._spectra: dict = {}
+        self._banks: dict = {}
 
     def __getstate__(self) -> dict:
         return {"hop": self.hop, "backend": self.backend, "rectifier": self.rectifier}
@@ -105,7 +105,7 @@ class EnergyEngine:
             new[0] is old[0] and new[1:] == old[1:]
             for new, old in zip(stamp, self._stamp, strict=True)
         ):
-            self._stamp, self._frozen, self._spectra = stamp, build(), {}
+            self._stamp, self._frozen, self._banks = stamp, build(), {}
         return self._frozen
 
     def __call__(
@@ -115,8 +115,11 @@ class EnergyEngine:
         pool: torch.Tensor,
         offset: int,
         num_valid: torch.Tensor | None = None,
+        floor: float = 0.0,
     ) -> torch.Tensor:
         """Energies (B, ceil(T / hop), N); arguments as `direct_energy`.
+
+        `floor` is an energy below which accuracy does not matter to the caller.
 
         With "auto", taps that are parameters themselves are read at the full rate: a reduced rate
         knows nothing about the gradient outside a filter's band, and such a filter may go there.
@@ -128,10 +131,7 @@ class EnergyEngine:
             )
         blocks = make_blocks(wavs.shape[1], self.hop, taps.shape[2], pool.shape[1], offset)
         exact = self._is_exact(taps)
-        filters = self._filters(taps, pool, blocks, exact)
-        return banded_energy(
-            wavs, filters, blocks, len(taps), 3 - taps.shape[1], num_valid, self.rectifier
-        )
+        return self._bank(taps, pool, blocks, exact).energy(wavs, num_valid, floor)
 
     def _is_exact(self, taps: torch.Tensor) -> bool:
         free = self.backend == "auto" and taps.is_leaf and taps.requires_grad
@@ -140,12 +140,14 @@ class EnergyEngine:
         )
 
     def plan(self, taps: torch.Tensor, exact: bool = False) -> Plan:
-        """The plan for these filters: the last one, while it fits.
+        """The plan for these filters: on a CPU a new one, elsewhere the last one while it fits.
 
-        On a CPU the check costs a short FFT of the filters. Elsewhere its answer is fetched
-        without waiting for it, so that it acts one or a few calls later; `MARGIN` is for that.
+        Whether it fits is asked without waiting for the answer, which acts one or a few calls
+        later; `MARGIN` is for that.
         """
-        if exact:
+        if exact or taps.device.type == "cpu":
+            # On a CPU a new plan costs hardly more than checking the old one. Depending on nothing
+            # but the filters, it is the same for a copy, after a reload and in a resumed run.
             return make_plan(taps, self.hop, exact)
         if self._plan is not None and len(self._plan.rates) == len(taps):
             self._age += 1
@@ -155,8 +157,6 @@ class EnergyEngine:
         return self._plan
 
     def _still_fits(self, taps: torch.Tensor) -> bool:
-        if taps.device.type == "cpu":
-            return bool(fits(self._plan, taps))
         if self._pending is not None:
             answer, arrived = self._pending
             if not arrived.query():
@@ -171,16 +171,15 @@ class EnergyEngine:
         self._pending = answer, arrived
         return True
 
-    def _filters(
+    def _bank(
         self, taps: torch.Tensor, pool: torch.Tensor, blocks: Blocks, exact: bool
-    ) -> FilterSpectra:
+    ) -> BandedBank:
         keep = self._frozen is not None and taps is self._frozen[0] and pool is self._frozen[1]
-        geometry = (blocks.segments, blocks.span, blocks.slack)
-        if keep and geometry in self._spectra:
-            return self._spectra[geometry]
-        filters = filter_spectra(taps, pool, self.plan(taps, exact), blocks, exact)
+        if keep and blocks in self._banks:
+            return self._banks[blocks]
+        bank = BandedBank(taps, pool, self.plan(taps, exact), blocks, self.rectifier, exact)
         if keep:
-            if len(self._spectra) >= self.KEPT_SIZES:
-                self._spectra.pop(next(iter(self._spectra)))
-            self._spectra[geometry] = filters
-        return filters
+            if len(self._banks) >= self.KEPT_SIZES:
+                self._banks.pop(next(iter(self._banks)))
+            self._banks[blocks] = bank
+        return bank

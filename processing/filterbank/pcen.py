@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 __all__ = ["PCEN", "linear_recurrence", "smooth_energy"]
 
@@ -37,24 +38,31 @@ def linear_recurrence(
     >>> linear_recurrence(torch.ones(1, 4, 1), torch.tensor([0.5])).flatten().tolist()
     [1.0, 1.5, 1.75, 1.875]
     """
-    batch, frames, channels = inputs.shape
+    by_channel = _recur(
+        inputs.permute(2, 0, 1), decay, None if state is None else state.transpose(0, 1)
+    )
+    return by_channel.permute(1, 2, 0)
+
+
+def _recur(inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
+    """`linear_recurrence` of (F, B, N) along the last axis, with a state (F, B)."""
+    channels, batch, frames = inputs.shape
     size = min(CHUNK_FRAMES, frames)
     chunks = -(-frames // size)
     steps = torch.arange(size, device=inputs.device)
     lag = steps[:, None] - steps[None, :]
     powers = decay[:, None, None] ** lag.clamp(min=0) * (lag >= 0)  # (F, t, k)
-    padded = nn.functional.pad(inputs, (0, 0, 0, chunks * size - frames))
-    by_channel = padded.reshape(batch * chunks, size, channels).permute(2, 1, 0)  # (F, k, B*C)
-    local = torch.bmm(powers, by_channel).permute(2, 1, 0)
-    local = local.reshape(batch, chunks, size, channels)
+    padded = functional.pad(inputs, (0, chunks * size - frames))
+    local = torch.bmm(padded.reshape(channels, batch * chunks, size), powers.transpose(1, 2))
+    local = local.view(channels, batch, chunks, size)
     if chunks > 1 or state is not None:
-        before = torch.zeros_like(local[:, :1, 0]) if state is None else state[:, None]
+        before = torch.zeros_like(local[:, :, :1, 0]) if state is None else state[..., None]
         if chunks > 1:
-            ends = linear_recurrence(local[:, :-1, -1], decay**size, state)
-            before = torch.cat([before, ends], dim=1)
-        fade = decay[None, :] ** (steps[:, None] + 1)  # (t, F)
-        local = local + before[:, :, None] * fade
-    return local.reshape(batch, chunks * size, channels)[:, :frames]
+            ends = _recur(local[:, :, :-1, -1], decay**size, state)
+            before = torch.cat([before, ends], dim=2)
+        fade = decay[:, None] ** (steps + 1)  # (F, t)
+        local = local + before[..., None] * fade[:, None, None]
+    return local.reshape(channels, batch, chunks * size)[..., :frames]
 
 
 def smooth_energy(
@@ -78,6 +86,36 @@ def smooth_energy(
         return energy
     first = energy[:, 0] if state is None else state
     return linear_recurrence(energy * smooth, 1.0 - smooth, first)
+
+
+class _Compress(torch.autograd.Function):
+    """(E / (floor + M)^alpha + delta)^power - delta^power, with few passes over the frames."""
+
+    @staticmethod
+    def forward(ctx, energy, smoothed, alpha, delta, power, floor):
+        mean = smoothed + floor
+        gain = torch.exp(-alpha * mean.log())
+        log_base = (energy * gain).add_(delta).log_()
+        raised = torch.exp(power * log_base)
+        ctx.save_for_backward(energy, mean, gain, log_base, raised, alpha, delta, power)
+        return raised - delta**power
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        energy, mean, gain, log_base, raised, alpha, delta, power = ctx.saved_tensors
+        frames = (0, 1)
+        grad_raised = grad * raised
+        grad_base = power * grad_raised * torch.exp(-log_base)
+        grad_energy = grad_base * gain
+        grad_log_gain = grad_energy * energy
+        total = grad.sum(frames)
+        bias = delta**power
+        grad_power = (grad_raised * log_base).sum(frames) - total * bias * delta.log()
+        grad_delta = grad_base.sum(frames) - total * power * bias / delta
+        grad_alpha = -(grad_log_gain * mean.log()).sum(frames)
+        grad_smoothed = -alpha * grad_log_gain / mean
+        return grad_energy, grad_smoothed, grad_alpha, grad_delta, grad_power, None
 
 
 class PCEN(nn.Module):
@@ -167,6 +205,5 @@ class PCEN(nn.Module):
             alpha, delta = self.alpha.to(dtype), self.delta.to(dtype)
             power = 1.0 / self.root.to(dtype)
             smoothed = smooth_energy(energy, self.smooth.to(dtype), state)
-            gained = energy * (self.floor + smoothed) ** -alpha
-            out = (gained + delta) ** power - delta**power
+            out = _Compress.apply(energy, smoothed, alpha, delta, power, self.floor)
         return out, smoothed[:, -1] if energy.shape[1] else state

@@ -7,7 +7,7 @@ import torch
 __all__ = ["RECTIFIERS", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
-CHUNK_BYTES = {"cpu": 2 * 2**20}
+CHUNK_BYTES = {"cpu": 2**20}
 OTHER_CHUNK_BYTES = 256 * 2**20
 #: Band signals above this many bytes are computed again in backward instead of kept.
 KEEP_BYTES = 256 * 2**20
@@ -37,6 +37,8 @@ def pooled_bands(
     segments: int,
     rectifier: str = "square",
     row_weights: torch.Tensor | None = None,
+    frames: int = 0,
+    span: int = 1,
 ) -> torch.Tensor:
     """Cut a band per filter, filter, go back to time, rectify, weight and sum per segment.
 
@@ -56,14 +58,19 @@ def pooled_bands(
         "square", "abs" or "leaky_relu", applied to the real and to the imaginary part.
     row_weights : tensor (R, 2 * M) or None
         Factors on the rectified parts, for all filters.
+    frames, span : int
+        With frames > 0, frame t of a row is the sum over j < span of what weight row j gives on
+        segment t + j. Every `span` weight rows make one output.
 
     Shape
     -----
-    -> (N, J, R, segments)
+    -> (N, J, R, segments), or (N, J / span, R, frames)
     """
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
-    return _PooledBands.apply(spectra, responses, weights, starts, segments, rectifier, row_weights)
+    return _PooledBands.apply(
+        spectra, responses, weights, starts, segments, rectifier, row_weights, frames, span
+    )
 
 
 def _bands(spectra: torch.Tensor, starts: torch.Tensor, size: int) -> torch.Tensor:
@@ -79,7 +86,9 @@ class _PooledBands(torch.autograd.Function):
     """The signals of one group of filters exist in pieces that stay in the cache."""
 
     @staticmethod
-    def forward(ctx, spectra, responses, weights, starts, segments, rectifier, row_weights):
+    def forward(
+        ctx, spectra, responses, weights, starts, segments, rectifier, row_weights, frames, span
+    ):
         filters, size = responses.shape
         rows = spectra.shape[0]
         spectra = spectra.contiguous()
@@ -97,9 +106,11 @@ class _PooledBands(torch.autograd.Function):
             rectified = _rectified(signal, rectifier, row_weights, first)
             # Long dimensions last: this order of factors is five times faster in MKL.
             columns = rectified.view(filters, -1, 2 * size // segments).transpose(1, 2)
-            pieces.append(torch.bmm(weights, columns).view(filters, -1, len(chunk), segments))
+            pooled = torch.bmm(weights, columns).view(filters, -1, len(chunk), segments)
+            pieces.append(_overlapped(pooled, frames, span) if frames else pooled)
         ctx.save_for_backward(spectra, responses, weights, starts, row_weights, *kept)
         ctx.step, ctx.rectifier, ctx.segments = step, rectifier, segments
+        ctx.frames, ctx.span = frames, span
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
 
     @staticmethod
@@ -120,7 +131,10 @@ class _PooledBands(torch.autograd.Function):
         for index, first in enumerate(range(0, rows, step)):
             chunk = spectra[first : first + step]
             signal = kept[index] if kept else _band_signal(chunk, responses, starts)
-            some = grad[:, :, first : first + step].reshape(filters, grad.shape[1], -1)
+            some = grad[:, :, first : first + step]
+            if ctx.frames:
+                some = _spread_out(some, ctx.segments, ctx.span)
+            some = some.reshape(filters, weights.shape[1], -1)
             if need_weights:
                 rectified = _rectified(signal, ctx.rectifier, row_weights, first)
                 grad_weights += torch.bmm(some, rectified.view(filters, -1, width))
@@ -128,7 +142,9 @@ class _PooledBands(torch.autograd.Function):
                 continue
             parts = torch.view_as_real(signal)
             slope = torch.bmm(some.transpose(1, 2), turned).view(parts.shape)
-            slope = slope.mul_(parts if ctx.rectifier == "square" else RECTIFIERS[ctx.rectifier][1](parts))
+            slope = slope.mul_(
+                parts if ctx.rectifier == "square" else RECTIFIERS[ctx.rectifier][1](parts)
+            )
             slope = _weighted(slope, row_weights, first)
             slope = torch.fft.ifft(torch.view_as_complex(slope), norm="forward")
             if need_spectra:
@@ -141,7 +157,7 @@ class _PooledBands(torch.autograd.Function):
             grad_spectra = grad_spectra.conj()
         if need_responses:
             grad_responses = grad_responses.conj()
-        return grad_spectra, grad_responses, grad_weights, None, None, None, None
+        return grad_spectra, grad_responses, grad_weights, None, None, None, None, None, None
 
 
 def _band_signal(
@@ -149,6 +165,23 @@ def _band_signal(
 ) -> torch.Tensor:
     bands = _bands(spectra, starts, responses.shape[1]).mul_(responses[:, None])
     return torch.fft.ifft(bands, norm="forward")
+
+
+def _overlapped(pooled: torch.Tensor, frames: int, span: int) -> torch.Tensor:
+    """(N, J, R, segments) -> (N, J / span, R, frames): sum what overlaps in each frame."""
+    total = pooled[:, 0::span, :, :frames]
+    for j in range(1, span):
+        total = total + pooled[:, j::span, :, j : j + frames]
+    return total.contiguous()
+
+
+def _spread_out(grad: torch.Tensor, segments: int, span: int) -> torch.Tensor:
+    """The transpose of `_overlapped`."""
+    filters, outputs, rows, frames = grad.shape
+    spread = grad.new_zeros(filters, outputs * span, rows, segments)
+    for j in range(span):
+        spread[:, j::span, :, j : j + frames] = grad
+    return spread
 
 
 def _rectified(

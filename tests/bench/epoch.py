@@ -147,7 +147,9 @@ def report(first, later, num_clips, corpus):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data_folder", default="", help="Speech Commands; default: the mini corpus, small")
+    parser.add_argument(
+        "--data_folder", default="", help="Speech Commands; default: the mini corpus, small"
+    )
     parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each that are counted")
     parser.add_argument("--report", default="", help="also write the report to this file")
@@ -166,7 +168,9 @@ def main():
         prepared = data.prepare_from(plain, folder)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
         spoken = {key: row for key, row in by_id(prepared.rows("train")).items() if row["speaker"]}
-        rows = dict(random.Random(0).sample(sorted(spoken.items()), min(arguments.clips, len(spoken))))
+        rows = dict(
+            random.Random(0).sample(sorted(spoken.items()), min(arguments.clips, len(spoken)))
+        )
         shared = (folder, rows, prepared, scratch)
         quiet = ("--augment_probability", "0")
         epochs = {
@@ -175,7 +179,9 @@ def main():
             "auricle without augmentation": auricle_epoch(*shared, *quiet),
         }
         first, later = measure(epochs, arguments.rounds)
-    text, worst = report(first, later, len(rows), Path(arguments.data_folder).name or "mini corpus, small")
+    text, worst = report(
+        first, later, len(rows), Path(arguments.data_folder).name or "mini corpus, small"
+    )
     print(text)
     if arguments.report:
         Path(arguments.report).write_text(text, encoding="utf-8")

@@ -1,10 +1,44 @@
-"""The energy engine: the direct form against its own definition."""
+"""The energy engine: the direct form against its definition, every other form against it."""
+
+import copy
+import pickle
 
 import pytest
 import torch
 
+from auricle.processing.filterbank import banded, plan
 from auricle.processing.filterbank.energy import direct_energy
+from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.framing import frame_count, frame_offset
+from auricle.processing.filterbank.shapes import (
+    gabor_taps,
+    gaussian_lowpass,
+    leaf_initial_values,
+)
+
+HOP, WINDOW, FLOOR = 160, 401, 1e-5
+
+
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def every_fifth_filter(scale=1.0):
+    """Eight of LEAF's forty initial filters, from the truncated first to the shortest."""
+    centre, width = leaf_initial_values(40, 16000, 60.0, 7800.0)
+    return centre[::5].double(), (width[::5].double() * scale).clamp(1.5, 150.0)
+
+
+def leaf_filters(scale=1.0):
+    pool = gaussian_lowpass(torch.full((8,), 0.4, dtype=torch.float64), WINDOW)
+    return gabor_taps(*every_fifth_filter(scale), WINDOW), pool
+
+
+def deviation(found, expected):
+    """Largest relative deviation of any frame and channel, as LEAF sees it: above its floor."""
+    found, expected = found.detach().clamp(min=FLOOR), expected.detach().clamp(min=FLOOR)
+    return ((found - expected).abs() / expected).max().item()
 
 
 def by_definition(wavs, taps, pool, hop, offset):
@@ -39,3 +73,216 @@ def test_direct_form_is_the_definition(parts, frame_centre, num_samples):
     offset = frame_offset(num_samples, 7, 5, frame_centre)
     out = direct_energy(wavs, taps, pool, 5, offset)
     torch.testing.assert_close(out, by_definition(wavs, taps, pool, 5, offset))
+
+
+CASES = [(201, None), (401, None), (1601, (1601, 700)), (9000, None), (24011, (24011, 11000))]
+
+
+@pytest.mark.parametrize("frame_centre", ["centered", "tf_same"])
+@pytest.mark.parametrize("num_samples, ends", CASES)
+@pytest.mark.parametrize("backend, bound", [("full_rate", 1e-9), ("decimated", 1e-4)])
+def test_fast_forms_equal_the_direct_form(backend, bound, num_samples, ends, frame_centre):
+    wavs, (taps, pool) = noise(2, num_samples), leaf_filters()
+    num_valid = None
+    if ends is not None:
+        num_valid = torch.tensor(ends)
+        wavs = wavs * (torch.arange(num_samples) < num_valid[:, None])
+    offset = frame_offset(num_samples, WINDOW, HOP, frame_centre)
+    expected = direct_energy(wavs, taps, pool, HOP, offset, num_valid)
+    found = EnergyEngine(HOP, backend)(wavs, taps, pool, offset, num_valid, FLOOR)
+    assert found.shape == expected.shape
+    assert deviation(found, expected) < bound
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0])
+def test_decimation_fits_other_widths(scale):
+    wavs, (taps, pool) = noise(2, 16000), leaf_filters(scale)
+    found = EnergyEngine(HOP, "decimated")(wavs, taps, pool, 200, floor=FLOOR)
+    assert deviation(found, direct_energy(wavs, taps, pool, HOP, 200)) < 1e-4
+
+
+@pytest.mark.parametrize("hop, window", [(80, 201), (220, 551), (7, 31)])
+def test_other_hops_and_windows(hop, window):
+    centre, width = every_fifth_filter()
+    taps = gabor_taps(centre, width * window / WINDOW, window)
+    pool = gaussian_lowpass(torch.full((8,), 0.4, dtype=torch.float64), window)
+    wavs, offset = noise(2, 60 * hop + 3), (window - 1) // 2
+    found = EnergyEngine(hop, "decimated")(wavs, taps, pool, offset, floor=FLOOR)
+    assert deviation(found, direct_energy(wavs, taps, pool, hop, offset)) < 1e-4
+
+
+def test_decimation_saves_work():
+    taps, _ = leaf_filters()
+    found = plan.make_plan(taps, HOP)
+    assert found.rates[0] == HOP  # a Gaussian that its window truncates
+    assert max(found.rates[2:]) <= HOP // 4
+    assert found.cost < 0.3 * len(taps)
+
+
+@pytest.fixture
+def burst():
+    """A quiet low band under a loud burst of high frequencies: what a band leaves out counts."""
+    spectrum = torch.fft.rfft(noise(1, 16000))
+    spectrum[:, :3000] *= 1e-4
+    loud = 30 * torch.fft.irfft(spectrum)
+    loud[:, :6000] *= 1e-4
+    return loud + 0.01 * noise(1, 16000, seed=1)
+
+
+def low_truncated_filter():
+    centre = torch.tensor([0.1], dtype=torch.float64)
+    taps = gabor_taps(centre, torch.tensor([64.0], dtype=torch.float64), WINDOW)
+    return taps, gaussian_lowpass(torch.full((1,), 0.4, dtype=torch.float64), WINDOW)
+
+
+def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
+    taps, pool = low_truncated_filter()
+    expected = direct_energy(burst, taps, pool, HOP, 200)
+    engine = EnergyEngine(HOP, "decimated")
+    assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) < 1e-4
+    assert engine.plan(taps).rates[0] < HOP
+    monkeypatch.setattr(banded, "MAX_LOST", float("inf"))
+    assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
+
+
+@pytest.mark.parametrize("rectifier", ["square", "abs", "leaky_relu"])
+@pytest.mark.parametrize("filters, parts", [(3, 1), (2, 2)])
+def test_full_rate_takes_any_filter_and_rectifier(rectifier, filters, parts):
+    wavs, taps, pool = noise(2, 900), noise(filters, parts, 41, seed=1), noise(filters, 33, seed=2)
+    num_valid = torch.tensor([900, 333])
+    wavs = wavs * (torch.arange(900) < num_valid[:, None])
+    for ends in (None, num_valid):
+        expected = direct_energy(wavs, taps, pool, 12, 16, ends, rectifier)
+        found = EnergyEngine(12, "auto", rectifier)(wavs, taps, pool, 16, ends)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rectifier, parts", [("square", 2), ("abs", 1), ("leaky_relu", 2)])
+def test_full_rate_gradients(rectifier, parts):
+    inputs = noise(2, 61), noise(2, parts, 9, seed=1), noise(2, 7, seed=2)
+    num_valid = torch.tensor([61, 30])
+    engine = EnergyEngine(5, "full_rate", rectifier)
+    inputs = [value.requires_grad_() for value in inputs]
+
+    def run(wavs, taps, pool):
+        return engine(wavs, taps, pool, 3, num_valid)
+
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_decimated_gradients(dtype):
+    """Of the input and of every learned value, against the direct form in float64."""
+    centre, width = every_fifth_filter()
+    pooling = torch.full((8,), 0.4, dtype=torch.float64)
+    wavs, num_valid = noise(2, 9000), torch.tensor([9000, 5000])
+    inside = torch.arange(9000) < num_valid[:, None]
+
+    def gradients(backend, dtype):
+        inputs = [v.detach().to(dtype).requires_grad_() for v in (wavs, centre, width, pooling)]
+        taps, pool = gabor_taps(*inputs[1:3], WINDOW), gaussian_lowpass(inputs[3], WINDOW)
+        masked = inputs[0] * inside
+        energy = EnergyEngine(HOP, backend)(masked, taps, pool, 200, num_valid, FLOOR)
+        return torch.autograd.grad(energy.clamp(min=FLOOR).log().square().sum(), inputs)
+
+    for found, expected in zip(
+        gradients("decimated", dtype), gradients("direct", torch.float64), strict=True
+    ):
+        assert (found - expected).norm() < 3e-5 * expected.norm()
+
+
+def test_the_plan_follows_filters_while_they_learn():
+    """Widths shrink fourfold and grow back in 80 steps; no step leaves the bound."""
+    wavs, engine = noise(1, 4000), EnergyEngine(HOP, "decimated")
+    pool = gaussian_lowpass(torch.full((8,), 0.4, dtype=torch.float64), WINDOW)
+    centre, width = every_fifth_filter()
+    width, plans = width.requires_grad_(), []
+    for step in range(80):
+        taps = gabor_taps(centre, width, WINDOW)
+        found = engine(wavs, taps, pool, 200, floor=FLOOR)
+        plans.append(engine.plan(taps))
+        assert deviation(found, direct_energy(wavs, taps, pool, HOP, 200)) < 1e-4
+        (gradient,) = torch.autograd.grad(found.sum(), width)
+        assert gradient.isfinite().all()
+        with torch.no_grad():
+            width *= 0.25 ** (1 / 40) if step < 40 else 4 ** (1 / 40)
+    costs = [found.cost for found in plans]
+    assert max(costs) > 1.5 * costs[0]
+    # It depends on the filters alone, so that a resumed run or a copy computes the very same.
+    fresh = EnergyEngine(HOP, "decimated").plan(gabor_taps(centre, width, WINDOW))
+    assert fresh.rates == engine.plan(gabor_taps(centre, width, WINDOW)).rates
+
+
+def test_a_plan_that_does_not_fit_is_seen():
+    taps, _ = leaf_filters()
+    found = plan.make_plan(taps, HOP)
+    assert bool(plan.fits(found, taps))
+    assert not bool(plan.fits(found, leaf_filters(0.8)[0]))
+    centre, width = every_fifth_filter()
+    assert not bool(plan.fits(found, gabor_taps(centre + 0.05, width, WINDOW)))
+
+
+def test_memory_does_not_hold_the_filtered_signals():
+    wavs, held = noise(2, 48000).float(), {}
+    centre, width = (value[1:].float().requires_grad_() for value in every_fifth_filter())
+    pool = gaussian_lowpass(torch.full((7,), 0.4), WINDOW)
+
+    def count(tensor):
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def run(backend):
+        held.clear()
+        taps = gabor_taps(centre, width, WINDOW)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            energy = EnergyEngine(HOP, backend)(wavs, taps, pool, 200)
+        del energy
+        return sum(held.values())
+
+    filtered = 2 * 2 * 7 * 48000 * 4
+    assert run("direct") > filtered
+    assert run("decimated") < filtered / 3
+
+
+def test_learned_taps_are_not_decimated():
+    taps, pool = leaf_filters()
+    wavs = noise(1, 4000)
+    engine = EnergyEngine(HOP)
+    expected = torch.autograd.grad(
+        direct_energy(wavs, taps.requires_grad_(), pool, HOP, 200).sum(), taps
+    )[0]
+    found = torch.autograd.grad(engine(wavs, taps, pool, 200).sum(), taps)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_frozen_filters_are_kept_until_they_change():
+    centre, width = (torch.nn.Parameter(value.float()) for value in every_fifth_filter())
+    wavs, engine = noise(1, 8000).float(), EnergyEngine(HOP)
+
+    def build():
+        return gabor_taps(centre, width, WINDOW), gaussian_lowpass(torch.full((8,), 0.4), WINDOW)
+
+    def run():
+        return engine(wavs, *engine.frozen((centre, width), build), 200)
+
+    with torch.no_grad():
+        first = run()
+        assert engine.frozen((centre, width), build)[0] is engine.frozen((centre, width), build)[0]
+        assert torch.equal(run(), first)
+        width.mul_(0.9)
+        changed = run()
+        assert not torch.equal(changed, first)
+        expected = EnergyEngine(HOP)(wavs, *build(), 200)
+        torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-9)
+        for other in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))):
+            assert other._frozen is None and other.backend == engine.backend
+    taps, _ = engine.frozen((centre, width), build)
+    assert taps.requires_grad  # training is never given what was kept
+
+
+def test_wrong_choices_are_named():
+    with pytest.raises(ValueError, match="backend must be one of"):
+        EnergyEngine(HOP, "quick")
+    with pytest.raises(ValueError, match="only squares can be decimated"):
+        EnergyEngine(HOP, "decimated", "abs")

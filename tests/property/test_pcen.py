@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from auricle.processing.filterbank.pcen import CHUNK_FRAMES, PCEN, linear_recurrence, smooth_energy
+from auricle.processing.filterbank.pcen import (
+    CHUNK_FRAMES,
+    PCEN,
+    linear_recurrence,
+    smooth_energy,
+)
 
 
 def energies(frames, channels=3, batch=2, seed=0, dtype=torch.float64):
@@ -98,3 +103,14 @@ def test_autocast_leaves_it_in_float32():
         out = pcen(energy)
     assert out.dtype == torch.float32
     torch.testing.assert_close(out, pcen(energy), atol=0, rtol=0)
+
+
+def test_gradients_of_the_whole():
+    pcen, energy = PCEN(3).double(), energies(40) + 1e-3
+    values = [pcen.alpha, pcen.delta, pcen.root, pcen.smooth]
+
+    def run(energy, *values):
+        names = ("alpha", "delta", "root", "smooth")
+        return torch.func.functional_call(pcen, dict(zip(names, values, strict=True)), energy)
+
+    assert torch.autograd.gradcheck(run, (energy.requires_grad_(), *values))

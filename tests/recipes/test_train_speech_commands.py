@@ -236,7 +236,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
         (["--protocol", "v1-30"], ["v1-30"]),
         (["--optimizing", "adammw"], ["adamw"]),
         (["--frontend_options.mel.num_features", "many"], ["frontend mel", "many"]),
-        (["--frontend_options.mel.num_features", "7", "--encoder", "bcresnet"], ["linear", "7 fea"]),
+        (
+            ["--frontend_options.mel.num_features", "7", "--encoder", "bcresnet"],
+            ["linear", "7 fea"],
+        ),
         (["--plugin", "nowhere.py"], ["nowhere.py"]),
     ],
     ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
