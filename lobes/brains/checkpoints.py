@@ -7,6 +7,7 @@ file: a run that is killed in between finds half a checkpoint and cannot be resu
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -16,14 +17,16 @@ from speechbrain.utils.checkpoints import (
     METAFNAME,
     Checkpoint,
     Checkpointer,
+    ckpt_recency,
     mark_as_loader,
     mark_as_saver,
     register_checkpoint_hooks,
 )
-from speechbrain.utils.distributed import if_main_process, main_process_only
+from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_process_only
 
 __all__ = ["AtomicCheckpointer", "History"]
 
+logger = logging.getLogger(__name__)
 UNFINISHED = "unfinished+"
 
 
@@ -56,23 +59,48 @@ class AtomicCheckpointer(Checkpointer):
         files = {name: final / Path(path).name for name, path in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 
-    @staticmethod
     @main_process_only
-    def _delete_checkpoint(checkpoint, verbosity=None):
-        # Without its meta file a folder is no checkpoint any more, whatever happens next.
-        os.remove(checkpoint.path / METAFNAME)
-        shutil.rmtree(checkpoint.path)
+    def delete_checkpoints(
+        self,
+        *,
+        num_to_keep=1,
+        max_keys=None,
+        min_keys=None,
+        importance_keys=(ckpt_recency,),
+        ckpt_predicate=None,
+        verbosity=logging.INFO,
+    ):
+        """Delete all but the best checkpoints; arguments as SpeechBrain's.
+
+        There every rank lists the folder and they wait for each other once per deletion: a rank
+        that lists it a moment later, when something is gone already, waits for ever. Here the main
+        process alone looks, and the others wait once.
+        """
+        rankings = [
+            *({"min_key": key} for key in min_keys or ()),
+            *({"max_key": key} for key in max_keys or ()),
+            *({"importance_key": key} for key in importance_keys),
+        ]
+        found, kept = set(), set()
+        for ranking in rankings:
+            ranking["ckpt_predicate"] = ckpt_predicate
+            found |= {ckpt.path for ckpt in self.find_checkpoints(**ranking)}
+            best = self.find_checkpoints(max_num_checkpoints=num_to_keep, **ranking)
+            kept |= {ckpt.path for ckpt in best}
+        for path in found - kept:
+            # Without its meta file a folder is no checkpoint any more, whatever happens next.
+            os.remove(path / METAFNAME)
+            shutil.rmtree(path)
+            logger.log(verbosity, "Deleted checkpoint in %s", path)
 
     def sweep(self) -> None:
         """Make the folder, and remove what an interrupted save or delete has left behind."""
-        if not if_main_process():
-            return
-        Path(self.checkpoints_dir).mkdir(parents=True, exist_ok=True)
-        for folder in Path(self.checkpoints_dir).iterdir():
-            if folder.is_dir() and not (
-                self._is_checkpoint_dir(folder) and folder.name.startswith("CKPT")
-            ):
-                shutil.rmtree(folder)
+        if if_main_process():
+            Path(self.checkpoints_dir).mkdir(parents=True, exist_ok=True)
+            for folder in Path(self.checkpoints_dir).iterdir():
+                if folder.is_dir() and not self._is_checkpoint_dir(folder):
+                    shutil.rmtree(folder)
+        ddp_barrier()
 
 
 @register_checkpoint_hooks

@@ -118,7 +118,7 @@ def _max_leak(taps: torch.Tensor) -> float:
 
 def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
-    points = 2 ** (4 * taps.shape[2] - 1).bit_length()
+    points = 2 ** (2 * taps.shape[2] - 1).bit_length()
     complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
     response = torch.fft.ifft(complex_taps, n=points, norm="forward")
     power = response.real.square() + response.imag.square()

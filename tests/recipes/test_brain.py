@@ -263,3 +263,30 @@ def test_the_best_epoch_is_tested_and_the_history_stays_whole(tmp_path):
 def test_without_a_checkpoint_nothing_is_tested(tmp_path):
     with pytest.raises(ValueError, match="train first"):
         make(tmp_path).evaluate(clips(), test_loader_kwargs={"batch_size": 8})
+
+
+def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, monkeypatch):
+    brain = fit(make(tmp_path, number_of_epochs=1))
+    (old,) = brain.checkpointer.list_checkpoints()
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("auricle.lobes.brains.checkpoints.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        brain.checkpointer.save_and_keep_only(meta={"accuracy": 2.0}, max_keys=["accuracy"])
+    monkeypatch.undo()
+    (left,) = brain.checkpointer.list_checkpoints()
+    assert left.path != old.path and old.path.exists()
+    brain.checkpointer.sweep()
+    assert not old.path.exists() and left.path.exists()
+
+
+def test_the_best_and_the_latest_checkpoint_are_kept(tmp_path):
+    checkpointer = make(tmp_path).checkpointer
+    for number, score in enumerate((0.3, 0.9, 0.5, 0.7)):
+        checkpointer.save_and_keep_only(
+            meta={"accuracy": score, "number": number}, max_keys=["accuracy"], num_to_keep=1
+        )
+    kept = [ckpt.meta["number"] for ckpt in checkpointer.list_checkpoints()]
+    assert sorted(kept) == [1, 3]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,23 +116,46 @@ def test_the_bundle_is_the_trained_model(finished):
         pytest.fail(f"the best epoch's checkpoint ({best}) is not there")
 
 
-def kill_after_checkpoints(words, folder, count):
-    """Start a run and end it with SIGKILL once it has saved `count` checkpoints."""
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    seen = set()
-    deadline = time.time() + 240
-    while len(seen) < count:
-        assert process.poll() is None, "the run ended before it was killed"
-        assert time.time() < deadline, f"only {len(seen)} checkpoints seen"
-        seen |= {path.name for path in (folder / "checkpoints").glob("CKPT*")}
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+MORTAL = """
+import os, signal
+from auricle.lobes import register_encoder
+from auricle.lobes.encoders.linear import Linear
+
+@register_encoder("mortal")
+class Mortal(Linear):
+    \"\"\"Ends its own process, as kill -9 does, in the training step or the save it is told to.\"\"\"
+
+    steps = saves = 0
+
+    def die_at(self, what, number):
+        if number == int(os.environ.get("DIE_AT_" + what, -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def forward(self, feats, lengths=None):
+        if self.training:
+            self.steps += 1
+            self.die_at("STEP", self.steps)
+        return super().forward(feats, lengths)
+
+    def state_dict(self, *args, **kwargs):
+        self.saves += 1  # twice per checkpoint: when it is checked, and when it is written
+        self.die_at("SAVE", self.saves)
+        return super().state_dict(*args, **kwargs)
+"""
+
+
+@pytest.fixture
+def mortal(finished, mini_folder, tmp_path):
+    """A command line whose encoder, in all else `linear`, can be told when to die."""
+    plugin = tmp_path / "mortal.py"
+    plugin.write_text(MORTAL)
+    folder = finished[0].with_name(tmp_path.name)
+    extra = ("--plugin", plugin, "--encoder", "mortal", "--ckpt_interval_steps", 1)
+    return folder, command(mini_folder, folder, *extra)
+
+
+def killed(words, **when):
+    assert run(*words, check=False, **when).returncode == -signal.SIGKILL
 
 
 def same_outcome(folder, other):
@@ -143,26 +165,21 @@ def same_outcome(folder, other):
     assert all(torch.equal(weights[key], others[key]) for key in weights)
 
 
-def test_killed_twice_and_resumed_ends_with_the_same_numbers(finished, mini_folder):
-    folder = finished[0].with_name("killed")
-    words = command(mini_folder, folder, "--ckpt_interval_steps", 1)
-    kill_after_checkpoints(words, folder, 3)  # in the first epoch
-    kill_after_checkpoints(words, folder, 9)
+def test_killed_twice_and_resumed_ends_with_the_same_numbers(finished, mortal):
+    folder, words = mortal
+    killed(words, DIE_AT_STEP="4")  # of 7 in the first epoch
+    killed(words, DIE_AT_STEP="9")  # on from step 3: in the second epoch
     run(*words)
     same_outcome(folder, finished[0])
 
 
-def test_half_a_checkpoint_is_never_resumed(finished, mini_folder):
-    """What SpeechBrain's order of writing leaves behind when it is killed: a meta file alone."""
-    folder = finished[0].with_name("torn")
-    words = command(mini_folder, folder, "--ckpt_interval_steps", 1)
-    kill_after_checkpoints(words, folder, 4)
-    for name in ("unfinished+CKPT+2999-01-01+00-00-00+00", "CKPT-of-a-torn-delete"):
-        (folder / "checkpoints" / name).mkdir()
-    meta = folder / "checkpoints" / "unfinished+CKPT+2999-01-01+00-00-00+00" / "CKPT.yaml"
-    meta.write_text("end-of-epoch: true\nunixtime: 33000000000.0\n")
+def test_killed_while_saving_it_goes_on_from_the_checkpoint_before(finished, mortal):
+    folder, words = mortal
+    killed(words, DIE_AT_SAVE="8")  # the fourth checkpoint: its meta file is there, its model not
+    (torn,) = (folder / "checkpoints").glob("unfinished*")
+    assert (torn / "CKPT.yaml").exists() and not (torn / "model.ckpt").exists()
     run(*words)
-    assert not list((folder / "checkpoints").glob("unfinished*"))
+    assert not torn.exists()
     same_outcome(folder, finished[0])
 
 
@@ -174,7 +191,7 @@ def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):
     # here (2 and 1), ranks that went through it in evaluation would wait for ever.
     folder = tmp_path / "two"
     extra = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
-    run(*command(mini_folder, folder, *extra), launcher=TORCHRUN, timeout=180)
+    run(*command(mini_folder, folder, *extra), launcher=TORCHRUN)
     (result,) = load_results(folder)
     assert result.metrics["test"]["n"] == sum(result.counts["test"].values()) == 84
     assert result.metrics["valid"]["n"] == sum(result.counts["valid"].values())
