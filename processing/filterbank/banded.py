@@ -127,9 +127,9 @@ class BandedBank:
         """
         starts, responses, weights, *_ = self.groups[-1]
         wide = self._pooled(spectra, starts + zero_bin, responses, weights)
-        lost = (self.lost @ wide.flatten(1)).view(energy.shape)
+        lost, at_most = (self.lost @ wide.flatten(1)).view(2, *energy.shape)
         if energy.device.type == "cpu":
-            bad = lost > MAX_LOST * energy.detach().clamp(min=floor)
+            bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
             if bool(bad.any()):
                 bad = bad.any(2)
                 rows, members = bad.any(0).nonzero()[:, 0], bad.any(1).nonzero()[:, 0]

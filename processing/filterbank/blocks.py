@@ -16,10 +16,10 @@ __all__ = ["Blocks", "make_blocks", "pooling_weights"]
 #: Frames per block: about half a second, so that a block's spectrum stays in the cache.
 BLOCK_FRAMES = 51
 #: Samples around the pooling window over which its edges are interpolated, as a part of the hop.
-MIN_SLACK = 0.6
+MIN_SLACK = 1.1
 #: Shape of the interpolation's Kaiser window: ripples below -140 dB, for a quiet frame may follow
 #: a burst that is 60 dB louder.
-KAISER_BETA = 15.0
+KAISER_BETA = 20.0
 
 
 @dataclass(frozen=True)

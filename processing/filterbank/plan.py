@@ -207,15 +207,16 @@ def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | None:
-    """Mean power response of each filter outside its band, in equal bands up to half the rate.
+    """Power response of each filter outside its band, in equal wide bands up to half the rate.
 
-    Times the energies of a signal in these bands it gives, on average, the energy that is lost
-    by keeping a filter's own band only. What is lost matters where a quiet band is heard next to
-    a loud one, and truncated filters (a wide Gaussian in a short window) lose most.
+    Times the energies of a signal in the wide bands its mean gives, on average, the energy that
+    is lost by keeping a filter's own band only, and its peak gives a bound. What is lost matters
+    where a quiet band is heard next to a loud one, and truncated filters (a wide Gaussian in a
+    short window) lose most.
 
     Shape
     -----
-    -> (N, bands), or None when no filter loses anything.
+    -> (2, N, bands): mean and peak; or None when no filter loses anything.
     """
     members = [i for i, rate in enumerate(plan.rates) if rate < plan.hop]
     if not members or taps.shape[1] == 1:
@@ -227,7 +228,8 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     power = power * (_distance(freqs, centres) > edge[:, None])
     half = power.shape[1] // 2
     both = power[:, :half] + power[:, half:].flip(1)
-    return functional.adaptive_avg_pool1d(both, bands)
+    mean = functional.adaptive_avg_pool1d(both, bands)
+    return torch.stack([mean, functional.adaptive_max_pool1d(both, bands)])
 
 
 def _distance(freqs: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -265,12 +266,28 @@ def peak_megabytes(backend):
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def resident_megabytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def measure_peak(backend):
+    # Sampled and not ru_maxrss: what the imports took for a moment would hide it.
     frontend, wavs = leaf(backend), noise(32, 3)
     train_step(frontend, wavs[:1, :4000])()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, peak, done = resident_megabytes(), 0.0, threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, resident_megabytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     train_step(frontend, wavs)()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    done.set()
+    watcher.join()
+    print(peak - before)
 
 
 # -- report ------------------------------------------------------------------------------------
