@@ -16,8 +16,8 @@ __all__ = ["BandedBank"]
 
 #: Wide bands in which the energy that the filters' own bands leave out is estimated.
 LOST_BANDS = 10
-#: Where more than this part of a frame's energy was left out, the block is done again, exactly.
-#: What is put back is good to about a third, so this holds the deviation to 1e-4.
+#: Where more than this part of a frame's energy may have been left out, the block is done again,
+#: exactly.
 MAX_LOST = 1e-4
 
 
@@ -120,7 +120,7 @@ class BandedBank:
         return parts.flatten(0, 1)
 
     def _with_lost(self, energy, cut, spectra, zero_bin, floor):
-        """Put back what the bands leave out: on average, and exactly where that is too much.
+        """Put back what the bands leave out: on average, and exactly where it may be too much.
 
         The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).

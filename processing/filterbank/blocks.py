@@ -13,12 +13,12 @@ from .plan import fast_size
 
 __all__ = ["Blocks", "make_blocks", "pooling_weights"]
 
-#: Frames per block: about half a second, so that a block's spectrum stays in the cache.
-BLOCK_FRAMES = 51
+#: Frames per block: about one second, so that a block's spectrum stays in the cache.
+BLOCK_FRAMES = 101
 #: Samples around the pooling window over which its edges are interpolated, as a part of the hop.
 MIN_SLACK = 1.1
-#: Shape of the interpolation's Kaiser window: ripples below -140 dB, for a quiet frame may follow
-#: a burst that is 60 dB louder.
+#: Shape of the interpolation's Kaiser window: a quiet frame may follow a burst that is 60 dB
+#: louder, and must not hear it in the window's ripples.
 KAISER_BETA = 20.0
 
 

@@ -170,15 +170,16 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     centres = centres.remainder(2 * math.pi) - math.pi / 2
     distance = _distance(freqs, centres)
     half_width = _half_width(power, distance)
-    rates = torch.full_like(centres, hop, dtype=torch.int64)
-    for rate in reversed(candidate_rates(hop)):
-        edge = math.pi * rate / hop
-        leak = (power * (distance > edge)).sum(1) / total
-        enough = (leak <= _max_leak(taps) / MARGIN**4) & (
-            half_width * MIN_HEADROOM * MARGIN <= edge
-        )
-        # Rates fall: once one is too low, all lower ones are.
-        rates = torch.where(enough & (rates >= rate), rate, rates)
+    # Of each filter, the energy beyond the edge of each candidate's band: sorted into shells.
+    candidates = candidate_rates(hop)
+    edges = torch.tensor(candidates, device=taps.device, dtype=power.dtype) * (math.pi / hop)
+    shells = power.new_zeros(filters, len(candidates) + 1)
+    shells.scatter_add_(1, torch.bucketize(distance, edges), power)
+    beyond = shells.flip(1).cumsum(1).flip(1)[:, 1:] / total[:, None]
+    enough = beyond <= _max_leak(taps) / MARGIN**4
+    enough &= half_width[:, None] * MIN_HEADROOM * MARGIN <= edges
+    lowest = (~enough).sum(1)  # once a rate is too low, so are all below it
+    rates = torch.tensor([*candidates, hop], device=taps.device)[lowest]
     tails = torch.full_like(rates, half)
     for lags in reversed(_tail_lags(half)[:-1]):
         tails = torch.where(_tail_energy(taps, lags) <= MAX_TAIL / 10, lags, tails)

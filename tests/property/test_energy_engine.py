@@ -141,6 +141,7 @@ def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
     engine = EnergyEngine(HOP, "decimated")
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) < 1e-4
     assert engine.plan(taps).rates[0] < HOP
+    engine.forget()
     monkeypatch.setattr(banded, "MAX_LOST", float("inf"))
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
 
@@ -196,21 +197,18 @@ def test_the_plan_follows_filters_while_they_learn():
     wavs, engine = noise(1, 4000), EnergyEngine(HOP, "decimated")
     pool = gaussian_lowpass(torch.full((8,), 0.4, dtype=torch.float64), WINDOW)
     centre, width = every_fifth_filter()
-    width, plans = width.requires_grad_(), []
+    width, costs = width.requires_grad_(), []
     for step in range(80):
         taps = gabor_taps(centre, width, WINDOW)
         found = engine(wavs, taps, pool, 200, floor=FLOOR)
-        plans.append(engine.plan(taps))
+        costs.append(engine.plan(taps).cost)
         assert deviation(found, direct_energy(wavs, taps, pool, HOP, 200)) < 1e-4
         (gradient,) = torch.autograd.grad(found.sum(), width)
         assert gradient.isfinite().all()
         with torch.no_grad():
             width *= 0.25 ** (1 / 40) if step < 40 else 4 ** (1 / 40)
-    costs = [found.cost for found in plans]
     assert max(costs) > 1.5 * costs[0]
-    # It depends on the filters alone, so that a resumed run or a copy computes the very same.
-    fresh = EnergyEngine(HOP, "decimated").plan(gabor_taps(centre, width, WINDOW))
-    assert fresh.rates == engine.plan(gabor_taps(centre, width, WINDOW)).rates
+    assert costs[-1] < 0.7 * max(costs)
 
 
 def test_a_plan_that_does_not_fit_is_seen():
