@@ -9,7 +9,7 @@ from speechbrain.lobes.features import Leaf as SpeechBrainLeaf
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.pcen import PCEN
-from auricle.processing.filterbank.shapes import gaussian_lowpass
+from auricle.processing.filterbank.shapes import gaussian_lowpass, leaf_initial_values
 
 DATA = Path(__file__).parent / "data"
 
@@ -49,6 +49,16 @@ def test_initial_filters(reference_leaf):
     widths = torch.tensor([float(value) for value in INITIAL_WIDTHS.split()])
     torch.testing.assert_close(reference_leaf.centre.data, centres, atol=1e-6, rtol=0)
     torch.testing.assert_close(reference_leaf.width.data, widths, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 32000])
+def test_initial_filters_at_other_rates_are_the_same_in_hz(sample_rate):
+    """Read on a grid of 31.25 Hz at every rate; the widths are the same in seconds."""
+    centre, width = leaf_initial_values(20, sample_rate, 60.0, 3900.0)
+    expected_centre, expected_width = leaf_initial_values(20, 16000, 60.0, 3900.0)
+    scale = sample_rate / 16000
+    torch.testing.assert_close(centre * scale, expected_centre, rtol=1e-6, atol=0)
+    torch.testing.assert_close(width / scale, expected_width, rtol=1e-6, atol=0)
 
 
 def test_pooling_window():

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from auricle.processing.filterbank import banded, plan
+from auricle.processing.filterbank import banded, plan, quadratic
 from auricle.processing.filterbank.energy import direct_energy
 from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.framing import frame_count, frame_offset
@@ -218,6 +218,11 @@ def test_a_plan_that_does_not_fit_is_seen():
     assert not bool(plan.fits(found, leaf_filters(0.8)[0]))
     centre, width = every_fifth_filter()
     assert not bool(plan.fits(found, gabor_taps(centre + 0.05, width, WINDOW)))
+    # A Gaussian that became too wide for its window is narrow, but leaks everywhere.
+    narrow, wide = (
+        gabor_taps(torch.tensor([0.5]), torch.tensor([width]), WINDOW) for width in (40.0, 70.0)
+    )
+    assert not bool(plan.fits(plan.make_plan(narrow, HOP), wide))
 
 
 def test_memory_does_not_hold_the_filtered_signals():
@@ -241,6 +246,29 @@ def test_memory_does_not_hold_the_filtered_signals():
     filtered = 2 * 2 * 7 * 48000 * 4
     assert run("direct") > filtered
     assert run("decimated") < filtered / 3
+
+
+def test_what_is_not_kept_is_computed_again(monkeypatch):
+    wavs, (taps, pool) = noise(2, 9000), leaf_filters()
+
+    def run():
+        inputs = [value.clone().requires_grad_() for value in (wavs, taps, pool)]
+        energy = EnergyEngine(HOP, "decimated")(*inputs, 200)
+        return torch.autograd.grad(energy.square().sum(), inputs)
+
+    kept = run()
+    monkeypatch.setattr(quadratic, "KEEP_BYTES", 0)
+    for again, first in zip(run(), kept, strict=True):
+        torch.testing.assert_close(again, first, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("num_samples", [1, 150])
+def test_clips_shorter_than_half_a_filter_are_exact(num_samples):
+    """Their tails outweigh them: taking tails away would leave rounding errors."""
+    wavs, (taps, pool) = noise(2, num_samples).float(), leaf_filters()
+    taps, pool = taps.float(), pool.float()
+    expected = direct_energy(wavs, taps, pool, HOP, 200)
+    assert torch.equal(EnergyEngine(HOP)(wavs, taps, pool, 200), expected)
 
 
 def test_learned_taps_are_not_decimated():
