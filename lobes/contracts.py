@@ -115,7 +115,7 @@ class Frontend(nn.Module):
     Notes
     -----
     Optional: `project_()` moves parameters back into their valid range, in place
-    (see `project_after`); `describe_filters()` returns what the pictures show.
+    (see `project_after`); `filters()` returns a `FilterSet`, what the pictures show.
     """
 
     #: What should follow this frontend unless the user chooses: "none", "sentence" or "global".

@@ -147,16 +147,16 @@ def _draw(brain, config, folder: Path, labels, best_epoch: int, result: RunResul
         ),
     ]
     trained = brain.lobes["compute_features"]
-    if hasattr(trained, "describe_filters"):
+    if hasattr(trained, "filters"):
         fresh = build_frontend(plain["frontend"], plain["sample_rate"], plain["frontend_options"])
-        before, after = fresh.describe_filters(), trained.describe_filters()
+        before, after = fresh.filters(), trained.filters()
         filters = {
-            "center_hz_before": before["centre_hz"],
-            "center_hz_after": after["centre_hz"],
-            "bandwidth_hz_before": before["bandwidth_hz"],
-            "bandwidth_hz_after": after["bandwidth_hz"],
-            "frequency_hz": after["freqs_hz"],
-            "response": after["responses"],
+            "center_hz_before": before.centre_hz,
+            "center_hz_after": after.centre_hz,
+            "bandwidth_hz_before": before.bandwidth_hz,
+            "bandwidth_hz_after": after.bandwidth_hz,
+            "frequency_hz": after.freqs_hz,
+            "response": after.responses,
         }
         pictures.append(plots.learned_filters(filters, folder / "learned_filters.png", name))
     return pictures

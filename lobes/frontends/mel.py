@@ -6,7 +6,9 @@ import torch
 import torchaudio
 
 from ...processing.filterbank.framing import hop_samples
+from ...processing.filterbank.responses import FilterSet, from_responses
 from ..contracts import Frontend, mask_padding
+from ..filterbank import filter_range
 from ..registry import register_frontend
 
 
@@ -73,13 +75,7 @@ class Mel(Frontend):
                 f"n_fft={n_fft} is shorter than the window of {window} samples "
                 f"({window_ms} ms at {sample_rate} Hz); give a larger n_fft or a shorter window_ms"
             )
-        if max_freq_hz is None:
-            max_freq_hz = min(7800.0, 0.4875 * sample_rate)
-        if not 0 <= min_freq_hz < max_freq_hz <= sample_rate / 2:
-            raise ValueError(
-                f"need 0 <= min_freq_hz < max_freq_hz <= {sample_rate / 2:g} (half the sample "
-                f"rate), got {min_freq_hz} and {max_freq_hz}"
-            )
+        min_freq_hz, max_freq_hz = filter_range(sample_rate, min_freq_hz, max_freq_hz)
         self.log_offset = log_offset
         self.mel = torchaudio.transforms.MelSpectrogram(
             sample_rate=sample_rate,
@@ -106,14 +102,6 @@ class Mel(Frontend):
             return torch.log(self.mel(wavs) + self.log_offset).transpose(1, 2)
 
     @torch.no_grad()
-    def describe_filters(self) -> dict:
-        """Centre, bandwidth and response of each band, as `Leaf.describe_filters`."""
-        responses = self.mel.mel_scale.fb.double().cpu().T.numpy()
-        freqs_hz = torch.linspace(0, self.sample_rate / 2, responses.shape[1]).double().numpy()
-        half = responses >= responses.max(1, keepdims=True) / 2
-        return {
-            "centre_hz": freqs_hz[responses.argmax(1)],
-            "bandwidth_hz": half.sum(1) * freqs_hz[1],
-            "freqs_hz": freqs_hz,
-            "responses": responses,
-        }
+    def filters(self) -> FilterSet:
+        bank = self.mel.mel_scale.fb.double().T
+        return from_responses(bank, torch.linspace(0, self.sample_rate / 2, bank.shape[1]))

@@ -237,7 +237,7 @@ def deviations(folder):
             with torch.no_grad():
                 frontend.width.mul_(scale)
                 frontend.project_()
-                taps, pool = frontend.filters()
+                taps, pool = frontend.kernels()
                 expected = direct_energy(wavs, taps, pool, frontend.hop, 200)
                 found = frontend.energy(wavs)
             expected = expected.clamp(min=ENERGY_FLOOR)

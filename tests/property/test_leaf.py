@@ -27,7 +27,7 @@ def tone(frequency_hz, sample_rate, seconds=1.0):
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
 def test_a_tone_peaks_in_its_channel(sample_rate):
     leaf = build_frontend("leaf", sample_rate=sample_rate)
-    centres_hz = leaf.describe_filters()["centre_hz"]
+    centres_hz = leaf.filters().centre_hz
     for channel in range(2, 40, 4):
         with torch.no_grad():
             energy = leaf.energy(tone(centres_hz[channel], sample_rate))
