@@ -115,7 +115,9 @@ class Frontend(nn.Module):
     Notes
     -----
     Optional: `project_()` moves parameters back into their valid range, in place
-    (see `project_after`); `filters()` returns a `FilterSet`, what the pictures show.
+    (see `project_after`); `filters()` returns a `FilterSet`, what the pictures show, what "how far
+    did training move them" is answered from, and what gives a parameter its unit in Hz (see
+    `hz_per_unit` in `auricle.lobes.brains.optimization`).
     """
 
     #: What should follow this frontend unless the user chooses: "none", "sentence" or "global".

@@ -106,7 +106,9 @@ class FilterbankFrontend(Frontend):
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
         with torch.autocast(wavs.device.type, enabled=False):
-            kernels = self.engine.frozen(list(self.parameters(recurse=False)), self.kernels)
+            kernels = self.engine.frozen(
+                [*self.parameters(recurse=False), *self.buffers(recurse=False)], self.kernels
+            )
             wavs = mask_padding(wavs.to(kernels[0].dtype), lengths)
             num_samples = wavs.shape[1]
             offset = frame_offset(num_samples, kernels[1].shape[1], self.hop, self.frame_centre)

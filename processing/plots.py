@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .filterbank.responses import FilterSet
 
 # Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008).
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
 _DPI = 140
+#: What the two banks of a picture of filters are called.
+TRAINING = ("before training", "after training")
 
 
 def confusion_matrix(
@@ -40,25 +46,30 @@ def confusion_matrix(
 
 
 def learned_filters(
-    filters: Mapping, path: str | os.PathLike, title: str = "Learned filters"
+    before: FilterSet,
+    after: FilterSet | None,
+    path: str | os.PathLike,
+    title: str = "Learned filters",
+    names: tuple[str, str] = TRAINING,
 ) -> Path:
-    """Draw a filterbank before and after training: its responses, its centres and bandwidths.
+    """Draw a bank of filters before and after training: responses, centres, bandwidths.
+
+    Centres are drawn beside mel-spaced ones, bandwidths against the centres and beside those of
+    hearing (ERB), all on a mel axis, and each filter's way from before to after as a line.
 
     Arguments
     ---------
-    filters : arrays of a filterbank with F filters, all in Hz where a frequency:
-        center_hz_before, center_hz_after, bandwidth_hz_before, bandwidth_hz_after : (F,)
-        response : (F, bins), magnitude of the frequency responses after training
-        frequency_hz : (bins,), the frequencies of the bins
+    before, after : as `frontend.filters()` gives them; after None: one bank alone.
     path : where the PNG goes; folders are made.
     title : what was trained on what.
+    names : what to call the two banks.
 
     Raises
     ------
     ValueError
-        An entry is missing, not known, not finite, or of another shape than the others.
+        Two banks that cannot be compared, or values that are not finite.
     """
-    return _save(learned_filters_figure(filters, title), path)
+    return _save(learned_filters_figure(before, after, title, names), path)
 
 
 def training_curves(
@@ -145,60 +156,139 @@ def confusion_matrix_figure(counts, labels: Sequence[str], title: str):
     return figure
 
 
-def learned_filters_figure(filters: Mapping, title: str):
+def learned_filters_figure(
+    before: FilterSet,
+    after: FilterSet | None,
+    title: str,
+    names: tuple[str, str] = TRAINING,
+):
     """The figure that `learned_filters` saves."""
-    known = [
-        f"{what}_hz_{when}" for what in ("center", "bandwidth") for when in ("before", "after")
-    ]
-    f = _checked_filters(filters, known)
-    size = len(f["center_hz_after"])
-    figure = _figure(11.5, 5.4)
-    left, right = figure.subplots(1, 2, width_ratios=[1.12, 1], sharey=True)
+    from .filterbank.displacement import bandwidth_erb, displacement, per_filter
+
+    other = before if after is None else after
+    moved, shifts = displacement(before, other), per_filter(before, other)
+    banks = [(before, names[0])] + ([(after, names[1])] if after is not None else [])
+    if any((bank.responses < 0).any() for bank, _ in banks):
+        raise ValueError("responses hold negative values: pass magnitudes, not dB or taps")
+    figure = _figure(11.5 if after is None else 14.5, 8.6)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.06])
     figure.suptitle(title)
-    index = np.arange(1, size + 1)
 
-    peak = np.maximum(f["response"].max(axis=1, keepdims=True), np.finfo(float).tiny)
-    level_db = 20 * np.log10(np.maximum(f["response"] / peak, 1e-3))
-    image = left.pcolormesh(
-        index, f["frequency_hz"], level_db.T, cmap="magma", vmin=-60, vmax=0, shading="nearest"
-    )
-    figure.colorbar(image, ax=left, label="level re the filter's maximum (dB)", pad=0.02)
-    left.set_title("Frequency responses after training", fontsize=11)
-    left.set_ylabel("frequency (Hz), mel scale")
+    panels = upper.subplots(1, len(banks), squeeze=False)[0]
+    for axes, (bank, name) in zip(panels, banks, strict=True):
+        image = _draw_responses(axes, bank)
+        axes.set_title(f"Responses {name}" if after is not None else "Responses", fontsize=11)
+    bar = upper.colorbar(image, ax=list(panels), pad=0.01, aspect=24)
+    bar.set_label("level re the filter's maximum (dB)")
 
-    thin = min(1.0, 40 / size)
-    for when, colour, width in (("before", "#B8B8B8", 5.0), ("after", _ORANGE, 2.0)):
-        centre, half = f[f"center_hz_{when}"], f[f"bandwidth_hz_{when}"] / 2
-        right.vlines(
-            index,
-            np.maximum(centre - half, 0),  # no band below 0 Hz
-            centre + half,
-            color=colour,
-            lw=max(0.8, width * thin),
-        )
-        right.plot(
-            index,
-            centre,
-            "o",
-            color=_GREY if when == "before" else colour,
-            markersize=1.6 + 2.0 * thin,
-            label=f"{when} training",
-        )
-    right.set_title("Centre frequency (dot) and bandwidth (bar)", fontsize=11)
-    right.legend(loc="upper left")
-    right.grid(alpha=0.3)
-    right.tick_params(labelleft=True)
-    right.set_ylabel("frequency (Hz), mel scale")
-    top_hz = f["frequency_hz"].max()
-    # On the mel scale a mel-spaced bank is a straight line of equal bars: what was learned shows.
-    right.set_yscale("function", functions=(_hz_to_mel, _mel_to_hz))
-    ticks = [hz for hz in (0, 125, 250, 500, 1000, 2000, 4000, 8000, 16000) if hz <= top_hz]
-    right.set_yticks(ticks, [f"{hz:,}" for hz in ticks])
-    right.set_ylim(0, top_hz)
-    for axes in (left, right):
-        axes.set_xlabel("filter (index)")
-        axes.set_xlim(0.5, size + 0.5)
+    left, *middle, right = lower.subplots(1, 2 if after is None else 3)
+    index = np.arange(1, len(before) + 1)
+    ends = _hz_to_mel(np.array([before.centre_hz.min(), before.centre_hz.max()]))
+    mel_spaced = _mel_to_hz(np.linspace(*ends, len(before)))
+    left.plot(index, mel_spaced, "--", color="black", lw=1, label="mel-spaced")
+    _draw_ways(left, [(index, bank.centre_hz) for bank, _ in banks], names)
+    left.set_xlabel("filter (index)")
+    left.set_xlim(0.5, len(before) + 0.5)
+    _mel_axis(left, "y", before)
+    left.set_ylabel("centre frequency (Hz), mel scale")
+
+    for axes in middle:
+        _draw_shifts(axes, index, shifts["centre_shift_erb"])
+        axes.set_title(f"Shift of the centres: {moved['centre_shift_erb']:.2g} ERB on average")
+
+    frequency = np.linspace(0, before.freqs_hz[-1], 200)
+    erb = bandwidth_erb(frequency)
+    right.plot(frequency, erb, "--", color="black", lw=1, label="hearing (ERB)")
+    _draw_ways(right, [(bank.centre_hz, bank.bandwidth_hz) for bank, _ in banks], names)
+    _mel_axis(right, "x", before)
+    right.set_xlabel("centre frequency (Hz), mel scale")
+    if all((bank.bandwidth_hz > 0).all() for bank, _ in banks):
+        _log_hz_axis(right, np.concatenate([erb, *(bank.bandwidth_hz for bank, _ in banks)]))
+    right.set_ylabel("bandwidth at half maximum (Hz)")
+    titles = ["Centre frequencies", "Bandwidths"]
+    if after is not None:
+        titles[0] += f": moved by {_hz(moved['centre_shift_hz'])} on average"
+        titles[1] += f": changed by {_hz(moved['bandwidth_shift_hz'])} on average"
+    for axes, text in zip((left, right), titles, strict=True):
+        axes.set_title(text)
+        axes.legend(loc="upper left", fontsize=9)
+    for axes in (left, *middle, right):
+        axes.title.set_fontsize(11)
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
     return figure
+
+
+def _draw_responses(axes, bank: FilterSet):
+    peak = np.maximum(bank.responses.max(axis=1, keepdims=True), np.finfo(float).tiny)
+    level_db = 20 * np.log10(np.maximum(bank.responses / peak, 1e-3))
+    image = axes.pcolormesh(
+        np.arange(1, len(bank) + 1),
+        bank.freqs_hz,
+        level_db.T,
+        cmap="magma",
+        vmin=-60,
+        vmax=0,
+        shading="nearest",
+    )
+    axes.set_xlabel("filter (index)")
+    axes.set_xlim(0.5, len(bank) + 0.5)
+    _mel_axis(axes, "y", bank)
+    axes.set_ylabel("frequency (Hz), mel scale")
+    return image
+
+
+def _draw_shifts(axes, index: np.ndarray, shift_erb: np.ndarray) -> None:
+    """A way that is short beside the whole range of frequencies has an axis of its own."""
+    axes.bar(index, shift_erb, width=0.8, color=_ORANGE)
+    axes.axhline(0, color="black", lw=0.8)
+    # Not so near that the noise of a bank that stayed where it was looks like learning.
+    reach = max(0.1, 1.15 * np.abs(shift_erb).max())
+    axes.set_ylim(-reach, reach)
+    axes.set_xlim(0.5, len(index) + 0.5)
+    axes.set_xlabel("filter (index)")
+    axes.set_ylabel("after minus before (ERB)")
+
+
+def _draw_ways(axes, points: list[tuple], names) -> None:
+    """Where each filter was, where it is, and a line from one to the other."""
+    from matplotlib.collections import LineCollection
+
+    size = 2.2 + 2.8 * min(1.0, 40 / len(points[0][0]))
+    if len(points) == 1:
+        axes.plot(*points[0], "o", color=_ORANGE, markersize=size, label="filters")
+        return
+    before, after = points
+    ways = np.stack([np.stack(before, axis=1), np.stack(after, axis=1)], axis=1)
+    axes.add_collection(LineCollection(ways, colors=_GREY, linewidths=1, zorder=1.5))
+    axes.plot(*before, "o", color="white", mec=_GREY, markersize=size + 1, label=names[0])
+    axes.plot(*after, "o", color=_ORANGE, markersize=size - 0.8, label=names[1])
+
+
+def _mel_axis(axes, which: str, bank: FilterSet) -> None:
+    """A mel-spaced bank is a straight line on it: what was learned shows."""
+    top_hz = bank.freqs_hz[-1]  # of taps, half the rate less a rounding
+    marks = (0, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+    ticks = [hz for hz in marks if hz <= 1.0001 * top_hz]
+    if which == "x":
+        ticks = [hz for hz in ticks if hz != 125]
+    axis = getattr(axes, f"{which}axis")
+    getattr(axes, f"set_{which}scale")("function", functions=(_hz_to_mel, _mel_to_hz))
+    axis.set_ticks(ticks, [f"{hz:,}" for hz in ticks])
+    getattr(axes, f"set_{which}lim")(0, top_hz)
+
+
+def _log_hz_axis(axes, values_hz: np.ndarray) -> None:
+    low, high = values_hz.min() / 1.25, values_hz.max() * 1.25
+    ticks = [m * 10**e for e in range(-2, 5) for m in (1, 2, 5) if low <= m * 10**e <= high]
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.set_yticks(ticks, [f"{hz:,g}" for hz in ticks])
+    axes.set_yticks([], minor=True)
+
+
+def _hz(value: float) -> str:
+    return f"{value:.1f} Hz" if value >= 0.95 or value == 0 else f"{value:.2g} Hz"
 
 
 def training_curves_figure(
@@ -251,33 +341,6 @@ def training_curves_figure(
         if drawn or best_epoch is not None:
             axes.legend()
     return figure
-
-
-def _checked_filters(filters: Mapping, per_filter: list[str]) -> dict[str, np.ndarray]:
-    names = [*per_filter, "response", "frequency_hz"]
-    missing = [name for name in names if name not in filters]
-    unknown = [name for name in filters if name not in names]
-    if missing or unknown:
-        raise ValueError(
-            f"filters must hold {', '.join(names)}: missing {missing or 'none'}, not known "
-            f"{unknown or 'none'}"
-        )
-    arrays = {name: _array(filters[name]).astype(np.float64) for name in names}
-    for name, array in arrays.items():
-        if not np.isfinite(array).all() or array.size == 0:
-            raise ValueError(f"{name} is empty or holds NaN or infinity: nothing to draw")
-    size, bins = arrays["center_hz_after"].size, arrays["frequency_hz"].size
-    shapes = dict.fromkeys(per_filter, (size,))
-    shapes |= {"response": (size, bins), "frequency_hz": (bins,)}
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ValueError(
-                f"{name} has shape {arrays[name].shape}: {size} filters and {bins} bins need "
-                f"{shape}"
-            )
-    if (arrays["response"] < 0).any():
-        raise ValueError("response holds negative values: pass magnitudes, not dB or a waveform")
-    return arrays
 
 
 def _hz_to_mel(hz):

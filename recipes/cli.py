@@ -85,6 +85,19 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("files", nargs="+", metavar="FILE")
     predict.add_argument("--json", action="store_true", help="print one JSON object per file")
 
+    filters = command(
+        "filters", _filters, "the filters of a frontend, and how far training moved them"
+    )
+    filters.add_argument("what", metavar="BUNDLE_OR_NAME", help="a bundle, or a frontend's name")
+    filters.add_argument(
+        "--against", metavar="BUNDLE", help="compare with this one, not with its own beginning"
+    )
+    filters.add_argument("--out", default=".", metavar="FOLDER", help="where the picture goes")
+    filters.add_argument(
+        "--options", type=json.loads, help='a named frontend\'s options as JSON: {"window_ms": 30}'
+    )
+    filters.add_argument("--json", action="store_true", help="print JSON")
+
     table = command("table", _table, "tables of results.json files, one per protocol and data set")
     table.add_argument("paths", nargs="+", metavar="PATH", help="results.json files or folders")
     table.add_argument("--readme", help="write the tables between the markers of this file")
@@ -225,6 +238,15 @@ def _predict(arguments) -> int:
         else:
             print(f"{file}\t{label}\t{probability:.3f}")
     return status
+
+
+def _filters(arguments) -> int:
+    from .filters import show_filters
+
+    show_filters(
+        arguments.what, arguments.against, arguments.out, arguments.json, arguments.options
+    )
+    return 0
 
 
 def _table(arguments) -> int:

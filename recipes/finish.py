@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..hparams.loader import shipped_defaults
 from ..lobes import count_frames, pretrained
-from ..lobes.build import build_frontend
 from ..processing import plots
+from ..processing.filterbank.displacement import displacement
 from .results import RunResult, describe_device
 from .runner import FREE_KEYS, tell
 
@@ -43,6 +43,8 @@ def finish(
     best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
     parts = brain.lobes
     options = _options(config)
+    before = brain.initial_filters
+    after = None if before is None else parts["compute_features"].filters()
     result = RunResult(
         protocol=protocol,
         data_digest=data_digest,
@@ -64,6 +66,7 @@ def finish(
         wall_s=round(history.seconds, 1),
         audio_s_per_s=round(history.audio_seconds / max(history.seconds, 1e-9), 1),
         device=describe_device(brain.device),
+        filters=None if before is None else displacement(before, after),
         **about,
     )
     path = result.write(output_folder)
@@ -146,20 +149,23 @@ def _draw(brain, config, folder: Path, labels, best_epoch: int, result: RunResul
             brain.test_record["confusion"], labels, folder / "confusion_matrix.png", f"Test: {name}"
         ),
     ]
-    trained = brain.lobes["compute_features"]
-    if hasattr(trained, "filters"):
-        fresh = build_frontend(plain["frontend"], plain["sample_rate"], plain["frontend_options"])
-        before, after = fresh.filters(), trained.filters()
-        filters = {
-            "center_hz_before": before.centre_hz,
-            "center_hz_after": after.centre_hz,
-            "bandwidth_hz_before": before.bandwidth_hz,
-            "bandwidth_hz_after": after.bandwidth_hz,
-            "frequency_hz": after.freqs_hz,
-            "response": after.responses,
-        }
-        pictures.append(plots.learned_filters(filters, folder / "learned_filters.png", name))
+    before = brain.initial_filters
+    if before is not None:
+        frontend = brain.lobes["compute_features"]
+        after = None if frontend.fixed else frontend.filters()
+        path = folder / "learned_filters.png"
+        pictures.append(plots.learned_filters(before, after, path, name))
     return pictures
+
+
+def _movement(filters: dict | None) -> str:
+    if filters is None:
+        return ""
+    return (
+        "Training moved the filters' centres by {centre_shift_hz:.2f} Hz "
+        "({centre_shift_erb:.3f} ERB) and their bandwidths by {bandwidth_shift_hz:.2f} Hz "
+        "on average; divergence {divergence:.4f}\n"
+    ).format(**filters)
 
 
 def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[Path]) -> None:
@@ -172,6 +178,7 @@ def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[P
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} over {test['interval']['over']}s, "
         f"{test['n']} clips), "
         f"macro F1 {100 * test['macro_f1']:.1f} %, on {corpus['name']}{warning}\n"
+        f"{'' if brain.lobes['compute_features'].fixed else _movement(result.filters)}"
         f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
         f"Results:  {path}\n"
         f"Model:    {bundle}   (auricle predict {bundle} FILE.wav)"

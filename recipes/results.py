@@ -23,6 +23,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 RESULTS_NAME = "results.json"
+#: Fields that older files do not have.
+_OPTIONAL = ("filters",)
 _PARTS = ("frontend", "encoder", "head")
 _SOURCE_TREE = Path(__file__).resolve().parents[1]
 
@@ -108,6 +110,8 @@ class RunResult:
     audio_s_per_s : seconds of audio trained on per second of training.
     device : as `describe_device` gives it.
     versions, git_commit : collected by default.
+    filters : how far training moved the frontend's filters, as `displacement` gives it; None for
+        a frontend without filters, and in files that are older than this field.
 
     Raises
     ------
@@ -135,6 +139,7 @@ class RunResult:
     device: str
     versions: dict = field(default_factory=collect_versions)
     git_commit: str | None = field(default_factory=git_commit)
+    filters: dict | None = None
 
     def __post_init__(self):
         faults: list[str] = []
@@ -187,7 +192,7 @@ class RunResult:
                 faults.append(f"{name} is {getattr(self, name)!r}: give an integer of at least 0")
         for name in ("wall_s", "audio_s_per_s"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            if not _is_number(value) or value < 0:
                 faults.append(f"{name} is {value!r}: give a number of at least 0")
         if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(self.started)):
             faults.append(f"started is {self.started!r}: give UTC as 2026-01-31T12:00:00Z")
@@ -201,6 +206,10 @@ class RunResult:
         for split in ("valid", "test"):
             if not isinstance(self.metrics.get(split), dict) or not self.metrics[split]:
                 faults.append(f"metrics.{split} is missing or empty: give the scores of that split")
+        if self.filters is not None and not (
+            isinstance(self.filters, dict) and all(map(_is_number, self.filters.values()))
+        ):
+            faults.append(f"filters is {self.filters!r}: give numbers by name, or null")
         if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
             faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
         return faults
@@ -253,7 +262,7 @@ def _load(file: Path) -> RunResult:
     if not isinstance(record, dict):
         raise ValueError("holds no record (a JSON object)")
     known = [item.name for item in fields(RunResult)]
-    missing = [name for name in known if name not in record]
+    missing = [name for name in known if name not in record and name not in _OPTIONAL]
     unknown = [name for name in record if name not in known]
     if missing or unknown:
         raise ValueError(
@@ -306,6 +315,10 @@ def _without_machine(text: str) -> str:
     if not host.isalpha():
         text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "<host>", text)
     return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[\\/]", match[0].rstrip("\\/"))[-1], text)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_count(value) -> bool:

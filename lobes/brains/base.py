@@ -19,7 +19,7 @@ from torch import nn
 from ...processing.data.batching import DurationBatchSampler
 from ..contracts import project_after
 from .checkpoints import History
-from .optimization import build_optimizer, learning_rate_factor
+from .optimization import build_optimizer, prepare_step
 
 __all__ = ["BaseBrain", "step_seed"]
 
@@ -57,6 +57,8 @@ class BaseBrain(sb.Brain):
         The score that selects the best epoch.
     higher_is_better : bool
     history : History
+    initial_filters : FilterSet or None
+        Of the frontend as it was built, before a checkpoint is read; None where it has none.
     """
 
     headline = ""
@@ -68,6 +70,8 @@ class BaseBrain(sb.Brain):
         )
         self.history = History()
         self.lobes = dict(self.modules.items())  # as they are without DDP around them
+        frontend = self.lobes.get("compute_features")
+        self.initial_filters = frontend.filters() if hasattr(frontend, "filters") else None
         self.epoch = 0
         self.score = None
         if checkpointer is not None:
@@ -170,6 +174,7 @@ class BaseBrain(sb.Brain):
             lr=self.hparams.lr,
             weight_decay=self.hparams.weight_decay,
             frontend_lr_factor=self.hparams.frontend_lr_factor,
+            frontend_step_hz=self.hparams.frontend_step_hz,
             momentum=self.hparams.momentum,
             betas=self.hparams.betas,
         )
@@ -178,19 +183,20 @@ class BaseBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
-    def set_learning_rate(self) -> None:
-        """Learning rate of this step, from the progress of training alone."""
+    def prepare_step(self) -> None:
+        """Learning rates of this step and what of it is frozen, from the progress alone."""
         # The middle of the step: neither the first nor the last one is taken at rate 0.
         done = self.epoch - 1 + (self.step - 0.5) / len(self._steps_in_epoch)
-        factor = learning_rate_factor(
-            self.hparams.schedule,
+        prepare_step(
+            self.optimizer,
             done,
-            self.hparams.number_of_epochs,
-            self.hparams.warmup_epochs,
-            self.hparams.restart_epochs,
+            epochs=self.hparams.number_of_epochs,
+            schedule=self.hparams.schedule,
+            warmup_epochs=self.hparams.warmup_epochs,
+            restart_epochs=self.hparams.restart_epochs,
+            frontend_schedule=self.hparams.frontend_schedule,
+            frontend_freeze_epochs=self.hparams.frontend_freeze_epochs,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
 
     def fit_batch(self, batch):
         torch.manual_seed(
@@ -213,7 +219,7 @@ class BaseBrain(sb.Brain):
                 self.zero_grad(set_to_none=True)
                 return loss.detach().cpu()
         if should_step:
-            self.set_learning_rate()
+            self.prepare_step()
             self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)
         return loss.detach().cpu()

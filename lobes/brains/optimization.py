@@ -6,11 +6,23 @@ run is interrupted.
 
 from __future__ import annotations
 
+import copy
 import math
 
+import numpy as np
 import torch
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "build_optimizer", "learning_rate_factor", "problems"]
+from ..build import build_frontend
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "build_optimizer",
+    "hz_per_unit",
+    "learning_rate_factor",
+    "prepare_step",
+    "problems",
+]
 
 
 def _sgd(groups, momentum, betas):
@@ -58,11 +70,12 @@ def build_optimizer(
     lr: float = 1e-3,
     weight_decay: float = 0.0,
     frontend_lr_factor: float = 1.0,
+    frontend_step_hz: float = 0.0,
     momentum: float = 0.9,
     betas: tuple = (0.9, 0.999),
     frontend: str = "compute_features",
 ) -> torch.optim.Optimizer | None:
-    """Everything that is trainable in one optimiser, the frontend in a group of its own.
+    """Everything that is trainable in one optimiser, the frontend in groups of its own.
 
     Arguments
     ---------
@@ -73,15 +86,21 @@ def build_optimizer(
     frontend_lr_factor : float
         Learning rate of the frontend relative to `lr`. The frontend gets no weight decay: its
         parameters are frequencies and widths, for which zero is no neutral value.
+    frontend_step_hz : float
+        Above 0: each parameter of the frontend that is a frequency or a width (`hz_per_unit`) is
+        a group of its own, with a rate of this many Hz in place of `lr` times the factor. A step
+        of Adam at full rate then moves a filter by about so much, whatever the parameter's unit.
 
     Returns
     -------
-    The optimiser; each group has `base_lr`. None when nothing is trainable.
+    The optimiser; each group has `base_lr` and, when it is the frontend's, `frontend` True. None
+    when nothing is trainable.
 
     Raises
     ------
     ValueError
-        A parameter that two modules share (it would be stepped twice).
+        A parameter that two modules share (it would be stepped twice); `frontend_step_hz` for a
+        frontend without a parameter in Hz.
     """
     seen: dict[int, str] = {}
     groups = []
@@ -91,20 +110,100 @@ def build_optimizer(
             if id(parameter) in seen:
                 raise ValueError(f"{module_name} and {seen[id(parameter)]} share a parameter")
             seen[id(parameter)] = module_name
+        if not parameters:
+            continue
+        if module_name != frontend:
+            groups.append(_group(parameters, lr, weight_decay))
+            continue
+        if frontend_step_hz:
+            of_unit = _rates_in_hz(module, frontend_step_hz, name)
+            named = dict(module.named_parameters())
+            groups += [_group([named[key]], rate, frontend=True) for key, rate in of_unit.items()]
+            parameters = [p for key, p in named.items() if p.requires_grad and key not in of_unit]
         if parameters:
-            is_frontend = module_name == frontend
-            base_lr = lr * (frontend_lr_factor if is_frontend else 1.0)
-            groups.append(
-                {
-                    "params": parameters,
-                    "lr": base_lr,
-                    "base_lr": base_lr,
-                    "weight_decay": 0.0 if is_frontend else weight_decay,
-                }
-            )
+            groups.append(_group(parameters, lr * frontend_lr_factor, frontend=True))
     if not groups:
         return None
     return OPTIMIZERS[name](groups, momentum, tuple(betas))
+
+
+def _group(parameters, base_lr: float, weight_decay: float = 0.0, frontend: bool = False) -> dict:
+    return {
+        "params": parameters,
+        "lr": base_lr,
+        "base_lr": base_lr,
+        "weight_decay": weight_decay,
+        "frontend": frontend,
+    }
+
+
+def _rates_in_hz(frontend: torch.nn.Module, step_hz: float, optimizer: str) -> dict[str, float]:
+    """Learning rate of each parameter that is a frequency or a width, by its name.
+
+    The aim is to train q, in Hz, where the parameter is p = q / s and s is its `hz_per_unit`. By
+    the chain rule dL/dq is dL/dp / s. A step of Adam has the length of its rate, however large
+    the gradient: a step of `step_hz` on q is one of step_hz / s on p. A step of SGD is
+    proportional to the gradient, so q moves by rate * (dL/dp) / s, and p by 1 / s of that: its
+    rate is divided by s squared. (It is then a number of Hz per unit of slope, not per step.)
+    """
+    hz = hz_per_unit(frontend)
+    if not hz:
+        raise ValueError(
+            "frontend_step_hz is for frontends with a trainable centre frequency, bandwidth or "
+            f"width per filter; {type(frontend).__name__} has none: set it to 0"
+        )
+    power = 2 if optimizer == "sgd" else 1
+    return {name: step_hz / value**power for name, value in hz.items()}
+
+
+@torch.no_grad()
+def hz_per_unit(frontend: torch.nn.Module) -> dict[str, float]:
+    """How many Hz the filters move per unit of each parameter, measured by moving it.
+
+    Whatever the unit of a parameter is (rad/sample, samples, Hz, a share of the sample rate), what
+    counts is what it does to `frontend.filters()`. Looked at is every trainable parameter with one
+    value per filter; those that move neither centres nor bandwidths (pooling, compression) are left
+    out, and so are kernels, whose values are no frequencies.
+
+    Arguments
+    ---------
+    frontend : nn.Module
+        One without `filters()` has none.
+
+    Returns
+    -------
+    dict from parameter names to the shift of the centres or of the bandwidths, whichever is
+    larger: mean over the filters, in Hz per unit, where the filters are now.
+
+    Example
+    -------
+    >>> {name: round(hz) for name, hz in hz_per_unit(build_frontend("leaf")).items()}
+    {'centre': 2546, 'width': 20}
+    """
+    if not hasattr(frontend, "filters"):
+        return {}
+    probe = copy.deepcopy(frontend).cpu()  # the frontend itself is not touched
+    size = len(probe.filters())
+    found = {}
+    for name, parameter in probe.named_parameters():
+        if not parameter.requires_grad or parameter.numel() != size:
+            continue
+        start = parameter.clone()
+        # Large enough to be seen where a centre is read off a grid of frequencies.
+        step = 0.01 * float(start.abs().mean()) or 0.01
+        ends = []
+        for sign in (1, -1):
+            parameter.copy_(start + sign * step)
+            ends.append(probe.filters())
+        parameter.copy_(start)
+        shift_hz = max(
+            float(np.abs(getattr(ends[0], what) - getattr(ends[1], what)).mean())
+            for what in ("centre_hz", "bandwidth_hz")
+        )
+        # 2 % of a frequency or a width is some Hz; a gain moves what is read off by next to none.
+        if shift_hz > 0.01:
+            found[name] = shift_hz / (2 * step)
+    return found
 
 
 def learning_rate_factor(
@@ -126,6 +225,45 @@ def learning_rate_factor(
     )
 
 
+def prepare_step(
+    optimizer: torch.optim.Optimizer,
+    epoch: float,
+    epochs: int,
+    schedule: str,
+    warmup_epochs: float = 0,
+    restart_epochs: float = 1,
+    frontend_schedule: str = "same",
+    frontend_freeze_epochs: int = 0,
+) -> None:
+    """Set the learning rates of the step to come; what is frozen loses its gradients.
+
+    A parameter without a gradient is passed over by the optimiser: neither its value nor its
+    running means (of Adam, of the momentum) change by a bit, which a rate of 0 does not achieve.
+    The gradients have been computed and exchanged before, so DDP waits for none.
+
+    Arguments
+    ---------
+    optimizer : as `build_optimizer` gives it
+    epoch : float
+        Epochs done, fractional, from 0.
+    epochs, schedule, warmup_epochs, restart_epochs : as in `learning_rate_factor`
+    frontend_schedule : str
+        Another schedule for the frontend, over the same epochs and with the same warm-up; "same"
+        is that of the rest.
+    frontend_freeze_epochs : int
+        The frontend does not learn in the first so many epochs.
+    """
+    for group in optimizer.param_groups:
+        own = group["frontend"] and frontend_schedule != "same"
+        group["lr"] = group["base_lr"] * learning_rate_factor(
+            frontend_schedule if own else schedule, epoch, epochs, warmup_epochs, restart_epochs
+        )
+        if group["frontend"] and epoch < frontend_freeze_epochs:
+            group["lr"] = 0.0
+            for parameter in group["params"]:
+                parameter.grad = None
+
+
 def problems(plain: dict) -> list[str]:
     """What is wrong with the optimisation part of a configuration."""
     found = []
@@ -140,4 +278,33 @@ def problems(plain: dict) -> list[str]:
             f"warmup_epochs must lie between 0 and number_of_epochs ({plain['number_of_epochs']}), "
             f"got {plain['warmup_epochs']!r}"
         )
+    return found + _frontend_problems(plain)
+
+
+def _frontend_problems(plain: dict) -> list[str]:
+    found = []
+    if plain["frontend_schedule"] not in ("same", *SCHEDULES):
+        found.append(
+            f"frontend_schedule must be one of same, {', '.join(SCHEDULES)}, "
+            f"got {plain['frontend_schedule']!r}"
+        )
+    for key in ("frontend_lr_factor", "frontend_step_hz"):
+        if not 0 <= plain[key] < math.inf:
+            found.append(f"{key} must be 0 or above, got {plain[key]!r}")
+    if not 0 <= plain["frontend_freeze_epochs"] <= plain["number_of_epochs"]:
+        found.append(
+            "frontend_freeze_epochs must lie between 0 and number_of_epochs "
+            f"({plain['number_of_epochs']}), got {plain['frontend_freeze_epochs']!r}"
+        )
+    if plain["frontend_step_hz"] and not found:
+        try:
+            frontend = build_frontend(
+                plain["frontend"], plain["sample_rate"], plain["frontend_options"]
+            )
+        except (TypeError, ValueError):
+            return found  # the check of the lobes reports it
+        try:
+            _rates_in_hz(frontend, plain["frontend_step_hz"], plain["optimizing"])
+        except ValueError as error:
+            found.append(str(error))
     return found

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from ...processing.filterbank.pcen import PCEN
+from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import (
     WIDTH_UNIT,
@@ -53,6 +53,10 @@ class Leaf(FilterbankFrontend):
     backend : str
         How the energies are computed: "auto" or "decimated" (fast, within 1e-4 of the direct form),
         "full_rate" (exact, by FFT), "direct" (exact, by convolution: the readable form).
+    pcen_parameters : str
+        "linear": PCEN's four values are learned, as in the reference. "log": their logarithms, as
+        in EfficientLEAF; the initial values are LEAF's (alpha 0.96, delta 2, root 2, smooth 0.04)
+        in both.
 
     Shape
     -----
@@ -85,16 +89,23 @@ class Leaf(FilterbankFrontend):
         compression: str = "pcen",
         frame_centre: str = "centered",
         backend: str = "auto",
+        pcen_parameters: str = "linear",
     ):
         if compression not in COMPRESSIONS:
             raise ValueError(f"compression must be one of {COMPRESSIONS}, got {compression!r}")
+        if pcen_parameters not in PARAMETERS:
+            raise ValueError(
+                f"pcen_parameters must be one of {PARAMETERS}, got {pcen_parameters!r}"
+            )
         super().__init__(sample_rate, num_features, window_ms, hop_ms, frame_centre, backend)
         low, high = filter_range(sample_rate, min_freq_hz, max_freq_hz)
         centre, width = leaf_initial_values(num_features, sample_rate, low, high)
         self.centre = nn.Parameter(centre)
         self.width = nn.Parameter(width)
         self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))
-        self.compression = PCEN(num_features) if compression == "pcen" else None
+        self.compression = None
+        if compression == "pcen":
+            self.compression = PCEN(num_features, parameters=pcen_parameters)
         if compression == "log":
             self.normalization = "sentence"
         self.project_()

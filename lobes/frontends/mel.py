@@ -2,14 +2,89 @@
 
 from __future__ import annotations
 
-import torch
-import torchaudio
+import difflib
+import inspect
+import math
 
-from ...processing.filterbank.framing import hop_samples
+import numpy as np
+import torch
+
 from ...processing.filterbank.responses import FilterSet, from_responses
-from ..contracts import Frontend, mask_padding
 from ..filterbank import filter_range
 from ..registry import register_frontend
+from ..spectral import SpectralFrontend, mel_bank
+
+#: What each convention sets where an option is not given. `max_freq_hz` None: LEAF's range,
+#: min(7800, 0.4875 sample_rate); infinity: half the sample rate.
+CONVENTIONS = {
+    "auricle": {
+        "window_ms": 25.0,
+        "n_fft": "power_of_two",
+        "window_shape": "hann",
+        "padding": "zeros",
+        "preemphasis": 0.0,
+        "remove_dc": False,
+        "power": 2.0,
+        "min_freq_hz": 60.0,
+        "max_freq_hz": None,
+        "mel_scale": "htk",
+        "slopes": "hz",
+        "norm": "none",
+        "log": "offset",
+        "log_offset": 1e-6,
+        "top_db": math.inf,
+    }
+}
+CONVENTIONS["leaf_audio"] = {
+    **CONVENTIONS["auricle"],
+    "window_ms": 25.0625,  # 401 samples at 16 kHz: one more than 25 ms
+    "window_shape": "hann_symmetric",
+    "padding": "end",
+    "slopes": "mel",
+    "log_offset": 1e-5,
+}
+CONVENTIONS["nnaudio"] = {
+    **CONVENTIONS["auricle"],
+    "window_ms": 30.0,
+    "n_fft": "window",
+    "padding": "reflect",
+    "min_freq_hz": 0.0,
+    "max_freq_hz": math.inf,
+    "mel_scale": "slaney",
+    "norm": "slaney",
+    "log_offset": 1e-10,
+}
+CONVENTIONS["kaldi"] = {
+    **CONVENTIONS["auricle"],
+    "window_shape": "povey",
+    "padding": "none",
+    "preemphasis": 0.97,
+    "remove_dc": True,
+    "min_freq_hz": 20.0,
+    "max_freq_hz": math.inf,
+    "slopes": "mel",
+    "log": "floor",
+    "log_offset": float(np.finfo(np.float32).eps),
+}
+CONVENTIONS["speechbrain"] = {
+    **CONVENTIONS["auricle"],
+    "n_fft": "window",
+    "window_shape": "hamming",
+    "min_freq_hz": 0.0,
+    "max_freq_hz": math.inf,
+    "slopes": "symmetric",
+    "log": "db",
+    "log_offset": 1e-10,
+    "top_db": 80.0,
+}
+
+CHOICES = {
+    "mel_scale": ("htk", "slaney"),
+    "slopes": ("hz", "mel", "symmetric"),
+    "norm": ("none", "slaney"),
+    "log": ("offset", "floor", "db"),
+    "power": (1.0, 2.0),
+}
 
 
 @register_frontend(
@@ -17,8 +92,11 @@ from ..registry import register_frontend
     paper="Davis and Mermelstein, Comparison of Parametric Representations, IEEE TASSP 1980",
     source="torchaudio.transforms.MelSpectrogram",
 )
-class Mel(Frontend):
+class Mel(SpectralFrontend):
     """Fixed log-mel filterbank: nothing is learned.
+
+    `convention` sets every option below that is not given (None), so that someone else's mel is
+    one option away; each option can also be set alone.
 
     Arguments
     ---------
@@ -27,27 +105,67 @@ class Mel(Frontend):
     num_features : int
         Mel bands, F.
     window_ms, hop_ms : float
-        Hann window and frame distance, in whole samples (rounded down).
-    n_fft : int or None
-        Points of the FFT; None is the smallest power of two that holds the window (512 at
-        16 kHz).
+        Window and frame distance, in whole samples (rounded down).
+    n_fft : int or str or None
+        Points of the FFT; "power_of_two": the smallest that holds the window (512 at 16 kHz);
+        "window": as many as the window.
     min_freq_hz, max_freq_hz : float
-        Range of the filters; max_freq_hz None is min(7800, 0.4875 sample_rate), LEAF's range.
-    mel_scale, norm : str, str or None
-        "htk" with None (peak 1), or "slaney" with "slaney" (unit area); as in torchaudio.
+        Range of the filters. auricle and leaf_audio: 60 to min(7800, 0.4875 sample_rate), LEAF's
+        range; nnaudio and speechbrain: 0, kaldi: 20, to half the sample rate.
+    mel_scale : str
+        "htk" (logarithmic), or "slaney" (linear below 1 kHz).
+    norm : str
+        "none": filters with peak 1; "slaney": with unit area over frequency.
     log_offset : float
-        Added to the mel power before the logarithm.
+        Added before the logarithm, or the floor below which it does not go, see `log`.
+    convention : str
+        "auricle"; "leaf_audio" (MelFilterbanks of the LEAF reference); "nnaudio"
+        (MelSpectrogram, n_fft = window = 480 at 16 kHz, and the logarithm of the trainable-STFT
+        experiments); "kaldi" (fbank without dither, for waveforms in the range they are given
+        in: Kaldi itself takes 16-bit numbers); "speechbrain" (lobes.features.Fbank).
+    window_shape, padding, remove_dc, preemphasis
+        As `SpectralFrontend`.
+    power : float
+        2: power spectrum; 1: magnitudes.
+    slopes : str
+        Triangles linear in "hz" or in "mel"; "symmetric": linear in Hz and on both sides as wide
+        as on the lower one, as in SpeechBrain.
+    log : str
+        "offset": ln(x + log_offset); "floor": ln(max(x, log_offset)); "db": 10 log10(max(x,
+        log_offset)), for magnitudes 20 log10.
+    top_db : float
+        With "db": what lies further below the maximum of the item's own frames is raised to that
+        level; infinity is off.
+    allow_empty : bool
+        True admits bands that hold no bin of the FFT and are always silent: what some published
+        models were trained with (AST: 128 Kaldi bands on 512 points, one of them empty).
 
     Shape
     -----
-    wavs (B, T), lengths (B,) or None -> (B, 1 + floor(T / hop), F) float32.
-    Frame k is centred at sample hop * k; outside the clip the signal is zero, so a padded clip
-    has the same frames as the clip alone.
+    wavs (B, T), lengths (B,) or None -> (B, N, F) float32. N by padding: 1 + floor(T / hop) for
+    auricle, nnaudio and speechbrain; ceil(T / hop) for leaf_audio;
+    max(1, 1 + floor((T - window) / hop)) for kaldi.
+
+    Raises
+    ------
+    ValueError
+        For an unknown choice, a range beyond half the sample rate, or a band so narrow that it
+        lies between two bins of the FFT.
+
+    References
+    ----------
+    google-research/leaf-audio@b130481, KinWaiCheuk/nnAudio@ad2d887, torchaudio 2.11
+    `compliance.kaldi.fbank`, SpeechBrain 1.1.2. Deviations: a mirrored edge is each item's own;
+    top_db looks at valid frames only; bins of an odd n_fft lie at k sample_rate / n_fft
+    (torchaudio and nnAudio put the last one at half the sample rate); where Kaldi returns no
+    frame for a clip shorter than the window, here is one, filled up with zeros.
 
     Example
     -------
     >>> Mel(sample_rate=16000)(torch.zeros(2, 16000)).shape
     torch.Size([2, 101, 40])
+    >>> Mel(convention="kaldi", num_features=80)(torch.zeros(2, 16000)).shape
+    torch.Size([2, 98, 80])
     """
 
     fixed = True
@@ -57,51 +175,110 @@ class Mel(Frontend):
         self,
         sample_rate: int = 16000,
         num_features: int = 40,
-        window_ms: float = 25.0,
+        window_ms: float | None = None,
         hop_ms: float = 10.0,
-        n_fft: int | None = None,
-        min_freq_hz: float = 60.0,
+        n_fft: int | str | None = None,
+        min_freq_hz: float | None = None,
         max_freq_hz: float | None = None,
-        mel_scale: str = "htk",
+        mel_scale: str | None = None,
         norm: str | None = None,
-        log_offset: float = 1e-6,
+        log_offset: float | None = None,
+        convention: str = "auricle",
+        window_shape: str | None = None,
+        padding: str | None = None,
+        remove_dc: bool | None = None,
+        preemphasis: float | None = None,
+        power: float | None = None,
+        slopes: str | None = None,
+        log: str | None = None,
+        top_db: float | None = None,
+        allow_empty: bool = False,
     ):
-        window = int(sample_rate * window_ms / 1000)
-        super().__init__(sample_rate, hop_samples(sample_rate, hop_ms), window, num_features)
-        if n_fft is None:
-            n_fft = 2 ** (window - 1).bit_length()
-        if n_fft < window:
-            raise ValueError(
-                f"n_fft={n_fft} is shorter than the window of {window} samples "
-                f"({window_ms} ms at {sample_rate} Hz); give a larger n_fft or a shorter window_ms"
-            )
-        min_freq_hz, max_freq_hz = filter_range(sample_rate, min_freq_hz, max_freq_hz)
-        self.log_offset = log_offset
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=sample_rate,
-            n_fft=n_fft,
-            win_length=window,
-            hop_length=self.hop,
-            f_min=min_freq_hz,
-            f_max=max_freq_hz,
-            n_mels=num_features,
-            power=2.0,
-            center=True,
-            pad_mode="constant",
-            norm=norm,
-            mel_scale=mel_scale,
+        if convention not in CONVENTIONS:
+            raise ValueError(f"convention must be one of {tuple(CONVENTIONS)}, got {convention!r}")
+        given = locals()
+        chosen = {
+            name: default if given[name] is None else given[name]
+            for name, default in CONVENTIONS[convention].items()
+        }
+        for name, allowed in CHOICES.items():
+            if chosen[name] not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {chosen[name]!r}")
+        if not chosen["log_offset"] > 0:
+            raise ValueError(f"log_offset must be above 0, got {chosen['log_offset']}")
+        if not chosen["top_db"] > 0:
+            raise ValueError(f"top_db must be above 0 (infinity is off), got {chosen['top_db']}")
+        framing = ("window_ms", "n_fft", "window_shape", "padding", "remove_dc", "preemphasis")
+        super().__init__(
+            sample_rate, num_features, hop_ms=hop_ms, **{name: chosen[name] for name in framing}
         )
+        highest = chosen["max_freq_hz"]
+        if highest == math.inf:
+            highest = sample_rate / 2
+        low, high = filter_range(sample_rate, chosen["min_freq_hz"], highest)
+        self.convention = convention
+        self.power, self.log = float(chosen["power"]), chosen["log"]
+        self.log_offset, self.top_db = float(chosen["log_offset"]), float(chosen["top_db"])
+        bank = mel_bank(
+            self.num_features,
+            self.n_fft,
+            self.sample_rate,
+            low,
+            high,
+            chosen["mel_scale"],
+            chosen["slopes"],
+            chosen["norm"],
+            allow_empty,
+        )
+        self.register_buffer("bank", bank, persistent=False)
 
-    def num_frames(self, num_samples: int) -> int:
-        """Exact number of frames: 1 + floor(T / hop)."""
-        return 1 + int(num_samples) // self.hop
+    def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Mel energies (magnitudes for power=1) before the logarithm, (B, N, F)."""
+        with torch.autocast(wavs.device.type, enabled=False):
+            spectrum = self.power_spectrum(wavs, lengths)
+            if self.power == 1:
+                # The floor keeps the gradient of the root finite in silence.
+                spectrum = spectrum.clamp(min=1e-30).sqrt()
+            return spectrum @ self.bank.to(spectrum.dtype)
+
+    def compress(self, energy: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+        """Logarithm of energies (B, N, F); `valid` (B, N) or None says which frames count."""
+        if self.log == "offset":
+            return torch.log(energy + self.log_offset)
+        if self.log == "floor":
+            return torch.log(energy.clamp(min=self.log_offset))
+        level = (20 / self.power) * torch.log10(energy.clamp(min=self.log_offset))
+        if self.top_db == math.inf:
+            return level
+        counted = level if valid is None else level.masked_fill(~valid[:, :, None], -math.inf)
+        return torch.maximum(level, counted.amax((1, 2), keepdim=True) - self.top_db)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         with torch.autocast(wavs.device.type, enabled=False):
-            wavs = mask_padding(wavs.to(self.mel.mel_scale.fb.dtype), lengths)
-            return torch.log(self.mel(wavs) + self.log_offset).transpose(1, 2)
+            valid = self.valid_frames(lengths, wavs.shape[1], wavs.device)
+            return self.compress(self.energy(wavs, lengths), valid)
 
     @torch.no_grad()
     def filters(self) -> FilterSet:
-        bank = self.mel.mel_scale.fb.double().T
-        return from_responses(bank, torch.linspace(0, self.sample_rate / 2, bank.shape[1]))
+        return from_responses(self.bank.double().T, self.freqs_hz)
+
+
+def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults) -> Mel:
+    """The mel filterbank inside another frontend, from its option `mel`.
+
+    Arguments
+    ---------
+    sample_rate, num_mels : int
+    options : dict or None
+        Options of `Mel` by name, without sample_rate, num_features and hop_ms.
+    defaults
+        What the frontend sets where `options` does not.
+    """
+    allowed = set(inspect.signature(Mel.__init__).parameters)
+    allowed -= {"self", "sample_rate", "num_features", "hop_ms"}
+    for name in options or {}:
+        if name not in allowed:
+            near = difflib.get_close_matches(str(name), allowed, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"mel.{name}: no such option{hint} Options: {sorted(allowed)}")
+    return Mel(sample_rate, num_mels, **{**defaults, **(options or {})})

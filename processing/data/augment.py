@@ -138,7 +138,7 @@ class BackgroundNoise(nn.Module):
         chosen = torch.arange(len(wavs)) if active is None else active.nonzero()[:, 0]
         amplitude = self.max_amplitude * torch.rand(len(chosen), 1, device=wavs.device)
         noise = self.draw(len(chosen), wavs.shape[1], wavs.device)
-        return wavs.index_add(0, chosen.to(wavs.device), amplitude * noise)
+        return wavs.index_add(0, chosen.to(wavs.device), noise.mul_(amplitude))
 
 
 class Mixup(nn.Module):

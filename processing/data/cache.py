@@ -36,7 +36,8 @@ class AudioCache:
         """The waveform of `key`, float32 (T,); `read` is called when it is not here."""
         kept = self._kept.get(key)
         if kept is not None:
-            return kept.float() / 32768 if kept.dtype == torch.int16 else kept
+            # A power of two: exact, and in one pass.
+            return kept * (1 / 32768) if kept.dtype == torch.int16 else kept
         wav = read()
         scaled = wav * 32768
         whole = scaled.round().clamp(-32768, 32767)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch.nn import functional
 
+from .bands import band_responses, first_bins, real_spectra
 from .blocks import Blocks, pooling_weights
-from .edges import Tails, spread
+from .edges import Tails
 from .plan import Plan, lost_power
 from .quadratic import pooled_bands
 
@@ -16,8 +15,8 @@ __all__ = ["BandedBank"]
 
 #: Wide bands in which the energy that the filters' own bands leave out is estimated.
 LOST_BANDS = 10
-#: Where more than this part of a frame's energy may have been left out, the block is done again,
-#: exactly.
+#: Where more than this part of a frame's energy may have been left out, the filter is applied to
+#: the block again, exactly.
 MAX_LOST = 1e-4
 
 
@@ -49,28 +48,30 @@ class BandedBank:
     ):
         self.blocks = blocks
         self.rectifier = rectifier
-        self.num_filters, parts, window = taps.shape
+        self.num_filters, parts, _ = taps.shape
         # A complex number holds one complex filter, or a pair of real ones.
         self.outputs = 3 - parts
         self.taps, self.pool = _complex_taps(taps, exact), pool
-        rate_groups, tail_groups = plan.rate_groups, plan.tail_groups
+        groups = plan.rate_groups
         if parts == 1:
             self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
-            pairs = list(range(len(self.taps)))
-            rate_groups, tail_groups = [(blocks.hop, pairs)], [((window - 1) // 2, pairs)]
-        self.groups = [self._group(rate, members, plan) for rate, members in rate_groups]
-        self.group_order = _order(rate_groups, taps.device)
+            groups = [(blocks.hop, list(range(len(self.taps))))]
+        self.groups = [self._group(rate, members, plan.centres) for rate, members in groups]
+        self.order = _order(groups, taps.device)
+        #: A dictionary where the filters are not being trained.
+        self.kept: dict | None = None
         self.tails = [
-            (lags, _pick(self.taps, members), self._windows(members))
-            for lags, members in tail_groups
+            (lags, _pick(self.taps, members), _pick(pool, members))
+            for lags, members in (plan.tail_groups if parts == 2 else [])
         ]
-        self.tail_order = _order(tail_groups, taps.device)
+        members = [i for _, some in plan.tail_groups for i in some]
+        self.tail_members = torch.tensor(members, device=taps.device)
         self.lost = lost_power(plan, taps, LOST_BANDS)
-        if self.lost is not None:
-            self.groups.append(self._wide_group())
-        firsts = [first for *_, first, _ in self.groups]
-        lasts = [last for *_, last in self.groups]
-        self.reach = min(0, *firsts), max(blocks.size // 2, *lasts)
+        self.wide = None if self.lost is None else self._wide_group()
+        every = self.groups if self.wide is None else [*self.groups, self.wide]
+        self.lowest = min(0, *(min(starts) for starts, *_ in every))
+        highest = (max(starts) + responses.shape[1] - 1 for starts, responses, *_ in every)
+        self.highest = max(blocks.size // 2, *highest)
 
     def energy(
         self, wavs: torch.Tensor, num_valid: torch.Tensor | None = None, floor: float = 0.0
@@ -80,85 +81,96 @@ class BandedBank:
         Energies are exact enough relative to themselves or to `floor`, whichever is larger.
         """
         cut = self.blocks.cut(wavs)
-        spectra, zero_bin = self._spectra(cut)
-        found = [
-            self._pooled(spectra, starts + zero_bin, responses, weights)
-            for starts, responses, weights, *_ in self.groups[: self._num_own]
-        ]
-        energy = _join(found, self.group_order)
-        if self.lost is not None:
-            energy = self._with_lost(energy, cut, spectra.detach(), zero_bin, floor)
-        energy = energy.view(len(energy), len(wavs), -1)[..., : self.blocks.frames]
-        energy = energy.permute(1, 2, 0)
-        tails = Tails(wavs, self.blocks, num_valid, self.rectifier, self.outputs)
+        spectra, zero_bin = real_spectra(cut, self.lowest, self.highest)
+        inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
+        found = [self._pooled(spectra, group, zero_bin, inside) for group in self.groups]
+        energy = torch.cat(found) if len(found) > 1 else found[0]
+        if self.order is not None:
+            energy = energy.index_select(0, self.order)
+        energy = self._by_clip(energy, len(wavs))
+        if self.tails:
+            energy = self._without_tails(energy, Tails(wavs, self.blocks, num_valid, self.kept))
+        if self.wide is not None:
+            energy = self._with_lost(energy, cut, spectra.detach(), zero_bin, inside, floor)
+        return energy.permute(1, 2, 0)[..., : self.num_filters]
+
+    def _without_tails(self, energy: torch.Tensor, tails: Tails) -> torch.Tensor:
+        """`energy` (N, B, frames) without what lies outside the clips."""
+        change = torch.zeros_like(energy[: len(self.tail_members)]).permute(1, 2, 0)
         leading = trailing = None
         if tails.num_leading > 0:
-            leading = [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails]
-            leading = _join(leading, self.tail_order).permute(1, 2, 0)
+            leading = torch.cat(
+                [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails]
+            )
+            leading = leading.permute(1, 2, 0)
         if tails.ends is not None or tails.num_trailing > 0:
             trailing = [tails.trailing(taps, pool, lags) for lags, taps, pool in self.tails]
-            trailing = _join(trailing, self.tail_order).permute(1, 2, 0)
-        return tails.subtract(energy, leading, trailing)[..., : self.num_filters]
+            trailing = torch.cat(trailing).permute(1, 2, 0)
+        change = tails.subtract(change, leading, trailing).permute(2, 0, 1)
+        return energy.index_add(0, self.tail_members, change)
 
-    @property
-    def _num_own(self) -> int:
-        return len(self.groups) - (self.lost is not None)
+    def _by_clip(self, energy: torch.Tensor, clips: int) -> torch.Tensor:
+        """(N, R, block_frames) -> (N, B, frames)"""
+        return energy.reshape(len(energy), clips, -1)[..., : self.blocks.frames]
 
-    def _pooled(self, spectra, starts, responses, weights):
+    def _pooled(self, spectra, group, zero_bin, inside):
         """Energies of one group by block, (N, R, block_frames)."""
+        starts, responses, weights = group
         blocks = self.blocks
         parts = pooled_bands(
             spectra,
             responses,
             weights,
-            starts,
+            [start + zero_bin for start in starts],
             blocks.segments,
             self.rectifier,
+            inside if responses.shape[1] == blocks.size else None,
             frames=blocks.block_frames,
             span=blocks.span,
         )
         return parts.flatten(0, 1)
 
-    def _with_lost(self, energy, cut, spectra, zero_bin, floor):
+    def _with_lost(self, energy, cut, spectra, zero_bin, inside, floor):
         """Put back what the bands leave out: on average, and exactly where it may be too much.
 
         The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
         """
-        starts, responses, weights, *_ = self.groups[-1]
-        wide = self._pooled(spectra, starts + zero_bin, responses, weights)
-        lost, at_most = (self.lost @ wide.flatten(1)).view(2, *energy.shape)
-        if energy.device.type == "cpu":
-            bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
-            if bool(bad.any()):
-                bad = bad.any(2)
-                rows, members = bad.any(0).nonzero()[:, 0], bad.any(1).nonzero()[:, 0]
-                whole = torch.fft.fft(cut.index_select(0, rows))
-                starts, responses, weights, *_ = self._group(self.blocks.hop, members.tolist())
-                exact = self._pooled(whole, starts, responses, weights)
-                return (energy + lost).index_put((members[:, None], rows), exact)
-        return energy + lost
+        wide = self._pooled(spectra, self.wide, zero_bin, None)
+        wide = self._by_clip(wide, energy.shape[1]).flatten(1)
+        lost, at_most = (self.lost @ wide).view(2, *energy.shape)
+        if energy.device.type != "cpu":
+            return energy + lost
+        bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
+        energy = energy + lost
+        if not bool(bad.any()):
+            return energy
+        # Which filter is applied to which block again.
+        behind = self.blocks.block_frames * (len(cut) // energy.shape[1]) - energy.shape[2]
+        bad = functional.pad(bad, (0, behind)).view(len(energy), len(cut), -1)
+        members, rows = bad.any(2).nonzero(as_tuple=True)
+        needed, row = torch.unique(rows, return_inverse=True)
+        whole = torch.fft.fft(cut.index_select(0, needed))
+        again = []
+        for member in torch.unique(members).tolist():
+            some = members == member
+            group = self._group(self.blocks.hop, [member], [])
+            again.append(self._pooled(whole[row[some]], group, 0, inside[rows[some]])[0])
+        blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
+        blocks = blocks.index_put((members, rows), torch.cat(again))
+        return self._by_clip(blocks, energy.shape[1])
 
-    def _windows(self, members: list[int]) -> torch.Tensor:
-        return _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), members).flatten(0, 1)
-
-    def _group(self, rate: int, members: list[int], plan: Plan | None = None) -> tuple:
-        """(first bins, responses, weights, lowest bin, highest bin) of filters at one rate."""
-        size, device = self.blocks.size, self.taps.device
+    def _group(self, rate: int, members: list[int], centres: list[float]) -> tuple:
+        """(first bins, responses, weights) of filters at one rate."""
         bins = rate * self.blocks.segments
         taps = _pick(self.taps, members)
-        first = [0] * len(members)
+        starts = [0] * len(members)
         if rate < self.blocks.hop:
-            first = [round(plan.centres[i] * size / (2 * math.pi)) - bins // 2 for i in members]
-        starts = torch.tensor(first, device=device)
-        if any(first):
-            lag = torch.arange(taps.shape[1], device=device)
-            turns = (starts[:, None] * lag).remainder(size).to(self.pool.dtype)
-            turns = turns * (2 * math.pi / size)
-            taps = taps * torch.polar(torch.ones_like(turns), turns)
-        responses = torch.fft.ifft(taps, n=size, norm="forward")[:, :bins] / size
-        weights = spread(pooling_weights(self._windows(members), self.blocks, rate), self.outputs)
-        return starts, responses, weights, min(first), max(first) + bins - 1
+            starts = first_bins([centres[i] for i in members], self.blocks.size, bins)
+        responses = band_responses(taps, starts, self.blocks.size)[:, :bins]
+        windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), members)
+        weights = pooling_weights(windows.flatten(0, 1), self.blocks, rate)
+        return starts, responses, spread(weights, self.outputs)
 
     @torch.no_grad()
     def _wide_group(self) -> tuple:
@@ -166,22 +178,27 @@ class BandedBank:
         blocks, device = self.blocks, self.taps.device
         rate = -(-blocks.hop // (2 * LOST_BANDS))
         bins = rate * blocks.segments
-        first = [i * (blocks.size // (2 * LOST_BANDS)) for i in range(LOST_BANDS)]
+        starts = [i * (blocks.size // (2 * LOST_BANDS)) for i in range(LOST_BANDS)]
         responses = torch.full((LOST_BANDS, bins), 1 / blocks.size, device=device)
         windows = self.pool.mean(0, keepdim=True).expand(LOST_BANDS, -1)
         weights = spread(pooling_weights(windows, blocks, rate), 1)
-        starts = torch.tensor(first, device=device)
-        return starts, responses.to(self.taps.dtype), weights, 0, first[-1] + bins - 1
+        return starts, responses.to(self.taps.dtype), weights
 
-    def _spectra(self, cut: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """Spectra of real blocks over a run of bins in which all bands lie; where bin 0 is."""
-        size = self.blocks.size
-        lowest, highest = self.reach
-        half = torch.fft.rfft(cut)
-        # Bin -k, which is also bin size - k, is the conjugate of bin k.
-        below = half[:, 1 : 1 - lowest].flip(1).conj()
-        above = half[:, size - highest : size - size // 2].flip(1).conj()
-        return torch.cat([below, half, above], dim=1).resolve_conj(), -lowest
+
+def spread(weights: torch.Tensor, outputs: int) -> torch.Tensor:
+    """Weights of samples to weights of their real and imaginary parts.
+
+    (S * outputs, n, K) -> (S, outputs * n, 2 K): with one output both parts count alike; with two
+    the real part belongs to the first filter of a pair and the imaginary part to the second.
+    """
+    if outputs == 1:
+        return weights.repeat_interleave(2, dim=2)
+    filters, count, size = weights.shape
+    pairs = weights.reshape(filters // 2, 2, count, size)
+    zeros = torch.zeros_like(pairs[:, 0])
+    real = torch.cat([pairs[:, 0], zeros], dim=1)
+    imaginary = torch.cat([zeros, pairs[:, 1]], dim=1)
+    return torch.stack([real, imaginary], dim=3).reshape(filters // 2, 2 * count, 2 * size)
 
 
 def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
@@ -208,8 +225,3 @@ def _order(groups: list[tuple[int, list[int]]], device: torch.device) -> torch.T
     if flat == sorted(flat):
         return None
     return torch.argsort(torch.tensor(flat)).to(device)
-
-
-def _join(parts: list[torch.Tensor], order: torch.Tensor | None) -> torch.Tensor:
-    whole = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return whole if order is None else whole.index_select(0, order)

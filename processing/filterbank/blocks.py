@@ -11,7 +11,7 @@ import torch
 from .framing import frame_count
 from .plan import fast_size
 
-__all__ = ["Blocks", "make_blocks", "pooling_weights"]
+__all__ = ["Blocks", "interpolation", "make_blocks", "pooling_weights"]
 
 #: Frames per block: about one second, so that a block's spectrum stays in the cache.
 BLOCK_FRAMES = 101
@@ -68,6 +68,17 @@ class Blocks:
         padded = torch.nn.functional.pad(wavs, (in_front, total - in_front - wavs.shape[1]))
         return padded.unfold(1, self.size, step).reshape(-1, self.size)
 
+    def inside(self, clips: int, num_samples: int, num_valid: torch.Tensor | None) -> torch.Tensor:
+        """First and last + 1 of each block's samples that belong to its clip, (clips * blocks, 2),
+        for clips of `num_samples` samples or the `num_valid` (B,) of each."""
+        if num_valid is None:
+            num_valid = torch.full((clips,), num_samples)
+        block = torch.arange(self.num_blocks, device=num_valid.device)
+        begin = self.slack + self.offset - self.block_frames * self.hop * block
+        ends = begin + num_valid[:, None]
+        both = torch.stack([begin.expand_as(ends), ends], dim=-1)
+        return both.clamp(0, self.size).view(-1, 2)
+
 
 @lru_cache(maxsize=256)
 def make_blocks(
@@ -85,10 +96,11 @@ def make_blocks(
 
 
 @lru_cache(maxsize=64)
-def _interpolation(
+def interpolation(
     pool: int, hop: int, span: int, slack: int, rate: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    """(pool, span * rate): what each reduced sample contributes to each sample of the window.
+    """(pool, span * rate): what each reduced sample, the first of which lies `slack` samples in
+    front of the window, contributes to each sample of the window.
 
     A Kaiser-windowed sinc that cuts at half the reduced rate. It is as long as the slack allows,
     which matters because the pooling window ends with a step (4% of its peak in LEAF).
@@ -121,7 +133,7 @@ def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tens
         behind = blocks.span * blocks.hop - blocks.pool - blocks.slack
         weights = torch.nn.functional.pad(pool, (blocks.slack, behind))
     else:
-        kernel = _interpolation(
+        kernel = interpolation(
             blocks.pool, blocks.hop, blocks.span, blocks.slack, rate, pool.device, pool.dtype
         )
         weights = pool @ kernel

@@ -181,5 +181,6 @@ class EnergyEngine:
         if keep:
             if len(self._banks) >= self.KEPT_SIZES:
                 self._banks.pop(next(iter(self._banks)))
+            bank.kept = {}
             self._banks[blocks] = bank
         return bank

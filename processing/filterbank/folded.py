@@ -153,7 +153,8 @@ class FoldedFilterbank(nn.Module):
         self.register_buffer("trail", _at(pool, reach - self.hop * order[:, None]))
 
     def _pcen_constants(self, pcen: PCEN) -> None:
-        smooth = pcen.smooth.detach().cpu().double()
+        alpha, delta, root, smooth = (value.detach().cpu() for value in pcen.values())
+        smooth = smooth.double()
         steps = torch.arange(CHUNK_FRAMES)
         lag = steps[:, None] - steps
         decay = (1 - smooth)[:, None, None]
@@ -161,9 +162,9 @@ class FoldedFilterbank(nn.Module):
         self.register_buffer("inner", inner.float())
         self.register_buffer("fade", ((1 - smooth)[:, None] ** (steps + 1)).float())
         self.register_buffer("chunk_decay", ((1 - smooth) ** CHUNK_FRAMES).float())
-        self.register_buffer("alpha", pcen.alpha.detach().cpu().float())
-        self.register_buffer("delta", pcen.delta.detach().cpu().float())
-        self.register_buffer("power", (1 / pcen.root.detach().cpu()).float())
+        self.register_buffer("alpha", alpha.float())
+        self.register_buffer("delta", delta.float())
+        self.register_buffer("power", (1 / root).float())
         self.pcen_floor = pcen.floor
 
     def forward(self, wavs: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["PCEN", "linear_recurrence", "smooth_energy"]
+__all__ = ["PARAMETERS", "PCEN", "linear_recurrence", "smooth_energy"]
 
 CHUNK_FRAMES = 32
+#: What is learned: the four values themselves, or their logarithms.
+PARAMETERS = ("linear", "log")
 
 
 def linear_recurrence(
@@ -123,23 +127,35 @@ class PCEN(nn.Module):
 
     y = (E / (floor + M)^alpha + delta)^(1 / root) - delta^(1 / root), M the smoothed energy.
 
-    Parameters are used as they are: call `project_()` after an optimiser step to keep them in
-    range. A clamp in forward would stop the gradient of a value that has left its range.
+    With "linear", parameters are used as they are: call `project_()` after an optimiser step to
+    keep them in range. A clamp in forward would stop the gradient of a value that has left its
+    range. With "log", a value outside its range is read as the range's end, with the slope there:
+    no finite parameter gives NaN, also where nobody projects, and none is stuck.
 
     Arguments
     ---------
     num_features : int
         F.
     alpha, delta, root, smooth : float
-        Initial gain exponent, bias, root and smoothing coefficient (per frame).
+        Initial gain exponent, bias, root and smoothing coefficient (per frame), whatever
+        `parameters` is. EfficientLEAF starts with 1, 1, 1, 0.025 and a floor of 1e-6; at root = 1
+        the output does not depend on delta, whose gradient is zero until root has moved.
     floor : float
         Added to the smoothed energy.
     trainable : bool
         False keeps the initial values.
+    parameters : str
+        "linear": `alpha`, `delta`, `root` and `smooth` are learned. "log": their logarithms,
+        `log_alpha` and so on, so that a step is a factor and no value can change its sign.
 
     Shape
     -----
     (B, N, F) energies >= 0 -> (B, N, F) float32
+
+    Raises
+    ------
+    ValueError
+        For another `parameters`, or initial values outside `LOG_RANGES` with "log".
 
     References
     ----------
@@ -147,6 +163,8 @@ class PCEN(nn.Module):
     Zeghidour et al., LEAF (2021): initial values and per-channel smoothing. Deviation: delta is
     kept at or above `MIN_DELTA` (the reference leaves it free and gives NaN below 0; the
     derivative of delta^(1/root) is infinite at 0).
+    Logarithms: CPJKU/EfficientLEAF@5e87fcd, which learns the logarithm of 1 / root where this
+    learns that of root (the other sign), and sets no range: there a smooth above 1 diverges.
 
     Example
     -------
@@ -155,6 +173,14 @@ class PCEN(nn.Module):
     """
 
     MIN_DELTA = 1e-3
+    #: Range of each value with parameters="log". The lower ends keep the slope, which is the value
+    #: itself, from vanishing.
+    LOG_RANGES = {
+        "alpha": (1e-3, 1.0),
+        "delta": (MIN_DELTA, 1e3),
+        "root": (1.0, 100.0),
+        "smooth": (1e-4, 1.0),
+    }
 
     def __init__(
         self,
@@ -165,17 +191,42 @@ class PCEN(nn.Module):
         smooth: float = 0.04,
         floor: float = 1e-12,
         trainable: bool = True,
+        parameters: str = "linear",
     ):
         super().__init__()
+        if parameters not in PARAMETERS:
+            raise ValueError(f"PCEN parameters must be one of {PARAMETERS}, got {parameters!r}")
         self.floor = floor
+        self.in_logs = parameters == "log"
         values = {"alpha": alpha, "delta": delta, "root": root, "smooth": smooth}
         for name, value in values.items():
+            if self.in_logs:
+                low, high = self.LOG_RANGES[name]
+                if not low <= value <= high:
+                    raise ValueError(f"{name} must lie in {low:g} ... {high:g}, got {value!r}")
+                name, value = f"log_{name}", math.log(value)
             parameter = nn.Parameter(torch.full((num_features,), float(value)), trainable)
             self.register_parameter(name, parameter)
+
+    def values(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """alpha, delta, root and smooth as they are used, (F,) each."""
+        if not self.in_logs:
+            return self.alpha, self.delta, self.root, self.smooth
+        found = []
+        for name, (low, high) in self.LOG_RANGES.items():
+            parameter = getattr(self, f"log_{name}")
+            inside = parameter.detach().clamp(math.log(low), math.log(high))
+            # The difference is zero, its gradient is one.
+            found.append(torch.exp(inside + (parameter - parameter.detach())))
+        return tuple(found)
 
     @torch.no_grad()
     def project_(self) -> None:
         """Put every value back into its range, in place."""
+        if self.in_logs:
+            for name, (low, high) in self.LOG_RANGES.items():
+                getattr(self, f"log_{name}").clamp_(math.log(low), math.log(high))
+            return
         self.alpha.clamp_(0.0, 1.0)
         self.delta.clamp_(min=self.MIN_DELTA)
         self.root.clamp_(min=1.0)
@@ -200,10 +251,10 @@ class PCEN(nn.Module):
         tensor (B, N, F), and the state for the next piece, (B, F).
         """
         with torch.autocast(energy.device.type, enabled=False):
-            dtype = torch.promote_types(self.alpha.dtype, torch.float32)
+            values = self.values()
+            dtype = torch.promote_types(values[0].dtype, torch.float32)
             energy = energy.to(dtype)
-            alpha, delta = self.alpha.to(dtype), self.delta.to(dtype)
-            power = 1.0 / self.root.to(dtype)
-            smoothed = smooth_energy(energy, self.smooth.to(dtype), state)
-            out = _Compress.apply(energy, smoothed, alpha, delta, power, self.floor)
+            alpha, delta, root, smooth = (value.to(dtype) for value in values)
+            smoothed = smooth_energy(energy, smooth, state)
+            out = _Compress.apply(energy, smoothed, alpha, delta, 1.0 / root, self.floor)
         return out, smoothed[:, -1] if energy.shape[1] else state

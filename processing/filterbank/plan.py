@@ -6,7 +6,8 @@ samples per hop instead of `hop`. What is read decides the error, in three ways:
 - what the filter passes outside the band that is kept is lost (`MAX_LEAK` of its energy), but for
   an estimate that is put back (`lost_power`);
 - the squared output has up to twice the bandwidth of the output, and what of it lies above half
-  the reduced rate is weighted wrongly (`MIN_HEADROOM` times the half-width at -40 dB);
+  the reduced rate is weighted wrongly (`MIN_HEADROOM` times the half-width at -40 dB; less does
+  for noise, but not for a quiet frame behind a burst);
 - the pooling window is interpolated to the reduced rate, which needs a few samples per hop.
 
 A filter that fits no reduced rate is read at the full rate, exactly.
@@ -24,8 +25,10 @@ from torch.nn import functional
 __all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
+#: What lies there is estimated and put back, and where that may not do, the filter is applied
+#: again (see `BandedBank`).
 MAX_LEAK = 6e-7
-#: The same where blocks that lose too much are not done again (see `BandedBank`): on a GPU.
+#: The same where blocks that lose too much are not done again: on a GPU.
 MAX_LEAK_UNCHECKED = 1e-8
 #: Half the reduced rate over the half-width of the filter at -40 dB.
 MIN_HEADROOM = 2.05
@@ -58,14 +61,14 @@ def fast_size(size: int) -> int:
 
 
 def candidate_rates(hop: int) -> list[int]:
-    """Reduced rates, in samples per hop, in steps of about a fifth; none above half the hop."""
+    """Reduced rates, in samples per hop, in steps of about a third; none above half the hop."""
     rates, rate = [], max(4, math.ceil(hop * MIN_RATE))
     while True:
         rate = fast_size(rate)
         if rate > hop // 2:
             return rates
         rates.append(rate)
-        rate = max(rate + 1, round(rate * 1.2))
+        rate = max(rate + 1, round(rate * 1.3))
 
 
 @dataclass(eq=False)
@@ -96,8 +99,12 @@ class Plan:
 
     @cached_property
     def tail_groups(self) -> list[tuple[int, list[int]]]:
-        """(lags, filters) by rising number of lags."""
-        return _grouped(self.tails)
+        """(lags, filters) by rising number of lags, of the filters at a reduced rate."""
+        reduced = [
+            lags if rate < self.hop else 0
+            for lags, rate in zip(self.tails, self.rates, strict=True)
+        ]
+        return [group for group in _grouped(reduced) if group[0] > 0]
 
     @property
     def cost(self) -> float:
@@ -116,16 +123,6 @@ def _max_leak(taps: torch.Tensor) -> float:
     return MAX_LEAK if taps.device.type == "cpu" else MAX_LEAK_UNCHECKED
 
 
-def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
-    points = 2 ** (2 * taps.shape[2] - 1).bit_length()
-    complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
-    response = torch.fft.ifft(complex_taps, n=points, norm="forward")
-    power = response.real.square() + response.imag.square()
-    freqs = torch.arange(points, device=taps.device, dtype=power.dtype)
-    return power, freqs * (2 * math.pi / points)
-
-
 def _tail_energy(taps: torch.Tensor, lags: int) -> torch.Tensor:
     """Part of each filter's energy beyond `lags` samples from its middle, (N,)."""
     half = (taps.shape[2] - 1) // 2
@@ -137,6 +134,16 @@ def _tail_energy(taps: torch.Tensor, lags: int) -> torch.Tensor:
 
 def _tail_lags(half: int) -> list[int]:
     return sorted({max(1, math.ceil(part * half)) for part in TAIL_PARTS})
+
+
+def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
+    points = 2 ** (2 * taps.shape[2] - 1).bit_length()
+    complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
+    response = torch.fft.ifft(complex_taps, n=points, norm="forward")
+    power = response.real.square() + response.imag.square()
+    freqs = torch.arange(points, device=taps.device, dtype=power.dtype)
+    return power, freqs * (2 * math.pi / points)
 
 
 @torch.no_grad()

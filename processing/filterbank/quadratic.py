@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 __all__ = ["RECTIFIERS", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
-CHUNK_BYTES = {"cpu": 2**20}
+CHUNK_BYTES = {"cpu": 2**22}
 OTHER_CHUNK_BYTES = 256 * 2**20
 #: Band signals above this many bytes are computed again in backward instead of kept.
 KEEP_BYTES = 256 * 2**20
+#: Samples of one filter's bands above which they are worth a call of their own, on a CPU.
+CALL_SAMPLES = 2**14
 LEAKY_SLOPE = 0.2
 
 
@@ -33,10 +37,10 @@ def pooled_bands(
     spectra: torch.Tensor,
     responses: torch.Tensor,
     weights: torch.Tensor,
-    starts: torch.Tensor,
+    starts: Sequence[int],
     segments: int,
     rectifier: str = "square",
-    row_weights: torch.Tensor | None = None,
+    valid: torch.Tensor | None = None,
     frames: int = 0,
     span: int = 1,
 ) -> torch.Tensor:
@@ -50,14 +54,14 @@ def pooled_bands(
         What the M bins from `starts` are multiplied with.
     weights : tensor (N, J, 2 * M / segments)
         Weights of the rectified real and imaginary parts inside a segment.
-    starts : int64 tensor (N,)
+    starts : N whole numbers
         First bin of each filter's band.
     segments : int
         Into how many pieces the M samples are cut.
     rectifier : str
         "square", "abs" or "leaky_relu", applied to the real and to the imaginary part.
-    row_weights : tensor (R, 2 * M) or None
-        Factors on the rectified parts, for all filters.
+    valid : int64 tensor (R, 2) or None
+        First and last + 1 of the M samples of each row that count.
     frames, span : int
         With frames > 0, frame t of a row is the sum over j < span of what weight row j gives on
         segment t + j. Every `span` weight rows make one output.
@@ -69,56 +73,52 @@ def pooled_bands(
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
     return _PooledBands.apply(
-        spectra, responses, weights, starts, segments, rectifier, row_weights, frames, span
+        spectra, responses, weights, tuple(starts), segments, rectifier, valid, frames, span
     )
-
-
-def _bands(spectra: torch.Tensor, starts: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, R, size): the bins from each start, copied."""
-    rows, bins = spectra.shape
-    windows = spectra.as_strided(
-        (bins - size + 1, rows, size), (1, spectra.stride(0), 1), spectra.storage_offset()
-    )
-    return windows[starts]
 
 
 class _PooledBands(torch.autograd.Function):
     """The signals of one group of filters exist in pieces that stay in the cache."""
 
     @staticmethod
-    def forward(
-        ctx, spectra, responses, weights, starts, segments, rectifier, row_weights, frames, span
-    ):
+    def forward(ctx, spectra, responses, weights, starts, segments, rectifier, valid, frames, span):
         filters, size = responses.shape
         rows = spectra.shape[0]
-        spectra = spectra.contiguous()
+        spectra, responses = spectra.contiguous(), responses.contiguous()
         row_bytes = filters * size * spectra.element_size()
         limit = CHUNK_BYTES.get(spectra.device.type, OTHER_CHUNK_BYTES)
-        step = max(1, limit // row_bytes)
+        # Equal pieces: a short last one would cost as many calls as a whole one.
+        pieces = -(-rows // max(1, limit // row_bytes))
+        step = -(-rows // pieces)
         need = any(ctx.needs_input_grad[:3])
         keep = need and rows * row_bytes <= KEEP_BYTES
-        pieces, kept = [], []
+        scratch = spectra.new_empty(filters * step * size)
+        outside = _Outside(valid, size, spectra.device)
+        pooled, kept = [], []
         for first in range(0, rows, step):
             chunk = spectra[first : first + step]
-            signal = _band_signal(chunk, responses, starts)
+            bands = scratch[: filters * len(chunk) * size].view(filters, len(chunk), size)
+            signal = torch.fft.ifft(_cut(chunk, starts, responses, bands), norm="forward")
             if keep:
                 kept.append(signal)
-            rectified = _rectified(signal, rectifier, row_weights, first)
+            out = torch.view_as_real(bands if keep else signal)
+            rectified = _rectified(torch.view_as_real(signal), rectifier, out)
+            outside.clear(rectified, first)
             # Long dimensions last: this order of factors is five times faster in MKL.
             columns = rectified.view(filters, -1, 2 * size // segments).transpose(1, 2)
-            pooled = torch.bmm(weights, columns).view(filters, -1, len(chunk), segments)
-            pieces.append(_overlapped(pooled, frames, span) if frames else pooled)
-        ctx.save_for_backward(spectra, responses, weights, starts, row_weights, *kept)
-        ctx.step, ctx.rectifier, ctx.segments = step, rectifier, segments
+            pooled.append(torch.bmm(weights, columns).view(filters, -1, len(chunk), segments))
+        ctx.save_for_backward(spectra, responses, weights, valid, *kept)
+        ctx.step, ctx.rectifier, ctx.segments, ctx.starts = step, rectifier, segments, starts
         ctx.frames, ctx.span = frames, span
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
+        whole = pooled[0] if len(pooled) == 1 else torch.cat(pooled, 2)
+        return _overlapped(whole, frames, span) if frames else whole
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        spectra, responses, weights, starts, row_weights, *kept = ctx.saved_tensors
+        spectra, responses, weights, valid, *kept = ctx.saved_tensors
         filters, size = responses.shape
-        rows, step = spectra.shape[0], ctx.step
+        rows, step, starts = spectra.shape[0], ctx.step, ctx.starts
         width = 2 * size // ctx.segments
         need_spectra, need_responses, need_weights = ctx.needs_input_grad[:3]
         grad_spectra = torch.zeros_like(spectra) if need_spectra else None
@@ -128,31 +128,36 @@ class _PooledBands(torch.autograd.Function):
         signs = torch.ones(width, dtype=weights.dtype, device=weights.device)
         signs[1::2] = -1.0
         turned = weights * (2.0 * signs if ctx.rectifier == "square" else signs)
+        if ctx.frames:
+            grad = _spread_out(grad, ctx.segments, ctx.span)
+        scratch = spectra.new_empty(filters * step * size)
+        outside = _Outside(valid, size, spectra.device)
         for index, first in enumerate(range(0, rows, step)):
             chunk = spectra[first : first + step]
-            signal = kept[index] if kept else _band_signal(chunk, responses, starts)
-            some = grad[:, :, first : first + step]
-            if ctx.frames:
-                some = _spread_out(some, ctx.segments, ctx.span)
-            some = some.reshape(filters, weights.shape[1], -1)
+            bands = scratch[: filters * len(chunk) * size].view(filters, len(chunk), size)
+            if kept:
+                signal = kept[index]
+            else:
+                signal = torch.fft.ifft(_cut(chunk, starts, responses, bands), norm="forward")
+            parts, slope = torch.view_as_real(signal), torch.view_as_real(bands)
+            some = grad[:, :, first : first + step].reshape(filters, weights.shape[1], -1)
             if need_weights:
-                rectified = _rectified(signal, ctx.rectifier, row_weights, first)
+                rectified = _rectified(parts, ctx.rectifier, slope)
+                outside.clear(rectified, first)
                 grad_weights += torch.bmm(some, rectified.view(filters, -1, width))
             if not (need_spectra or need_responses):
                 continue
-            parts = torch.view_as_real(signal)
-            slope = torch.bmm(some.transpose(1, 2), turned).view(parts.shape)
-            slope = slope.mul_(
-                parts if ctx.rectifier == "square" else RECTIFIERS[ctx.rectifier][1](parts)
-            )
-            slope = _weighted(slope, row_weights, first)
-            slope = torch.fft.ifft(torch.view_as_complex(slope), norm="forward")
+            torch.bmm(some.transpose(1, 2), turned, out=slope.view(filters, -1, width))
+            slope.mul_(parts if ctx.rectifier == "square" else RECTIFIERS[ctx.rectifier][1](parts))
+            outside.clear(slope, first)
+            slope = torch.fft.ifft(bands, norm="forward")
             if need_spectra:
-                bins = (starts[:, None] + torch.arange(size, device=starts.device)).view(-1)
-                flat = (slope * responses[:, None]).transpose(0, 1).reshape(len(chunk), -1)
-                grad_spectra[first : first + step].index_add_(1, bins, flat)
+                for n, start in enumerate(starts):
+                    grad_spectra[first : first + step, start : start + size].addcmul_(
+                        slope[n], responses[n]
+                    )
             if need_responses:
-                grad_responses += slope.mul_(_bands(chunk, starts, size)).sum(1)
+                grad_responses += _cut(chunk, starts, slope, slope).sum(1)
         if need_spectra:
             grad_spectra = grad_spectra.conj()
         if need_responses:
@@ -160,11 +165,22 @@ class _PooledBands(torch.autograd.Function):
         return grad_spectra, grad_responses, grad_weights, None, None, None, None, None, None
 
 
-def _band_signal(
-    spectra: torch.Tensor, responses: torch.Tensor, starts: torch.Tensor
+def _cut(
+    spectra: torch.Tensor, starts: tuple[int, ...], factors: torch.Tensor, out: torch.Tensor
 ) -> torch.Tensor:
-    bands = _bands(spectra, starts, responses.shape[1]).mul_(responses[:, None])
-    return torch.fft.ifft(bands, norm="forward")
+    """(N, R, M): the M bins from each start, times `factors` (N, M) or (N, R, M)."""
+    rows, bins = spectra.shape
+    size = out.shape[2]
+    if spectra.device.type == "cpu" and rows * size > CALL_SAMPLES:
+        for n, start in enumerate(starts):
+            torch.mul(spectra[:, start : start + size], factors[n], out=out[n])
+        return out
+    # A call per filter would cost more than the copy that this makes.
+    windows = spectra.as_strided(
+        (bins - size + 1, rows, size), (1, spectra.stride(0), 1), spectra.storage_offset()
+    )
+    first = torch.tensor(starts, device=spectra.device)
+    return torch.mul(windows[first], factors if factors.dim() == 3 else factors[:, None], out=out)
 
 
 def _overlapped(pooled: torch.Tensor, frames: int, span: int) -> torch.Tensor:
@@ -184,14 +200,37 @@ def _spread_out(grad: torch.Tensor, segments: int, span: int) -> torch.Tensor:
     return spread
 
 
-def _rectified(
-    signal: torch.Tensor, rectifier: str, row_weights: torch.Tensor | None, first: int
-) -> torch.Tensor:
-    return _weighted(RECTIFIERS[rectifier][0](torch.view_as_real(signal)), row_weights, first)
+def _rectified(parts: torch.Tensor, rectifier: str, out: torch.Tensor) -> torch.Tensor:
+    if rectifier == "square":
+        return torch.mul(parts, parts, out=out)
+    return out.copy_(RECTIFIERS[rectifier][0](parts))
 
 
-def _weighted(parts: torch.Tensor, row_weights: torch.Tensor | None, first: int) -> torch.Tensor:
-    """Multiply (N, r, M, 2) by its rows' factors, in place."""
-    if row_weights is None:
-        return parts
-    return parts.mul_(row_weights[first : first + parts.shape[1]].view(-1, parts.shape[2], 2))
+class _Outside:
+    """The samples of each row that do not count."""
+
+    def __init__(self, valid: torch.Tensor | None, size: int, device: torch.device):
+        self.valid = self.mask = None
+        if valid is None:
+            return
+        if device.type == "cpu":
+            self.valid = valid.clamp(0, size).tolist()
+        else:
+            place = torch.arange(size, device=device)
+            self.mask = (place < valid[:, :1]) | (place >= valid[:, 1:])
+
+    def clear(self, parts: torch.Tensor, first: int) -> None:
+        """Set them to zero in (N, r, M, 2), whose row 0 is row `first`; in place."""
+        rows, size = parts.shape[1:3]
+        if self.mask is not None:
+            parts.masked_fill_(self.mask[first : first + rows, :, None], 0.0)
+        if self.valid is None:
+            return
+        some = self.valid[first : first + rows]
+        if all(ends == some[0] for ends in some):
+            some, parts = some[:1], parts[:, None]
+        for row, (begin, end) in enumerate(some):
+            if begin > 0:
+                parts[:, row, ..., :begin, :] = 0.0
+            if end < size:
+                parts[:, row, ..., end:, :] = 0.0

@@ -68,7 +68,8 @@ def build_datasets(hparams: dict, prepared) -> dict[str, DynamicItemDataset]:
 
         def clip(row_id, signal=signal):
             wav = signal(row_id)[:size]
-            return nn.functional.pad(wav, (0, size - len(wav)))
+            # Padding copies, even by nothing.
+            return wav if len(wav) == size else nn.functional.pad(wav, (0, size - len(wav)))
 
         dataset = DynamicItemDataset(rows)
         dataset.add_dynamic_item(clip, takes="id", provides="sig")

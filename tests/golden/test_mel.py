@@ -1,12 +1,18 @@
-"""Log-mel against torchaudio's and nnAudio's own, live."""
+"""Log-mel against torchaudio's, nnAudio's, Kaldi's, SpeechBrain's and the LEAF reference's own."""
+
+import math
+from pathlib import Path
 
 import nnAudio.features
+import numpy as np
 import pytest
 import torch
 import torchaudio
+from speechbrain.lobes.features import Fbank
 
 from auricle.lobes import build_frontend
 
+DATA = Path(__file__).parent / "data"
 WAVS = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
 
 
@@ -47,7 +53,7 @@ def test_equals_nnaudio():
 @pytest.mark.parametrize("sample_rate, n_fft", [(8000, 256), (16000, 512), (22050, 1024)])
 def test_scales_with_the_sample_rate(sample_rate, n_fft):
     mel = build_frontend("mel", sample_rate=sample_rate)
-    assert mel.mel.n_fft == n_fft
+    assert mel.n_fft == n_fft
     assert mel.window == int(0.025 * sample_rate)
     assert mel(torch.zeros(1, sample_rate)).shape == (1, mel.num_frames(sample_rate), 40)
 
@@ -60,3 +66,232 @@ def test_padding_changes_no_valid_frame():
     alone = mel(WAVS[1:, :9600])
     assert alone.shape[1] == mel.num_frames(9600) == 61
     torch.testing.assert_close(out[1:, :61], alone, atol=0, rtol=0)
+
+
+# -- one convention per library ------------------------------------------------------------------
+
+
+def load(name):
+    """`mel.npy` and `mel_chirp.npy` are what `MelFilterbanks()` of google-research/leaf-audio
+    @ b130481 gives for `x.npy` and `chirp.npy`, made as said in data/README.md."""
+    return torch.from_numpy(np.load(DATA / f"{name}.npy"))
+
+
+def speech_like(num_samples, sample_rate=16000):
+    """Glottal pulses at 110 to 150 Hz through three resonances, in syllables with pauses."""
+    time = np.arange(num_samples) / sample_rate
+    phase = np.cumsum(110 + 20 * (1 + np.sin(2 * np.pi * 1.5 * time))) / sample_rate
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    out = np.zeros(num_samples)
+    for centre_hz, width_hz in ((700, 80), (1220, 90), (2600, 120)):
+        ring = np.exp(-np.pi * width_hz * time[:800]) * np.sin(2 * np.pi * centre_hz * time[:800])
+        out += np.convolve(pulses, ring)[:num_samples]
+    out *= np.clip(np.sin(2 * np.pi * 3 * time), 0, None)
+    out += 1e-3 * np.random.default_rng(0).standard_normal(num_samples)
+    return torch.from_numpy(0.2 * out / np.abs(out).max()).float()
+
+
+def signals(num_samples=16000, sample_rate=16000):
+    """Noise, a chirp with some noise under it, and something like speech: (3, T)."""
+    generator = torch.Generator().manual_seed(3)
+    time = torch.arange(num_samples, dtype=torch.float64) / sample_rate
+    sweep = 0.5 * torch.sin(2 * math.pi * (200 * time + sample_rate / 8 * time**2)).float()
+    noise = 0.1 * torch.randn(2, num_samples, generator=generator)
+    return torch.stack([noise[0], sweep + 0.01 * noise[1], speech_like(num_samples, sample_rate)])
+
+
+def build(convention, sample_rate=16000, **options):
+    return build_frontend("mel", sample_rate, {"mel": {"convention": convention, **options}})
+
+
+def test_equals_the_leaf_reference():
+    mel = build("leaf_audio")
+    out = mel(load("x")[:, 0])
+    assert out.shape[1] == mel.num_frames(16000) == 100
+    torch.testing.assert_close(out, load("mel"), atol=2e-5, rtol=0)
+
+
+def test_equals_the_leaf_reference_on_a_chirp():
+    """A chirp puts a frame's energy into one or two bins, often where a triangle is nearly zero.
+    The reference computes the triangles in float32 from mel values of up to 2840 (steps of
+    2.4e-4) on bands 69 mel wide: weights are off by up to 7e-6. Hence compared before the
+    logarithm, relative to each frame's loudest band; and after it on average."""
+    out, expected = build("leaf_audio")(load("chirp")[:, 0]), load("mel_chirp")
+    loudest = expected.exp().amax(2, keepdim=True)
+    torch.testing.assert_close(out.exp() / loudest, expected.exp() / loudest, atol=7e-6, rtol=0)
+    assert (out - expected).abs().mean() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "sample_rate, theirs, options",
+    [
+        (16000, {}, {}),
+        (16000, {"n_mels": 80, "fmin": 40.0}, {"num_features": 80, "min_freq_hz": 40.0}),
+        (16000, {"htk": True, "norm": None}, {"mel_scale": "htk", "norm": "none"}),
+        (16000, {"power": 1.0}, {"power": 1.0}),
+        (16000, {"pad_mode": "constant"}, {"padding": "zeros"}),
+        (16000, {"n_fft": 1024}, {"n_fft": 1024}),
+        (22050, {"hop_length": 220, "n_fft": 662, "win_length": 661}, {"n_fft": 662}),
+    ],
+)
+def test_equals_nnaudio_by_convention(sample_rate, theirs, options):
+    """Tolerance: nnAudio's kernels round at 6e-8 of a frame's amplitude sum, against which the
+    quietest bands of the chirp and of the speech's pauses are 60 dB down; so on energies, relative
+    to each item's loudest."""
+    window = {"n_fft": 480, "win_length": 480, "hop_length": 160, "n_mels": 40}
+    reference = nnAudio.features.MelSpectrogram(
+        sr=sample_rate, verbose=False, **{**window, **theirs}
+    )
+    ours, wavs = build("nnaudio", sample_rate, **options), signals(16000, sample_rate)
+    expected = reference(wavs).transpose(1, 2)
+    scale = expected.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(ours.energy(wavs) / scale, expected / scale, atol=2e-6, rtol=2e-5)
+    noise = wavs[:1]  # and after the logarithm where nothing is near its floor
+    torch.testing.assert_close(ours(noise), torch.log(expected[:1] + 1e-10), atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "sample_rate, theirs, options",
+    [
+        (16000, {}, {}),
+        (16000, {"num_mel_bins": 23}, {"num_features": 23}),
+        (
+            16000,
+            {"num_mel_bins": 80, "high_freq": 7600.0},
+            {"num_features": 80, "max_freq_hz": 7600},
+        ),
+        (16000, {"window_type": "hamming"}, {"window_shape": "hamming_symmetric"}),
+        (16000, {"window_type": "hanning"}, {"window_shape": "hann_symmetric"}),
+        (16000, {"window_type": "rectangular"}, {"window_shape": "rectangular"}),
+        (16000, {"preemphasis_coefficient": 0.0}, {"preemphasis": 0.0}),
+        (16000, {"remove_dc_offset": False}, {"remove_dc": False}),
+        (16000, {"use_power": False}, {"power": 1.0}),
+        (8000, {"num_mel_bins": 30}, {"num_features": 30}),
+        (16000, {"low_freq": 100.0, "frame_length": 32.0}, {"min_freq_hz": 100, "window_ms": 32.0}),
+    ],
+)
+def test_equals_kaldi_by_convention(sample_rate, theirs, options):
+    """Tolerance: torchaudio computes the triangles' sides in float32 from mel values of up to 2840
+    (steps of 2.4e-4), which moves a small weight at the edge of a narrow band by up to 2e-5; after
+    the logarithm of a band that holds one such bin alone, 5e-4."""
+    ours, wavs = build("kaldi", sample_rate, **options), signals(12345, sample_rate)
+    given = {"num_mel_bins": 40, **theirs}
+    expected = torch.stack(
+        [
+            torchaudio.compliance.kaldi.fbank(wav[None], sample_frequency=sample_rate, **given)
+            for wav in wavs
+        ]
+    )
+    assert expected.shape[1] == ours.num_frames(12345)
+    torch.testing.assert_close(ours(wavs), expected, atol=5e-4, rtol=0)
+    assert (ours(wavs) - expected).abs().mean() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "sample_rate, theirs, options",
+    [
+        (16000, {}, {}),
+        (
+            16000,
+            {"n_mels": 60, "f_min": 50, "n_fft": 512},
+            {"num_features": 60, "min_freq_hz": 50, "n_fft": 512},
+        ),
+        (8000, {"n_fft": 200, "f_max": 3500}, {"max_freq_hz": 3500}),
+    ],
+)
+def test_equals_speechbrain_by_convention(sample_rate, theirs, options):
+    """In dB; torch.stft and we round alike up to 1e-7 of a frame's loudest bin, 80 dB below which
+    the floor lies: 1e-3 dB there, 1e-5 dB on average."""
+    ours, wavs = build("speechbrain", sample_rate, **options), signals(8000, sample_rate)
+    expected = Fbank(sample_rate=sample_rate, **theirs)(wavs)
+    torch.testing.assert_close(ours(wavs), expected, atol=2e-3, rtol=0)
+    assert (ours(wavs) - expected).abs().mean() < 2e-5
+
+
+def test_the_floor_below_the_maximum_is_each_items_own():
+    """SpeechBrain looks at the padded frames too, which are its loudest where the padding is."""
+    mel, wavs = build("speechbrain", top_db=20.0), signals(8000)
+    padded = wavs.clone()
+    padded[1, 4000:] = 1.0
+    lengths = torch.tensor([1.0, 0.5, 1.0])
+    together, alone = mel(padded, lengths), mel(wavs[1:2, :4000])
+    frames = mel.num_frames(4000)
+    torch.testing.assert_close(together[1:2, :frames], alone, atol=1e-4, rtol=0)
+    assert alone.max() - alone.min() == pytest.approx(20.0, abs=1e-4)
+    assert together[0].max() - together[0].min() == pytest.approx(20.0, abs=1e-4)
+
+
+def test_the_maximum_is_that_of_valid_frames_only():
+    """A click behind the last whole window is in no frame of its clip; in a longer batch it is in
+    one that does not count."""
+    mel = build("kaldi", log="db", top_db=20.0)
+    wavs = signals(8000)[:2].clone()
+    wavs[1] *= 1e-2
+    wavs[1, 3990] = 1.0  # 4000 samples hold 23 windows, the last of which ends at 3920
+    together, alone = mel(wavs, torch.tensor([1.0, 0.5])), mel(wavs[1:, :4000])
+    assert alone.shape[1] == mel.num_frames(4000) == 23
+    torch.testing.assert_close(together[1:, :23], alone, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("power, kind", [(2.0, "power"), (1.0, "magnitude")])
+def test_levels_in_db_equal_torchaudio(power, kind):
+    mel, wavs = build("auricle", log="db", log_offset=1e-10, power=power), signals(8000)
+    expected = torchaudio.transforms.AmplitudeToDB(kind)(mel.energy(wavs))
+    torch.testing.assert_close(mel(wavs), expected)
+
+
+def test_magnitudes_of_silence_have_a_finite_gradient():
+    wavs = torch.zeros(1, 1600, requires_grad=True)
+    build("auricle", power=1.0)(wavs).sum().backward()
+    assert wavs.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "convention, frames",
+    [
+        ("auricle", [1, 3, 101, 101]),
+        ("leaf_audio", [1, 3, 100, 101]),
+        ("nnaudio", [1, 3, 101, 101]),
+        ("kaldi", [1, 1, 98, 98]),
+        ("speechbrain", [1, 3, 101, 101]),
+    ],
+)
+def test_frames_of_each_convention(convention, frames):
+    mel = build(convention)
+    for num_samples, count in zip([1, 399, 16000, 16001], frames, strict=True):
+        assert mel.num_frames(num_samples) == count
+        assert mel(torch.zeros(1, num_samples)).shape == (1, count, 40)
+
+
+@pytest.mark.parametrize("convention", ["auricle", "leaf_audio", "nnaudio", "kaldi", "speechbrain"])
+def test_padding_changes_no_valid_frame_in_any_convention(convention):
+    mel, wavs = build(convention), signals(8000)
+    for num_valid in (1, 150, 401, 4321):
+        padded = wavs.clone()
+        padded[1, num_valid:] = 7.0
+        out = mel(padded, torch.tensor([1.0, num_valid / 8000, 1.0]))
+        alone = mel(wavs[1:2, :num_valid])
+        frames = mel.num_frames(num_valid)
+        torch.testing.assert_close(out[1:2, :frames], alone, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"convention": "librosa"}, "convention .*'librosa'"),
+        ({"mel_scale": "bark"}, "mel_scale .*'bark'"),
+        ({"slopes": "erb"}, "slopes .*'erb'"),
+        ({"slopes": "mel", "mel_scale": "slaney"}, 'slopes=.*needs mel_scale="htk"'),
+        ({"norm": "l1"}, "norm .*'l1'"),
+        ({"log": "log10"}, "log .*'log10'"),
+        ({"power": 3.0}, "power .*3.0"),
+        ({"log_offset": 0.0}, "log_offset .*0.0"),
+        ({"top_db": -80.0}, "top_db .*-80"),
+        ({"max_freq_hz": 9000.0}, "max_freq_hz <= 8000"),
+        ({"min_freq_hz": 8000.0}, "min_freq_hz < max_freq_hz"),
+        ({"num_features": 400}, "num_features=400 with n_fft=512"),
+    ],
+)
+def test_bad_options_are_named(options, says):
+    with pytest.raises(ValueError, match=says):
+        build_frontend("mel", options={"mel": options})

@@ -1,8 +1,11 @@
 """PCEN's smoothing: equal to the loop it replaces, at any length, in pieces, and trainable."""
 
+import math
+
 import pytest
 import torch
 
+from auricle.lobes import build_frontend
 from auricle.processing.filterbank.pcen import (
     CHUNK_FRAMES,
     PCEN,
@@ -114,3 +117,133 @@ def test_gradients_of_the_whole():
         return torch.func.functional_call(pcen, dict(zip(names, values, strict=True)), energy)
 
     assert torch.autograd.gradcheck(run, (energy.requires_grad_(), *values))
+
+
+# -- parameters as logarithms --------------------------------------------------------------------
+
+NAMES = ("alpha", "delta", "root", "smooth")
+
+
+def in_logs(pcen):
+    """The same values, as logarithms."""
+    logs = PCEN(3, parameters="log", floor=pcen.floor).to(pcen.alpha.dtype)
+    with torch.no_grad():
+        for name in NAMES:
+            getattr(logs, f"log_{name}").copy_(getattr(pcen, name).log())
+    return logs
+
+
+def drawn():
+    """A PCEN with other values in every channel."""
+    pcen = PCEN(3).double()
+    with torch.no_grad():
+        pcen.alpha.copy_(torch.tensor([0.3, 0.9, 1.0]))
+        pcen.delta.copy_(torch.tensor([0.01, 1.5, 40.0]))
+        pcen.root.copy_(torch.tensor([1.0, 2.5, 6.0]))
+        pcen.smooth.copy_(torch.tensor([0.002, 0.3, 1.0]))
+    return pcen
+
+
+@pytest.mark.parametrize("make", [lambda: PCEN(3).double(), drawn], ids=["default", "drawn"])
+def test_logarithms_give_the_same_output_at_the_same_values(make):
+    linear, energy = make(), energies(300)
+    logs = in_logs(linear)
+    torch.testing.assert_close(logs(energy), linear(energy))
+    # The chain rule: d / d log(value) = value * d / d value.
+    linear(energy).square().sum().backward()
+    logs(energy).square().sum().backward()
+    for name in NAMES:
+        parameter = getattr(linear, name)
+        torch.testing.assert_close(
+            getattr(logs, f"log_{name}").grad, parameter.grad * parameter.detach()
+        )
+
+
+def test_default_values_do_not_depend_on_the_parametrisation():
+    logs, linear = PCEN(3, parameters="log"), PCEN(3)
+    torch.testing.assert_close(logs.values(), linear.values())
+    assert [name for name, _ in logs.named_parameters()] == [f"log_{name}" for name in NAMES]
+    assert sum(p.numel() for p in logs.parameters()) == 12
+
+
+@pytest.mark.parametrize("floor", [1e-12, 1e-6])
+def test_gain_is_the_stable_form_at_any_level(floor):
+    """exp(-alpha (log floor + log1p(M / floor))), from silence to an overload, in float32."""
+    level = torch.tensor([0.0, 1e-20, 1e-12, 1e-6, 1.0, 1e6, 1e10])
+    pcen = PCEN(7, smooth=1.0, floor=floor, parameters="log")
+    alpha, delta, root, _ = (value.detach() for value in pcen.values())
+    gain = torch.exp(-alpha * (math.log(floor) + torch.log1p(level.double() / floor)))
+    expected = (level * gain + delta) ** (1 / root) - delta ** (1 / root)
+    out = pcen(level.expand(1, 5, 7))
+    torch.testing.assert_close(out[0, -1].double(), expected.double(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [-1e30, -1000.0, -20.0, 20.0, 1000.0, 1e30])
+def test_no_value_of_a_logarithm_gives_nan_or_is_stuck(name, value):
+    """Also without a projection: outside its range a parameter has the slope of the range's end."""
+    pcen = PCEN(3, parameters="log")
+    parameter = getattr(pcen, f"log_{name}")
+    energy = energies(200, dtype=torch.float32)
+    energy[:, :50] = 0  # silence first
+    energy[:, 150:] *= 1e6
+    with torch.no_grad():
+        parameter.fill_(value)
+        if name == "delta":
+            pcen.log_root.fill_(1.0)
+    out = pcen(energy.requires_grad_())
+    out.sum().backward()
+    assert out.isfinite().all() and energy.grad.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in pcen.parameters())
+    assert parameter.grad.abs().min() > 0
+    kept = out.detach()
+    pcen.project_()
+    torch.testing.assert_close(pcen(energy.detach()), kept, rtol=1e-6, atol=0)
+    low, high = PCEN.LOG_RANGES[name]
+    assert math.log(low) - 1e-6 <= parameter.min() and parameter.max() <= math.log(high) + 1e-6
+
+
+def test_pieces_equal_the_whole_in_logarithms():
+    pcen, energy = in_logs(drawn()), energies(100)
+    state, pieces = None, []
+    for piece in energy.split([1, 40, 33, 26], 1):
+        out, state = pcen.stream(piece, state)
+        pieces.append(out)
+    torch.testing.assert_close(torch.cat(pieces, 1), pcen(energy))
+
+
+@torch.no_grad()
+def test_leaf_in_logarithms_equals_leaf_and_can_be_folded():
+    linear, logs = (
+        build_frontend("leaf", options={"leaf": {"num_features": 4, "pcen_parameters": kind}})
+        for kind in ("linear", "log")
+    )
+    wavs = 0.1 * torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(logs(wavs), linear(wavs))
+    logs.compression.log_smooth.add_(1.0)
+    logs.compression.log_delta.sub_(0.5)
+    assert (logs(wavs) - linear(wavs)).abs().max() > 0.01
+    folded = logs.fold()
+    torch.testing.assert_close(folded(wavs), logs(wavs), rtol=1e-4, atol=1e-5)
+    first, state = folded.stream(wavs[:, :1234])
+    rest, _ = folded.stream(wavs[:, 1234:], state, last=True)
+    torch.testing.assert_close(torch.cat([first, rest], 1), folded(wavs), rtol=1e-5, atol=1e-5)
+    assert sum(p.numel() for p in logs.parameters()) == 28
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"parameters": "exp"}, "parameters must be one of .*'exp'"),
+        ({"parameters": "log", "smooth": 0.0}, "smooth must lie in 0.0001 ... 1, got 0.0"),
+        ({"parameters": "log", "root": 0.5}, "root must lie in 1 ... 100"),
+    ],
+)
+def test_wrong_values_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        PCEN(3, **options)
+
+
+def test_leaf_names_its_wrong_option():
+    with pytest.raises(ValueError, match="pcen_parameters must be one of .*'exp'"):
+        build_frontend("leaf", options={"leaf": {"pcen_parameters": "exp"}})

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from auricle.processing import plots
+from auricle.processing.filterbank.displacement import displacement
+from auricle.processing.filterbank.responses import FilterSet
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -17,18 +20,12 @@ def confusion(classes):
     return generator.integers(0, 4, (classes, classes)) + np.diag(np.full(classes, 380))
 
 
-def filterbank(size=40, bins=129):
+def filterbank(shift=1.0, bandwidth_hz=100.0, size=40, bins=129):
+    """Mel-like centres, moved by a factor."""
     frequency = np.linspace(0, 8000, bins)
-    before = np.linspace(60, 7500, size)
-    after = before * 1.02
-    return {
-        "center_hz_before": before,
-        "center_hz_after": after,
-        "bandwidth_hz_before": np.full(size, 100.0),
-        "bandwidth_hz_after": np.full(size, 150.0),
-        "response": np.exp(-(((frequency - after[:, None]) / 150) ** 2)),
-        "frequency_hz": frequency,
-    }
+    centre = shift * np.linspace(60, 7500, size)
+    response = np.exp(-(((frequency - centre[:, None]) / 150) ** 2))
+    return FilterSet(centre, np.full(size, bandwidth_hz), frequency, response)
 
 
 HISTORY = [
@@ -53,7 +50,8 @@ def width_pixels(path):
 def test_every_picture_is_a_png_of_at_least_1000_pixels(tmp_path):
     paths = [
         plots.confusion_matrix(confusion(12), [f"w{i}" for i in range(12)], tmp_path / "a/cm.png"),
-        plots.learned_filters(filterbank(), tmp_path / "filters.png"),
+        plots.learned_filters(filterbank(), filterbank(1.02), tmp_path / "filters.png"),
+        plots.learned_filters(filterbank(), None, tmp_path / "one.png"),
         plots.training_curves(HISTORY, tmp_path / "curves.png", best_epoch=7),
     ]
     for path in paths:
@@ -99,23 +97,79 @@ def test_confusion_matrix_can_be_read_at_1000_pixels(classes):
         assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
 
 
+def dots(axes, label):
+    (line,) = [line for line in axes.lines if line.get_label() == label]
+    return line.get_xdata(), line.get_ydata()
+
+
 def test_filters_are_drawn_where_they_are():
-    bank = filterbank()
-    figure = plots.learned_filters_figure(bank, "LEAF on mini")
-    left, right = figure.axes[:2]
-    before, after = (line.get_ydata() for line in right.lines)
-    np.testing.assert_array_equal(before, bank["center_hz_before"])
-    np.testing.assert_array_equal(after, bank["center_hz_after"])
-    bars = np.array([segment[:, 1] for segment in right.collections[1].get_segments()])
-    np.testing.assert_allclose(bars[5, 1] - bars[5, 0], 150)
-    level = np.asarray(left.collections[0].get_array()).reshape(129, 40)
-    peaks_hz = bank["frequency_hz"][level.argmax(axis=0)]
-    assert np.abs(peaks_hz - bank["center_hz_after"]).max() <= 8000 / 128 / 2
-    assert level.max() == 0 and level.min() >= -60.001
+    before, after = filterbank(), filterbank(1.02, 150.0)
+    figure = plots.learned_filters_figure(before, after, "LEAF on mini")
+    start, end, bar, centres, shifts, bandwidths = figure.axes
+    index = np.arange(1, 41)
+    for when, bank in (("before training", before), ("after training", after)):
+        np.testing.assert_array_equal(dots(centres, when), (index, bank.centre_hz))
+        np.testing.assert_array_equal(dots(bandwidths, when), (bank.centre_hz, bank.bandwidth_hz))
+    for axes, bank in ((start, before), (end, after)):
+        level = np.asarray(axes.collections[0].get_array()).reshape(129, 40)
+        peaks_hz = bank.freqs_hz[level.argmax(axis=0)]
+        assert np.abs(peaks_hz - bank.centre_hz).max() <= 8000 / 128 / 2
+        assert level.max() == 0 and level.min() >= -60.001
+    ways = np.array(bandwidths.collections[0].get_segments())
+    np.testing.assert_allclose(
+        ways[:, 1] - ways[:, 0], np.stack([before.centre_hz * 0.02, [50] * 40], 1)
+    )
+    moved = displacement(before, after)
+    heights = [bar.get_height() for bar in shifts.patches]
+    assert np.mean(heights) == pytest.approx(moved["centre_shift_erb"]) and min(heights) > 0
+    assert f"{moved['centre_shift_hz']:.1f} Hz" in centres.get_title()
+    assert "50.0 Hz" in bandwidths.get_title() and "ERB" in shifts.get_title()
     assert figure.get_suptitle() == "LEAF on mini"
-    for axes in (left, right):
+    assert "(dB)" in bar.get_ylabel()
+    for axes in (start, end, centres):
         assert "(Hz)" in axes.get_ylabel() and "(index)" in axes.get_xlabel()
-    assert any("(dB)" in axes.get_ylabel() for axes in figure.axes)
+        assert axes.get_ylim() == (0, 8000)
+
+
+def test_a_mel_spaced_bank_lies_on_the_line_of_mel():
+    mel = 2595 * np.log10(1 + np.array([100, 7000]) / 700)
+    centre = 700 * (10 ** (np.linspace(*mel, 40) / 2595) - 1)
+    bank = filterbank()
+    bank = FilterSet(centre, bank.bandwidth_hz, bank.freqs_hz, bank.responses)
+    centres = plots.learned_filters_figure(bank, None, "mel").axes[2]
+    np.testing.assert_allclose(dots(centres, "mel-spaced")[1], centre)
+    drawn = centres.transData.transform(np.stack([np.arange(1, 41), centre], 1))[:, 1]
+    np.testing.assert_allclose(np.diff(drawn), np.diff(drawn).mean(), rtol=1e-6)
+
+
+def test_one_bank_alone_is_not_called_before_or_after():
+    figure = plots.learned_filters_figure(filterbank(), None, "mel")
+    assert len(figure.axes) == 4
+    words = [axes.get_title() for axes in figure.axes]
+    words += [line.get_label() for axes in figure.axes for line in axes.lines]
+    assert "filters" in words and not [word for word in words if "before" in word]
+
+
+def test_nothing_of_the_filters_is_cut_off_and_titles_do_not_meet():
+    bank = filterbank(size=80)
+    figure = plots.learned_filters_figure(bank, filterbank(1.02, 150.0, size=80), "80 filters")
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert len(panels) == 5
+    for axes in panels:
+        box = axes.get_tightbbox()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+        title = axes.title.get_window_extent()
+        assert axes.get_window_extent().x0 - 40 < title.x0
+        assert title.x1 < axes.get_window_extent().x1 + 40
+
+
+def test_a_bandwidth_of_zero_is_drawn_too():
+    before, after = filterbank(), filterbank(bandwidth_hz=0.0)
+    bandwidths = plots.learned_filters_figure(before, after, "")
+    assert bandwidths.axes[-1].get_yscale() == "linear"
+    assert plots.learned_filters_figure(before, before, "").axes[-1].get_yscale() == "log"
 
 
 def test_curves_show_the_history_in_percent_where_it_is_a_share():
@@ -153,18 +207,18 @@ def test_confusion_matrix_refuses_what_is_none(counts, labels, message, tmp_path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frequency_hz": None}, "missing.*frequency_hz"),
-        ({"centre": [1]}, "not known.*centre"),
-        ({"center_hz_before": np.ones(3)}, "center_hz_before has shape"),
-        ({"response": np.ones((40, 7))}, "response has shape"),
-        ({"response": -np.ones((40, 129))}, "negative"),
-        ({"bandwidth_hz_after": np.full(40, np.nan)}, "NaN"),
+        ({"centre_hz": np.full(40, np.nan)}, "centre_hz after holds NaN"),
+        ({"bandwidth_hz": np.full(40, np.inf)}, "bandwidth_hz after holds NaN or infinity"),
+        ({"responses": -np.ones((40, 129))}, "negative"),
+        ({"centre_hz": np.ones(3)}, "40 filters cannot be compared with 3"),
+        ({"freqs_hz": np.linspace(0, 4000, 129)}, "other frequencies"),
     ],
 )
 def test_filters_refuse_what_is_none(change, message, tmp_path):
-    bank = {name: value for name, value in {**filterbank(), **change}.items() if value is not None}
     with pytest.raises(ValueError, match=message):
-        plots.learned_filters(bank, tmp_path / "filters.png")
+        bad = replace(filterbank(), **change)
+        plots.learned_filters(filterbank(), bad, tmp_path / "filters.png")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from auricle.lobes.brains.checkpoints import AtomicCheckpointer
 from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.lobes.heads import Classifier
 from auricle.processing.data.augment import Mixup
+from auricle.processing.filterbank.displacement import displacement
 
 LABELS = ["low", "high"]
 
@@ -57,6 +58,9 @@ def make(folder=None, frontend="mel", run_opts=None, **changes):
         "betas": (0.9, 0.999),
         "weight_decay": 0.0,
         "frontend_lr_factor": 1.0,
+        "frontend_schedule": "same",
+        "frontend_freeze_epochs": 0,
+        "frontend_step_hz": 0.0,
         "schedule": "constant",
         "warmup_epochs": 0,
         "restart_epochs": 1,
@@ -152,6 +156,77 @@ def test_a_learned_frontend_is_in_the_optimiser_and_in_the_checkpoint(tmp_path):
     again.on_fit_start()
     for key, value in leaf.state_dict().items():
         assert torch.equal(again.lobes["compute_features"].state_dict()[key], value)
+
+
+def frontend_state(brain):
+    state = brain.lobes["compute_features"].state_dict()
+    return {key: value.clone() for key, value in state.items()}
+
+
+FREEZE = {"frontend": "leaf", "optimizing": "adam", "frontend_freeze_epochs": 2}
+
+
+def test_a_frozen_frontend_stays_bit_for_bit_and_then_learns():
+    brain, states, gradients = make(number_of_epochs=3, **FREEZE), [], []
+    leaf = brain.lobes["compute_features"]
+    brain.prepare_step = lambda plain=brain.prepare_step: (
+        gradients.append(all(p.grad is not None for p in leaf.parameters())),
+        plain(),
+    )
+    measure = brain._merged_record
+    brain._merged_record = lambda: states.append(frontend_state(brain)) or measure()
+    built, head = frontend_state(brain), brain.lobes["classifier"].linear.weight.detach().clone()
+    fit(brain)
+    assert len(gradients) == 9 and all(gradients)  # DDP waits for every one of them
+    for key, value in built.items():
+        assert torch.equal(states[0][key], value) and torch.equal(states[1][key], value)
+        assert not torch.equal(states[2][key], value), f"{key} does not learn"
+    assert not torch.equal(brain.lobes["classifier"].linear.weight, head)
+    assert brain.optimizer.state[leaf.centre]["step"] == 3  # those of the third epoch
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step_hz", [0.0, 5.0])
+@pytest.mark.parametrize("killed_at", [(1, 2), (2, 3), (3, 2)])
+def test_a_resumed_run_with_a_frozen_start_equals_an_uninterrupted_one(
+    tmp_path, killed_at, step_hz
+):
+    given = {**FREEZE, "number_of_epochs": 4, "frontend_step_hz": step_hz, "schedule": "cosine"}
+    given["frontend_schedule"] = "linear"
+    whole = fit(make(**given))
+    run_opts = {"ckpt_interval_steps": 1}
+    brain = make(tmp_path, run_opts=run_opts, **given)
+
+    def die(batch, should_step):
+        if (brain.epoch, brain.step) == killed_at:
+            raise Killed
+
+    brain.on_fit_batch_start = die
+    with pytest.raises(Killed):
+        fit(brain)
+    again, steps = make(tmp_path, run_opts=run_opts, **given), []
+    again.on_fit_batch_start = lambda batch, should_step: steps.append((again.epoch, again.step))
+    fit(again)
+    assert len(again.history.epochs) == 4 and steps[0] == killed_at
+    for key, value in whole.modules.state_dict().items():
+        assert torch.equal(again.modules.state_dict()[key], value), key
+    for one, other in zip(whole.optimizer.param_groups, again.optimizer.param_groups, strict=True):
+        assert (one["lr"], one["base_lr"]) == (other["lr"], other["base_lr"])
+
+
+def test_a_step_in_hz_moves_filters_that_plain_adam_leaves_where_they_are():
+    """LEAF's widths are in samples: at a rate of 0.005 they stand still."""
+    moved = {}
+    for step_hz in (0.0, 5.0):
+        given = {"optimizing": "adam", "lr": 0.005, "frontend_step_hz": step_hz}
+        brain = fit(make(frontend="leaf", **given))
+        after = brain.lobes["compute_features"].filters()
+        moved[step_hz] = displacement(brain.initial_filters, after)
+    assert moved[0.0]["bandwidth_shift_hz"] < 2 < 10 < moved[5.0]["bandwidth_shift_hz"]
+    assert 0 < moved[5.0]["centre_shift_hz"] < 9 * 5  # nine steps
 
 
 def test_early_stopping_ends_the_run_and_a_restart_does_not_go_on(tmp_path):

@@ -27,7 +27,7 @@ MINI = {"name": "mini", "synthetic": True, "complete": True}
 # the list of DESIGN section 3, and corpus, epochs, started
 FIELDS = set(
     "task dataset protocol data_digest counts frontend encoder options seed params metrics wall_s "
-    "audio_s_per_s device versions git_commit corpus epochs started".split()
+    "audio_s_per_s device versions git_commit corpus epochs started filters".split()
 )
 
 
@@ -86,6 +86,17 @@ def test_written_and_read_back(tmp_path):
     assert set(record) == FIELDS
     assert load_results(path) == load_results(tmp_path) == [result]
     assert [file.name for file in path.parent.iterdir()] == ["results.json"]
+
+
+def test_displacement_goes_into_the_file_and_older_files_are_still_read(tmp_path):
+    moved = {"count": 40, "centre_shift_hz": 3.2, "divergence": np.float64(0.01)}
+    path = run(filters=moved).write(tmp_path)
+    record = json.loads(path.read_text())
+    assert record["filters"] == moved and load_results(path)[0].filters == moved
+    del record["filters"]
+    path.write_text(json.dumps(record))
+    (older,) = load_results(path)
+    assert older.filters is None and older == run()
 
 
 def test_a_real_summary_goes_into_the_file(tmp_path):
@@ -205,6 +216,8 @@ def test_keys_that_become_one_are_refused():
         ({"options": {3: 1}}, "key 3"),
         ({"options": {"loss": object()}}, "options.loss is a object"),
         ({"git_commit": "main"}, "git_commit is 'main'"),
+        ({"filters": [1.0]}, r"filters is \[1.0\]: give numbers by name"),
+        ({"filters": {"centre_shift_hz": "3 Hz"}}, "filters is {'centre_shift_hz': '3 Hz'}"),
     ],
 )
 def test_incomplete_records_are_refused(changes, message):

@@ -78,6 +78,7 @@ def test_a_run_learns_and_leaves_everything_behind(finished):
     assert low < result.metrics["test"]["accuracy"] < high
     assert result.params["head"] == 40 * 101 * 12 + 12  # the published "Simple" model
     assert result.wall_s > 0 and result.audio_s_per_s > 0
+    assert result.filters["count"] == 40 and sum(result.filters.values()) == 40  # mel is fixed
     history = json.loads(next((folder / "checkpoints").glob("CKPT*/history.ckpt")).read_text())
     losses = [record["train"]["loss"] for record in history["epochs"]]
     assert losses[-1] < 0.9 * losses[0]
@@ -189,8 +190,10 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):
     # BC-ResNet has buffers, which DDP exchanges in forward: with the uneven numbers of test batches
     # here (2 and 1), ranks that went through it in evaluation would wait for ever.
+    # LEAF is frozen for an epoch: its gradients are exchanged and dropped, or DDP would complain.
     folder = tmp_path / "two"
     extra = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
+    extra += ("--frontend", "leaf", "--frontend_freeze_epochs", 1, "--frontend_step_hz", 2.0)
     run(*command(mini_folder, folder, *extra), launcher=TORCHRUN)
     (result,) = load_results(folder)
     assert result.metrics["test"]["n"] == sum(result.counts["test"].values()) == 84
@@ -198,6 +201,7 @@ def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):
     history = json.loads(next((folder / "checkpoints").glob("CKPT*/history.ckpt")).read_text())
     losses = [record["train"]["loss"] for record in history["epochs"]]
     assert losses[1] < losses[0]
+    assert 0 < result.filters["centre_shift_hz"] < 2.0 * 7  # the steps of the second epoch
 
 
 def test_one_process_and_two_score_a_model_alike(finished, mini_folder):

@@ -1,0 +1,357 @@
+"""EfficientLEAF: Gabor filters in groups with their own lengths and strides."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...processing.filterbank.framing import hop_samples, odd_window_samples
+from ...processing.filterbank.pcen import PARAMETERS, PCEN
+from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.filterbank.shapes import (
+    WIDTH_UNIT,
+    gabor_taps,
+    gaussian_lowpass,
+    hz_to_mel,
+    mel_to_hz,
+)
+from ..contracts import Frontend, mask_padding, valid_lengths
+from ..filterbank import filter_range
+from ..registry import register_frontend
+
+COMPRESSIONS = ("log_tbn", "pcen")
+CHANNELS = ("both", "level", "difference")
+#: Narrowest pooling window, standard deviation in samples at the group's rate.
+MIN_POOLING = 0.2
+#: EfficientLEAF's initial values of PCEN and the floor under its mean.
+PCEN_START = {"alpha": 1.0, "delta": 1.0, "root": 1.0, "smooth": 0.025, "floor": 1e-6}
+
+
+@register_frontend(
+    "efficientleaf",
+    paper="Schlueter and Gutenbrunner, EfficientLEAF, EUSIPCO 2022",
+    source="CPJKU/EfficientLEAF@5e87fcd",
+)
+class EfficientLeaf(Frontend):
+    """LEAF with short filters where they suffice, read at a reduced rate where that suffices.
+
+    Filters are taken in groups of neighbours. A group's filters are as long as its widest needs
+    (`window_factor` times its standard deviation), and are evaluated every n-th sample only, n the
+    largest divisor of the hop that the group's highest centre allows (`stride_factor`).
+
+    Arguments
+    ---------
+    sample_rate : int
+        In Hz.
+    num_filters : int
+        N; how many features that makes is the business of `compression` and `channels`.
+    window_ms, hop_ms : float
+        Length of the pooling window and frame distance. In samples the window is made odd (401 at
+        16 kHz), the hop is rounded down.
+    min_freq_hz, max_freq_hz : float
+        Range of the initial mel filters; max_freq_hz None is min(7800, 0.4875 sample_rate).
+    num_groups : int
+        Groups of filters; as equal in size as can be.
+    window_factor : float
+        Length of a group's filters over its largest standard deviation.
+    stride_factor : float
+        A group's stride is at most stride_factor * pi / (its highest centre in rad/sample).
+    compression : str
+        "log_tbn": log(1 + 10^a E) with a learned a per filter, and a batch norm over time.
+        "pcen": PCEN with EfficientLEAF's initial values (alpha, delta and root 1, smooth 0.025).
+    channels : str
+        With "log_tbn", what the F features are: "both": N levels, then N differences of each
+        level from its median over time (F = 2 N, as in the reference, whose two channels here
+        stand side by side). "level" or "difference": one of them, F = N.
+    pcen_parameters : str
+        "log" or "linear", see `PCEN`.
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) or None -> (B, ceil(T / hop), F) float32; frame k is centred at
+    sample hop * k.
+
+    Notes
+    -----
+    Learned: centre (rad/sample), width (samples), pooling width: 3 N; a, and scale and shift of
+    the batch norm: N + 4 N with "both" (320 values for 40 filters), or 4 N with PCEN (280).
+    In training, the batch norm uses the valid frames of the batch (of this process), and keeps
+    running statistics for evaluation, as `nn.BatchNorm1d` with its defaults does.
+    A group's energies shrink with its stride, as in the reference; the batch norm absorbs that.
+
+    References
+    ----------
+    CPJKU/EfficientLEAF@5e87fcd. Deviations: lengths and strides are chosen once, from the initial
+    filters, and not anew in every forward pass, so that shapes are static and no value is read
+    back from the device; for that, a filter may widen up to LEAF's bound for its group's length
+    (0.375 times it) and not for 401 samples. Parameters are projected after the optimiser step, a
+    to 0 ... 8 and pooling windows to a standard deviation of 0.2 samples at the group's rate or
+    more (in the reference one can shrink to a single sample, without a slope). The median
+    (the lower one of an even number) and the batch norm look at valid frames only: in the
+    reference, padding changes every frame.
+
+    Example
+    -------
+    >>> frontend = EfficientLeaf(sample_rate=16000)
+    >>> frontend(torch.zeros(2, 16000)).shape, sum(p.numel() for p in frontend.parameters())
+    (torch.Size([2, 100, 80]), 320)
+    >>> frontend.strides, frontend.filter_samples
+    ([10, 4, 2, 1], [401, 223, 123, 69])
+    """
+
+    normalization = "none"
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        num_filters: int = 40,
+        window_ms: float = 25.0,
+        hop_ms: float = 10.0,
+        min_freq_hz: float = 60.0,
+        max_freq_hz: float | None = None,
+        num_groups: int = 4,
+        window_factor: float = 4.77,
+        stride_factor: float = 1.0,
+        compression: str = "log_tbn",
+        channels: str = "both",
+        pcen_parameters: str = "log",
+    ):
+        for name, value, allowed in (
+            ("compression", compression, COMPRESSIONS),
+            ("channels", channels, CHANNELS),
+            ("pcen_parameters", pcen_parameters, PARAMETERS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if not 1 <= num_groups <= num_filters:
+            raise ValueError(
+                f"num_groups must lie in 1 ... {num_filters} (num_filters), got {num_groups}"
+            )
+        if not (window_factor * WIDTH_UNIT >= 1 and stride_factor >= 0):
+            raise ValueError(
+                f"need window_factor >= {1 / WIDTH_UNIT:.3g} and stride_factor >= 0, "
+                f"got {window_factor} and {stride_factor}"
+            )
+        low, high = filter_range(sample_rate, min_freq_hz, max_freq_hz)
+        hop, window = hop_samples(sample_rate, hop_ms), odd_window_samples(sample_rate, window_ms)
+        if window < 5:
+            raise ValueError(f"window_ms={window_ms} gives {window} samples; at least 5 are needed")
+        centre, width = initial_values(num_filters, sample_rate, low, high)
+        sizes = [len(part) for part in torch.arange(num_filters).tensor_split(num_groups)]
+        strides = [
+            largest_divisor(hop, stride_factor * math.pi / part.max().item())
+            for part in centre.split(sizes)
+        ]
+        lengths = [
+            max(5, odd(window_factor * part.max().item())) for part in width.double().split(sizes)
+        ]
+        pooled = [max(3, odd(window / stride)) for stride in strides]
+        reach = max(
+            length + (pool - 1) * stride
+            for length, pool, stride in zip(lengths, pooled, strides, strict=True)
+        )
+        both = compression == "log_tbn" and channels == "both"
+        super().__init__(sample_rate, hop, reach, (1 + both) * num_filters)
+        self.num_filters, self.pool_samples, self.channels = num_filters, window, channels
+        self.group_sizes, self.strides = sizes, strides
+        self.filter_samples, self.pool_sizes = lengths, pooled
+        self.centre = nn.Parameter(centre)
+        self.width = nn.Parameter(width)
+        self.pooling_width = nn.Parameter(torch.full((num_filters,), 0.4))
+        self.compression = None
+        if compression == "pcen":
+            self.compression = PCEN(num_filters, **PCEN_START, parameters=pcen_parameters)
+        else:
+            self.log_gain = nn.Parameter(torch.full((num_filters,), 5.0))
+            self.batch_norm = TemporalBatchNorm(self.num_features)
+        self.project_()
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
+        # At 0 and at pi the output is even in the centre: a filter put there would have no slope.
+        edge = math.pi / max(self.filter_samples)
+        self.centre.clamp_(edge, math.pi - edge)
+        for width, pooling_width, length, pool, stride in self._groups(
+            self.width, self.pooling_width
+        ):
+            width.clamp_(2.0 * WIDTH_UNIT, length * WIDTH_UNIT)
+            # A window so narrow that its middle is all there is has no slope.
+            narrowest = MIN_POOLING / self._relative_pooling((pool - 1) / 2, pool, stride)
+            pooling_width.clamp_(max(2.0 / self.pool_samples, narrowest), 0.5)
+        if self.compression is None:
+            # At 8, all but silence is in the logarithm's straight part, where a is a shift only.
+            self.log_gain.clamp_(0.0, 8.0)
+
+    def kernels(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Taps (n, 2, W) and pooling windows (n, P) of each group, at the group's rate."""
+        dtype = torch.promote_types(self.centre.dtype, torch.float32)
+        found = []
+        for centre, width, pooling_width, length, pool, stride in self._groups(
+            self.centre.to(dtype), self.width.to(dtype), self.pooling_width.to(dtype)
+        ):
+            relative = self._relative_pooling(pooling_width, pool, stride)
+            found.append((gabor_taps(centre, width, length), gaussian_lowpass(relative, pool)))
+        return found
+
+    def _groups(self, *values: torch.Tensor):
+        """For each group its part of the values, filter length, pooling length and stride."""
+        parts = (value.split(self.group_sizes) for value in values)
+        return zip(*parts, self.filter_samples, self.pool_sizes, self.strides, strict=True)
+
+    def _relative_pooling(self, width, pool: int, stride: int):
+        """A width relative to half of LEAF's pooling window, relative to half of a group's."""
+        return width * (self.pool_samples / (stride * pool))
+
+    def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Pooled band energies before the compression, (B, N, num_filters)."""
+        with torch.autocast(wavs.device.type, enabled=False):
+            kernels = self.kernels()
+            wavs = mask_padding(wavs.to(kernels[0][0].dtype), lengths)
+            found = []
+            for (taps, pool), stride in zip(kernels, self.strides, strict=True):
+                filters, _, window = taps.shape
+                filtered = functional.conv1d(
+                    wavs[:, None], taps.flatten(0, 1)[:, None], None, stride, window // 2
+                )
+                energy = filtered.square().unflatten(1, (filters, 2)).sum(2)
+                if lengths is not None:
+                    # What is filtered behind an item's end does not count.
+                    ends = valid_lengths(lengths.to(wavs.device), wavs.shape[1])[:, None]
+                    place = stride * torch.arange(energy.shape[2], device=wavs.device)
+                    energy = energy * (place < ends)[:, None]
+                hop = self.hop // stride
+                pooled = functional.conv1d(
+                    energy, pool[:, None], None, hop, pool.shape[1] // 2, groups=filters
+                )
+                found.append(pooled)
+            return torch.cat(found, 1).transpose(1, 2)
+
+    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        energy = self.energy(wavs, lengths)
+        if self.compression is not None:
+            return self.compression(energy)
+        with torch.autocast(wavs.device.type, enabled=False):
+            level = torch.log1p(10.0 ** self.log_gain.to(energy.dtype) * energy)
+            frames = torch.full(level.shape[:1], level.shape[1], device=level.device)
+            if lengths is not None:
+                ends = valid_lengths(lengths.to(level.device), wavs.shape[1])
+                frames = (ends + self.hop - 1) // self.hop
+            chosen = [level] if self.channels != "difference" else []
+            if self.channels != "level":
+                chosen.append(level - masked_median(level, frames))
+            return self.batch_norm(torch.cat(chosen, 2), frames)
+
+    @torch.no_grad()
+    def filters(self, num_bins: int = 512) -> FilterSet:
+        """The filters at the full rate."""
+        longest = max(self.filter_samples)
+        taps = [
+            functional.pad(taps, [(longest - taps.shape[2]) // 2] * 2) for taps, _ in self.kernels()
+        ]
+        to_hz = self.sample_rate / (2.0 * math.pi)
+        bandwidth = 2.0 * math.sqrt(2.0 * math.log(2.0)) / self.width.double()
+        return from_taps(
+            torch.cat(taps),
+            self.sample_rate,
+            num_bins,
+            centre_hz=self.centre.double() * to_hz,
+            bandwidth_hz=bandwidth * to_hz,
+        )
+
+
+class TemporalBatchNorm(nn.Module):
+    """Batch norm of each feature over the valid frames of a batch.
+
+    `nn.BatchNorm1d` with its defaults, where every frame that counts is valid.
+
+    Arguments
+    ---------
+    num_features : int
+    epsilon, momentum : float
+
+    Shape
+    -----
+    feats (B, N, F), frames (B,) valid frames of each item -> (B, N, F)
+    """
+
+    def __init__(self, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.epsilon, self.momentum = epsilon, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            mean, variance = self._statistics(feats, frames)
+        else:
+            mean, variance = self.running_mean, self.running_var
+        scale = self.weight * torch.rsqrt(variance + self.epsilon)
+        return (feats - mean) * scale + self.bias
+
+    def _statistics(
+        self, feats: torch.Tensor, frames: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        inside = _inside(feats, frames)
+        count = inside.sum().clamp(min=1)
+        mean = feats.masked_fill(~inside, 0).sum((0, 1)) / count
+        variance = (feats - mean).masked_fill(~inside, 0).square().sum((0, 1)) / count
+        with torch.no_grad():
+            unbiased = variance * (count / (count - 1).clamp(min=1))
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        return mean, variance
+
+
+def masked_median(feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """Median of each feature over each item's valid frames, the lower one of an even number.
+
+    Shape
+    -----
+    (B, N, F), (B,) -> (B, 1, F); 0 for an item without frames.
+
+    Example
+    -------
+    >>> masked_median(torch.tensor([[[3.0], [1.0], [2.0], [9.0]]]), torch.tensor([3])).item()
+    2.0
+    """
+    in_order = feats.masked_fill(~_inside(feats, frames), math.inf).sort(1).values
+    middle = torch.div(frames - 1, 2, rounding_mode="floor").clamp(min=0)
+    place = middle[:, None, None].expand(-1, 1, feats.shape[2])
+    return in_order.gather(1, place).masked_fill((frames == 0)[:, None, None], 0)
+
+
+def initial_values(
+    num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centres in rad/sample and widths in samples of filters spaced evenly in mel.
+
+    A filter's bandwidth (full width at half maximum of the amplitude) is 0.75 times the distance
+    between its neighbours' centres.
+    """
+    low, high = hz_to_mel(min_freq_hz), hz_to_mel(max_freq_hz)
+    edges = torch.from_numpy(mel_to_hz(np.linspace(low, high, num_filters + 2)))
+    centre = edges[1:-1] * (2.0 * math.pi / sample_rate)
+    width = (sample_rate / 2) / (edges[2:] - edges[:-2])
+    return centre.float(), width.float()
+
+
+def largest_divisor(number: int, limit: float) -> int:
+    """Largest divisor of `number` that is at most `limit`, at least 1."""
+    return max(n for n in range(1, number + 1) if number % n == 0 and (n <= limit or n == 1))
+
+
+def odd(value: float) -> int:
+    """`value` rounded down, and then up to an odd number."""
+    return int(value) | 1
+
+
+def _inside(feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """Which frames are valid, (B, N, 1)."""
+    return (torch.arange(feats.shape[1], device=feats.device) < frames[:, None])[..., None]

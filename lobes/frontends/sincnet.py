@@ -1,0 +1,200 @@
+"""SincNet: learned sinc filters and maximum pooling, in the LEAF paper's form and the original."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...processing.filterbank.framing import (
+    FRAME_CENTRES,
+    frame_offset,
+    hop_samples,
+    odd_window_samples,
+)
+from ...processing.filterbank.responses import FilterSet
+from ...processing.filterbank.sinc import SincCutoffs, filtered
+from ..contracts import Frontend, mask_padding, valid_lengths
+from ..registry import register_frontend
+
+#: form -> filters, window in ms (401 and 251 samples at 16 kHz).
+FORMS = {"leaf_paper": (40, 25.0), "original": (80, 15.625)}
+
+
+@register_frontend(
+    "sincnet",
+    paper="Ravanelli and Bengio, Speaker Recognition from Raw Waveform with SincNet, SLT 2018",
+    source="google-research/leaf-audio@b130481",
+)
+class SincNet(SincCutoffs, Frontend):
+    """SincNet: band-pass filters with learned cut-offs, the maximum over a window, normalised.
+
+    Arguments
+    ---------
+    sample_rate : int
+        In Hz.
+    form : str
+        "leaf_paper": 40 filters of 25 ms, maximum over a window of the same length every 10 ms,
+        floor, LayerNorm over the channels. "original": the clip to zero mean and unit variance,
+        80 filters of 15.6 ms, absolute value, maximum over each hop, each channel to zero mean and
+        unit variance over the clip with a learned gain and bias, LeakyReLU(0.2).
+    num_features : int or None
+        Filters, F; None is the form's.
+    window_ms : float or None
+        Length of the filters; in samples it is made odd (401 and 251 at 16 kHz). None is the
+        form's.
+    hop_ms : float or None
+        Frame distance. None is 10 ms for "leaf_paper", and for "original" as published, 3 samples
+        at 16 kHz (0.1875 ms): 5,333 frames of 80 values per second. 10.0 pools over 10 ms instead.
+    min_freq_hz, min_bandwidth_hz : float
+        Lower cut-offs and bandwidths never fall below these.
+    max_freq_hz : float or None
+        Upper cut-off of the last initial filter; None is sample_rate / 2 - min_freq_hz -
+        min_bandwidth_hz. The initial filters are adjacent and equally wide in mel.
+    double_minimum : bool
+        Add both minima to the initial values once more, as every published implementation does.
+    taper : str
+        "hamming" (symmetric, the original's), "hamming_periodic" (the LEAF reference's, slightly
+        askew), "blackman".
+    frame_centre : str
+        "centered": the window of frame k is centred at sample hop * k, whatever the clip's length.
+        "tf_same": as in the LEAF reference, up to half a hop later, depending on the (padded)
+        length.
+    energy_floor : float
+        "leaf_paper": maxima below this are raised to it.
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) or None -> (B, ceil(T / hop), F) float32
+
+    Notes
+    -----
+    Learned: lower cut-off and bandwidth (kHz), gain and bias of the normalisation: 4 F values, 160
+    and 320. What is filtered behind an item's end counts nowhere. Both forms are normalised:
+    recommended normalisation "none".
+    The LEAF paper's LeakyReLU is not computed: it changes negative maxima only, and those are
+    raised to the floor. The output and every gradient are the same.
+
+    References
+    ----------
+    "leaf_paper": google-research/leaf-audio@b130481 `SincNet`, equal with `double_minimum=True,
+    taper="hamming_periodic", frame_centre="tf_same"` but for the rounding of its taps (float32
+    phases; 3e-5 of the output). "original": mravanelli/SincNet@d741648.
+    Deviations: projection instead of absolute values and a clip in forward; minima counted once
+    unless asked; every frequency scaled with the sample rate. Of the original, whose two layer
+    norms have a gain and a bias for every sample of a chunk of 200 ms and so take no other length:
+    none for the waveform and one of each per channel; zeros around the clip instead of 250 fewer
+    samples, so that frame k pools what its frame k - 42 does (16 kHz).
+
+    Example
+    -------
+    >>> for form in ("leaf_paper", "original"):
+    ...     frontend = SincNet(16000, form)
+    ...     print(frontend(torch.zeros(2, 16000)).shape, frontend.hop)
+    torch.Size([2, 100, 40]) 160
+    torch.Size([2, 5334, 80]) 3
+    """
+
+    normalization = "none"
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        form: str = "leaf_paper",
+        num_features: int | None = None,
+        window_ms: float | None = None,
+        hop_ms: float | None = None,
+        min_freq_hz: float = 50.0,
+        min_bandwidth_hz: float = 50.0,
+        max_freq_hz: float | None = None,
+        double_minimum: bool = False,
+        taper: str = "hamming",
+        frame_centre: str = "centered",
+        energy_floor: float = 1e-5,
+    ):
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        if frame_centre not in FRAME_CENTRES:
+            raise ValueError(f"frame_centre must be one of {FRAME_CENTRES}, got {frame_centre!r}")
+        if not energy_floor > 0:
+            raise ValueError(f"energy_floor must be above 0, got {energy_floor}")
+        filters, default_ms = FORMS[form]
+        num_features = filters if num_features is None else num_features
+        window_ms = default_ms if window_ms is None else window_ms
+        taps = odd_window_samples(sample_rate, window_ms)
+        if taps < 5:
+            raise ValueError(f"window_ms={window_ms} gives {taps} samples; at least 5 are needed")
+        if hop_ms is not None:
+            hop = hop_samples(sample_rate, hop_ms)
+        elif form == "leaf_paper":
+            hop = hop_samples(sample_rate, 10.0)
+        else:
+            hop = max(1, round(sample_rate * 3 / 16000))
+        pool = taps if form == "leaf_paper" else hop
+        super().__init__(sample_rate, hop, taps + pool - 1, num_features)
+        self.add_cutoffs(
+            num_features,
+            taps,
+            min_freq_hz,
+            max_freq_hz,
+            min_bandwidth_hz,
+            double_minimum,
+            taper,
+        )
+        self.form, self.pool = form, pool
+        self.frame_centre, self.energy_floor = frame_centre, energy_floor
+        self.gain = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+
+    def project_(self) -> None:
+        """Put every filter back into its range, in place."""
+        self.project_cutoffs_()
+
+    def pooled(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Largest value of each filter's output (its modulus in the original) in each frame.
+
+        Below zero it is zero, (B, N, F).
+        """
+        signal = filtered(wavs, self.cutoff_taps()[:, 0])
+        signal = signal.relu() if self.form == "leaf_paper" else signal.abs()
+        if lengths is not None:
+            # Nothing is below zero any more, so that zeros behind the end are never the maximum.
+            valid = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
+            inside = torch.arange(wavs.shape[1], device=wavs.device) < valid[:, None]
+            signal = signal.masked_fill(~inside[:, None], 0)
+        samples, frames = wavs.shape[1], self.num_frames(wavs.shape[1])
+        before = frame_offset(samples, self.pool, self.hop, self.frame_centre)
+        behind = (frames - 1) * self.hop + self.pool - samples - before
+        signal = functional.pad(signal, (before, behind))
+        return functional.max_pool1d(signal, self.pool, self.hop).transpose(1, 2)
+
+    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        with torch.autocast(wavs.device.type, enabled=False):
+            dtype = torch.promote_types(self.low.dtype, torch.float32)
+            wavs = mask_padding(wavs.to(dtype), lengths)
+            gain, bias = self.gain.to(dtype), self.bias.to(dtype)
+            if self.form == "leaf_paper":
+                maxima = self.pooled(wavs, lengths).clamp(min=self.energy_floor)
+                # 1e-3 is the reference's, Keras's default.
+                return functional.layer_norm(maxima, (self.num_features,), gain, bias, 1e-3)
+            wavs = _standardized(wavs[..., None], lengths)[..., 0]
+            maxima = self.pooled(wavs, lengths)
+            lengths = self.frame_lengths(lengths, wavs.shape[1])
+            return functional.leaky_relu(_standardized(maxima, lengths) * gain + bias, 0.2)
+
+    @torch.no_grad()
+    def filters(self, num_bins: int = 512) -> FilterSet:
+        return self.sinc_filters(num_bins)
+
+
+def _standardized(values: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """(B, N, F) to zero mean and unit variance of each feature over the valid steps, else zero."""
+    if lengths is None:
+        centred = values - values.mean(1, keepdim=True)
+        return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-8)
+    valid = valid_lengths(lengths.to(values.device), values.shape[1])
+    count = valid.clamp(min=1)[:, None, None]
+    values = mask_padding(values, lengths)
+    centred = mask_padding(values - values.sum(1, keepdim=True) / count, lengths)
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred * torch.rsqrt(variance + 1e-8)

@@ -1,0 +1,221 @@
+"""Trainable STFT and trainable mel basis: nnAudio's frontend, in its four settings."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...processing.filterbank.responses import FilterSet, from_responses
+from ...processing.filterbank.triangles import MEL_SCALES, hz_triangles, mel_edges_hz
+from ..registry import register_frontend
+from ..spectral import SpectralFrontend
+
+#: (trainable_stft, trainable_mel)
+SETTINGS = {"A": (False, False), "B": (False, True), "C": (True, False), "D": (True, True)}
+MEL_INITS = (*MEL_SCALES, "random")
+
+
+@register_frontend(
+    "stft_mel",
+    paper="Cheuk et al., Understanding Audio Features via Trainable Basis Functions, 2022",
+    source="KinWaiCheuk/nnAudio@ad2d887, heungky/trainable-STFT-Mel@1fc500e",
+)
+class StftMel(SpectralFrontend):
+    """Log-mel whose Fourier kernels, mel basis, or both are learned.
+
+    Arguments
+    ---------
+    sample_rate : int
+        In Hz.
+    num_features : int
+        Mel bands, F.
+    setting : str or None
+        "A": nothing is learned; "B": the mel basis; "C": the Fourier kernels; "D": both. None:
+        by `trainable_stft` and `trainable_mel`, which are True unless given.
+    trainable_stft, trainable_mel : bool or None
+        The same, one by one; must not contradict `setting`.
+    mel_init : str
+        "slaney" or "htk": triangles of unit area in Hz. "random": uniform in [-b, b] with
+        b = sqrt(6 / bins), negative values set to zero; needs a trainable mel basis.
+    mask_bins : (int, int) or None
+        Bins of the spectrum (start, end), the end not included, that no band may use. Bin k is at
+        k * sample_rate / window Hz.
+    window_ms, hop_ms : float
+        Hann window, which is also the size of the transform (480 samples at 16 kHz), and frame
+        distance, in whole samples (rounded down).
+    min_freq_hz, max_freq_hz : float
+        Range of the initial bands; max_freq_hz None is half the sample rate.
+    padding : str
+        "reflect" mirrors each item at its own ends, "zeros" puts zeros there; see
+        `SpectralFrontend` for the others.
+    log_offset : float
+        Added to the mel power before the logarithm.
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) or None -> (B, 1 + floor(T / hop), F) float32.
+
+    Raises
+    ------
+    ValueError
+        Besides wrong values: when "random" would never be learned, and when an initial band holds
+        no bin.
+
+    Notes
+    -----
+    Learned at 16 kHz: 2 * 241 * 480 = 231,360 values of the kernels and 241 F of the mel basis.
+    `project_` keeps the mel basis in [0, 1].
+
+    References
+    ----------
+    Equal to nnAudio's MelSpectrogram. On purpose otherwise: the power is used directly (nnAudio
+    takes a square root of power + 1e-8, or of the power itself, whose gradient in silence is NaN,
+    and squares it again); a random mel basis that is not trainable is refused (the study's code
+    left it out of the optimiser); masked bins keep the power of 2 (the study's masked model fell
+    back to magnitudes) and can be learned around (its write in place broke the gradient).
+
+    Example
+    -------
+    >>> frontend = StftMel(sample_rate=16000)
+    >>> frontend(torch.zeros(2, 16000)).shape, sum(p.numel() for p in frontend.parameters())
+    (torch.Size([2, 101, 40]), 241000)
+    """
+
+    normalization = "sentence"
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        num_features: int = 40,
+        setting: str | None = None,
+        trainable_stft: bool | None = None,
+        trainable_mel: bool | None = None,
+        mel_init: str = "slaney",
+        mask_bins: tuple[int, int] | None = None,
+        window_ms: float = 30.0,
+        hop_ms: float = 10.0,
+        min_freq_hz: float = 0.0,
+        max_freq_hz: float | None = None,
+        padding: str = "reflect",
+        log_offset: float = 1e-10,
+    ):
+        super().__init__(
+            sample_rate, num_features, window_ms, hop_ms, n_fft="window", padding=padding
+        )
+        self.trainable_stft, self.trainable_mel = _what_is_learned(
+            setting, trainable_stft, trainable_mel
+        )
+        self.fixed = not (self.trainable_stft or self.trainable_mel)
+        if not log_offset > 0:
+            raise ValueError(f"log_offset must be positive, got {log_offset}")
+        self.log_offset = log_offset
+        basis = self._initial_basis(mel_init, min_freq_hz, max_freq_hz)
+        if self.trainable_mel:
+            self.mel_basis = nn.Parameter(basis)
+        else:
+            self.register_buffer("mel_basis", basis)
+        if self.trainable_stft:
+            cosines, sines = self._fourier_kernels()
+            self.cosines = nn.Parameter(cosines)
+            self.sines = nn.Parameter(sines)
+        self.register_buffer("kept_bins", self._kept_bins(mask_bins), persistent=False)
+
+    def _initial_basis(self, mel_init: str, min_freq_hz, max_freq_hz) -> torch.Tensor:
+        if mel_init not in MEL_INITS:
+            raise ValueError(f"mel_init must be one of {MEL_INITS}, got {mel_init!r}")
+        if mel_init == "random":
+            if not self.trainable_mel:
+                raise ValueError(
+                    'mel_init="random" with a mel basis that is not trainable would stay noise; '
+                    'use setting "B" or "D", or another mel_init'
+                )
+            basis = torch.empty(self.num_features, self.num_bins)
+            return nn.init.kaiming_uniform_(basis, mode="fan_in").relu_()
+        nyquist_hz = self.sample_rate / 2
+        max_freq_hz = nyquist_hz if max_freq_hz is None else max_freq_hz
+        if not 0 <= min_freq_hz < max_freq_hz <= nyquist_hz:
+            raise ValueError(
+                f"need 0 <= min_freq_hz < max_freq_hz <= {nyquist_hz:g} (half the sample rate), "
+                f"got {min_freq_hz} and {max_freq_hz}"
+            )
+        edges = mel_edges_hz(self.num_features, min_freq_hz, max_freq_hz, mel_init)
+        basis = hz_triangles(edges, self.freqs_hz.numpy(), norm="area")
+        empty = int((basis.max(1) == 0).sum())
+        if empty:
+            raise ValueError(
+                f"num_features={self.num_features}: {empty} bands are narrower than a bin of "
+                f"{self.sample_rate / self.n_fft:.1f} Hz and would hold none; take fewer bands or "
+                f"a longer window_ms (got {1000 * self.window / self.sample_rate:g})"
+            )
+        return torch.from_numpy(basis).float()
+
+    def _fourier_kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        # k t is reduced to whole periods before it is scaled: exact in any precision.
+        turns = np.outer(np.arange(self.num_bins), np.arange(self.n_fft)) % self.n_fft
+        phase = torch.from_numpy(2.0 * np.pi * turns / self.n_fft)
+        window = self.window_values.double()
+        return (window * phase.cos()).float(), (window * phase.sin()).float()
+
+    def _kept_bins(self, mask_bins) -> torch.Tensor:
+        kept = torch.ones(self.num_bins)
+        if mask_bins is not None:
+            start, end = mask_bins
+            if int(start) != start or int(end) != end or not 0 <= start < end <= self.num_bins:
+                raise ValueError(
+                    f"mask_bins must be whole numbers (start, end) with 0 <= start < end <= "
+                    f"{self.num_bins} (bins of the spectrum), got {mask_bins}"
+                )
+            if end - start == self.num_bins:
+                raise ValueError(f"mask_bins={mask_bins} leaves none of the {end} bins")
+            kept[int(start) : int(end)] = 0
+        return kept
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Keep the mel basis in [0, 1], in place."""
+        self.mel_basis.clamp_(0.0, 1.0)
+
+    def mel_power(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """What the logarithm is taken of, (B, N, F), in at least float32."""
+        with torch.autocast(wavs.device.type, enabled=False):
+            basis = self.mel_basis * self.kept_bins
+            basis = basis.to(torch.promote_types(basis.dtype, torch.float32))
+            if not self.trainable_stft:
+                return self.power_spectrum(wavs, lengths).to(basis.dtype) @ basis.T
+            # Measured on one CPU thread, 16 x 1 s, forward and backward: a strided convolution
+            # 10 ms; unfolded frames times a matrix 15 ms, also in blocks of a hop.
+            kernels = torch.cat([self.cosines, self.sines])[:, None].to(basis.dtype)
+            signal = self.padded(wavs.to(basis.dtype), lengths)[:, None]
+            spectrum = functional.conv1d(signal, kernels, stride=self.hop)
+            real, imag = spectrum.split(self.num_bins, dim=1)
+            return (basis @ (real.square() + imag.square())).transpose(1, 2)
+
+    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.log(self.mel_power(wavs, lengths) + self.log_offset)
+
+    @torch.no_grad()
+    def filters(self) -> FilterSet:
+        """Bands over the bins; with learned kernels, the mean power that each band gives a tone."""
+        basis = (self.mel_basis * self.kept_bins).double().cpu()
+        if self.trainable_stft:
+            # A tone of amplitude 1 at a bin puts (sum of the window / 2)^2 there.
+            power = sum(
+                torch.fft.rfft(kernels.detach().double().cpu()).abs().square()
+                for kernels in (self.cosines, self.sines)
+            )
+            basis = basis @ (power / (self.window_values.double().cpu().sum() ** 2 / 2))
+        return from_responses(basis, self.freqs_hz)
+
+
+def _what_is_learned(setting, trainable_stft, trainable_mel) -> tuple[bool, bool]:
+    given = {"trainable_stft": trainable_stft, "trainable_mel": trainable_mel}
+    if setting is None:
+        return tuple(True if value is None else bool(value) for value in given.values())
+    if setting not in SETTINGS:
+        raise ValueError(f"setting must be one of {tuple(SETTINGS)}, got {setting!r}")
+    for (name, value), meant in zip(given.items(), SETTINGS[setting], strict=True):
+        if value is not None and bool(value) != meant:
+            raise ValueError(f"{name}={value} contradicts setting={setting!r}, which has {meant}")
+    return SETTINGS[setting]

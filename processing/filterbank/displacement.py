@@ -1,0 +1,145 @@
+"""How far two banks of filters are apart: the answer to "did the frontend learn?"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .responses import FilterSet
+
+__all__ = ["bandwidth_erb", "displacement", "erb_rate", "per_filter"]
+
+
+def erb_rate(frequency_hz):
+    """Number of equivalent rectangular bandwidths below a frequency.
+
+    References
+    ----------
+    Glasberg and Moore, Derivation of auditory filter shapes from notched-noise data, Hearing
+    Research 47 (1990): 21.4 log10(1 + 0.00437 f).
+
+    Example
+    -------
+    >>> round(float(erb_rate(1000.0)), 3)
+    15.621
+    """
+    return 21.4 * np.log10(1.0 + 0.00437 * np.asarray(frequency_hz, dtype=np.float64))
+
+
+def bandwidth_erb(frequency_hz):
+    """Equivalent rectangular bandwidth of hearing at a frequency, in Hz (same paper).
+
+    Example
+    -------
+    >>> round(float(bandwidth_erb(1000.0)), 2)
+    132.64
+    """
+    return 24.7 * (0.00437 * np.asarray(frequency_hz, dtype=np.float64) + 1.0)
+
+
+def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
+    """What moved, filter by filter.
+
+    Arguments
+    ---------
+    before, after : FilterSet
+        Of the same filters, on the same frequencies.
+
+    Returns
+    -------
+    Arrays (F,):
+    centre_shift_hz, centre_shift_erb, bandwidth_shift_hz : after minus before, signed.
+    divergence : Jensen-Shannon divergence (base 2, in [0, 1]) between the power responses, each
+        divided by its sum: 0 for equal shapes, 1 for filters that share no frequency. A filter
+        that lets nothing pass has no shape: 1 from any other, 0 from another of its kind.
+
+    Raises
+    ------
+    ValueError
+        Another number of filters, other frequencies, or values that are not finite.
+    """
+    if len(before) != len(after):
+        raise ValueError(
+            f"{len(before)} filters cannot be compared with {len(after)}: filter k is compared "
+            "with filter k"
+        )
+    if before.freqs_hz.shape != after.freqs_hz.shape or not np.allclose(
+        before.freqs_hz, after.freqs_hz
+    ):
+        raise ValueError(
+            "the responses are given on other frequencies: "
+            f"{len(before.freqs_hz)} up to {before.freqs_hz[-1]:g} Hz and "
+            f"{len(after.freqs_hz)} up to {after.freqs_hz[-1]:g} Hz"
+        )
+    for bank, when in ((before, "before"), (after, "after")):
+        for name in ("centre_hz", "bandwidth_hz", "responses"):
+            if not np.isfinite(getattr(bank, name)).all():
+                raise ValueError(f"{name} {when} holds NaN or infinity: these are no filters")
+    return {
+        "centre_shift_hz": after.centre_hz - before.centre_hz,
+        # A centre below 0 Hz is the filter of the positive frequency, seen in the mirror.
+        "centre_shift_erb": erb_rate(abs(after.centre_hz)) - erb_rate(abs(before.centre_hz)),
+        "bandwidth_shift_hz": after.bandwidth_hz - before.bandwidth_hz,
+        "divergence": _divergence(before.responses, after.responses),
+    }
+
+
+def displacement(before: FilterSet, after: FilterSet) -> dict:
+    """How far a bank has moved, in a few numbers.
+
+    Arguments
+    ---------
+    before, after : FilterSet
+        As `per_filter`.
+
+    Returns
+    -------
+    dict of plain numbers:
+    count : F
+    centre_shift_hz, centre_shift_erb, bandwidth_shift_hz : mean absolute shift over the filters
+    centre_shift_hz_max and so on : of the filter that moved most
+    divergence, divergence_max : mean and largest Jensen-Shannon divergence
+
+    Example
+    -------
+    >>> from auricle.processing.filterbank.responses import from_responses
+    >>> freqs = [0.0, 100.0, 200.0, 300.0]
+    >>> low = from_responses([[0.0, 1.0, 0.0, 0.0]], freqs)
+    >>> high = from_responses([[0.0, 0.0, 1.0, 0.0]], freqs)
+    >>> moved = displacement(low, high)
+    >>> moved["centre_shift_hz"], moved["bandwidth_shift_hz"], moved["divergence"]
+    (100.0, 0.0, 1.0)
+    """
+    moved = per_filter(before, after)
+    numbers: dict = {"count": len(after)}
+    for name in ("centre_shift_hz", "centre_shift_erb", "bandwidth_shift_hz"):
+        shift = np.abs(moved[name])
+        numbers[name] = float(shift.mean())
+        numbers[f"{name}_max"] = float(shift.max())
+    numbers["divergence"] = float(moved["divergence"].mean())
+    numbers["divergence_max"] = float(moved["divergence"].max())
+    return numbers
+
+
+def _divergence(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(F, K) amplitudes, twice -> (F,) divergences in bits."""
+    p, q = _distribution(before), _distribution(after)
+    middle = (p + q) / 2
+    bits = (_information(p, middle) + _information(q, middle)) / 2
+    silent = (p.sum(1) == 0, q.sum(1) == 0)
+    bits = np.where(silent[0] ^ silent[1], 1.0, bits)
+    return bits.clip(0.0, 1.0)  # rounding leaves -1e-17 where nothing moved
+
+
+def _distribution(amplitudes: np.ndarray) -> np.ndarray:
+    # The largest amplitude is made 1 first: squares of very small ones would be 0.
+    peak = amplitudes.max(1, keepdims=True)
+    power = np.divide(amplitudes, peak, out=np.zeros_like(amplitudes), where=peak > 0) ** 2
+    total = power.sum(1, keepdims=True)
+    return np.divide(power, total, out=np.zeros_like(power), where=total > 0)
+
+
+def _information(p: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """sum_k p log2(p / middle), where 0 log 0 is 0."""
+    inside = (p > 0) & (middle > 0)  # half of the smallest number there is is 0
+    ratio = np.divide(p, middle, out=np.ones_like(p), where=inside)
+    return (p * np.log2(ratio)).sum(1)

@@ -1,0 +1,317 @@
+"""Where the time of a training epoch goes, from the file to the optimiser's step.
+
+    python tests/bench/epoch_profile.py [--data_folder DIR] [--clips 512] [--report FILE.md]
+    python tests/bench/epoch_profile.py --data_folder DIR --clip_s 8 --encoders linear
+
+The Speech Commands recipe as it is, with `mel` and each of the encoders. Stages are timed by
+wrapping the functions in which they happen; a stage's time is without that of the stages inside it,
+so the column adds up to the epoch. The first epoch decodes, the second takes the clips from the
+cache. A third one runs under cProfile and torch.profiler, for the functions and operators in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import functools
+import platform
+import pstats
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+import torchaudio
+from speechbrain.dataio import audio_io
+
+from auricle.hparams.loader import load_hparams
+from auricle.lobes.brains.classification import ClassificationBrain
+from auricle.processing.data import audio, manifest
+from auricle.processing.data.batching import DurationBatchSampler
+from auricle.processing.data.cache import AudioCache
+from auricle.processing.data.manifest import by_id
+from auricle.processing.data.mini import cached_mini
+from auricle.processing.memory import keep_freed_memory
+from auricle.recipes.results import collect_versions
+from auricle.recipes.speech_commands import data
+
+TITLE = """# Where the time of a training epoch goes
+
+Written by `tests/bench/epoch_profile.py`; what it measures is said there.
+"""
+OTHER = "other"
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+STAGES = {
+    "check of the container": "the header read by auricle, against what the file holds",
+    "decode": "libsndfile",
+    "resample": "torchaudio",
+    "read, rest": "finite samples, channels, gain",
+    "cache": "to and from 16 bits",
+    "batching": "the sampler, and the loader with its pipeline of items and its padding",
+    "augmentation": "time shift and noise",
+    "frontend forward": "",
+    "normalisation forward": "",
+    "encoder forward": "with masks and the classifier",
+    "loss forward": "",
+    "encoder backward": "from the loss to the frames",
+    "frontend backward": "",
+    "optimiser": "unscaling, clipping, step, projection",
+    "loss sync": "is the loss finite; its copy to the host, its running mean",
+    OTHER: "the loop",
+}
+
+
+class StageClock:
+    """Exclusive time per stage, by wrapping functions.
+
+    Example
+    -------
+    >>> clock = StageClock()
+    >>> with clock.stage("outer"):
+    ...     with clock.stage("inner"):
+    ...         pass
+    >>> sorted(clock.seconds)
+    ['inner', 'outer']
+    """
+
+    def __init__(self, now=time.perf_counter):
+        self.now = now
+        self.seconds = defaultdict(float)
+        self._running = []
+        self._since = 0.0
+
+    def _account(self):
+        now = self.now()
+        if self._running:
+            self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+
+    @contextmanager
+    def stage(self, name):
+        self._account()
+        self._running.append(name)
+        try:
+            yield
+        finally:
+            self._account()
+            self._running.pop()
+
+    def switch(self, name):
+        """The running stage goes on under another name."""
+        self._account()
+        self._running[-1] = name
+
+    def wrap(self, owner, attribute, name):
+        """Time a function, method or iterator where it is looked up; gives the way back."""
+        function = getattr(owner, attribute)
+
+        @functools.wraps(function)
+        def timed(*args, **kwargs):
+            with self.stage(name):
+                return function(*args, **kwargs)
+
+        own = attribute in vars(owner)
+        setattr(owner, attribute, timed)
+        return lambda: setattr(owner, attribute, function) if own else delattr(owner, attribute)
+
+    def iterate(self, iterable, name):
+        iterator = iter(iterable)
+        while True:
+            with self.stage(name):
+                item = next(iterator, self)
+            if item is self:
+                return
+            yield item
+
+
+@contextmanager
+def timed_stages(clock, brain):
+    """Wrap every stage's functions while inside."""
+    parts = brain.lobes
+    frontend = parts["compute_features"]
+
+    def mark_frames(module, inputs, output):
+        if output.requires_grad:  # its gradient is complete: the rest belongs to the frontend
+            output.register_hook(lambda gradient: clock.switch("frontend backward"))
+
+    undo = [
+        clock.wrap(audio, "_check_container", "check of the container"),
+        clock.wrap(audio_io, "load", "decode"),
+        clock.wrap(torchaudio.functional, "resample", "resample"),
+        clock.wrap(manifest, "read_row", "read, rest"),
+        clock.wrap(AudioCache, "get", "cache"),
+        clock.wrap(DurationBatchSampler, "_draw_plan", "batching"),
+        clock.wrap(brain.augment_wavs, "forward", "augmentation"),
+        clock.wrap(frontend, "forward", "frontend forward"),
+        clock.wrap(parts["mean_var_norm"], "forward", "normalisation forward"),
+        clock.wrap(parts["embedding_model"], "forward", "encoder forward"),
+        clock.wrap(parts["classifier"], "forward", "encoder forward"),
+        clock.wrap(brain, "compute_objectives", "loss forward"),
+        clock.wrap(torch.Tensor, "backward", "encoder backward"),
+        clock.wrap(brain, "optimizers_step", "optimiser"),
+        clock.wrap(brain, "_finite_everywhere", "loss sync"),
+        clock.wrap(brain, "update_average", "loss sync"),
+        frontend.register_forward_hook(mark_frames).remove,
+    ]
+    try:
+        yield
+    finally:
+        for step in reversed(undo):
+            step()
+
+
+def build(folder, prepared, rows, scratch, encoder, clip_s):
+    """A Brain and its training loader, as the recipe makes them."""
+    words = ["--data_folder", str(folder), "--frontend", "mel", "--encoder", encoder]
+    words += ["--clip_s", str(clip_s), "--warmup_epochs", "0", "--device", "cpu"]
+    config = load_hparams([*words, "--results_folder", str(scratch)], "speech_commands")
+    hparams = config.build()
+    hparams["checkpointer"] = None
+    brain = ClassificationBrain(
+        prepared.labels,
+        modules=hparams["modules"],
+        hparams=hparams,
+        run_opts=config.run_opts,
+        augment_wavs=data.build_augmentation(hparams, prepared),
+    )
+    dataset = data.build_datasets(hparams, prepared)["train"]
+    dataset.data_ids = list(rows)
+    dataset.durations_s = [hparams["clip_s"]] * len(rows)
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=hparams["batch_size"])
+    brain.on_fit_start()
+    return brain, loader
+
+
+class Timed:
+    """A loader whose time to make a batch is a stage."""
+
+    def __init__(self, loader, clock):
+        self.loader, self.clock = loader, clock
+
+    def __iter__(self):
+        return self.clock.iterate(self.loader, "batching")
+
+    def __len__(self):
+        return len(self.loader)
+
+
+def profile(brain, loader, later, now):
+    """Seconds per stage: of the first epoch, and medians of `later` epochs; and both profiles."""
+    rounds = []
+    for epoch in range(1, later + 2):
+        clock = StageClock(now)
+        with timed_stages(clock, brain), clock.stage(OTHER):
+            brain._fit_train(Timed(loader, clock), epoch, enable=False)
+        rounds.append(clock.seconds)
+    functions = cProfile.Profile()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as operators:
+        functions.enable()
+        brain._fit_train(loader, later + 2, enable=False)
+        functions.disable()
+    median = {name: statistics.median(r[name] for r in rounds[1:]) for name in STAGES}
+    return rounds[0], median, pstats.Stats(functions), operators.key_averages()
+
+
+def table(first, later):
+    sums = sum(first.values()), sum(later.values())
+    lines = ["| stage | what | first epoch (s) | later epochs (s) | share |"]
+    lines.append("| --- | --- | ---: | ---: | ---: |")
+    for name, what in STAGES.items():
+        share = later[name] / sums[1]
+        lines.append(f"| {name} | {what} | {first[name]:.3f} | {later[name]:.3f} | {share:.1%} |")
+    lines.append(f"| all | | {sums[0]:.3f} | {sums[1]:.3f} | 100% |")
+    return lines
+
+
+def top_functions(stats, count=8):
+    lines = ["", "| function (cProfile, own time) | calls | s |", "| --- | ---: | ---: |"]
+    own = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:count]
+    for (path, line, name), (_, calls, seconds, _, _) in own:
+        where = f"{Path(path).name}:{line} {name}" if line else name.strip("<>")
+        where = re.sub(r" at 0x\w+", "", where).replace("|", "")
+        lines.append(f"| {where} | {calls} | {seconds:.3f} |")
+    return lines
+
+
+def top_operators(averages, count=8):
+    lines = ["", "| operator (torch.profiler, own time) | calls | s |", "| --- | ---: | ---: |"]
+    for event in sorted(averages, key=lambda e: -e.self_cpu_time_total)[:count]:
+        lines.append(f"| {event.key} | {event.count} | {event.self_cpu_time_total / 1e6:.3f} |")
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--data_folder", default="", help="Speech Commands; default: the mini corpus, small"
+    )
+    parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
+    parser.add_argument("--clip_s", type=float, default=1.0, help="length clips are brought to")
+    parser.add_argument("--encoders", nargs="+", default=["linear", "bcresnet"])
+    parser.add_argument("--protocol", default="v2-12-official")
+    parser.add_argument("--later", type=int, default=3, help="later epochs whose median is shown")
+    parser.add_argument(
+        "--allocator", choices=["recipe", "system"], default="recipe", help="system: as glibc does"
+    )
+    parser.add_argument(
+        "--clock", choices=list(CLOCKS), default="wall", help="cpu: on a machine that others use"
+    )
+    parser.add_argument("--report", default="", help="also append the report to this file")
+    arguments = parser.parse_args()
+    kept = arguments.allocator == "recipe" and keep_freed_memory()
+    folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
+    versions = ", ".join(f"{key} {value}" for key, value in collect_versions().items())
+    lines = [
+        f"## {Path(arguments.data_folder).name or 'mini corpus, small'}, clips of "
+        f"{arguments.clip_s:g} s",
+        "",
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = {
+            "results_folder": scratch,
+            "protocol": arguments.protocol,
+            "max_per_class": 0,
+            "data_seed": 0,
+            "official_test_folder": None,
+            "skip_broken": False,
+            "download": False,
+        }
+        began = time.perf_counter()
+        prepared = data.prepare_from(plain, folder)
+        cold_s = time.perf_counter() - began
+        began = time.perf_counter()
+        data.prepare_from(plain, folder)
+        warm_s = time.perf_counter() - began
+        rows = by_id(prepared.rows("train"))
+        rows = dict(random.Random(0).sample(sorted(rows.items()), min(arguments.clips, len(rows))))
+        lines.append(
+            f"{len(rows)} clips, {torch.get_num_threads()} threads, {platform.machine()}, "
+            f"{versions}. Preparing the data took {cold_s:.2f} s, and {warm_s:.2f} s when nothing "
+            f"had changed. Freed memory is {'kept' if kept else 'given back to the kernel'}. "
+            f"Seconds of {'the clock' if arguments.clock == 'wall' else 'processor time'}."
+        )
+        for encoder in arguments.encoders:
+            brain, loader = build(folder, prepared, rows, scratch, encoder, arguments.clip_s)
+            first, later, functions, operators = profile(
+                brain, loader, arguments.later, CLOCKS[arguments.clock]
+            )
+            lines += ["", f"### mel and {encoder}", "", *table(first, later)]
+            lines += [*top_functions(functions), *top_operators(operators)]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if arguments.report:
+        path = Path(arguments.report)
+        before = path.read_text(encoding="utf-8") if path.exists() else TITLE
+        path.write_text(f"{before}\n{text}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""stft_mel, fastaudio, gammatone, cqt: what physics, training, padding and the contract ask."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from auricle.lobes import build_frontend
+from auricle.lobes.contracts import project_after
+from auricle.lobes.promises import FRONTEND_PROMISES, subject_of
+
+NAMES = ("stft_mel", "fastaudio", "gammatone", "cqt")
+#: What becomes four times as large with twice the amplitude; FastAudio sums magnitudes.
+POWER = {"stft_mel": "mel_power", "fastaudio": "bands", "gammatone": "energy", "cqt": "power"}
+#: Shorter kernels for tests in which the length does not matter.
+SMALL_CQT = {"min_freq_hz": 130.0, "num_features": 60}
+
+VARIANTS = {
+    "stft_mel-A": ("stft_mel", {"setting": "A", "padding": "zeros"}),
+    "stft_mel-B-random": ("stft_mel", {"setting": "B", "mel_init": "random"}),
+    "stft_mel-C-masked": ("stft_mel", {"setting": "C", "mask_bins": [25, 50]}),
+    "fastaudio-gaussian": ("fastaudio", {"shape": "gaussian", "power": 2, "top_db": None}),
+    "fastaudio-fixed": ("fastaudio", {"learnable": False, "padding": "zeros"}),
+    "gammatone-pcen": ("gammatone", {"compression": "pcen", "order": 3, "num_features": 8}),
+    "cqt-reflect": ("cqt", {"padding": "reflect", **SMALL_CQT}),
+    "cqt-fixed": ("cqt", {"learnable": False, **SMALL_CQT}),
+}
+PROMISES = ("gradients", "reload", "projection", "padding", "finite")
+
+
+def build(name, sample_rate=16000, **options):
+    return build_frontend(name, sample_rate=sample_rate, options={name: options})
+
+
+def power(lobe, name, wavs):
+    with torch.no_grad():
+        return getattr(lobe, POWER[name])(wavs)
+
+
+def noise(*shape, seed=0, scale=0.1):
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def tone(frequency_hz, sample_rate=16000, seconds=1.0):
+    time = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
+    return torch.sin(2 * math.pi * float(frequency_hz) * time).float()[None]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_other_options_keep_the_promises(variant, promise):
+    name, options = VARIANTS[variant]
+    FRONTEND_PROMISES[promise](subject_of("frontend", name, {name: options}))
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tone_peaks_in_its_channel(name, sample_rate):
+    lobe = build(name, sample_rate)
+    channels = range(4, lobe.num_features, 11)
+    centres_hz = lobe.filters().centre_hz[list(channels)]
+    if name == "stft_mel":  # a band of unit area is lower the wider it is
+        lobe.mel_basis.data /= lobe.mel_basis.amax(1, keepdim=True)
+    if name == "cqt":  # read off a grid of frequencies, too coarse for a low bin
+        centres_hz = [32.70 * 2 ** (k / 12) for k in channels]
+    seconds = 0.6 if name == "cqt" else 0.2
+    wavs = torch.cat([tone(centre, sample_rate, seconds) for centre in centres_hz])
+    assert power(lobe, name, wavs)[:, int(50 * seconds)].argmax(1).tolist() == list(channels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_hop_of_shift_moves_one_frame(name):
+    options = SMALL_CQT if name == "cqt" else {}
+    lobe, wavs = build(name, **options), noise(1, 6400)
+    shifted = torch.nn.functional.pad(wavs, (lobe.hop, 0))
+    got, want = power(lobe, name, shifted), power(lobe, name, wavs)
+    torch.testing.assert_close(got[:, 16:26], want[:, 15:25], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gain_law(name):
+    lobe, wavs = build(name), noise(1, 3200)
+    factor = 2 if name == "fastaudio" else 4
+    torch.testing.assert_close(power(lobe, name, 2 * wavs), factor * power(lobe, name, wavs))
+
+
+@pytest.mark.parametrize("num_samples", [1, 100, 240, 241, 1600, 1601])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_length_gives_the_declared_frames(name, num_samples):
+    lobe = build(name)
+    with torch.no_grad():
+        out = lobe(noise(2, num_samples))
+    assert out.shape == (2, lobe.num_frames(num_samples), lobe.num_features)
+    assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("num_valid", [1, 150, 241, 1600, 1601, 3199])
+@pytest.mark.parametrize("name", NAMES)
+def test_padding_changes_no_valid_frame(name, num_valid):
+    lobe, wavs = build(name), noise(2, 3200)
+    padded = wavs.clone()
+    padded[1, num_valid:] = 3.0
+    with torch.no_grad():
+        out = lobe(padded, torch.tensor([1.0, num_valid / 3200]))
+        alone, other = lobe(wavs[1:, :num_valid]), lobe(wavs[:1])
+    frames = lobe.num_frames(num_valid)
+    torch.testing.assert_close(out[1:, :frames], alone, atol=2e-3, rtol=1e-4)
+    torch.testing.assert_close(out[:1], other, atol=1e-4, rtol=1e-4)
+
+
+def test_all_gammatones_answer_a_click_at_the_same_time():
+    """Without the move to the peak a filter at 60 Hz would answer 15 ms after one at 7.8 kHz."""
+    lobe = build("gammatone", pooling_ms=1.0, hop_ms=1.0)
+    click = torch.zeros(1, 4800)
+    click[0, 2400] = 1.0
+    answer = power(lobe, "gammatone", click)[0].argmax(0)
+    assert (answer - 150).abs().max() <= 1
+
+
+@pytest.mark.parametrize("push", [1.0, -1.0], ids=["up", "down"])
+@pytest.mark.parametrize("name", ["fastaudio", "gammatone"])
+def test_filters_stay_filters_at_a_high_learning_rate(name, push):
+    lobe = build(name, num_features=4)
+    initial = lobe.filters().centre_hz
+    optimizer = torch.optim.Adam(lobe.parameters(), lr=0.1 if name == "gammatone" else 0.01)
+    project_after(optimizer, lobe)
+    wavs = noise(1, 800)
+    for step in range(200):
+        optimizer.zero_grad()
+        loss = lobe(wavs).std()
+        if step > 100:  # every parameter to its bounds
+            loss = loss + push * 1e3 * sum(p.sum() for p in lobe.parameters())
+        loss.backward()
+        optimizer.step()
+        if step in (100, 199):
+            found = lobe.filters()
+            assert (found.bandwidth_hz > 0).all()
+            assert ((found.centre_hz >= 0) & (found.centre_hz <= 8000)).all()
+            if name == "fastaudio":
+                assert (np.diff(found.centre_hz) >= 0).all()
+            assert np.abs(found.centre_hz - initial).max() > 100
+    # At the bounds each parameter still has a slope.
+    optimizer.zero_grad()
+    lobe(wavs).std().backward()
+    assert all(p.grad.isfinite().all() and p.grad.abs().max() > 0 for p in lobe.parameters())
+    if name == "fastaudio":
+        edge, band = (
+            bounds[0 if push > 0 else 1] for bounds in (lobe.centre_range, lobe.band_range)
+        )
+        assert (lobe.centre - edge).abs().max() < 1e-6 and (lobe.band - band).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("centre", [-1.0, 0.2501, 1.0])
+@pytest.mark.parametrize("band", [-1.0, 1.0])
+@pytest.mark.parametrize("shape", ["triangular", "gaussian"])
+def test_every_band_is_alive_at_its_bounds(shape, centre, band):
+    lobe = build("fastaudio", num_features=4, shape=shape, top_db=None)
+    with torch.no_grad():
+        lobe.centre.fill_(centre)
+        lobe.band.fill_(band)
+    lobe.project_()
+    lobe(noise(1, 1600)).sum().backward()
+    assert lobe.centre.grad.abs().min() > 0 and lobe.band.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["fastaudio", "gammatone"])
+def test_a_filter_moves_towards_a_tone(name):
+    """The sign of the gradient: more energy of a tone a little above the centre is further up."""
+    lobe = build(name)
+    centre_hz, width_hz = (getattr(lobe.filters(), n)[20] for n in ("centre_hz", "bandwidth_hz"))
+    for side in (1, -1):
+        lobe.zero_grad()
+        lobe(tone(centre_hz + side * width_hz / 4, seconds=0.3))[0, 15, 20].backward()
+        parameter = lobe.centre if name == "fastaudio" else lobe.centre_erb
+        assert side * parameter.grad[20] > 0
+
+
+def test_a_mel_basis_stays_in_range_and_alive():
+    lobe, wavs = build("stft_mel", setting="B"), noise(2, 3200)
+    optimizer = torch.optim.Adam(lobe.parameters(), lr=0.1)
+    project_after(optimizer, lobe)
+    for step in range(200):
+        optimizer.zero_grad()
+        # All the way up, then all the way down.
+        push = 1e3 * lobe.mel_basis.sum()
+        (lobe(wavs).mean() + (push if step >= 100 else -push)).backward()
+        optimizer.step()
+        assert lobe.mel_basis.min() >= 0 and lobe.mel_basis.max() <= 1
+        if step in (99, 199):
+            assert (lobe.mel_basis == (1.0 if step == 99 else 0.0)).all()
+    assert lobe(wavs).isfinite().all()
+    for bound in (0.0, 1.0):
+        lobe.mel_basis.data.fill_(bound)
+        optimizer.zero_grad()
+        lobe(wavs).sum().backward()
+        assert lobe.mel_basis.grad.abs().min() > 0 and lobe.mel_basis.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name, options", [("stft_mel", {"setting": "D"}), ("cqt", SMALL_CQT)])
+def test_free_kernels_stay_finite_at_a_high_learning_rate(name, options):
+    lobe, wavs = build(name, **options), noise(2, 1600)
+    before = power(lobe, name, wavs)
+    optimizer = torch.optim.Adam(lobe.parameters(), lr=0.1)
+    project_after(optimizer, lobe)
+    for _ in range(50):
+        optimizer.zero_grad()
+        lobe(wavs).std().backward()
+        optimizer.step()
+    after = power(lobe, name, wavs)
+    assert after.isfinite().all() and not torch.allclose(after, before, rtol=0.5)
+
+
+@pytest.mark.parametrize("setting", "ABCD")
+def test_filters_are_the_same_bands_in_every_setting(setting):
+    lobe = build("stft_mel", setting=setting)
+    found = lobe.filters()
+    assert len(found) == 40 and found.responses.shape == (40, 241)
+    fixed = build("stft_mel", setting="A").filters()
+    # Learned kernels show the Hann window's leakage into the bins beside.
+    assert np.abs(found.centre_hz - fixed.centre_hz).max() <= (100 / 3 if setting in "CD" else 0)
+
+
+def test_bandwidths_are_those_of_the_responses():
+    """What fastaudio, gammatone and cqt report from parameters, against their own responses."""
+    lobe = build("gammatone")
+    found = lobe.filters(num_bins=4001)
+    step_hz = found.freqs_hz[1]
+    measured = (found.responses >= 0.5 * found.responses.max(1, keepdims=True)).sum(1) * step_hz
+    np.testing.assert_allclose(found.bandwidth_hz[5:36], measured[5:36], rtol=0.03)
+    gaussian = build("fastaudio", shape="gaussian", n_fft=16000).filters()
+    measured = (gaussian.responses >= 0.5).sum(1)
+    np.testing.assert_allclose(gaussian.bandwidth_hz[:39], measured[:39], atol=1.5)
+    triangular = build("fastaudio", n_fft=16000).filters()
+    measured = (triangular.responses >= 0.5).sum(1)
+    np.testing.assert_allclose(triangular.bandwidth_hz[:39], measured[:39], atol=1.5)
+    # A Hann window's response is half its peak one bin of its length from the middle.
+    transform = build("cqt", min_freq_hz=500.0, num_features=36).filters(num_bins=8001)
+    centres_hz = 500.0 * 2 ** (np.arange(36) / 12)
+    np.testing.assert_allclose(transform.centre_hz, centres_hz, atol=1.0)
+    expected_hz = 2.0 * centres_hz * (2 ** (1 / 12) - 1)
+    np.testing.assert_allclose(transform.bandwidth_hz, expected_hz, rtol=0.02)
