@@ -6,7 +6,7 @@ RUN = $(VENV)/bin
 LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
-EXTRAS = mini,test,export
+EXTRAS = mini,test,export,transformers
 
 .PHONY: demo test test-fast lint format bench tables clean
 
@@ -36,18 +36,19 @@ test-fast: $(VENV)/.test
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
 	$(RUN)/ruff format --check $(LINT) .
-	$(RUN)/auricle table recipes/speech_commands/results --readme recipes/speech_commands/README.md --check
+	$(TABLE) --check
 
 format: $(VENV)/.test
 	$(RUN)/ruff check --fix $(RULES) $(LINT) .
 	$(RUN)/ruff format $(LINT) .
 
 tables: $(VENV)/.test
-	$(RUN)/auricle table recipes/speech_commands/results --readme recipes/speech_commands/README.md
+	$(TABLE)
 
 bench: $(VENV)/.test
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
+	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md
 
 clean:
 	rm -rf $(VENV) results build dist

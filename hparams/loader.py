@@ -49,6 +49,7 @@ class Config:
     plain : the YAML's scalars, lists and maps with the overrides applied; tags are not resolved
     run_opts : SpeechBrain's RunOptions
     schema : the recipe, whose shipped YAML holds the defaults
+    experiment : the row of `experiments.yaml` that was applied, or None
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Config:
     plain: dict
     run_opts: object
     schema: str
+    experiment: str | None = None
 
     def build(self) -> dict:
         """Construct every object of the YAML.
@@ -164,7 +166,7 @@ def load_hparams(
     if problems:
         raise ConfigError(problems)
     run_opts = RunOptions(**run_given, overridden_args=set(run_given))
-    return Config(path, overrides, plain, run_opts, schema)
+    return Config(path, overrides, plain, run_opts, schema, experiment or None)
 
 
 def usage(schema: str, program: str) -> str:

@@ -104,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument(
         "--check", action="store_true", help="with --readme: fail if it would change"
     )
+    table.add_argument(
+        "--columns",
+        help="comma-separated: scores, centre_shift_hz, centre_shift_erb, bandwidth_shift_hz, "
+        "divergence, forward, forward_backward, seeds, frontend_parameters, parameters, epochs, "
+        "wall_s (empty columns are left out)",
+    )
+    table.add_argument(
+        "--bench", metavar="FILE.json", help="times of the frontends, by tests/bench/frontends.py"
+    )
     return parser
 
 
@@ -254,13 +263,19 @@ def _table(arguments) -> int:
 
     if arguments.check and not arguments.readme:
         raise ValueError("--check compares the tables with a file: give --readme FILE too")
+    columns = tables.COLUMNS
+    if arguments.columns is not None:
+        columns = [name.strip() for name in arguments.columns.split(",") if name.strip()]
+    bench = tables.load_bench(arguments.bench) if arguments.bench else None
     if arguments.readme:
-        changed = tables.update_readme(arguments.readme, arguments.paths, check=arguments.check)
+        changed = tables.update_readme(
+            arguments.readme, arguments.paths, check=arguments.check, columns=columns, bench=bench
+        )
         print(f"{arguments.readme}: {'updated' if changed else 'up to date'}")
         return 0
     from .results import load_results
 
-    print(tables.markdown_tables(load_results(arguments.paths)))
+    print(tables.markdown_tables(load_results(arguments.paths), columns, bench=bench))
     return 0
 
 

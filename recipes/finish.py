@@ -67,6 +67,7 @@ def finish(
         audio_s_per_s=round(history.audio_seconds / max(history.seconds, 1e-9), 1),
         device=describe_device(brain.device),
         filters=None if before is None else displacement(before, after),
+        experiment=config.experiment,
         **about,
     )
     path = result.write(output_folder)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
-_OPTIONAL = ("filters",)
+_OPTIONAL = ("filters", "experiment")
 _PARTS = ("frontend", "encoder", "head")
 _SOURCE_TREE = Path(__file__).resolve().parents[1]
 
@@ -112,6 +112,8 @@ class RunResult:
     versions, git_commit : collected by default.
     filters : how far training moved the frontend's filters, as `displacement` gives it; None for
         a frontend without filters, and in files that are older than this field.
+    experiment : the row of `experiments.yaml` that the run is of; None without one, and in files
+        that are older than this field.
 
     Raises
     ------
@@ -140,6 +142,7 @@ class RunResult:
     versions: dict = field(default_factory=collect_versions)
     git_commit: str | None = field(default_factory=git_commit)
     filters: dict | None = None
+    experiment: str | None = None
 
     def __post_init__(self):
         faults: list[str] = []
@@ -210,6 +213,10 @@ class RunResult:
             isinstance(self.filters, dict) and all(map(_is_number, self.filters.values()))
         ):
             faults.append(f"filters is {self.filters!r}: give numbers by name, or null")
+        if self.experiment is not None and (
+            not isinstance(self.experiment, str) or not self.experiment
+        ):
+            faults.append(f"experiment is {self.experiment!r}: give a non-empty string, or null")
         if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
             faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
         return faults

@@ -24,6 +24,7 @@ from ..lobes.build import (
     option_problems,
 )
 from ..lobes.registry import ENCODERS, FRONTENDS
+from ..processing.memory import keep_freed_memory
 
 __all__ = ["RecipeError", "claim_folder", "lobe_problems", "resolve_corpus", "run_recipe"]
 
@@ -88,6 +89,7 @@ def run_recipe(
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()
+    keep_freed_memory()
     try:
         _init_processes(config)
         train(config)

@@ -1,4 +1,4 @@
-"""Tables of results for a README: one table per protocol, data and corpus, never a mixture.
+"""Tables of results for a README: one table per protocol, data, corpus and experiment.
 
 Accuracies of different protocols or data look alike and mean different things ("12-class Speech
 Commands" alone is five test sets), so what may stand in one table is decided here and not by the
@@ -22,11 +22,41 @@ END = "<!-- results:end -->"
 # How a score is shown: heading, factor, decimals. A score that is not here is shown as it is.
 _SHOWN = {"accuracy": ("accuracy (%)", 100.0, 1), "macro_f1": ("macro F1 (%)", 100.0, 1)}
 
+#: What else can be a column; a column that is empty in a whole table is left out of it.
+_HEADINGS = {
+    "centre_shift_hz": "centres moved (Hz)",
+    "centre_shift_erb": "centres moved (ERB)",
+    "bandwidth_shift_hz": "bandwidths moved (Hz)",
+    "divergence": "divergence",
+    "forward": "forward / {reference}",
+    "forward_backward": "forward + backward / {reference}",
+    "seeds": "seeds",
+    "frontend_parameters": "frontend's parameters",
+    "parameters": "parameters (frontend + encoder + head)",
+    "epochs": "epochs",
+    "wall_s": "time per run",
+}
+_DECIMALS = {"centre_shift_hz": 1, "centre_shift_erb": 3, "bandwidth_shift_hz": 1, "divergence": 4}
+_TIMES = ("forward", "forward_backward")
+COLUMNS = (
+    "accuracy",
+    "macro_f1",
+    "centre_shift_hz",
+    "centre_shift_erb",
+    "divergence",
+    "forward",
+    "forward_backward",
+    "seeds",
+    "parameters",
+    "epochs",
+    "wall_s",
+)
+
 
 def group_results(results: Iterable[RunResult]) -> list[list[RunResult]]:
     """Split results into those that may stand in one table, in a fixed order.
 
-    Together are runs of one task, data set, protocol, data digest and corpus.
+    Together are runs of one task, data set, protocol, data digest, corpus and experiment.
     """
     groups: dict[str, list[RunResult]] = {}
     for result in results:
@@ -35,7 +65,7 @@ def group_results(results: Iterable[RunResult]) -> list[list[RunResult]]:
 
 
 def markdown_table(
-    results: Sequence[RunResult], scores: Sequence[str] = ("accuracy", "macro_f1")
+    results: Sequence[RunResult], columns: Sequence[str] = COLUMNS, bench: dict | None = None
 ) -> str:
     """One Markdown table: a row per frontend, encoder and options, test scores over seeds.
 
@@ -44,8 +74,12 @@ def markdown_table(
 
     Arguments
     ---------
-    results : results of one task, data set, protocol, data digest and corpus.
-    scores : names of the test scores to show.
+    results : results of one task, data set, protocol, data digest, corpus and experiment.
+    columns : what to show: "centre_shift_hz", "centre_shift_erb", "bandwidth_shift_hz" and
+        "divergence" (how far training moved the filters, mean over the runs), "forward" and
+        "forward_backward" (the frontend's time relative to the bench's reference), "seeds",
+        "frontend_parameters", "parameters", "epochs", "wall_s"; any other name is a test score.
+    bench : what `load_bench` gives; without one the two columns of time are empty.
 
     Raises
     ------
@@ -65,26 +99,35 @@ def markdown_table(
         )
     rows: dict[tuple, list[RunResult]] = {}
     for result in results:
-        plain_first = (bool(result.options), _canonical(result.options))
-        key = (result.frontend, result.encoder, *plain_first)
+        key = (result.frontend, result.encoder, _canonical(result.options))
         rows.setdefault(key, []).append(result)
-    options_differ = any(result.options for result in results)
+    common = _common_options([runs[0] for runs in rows.values()])
+    options_differ = any(set(result.options) - set(common) for result in results)
+    columns = [name for name in columns if _has_content(name, rows.values(), bench)]
+    reference = f"`{bench['reference']}`" if bench else ""
     header = ["frontend", "encoder"] + ["options"] * options_differ
-    header += [_SHOWN.get(score, (score,))[0] for score in scores]
-    header += ["seeds", "parameters (frontend + encoder + head)", "epochs", "time per run"]
+    header += [
+        _HEADINGS[name].format(reference=reference)
+        if name in _HEADINGS
+        else _SHOWN.get(name, (name,))[0]
+        for name in columns
+    ]
     lines = []
-    for (frontend, encoder, *_), runs in sorted(rows.items()):
+    for own, runs in sorted(
+        ((_without(runs[0].options, common), runs) for runs in rows.values()),
+        key=lambda row: (row[1][0].frontend, row[1][0].encoder, bool(row[0]), _canonical(row[0])),
+    ):
         _check_row(runs)
-        cells = [f"`{frontend}`", f"`{encoder}`"]
-        cells += [_options_text(runs[0].options)] * options_differ
-        cells += [_score_text(runs, score) for score in scores]
-        cells += [str(len(runs)), _params_text(runs[0].params), _range_text(runs)]
-        cells += [_duration_text(sum(run.wall_s for run in runs) / len(runs))]
+        cells = [f"`{runs[0].frontend}`", f"`{runs[0].encoder}`"]
+        cells += [_options_text(own)] * options_differ
+        cells += [_cell(name, runs, bench) for name in columns]
         lines.append(cells)
     first_number = 2 + options_differ
     rule = ["---" if i < first_number else "---:" for i in range(len(header))]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *lines])
     notes = []
+    if common:
+        notes.append(f"All with {_options_text(common).replace('<br>', ', ')}.")
     if any(len(runs) > 1 for runs in rows.values()):
         notes.append("±: half of the 95 % t interval over seeds.")
     if any(len(runs) == 1 for runs in rows.values()):
@@ -98,20 +141,23 @@ def markdown_table(
 
 
 def markdown_tables(
-    results: Sequence[RunResult], scores: Sequence[str] = ("accuracy", "macro_f1"), level: int = 3
+    results: Sequence[RunResult],
+    columns: Sequence[str] = COLUMNS,
+    level: int = 3,
+    bench: dict | None = None,
 ) -> str:
-    """All results as Markdown: per protocol, data and corpus a heading, its provenance, a table.
+    """All results as Markdown: for each group a heading, its provenance, a table.
 
     Arguments
     ---------
     results : any results.
-    scores : names of the test scores to show.
+    columns, bench : as in `markdown_table`.
     level : level of the headings.
     """
     sections = []
     for group in group_results(results):
         heading = "#" * level + " " + _heading(group[0])
-        sections.append("\n\n".join([heading, _provenance(group), markdown_table(group, scores)]))
+        sections.append("\n\n".join([heading, _provenance(group), markdown_table(group, columns, bench)]))
     if not sections:
         raise ValueError("no results: a table needs at least one")
     return "\n\n".join(sections)
@@ -122,7 +168,8 @@ def update_readme(
     results_folder: str | os.PathLike | Iterable[str | os.PathLike],
     *,
     check: bool = False,
-    scores: Sequence[str] = ("accuracy", "macro_f1"),
+    columns: Sequence[str] = COLUMNS,
+    bench: dict | None = None,
 ) -> bool:
     """Put the tables of all results between the two marker lines of a README.
 
@@ -131,6 +178,7 @@ def update_readme(
     readme_path : a Markdown file that holds the lines `<!-- results:begin -->` and
         `<!-- results:end -->` once each, in this order.
     results_folder : what `load_results` takes.
+    columns, bench : as in `markdown_table`.
     check : write nothing, and raise when the README is not what the results generate.
 
     Returns
@@ -156,7 +204,7 @@ def update_readme(
             f"{path} must hold the line {BEGIN} once and after it the line {END} once; found "
             f"{len(begins)} and {len(ends)}"
         )
-    tables = markdown_tables(load_results(results_folder), scores)
+    tables = markdown_tables(load_results(results_folder), columns, bench=bench)
     new_lines = lines[: begins[0] + 1] + ["", *tables.splitlines(), ""] + lines[ends[0] :]
     newline = "\r\n" if "\r\n" in old else "\n"
     new = newline.join(new_lines) + (newline if old.endswith("\n") else "")
@@ -185,6 +233,7 @@ def _identity(result: RunResult) -> str:
             "protocol": result.protocol,
             "data_digest": result.data_digest,
             "corpus": corpus,
+            **({"experiment": result.experiment} if result.experiment else {}),
         },
         sort=False,
     )
@@ -235,6 +284,79 @@ def _score_text(runs: list[RunResult], score: str) -> str:
     return f"{values[0]:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})\\*"
 
 
+def load_bench(path: str | os.PathLike) -> dict:
+    """Times of frontends, as tests/bench/frontends.py writes them.
+
+    Returns
+    -------
+    dict with "reference" (a frontend's name) and "frontends", a list of {"frontend", "options",
+    "forward", "forward_backward"}, times relative to the reference.
+
+    Raises
+    ------
+    ValueError
+        No such file, or one of another kind.
+    """
+    try:
+        bench = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(bench["reference"], str):
+            raise TypeError("reference")
+        for row in bench["frontends"]:
+            _ = row["frontend"], row["options"], [float(row[name]) for name in _TIMES]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no bench of frontends ({error!r}); tests/bench/frontends.py writes one"
+        ) from None
+    return bench
+
+
+def _common_options(runs: list[RunResult]) -> dict:
+    """Options that all rows of an experiment's table share: said once and not in every row."""
+    if len(runs) < 2 or runs[0].experiment is None:
+        return {}
+    return {
+        key: value
+        for key, value in runs[0].options.items()
+        if all(key in run.options and run.options[key] == value for run in runs)
+    }
+
+
+def _without(options: dict, common: dict) -> dict:
+    return {key: value for key, value in options.items() if key not in common}
+
+
+def _has_content(name: str, rows: Iterable[list[RunResult]], bench: dict | None) -> bool:
+    return name not in (*_DECIMALS, *_TIMES) or any(_cell(name, runs, bench) for runs in rows)
+
+
+def _cell(name: str, runs: list[RunResult], bench: dict | None) -> str:
+    """Text of a row's cell; empty where there is nothing to say."""
+    first = runs[0]
+    if name in _DECIMALS:
+        moved = [run.filters[name] for run in runs if run.filters and name in run.filters]
+        # What has no parameter cannot move, and 0.0 would look like something that did not.
+        if not moved or not first.params["frontend"]:
+            return ""
+        return f"{sum(moved) / len(moved):.{_DECIMALS[name]}f}"
+    if name in _TIMES:
+        options = first.options.get("frontend_options") or {}
+        for row in bench["frontends"] if bench else ():
+            if row["frontend"] == first.frontend and row["options"] == options:
+                return f"{row[name]:.1f}"
+        return ""
+    if name == "wall_s":
+        return _duration_text(sum(run.wall_s for run in runs) / len(runs))
+    own = {
+        "seeds": lambda: str(len(runs)),
+        "frontend_parameters": lambda: f"{first.params['frontend']:,}",
+        "parameters": lambda: _params_text(first.params),
+        "epochs": lambda: _range_text(runs),
+    }
+    return own[name]() if name in own else _score_text(runs, name)
+
+
 def _interval_unit(run: RunResult) -> str:
     return run.metrics["test"].get("interval", {}).get("over", "item")
 
@@ -279,7 +401,8 @@ def _heading(result: RunResult) -> str:
     else:
         known = {True: "complete", False: "incomplete", None: "completeness not known"}
         corpus = f"corpus `{result.corpus['name']}` ({known[result.corpus['complete']]})"
-    return f"{result.dataset}, protocol `{name}`: {corpus}"
+    experiment = f", experiment `{result.experiment}`" if result.experiment else ""
+    return f"{result.dataset}, protocol `{name}`: {corpus}{experiment}"
 
 
 def _provenance(group: list[RunResult]) -> str:

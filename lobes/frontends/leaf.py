@@ -10,10 +10,11 @@ from torch import nn
 from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import (
+    INITIAL_SCALES,
     WIDTH_UNIT,
+    gabor_initial_values,
     gabor_taps,
     gaussian_lowpass,
-    leaf_initial_values,
 )
 from ..filterbank import FilterbankFrontend, filter_range
 from ..registry import register_frontend
@@ -44,7 +45,7 @@ class Leaf(FilterbankFrontend):
         Length of the filters and of the pooling window, and frame distance. In samples the
         window is made odd (401 at 16 kHz), the hop is rounded down (220 at 22.05 kHz).
     min_freq_hz, max_freq_hz : float
-        Range of the initial mel filters; max_freq_hz None is min(7800, 0.4875 sample_rate).
+        Range of the initial filters; max_freq_hz None is min(7800, 0.4875 sample_rate).
     compression : str
         "pcen", or "log": the logarithm of the energy.
     frame_centre : str
@@ -57,6 +58,9 @@ class Leaf(FilterbankFrontend):
         "linear": PCEN's four values are learned, as in the reference. "log": their logarithms, as
         in EfficientLEAF; the initial values are LEAF's (alpha 0.96, delta 2, root 2, smooth 0.04)
         in both.
+    init : str
+        How the initial filters are spaced: "mel" (as in the reference), "linear" (in Hz), "bark",
+        or "random" (centres and widths, by the seed); see `gabor_initial_values`.
 
     Shape
     -----
@@ -90,6 +94,7 @@ class Leaf(FilterbankFrontend):
         frame_centre: str = "centered",
         backend: str = "auto",
         pcen_parameters: str = "linear",
+        init: str = "mel",
     ):
         if compression not in COMPRESSIONS:
             raise ValueError(f"compression must be one of {COMPRESSIONS}, got {compression!r}")
@@ -97,9 +102,11 @@ class Leaf(FilterbankFrontend):
             raise ValueError(
                 f"pcen_parameters must be one of {PARAMETERS}, got {pcen_parameters!r}"
             )
+        if init not in INITIAL_SCALES:
+            raise ValueError(f"init must be one of {INITIAL_SCALES}, got {init!r}")
         super().__init__(sample_rate, num_features, window_ms, hop_ms, frame_centre, backend)
         low, high = filter_range(sample_rate, min_freq_hz, max_freq_hz)
-        centre, width = leaf_initial_values(num_features, sample_rate, low, high)
+        centre, width = gabor_initial_values(num_features, sample_rate, low, high, init)
         self.centre = nn.Parameter(centre)
         self.width = nn.Parameter(width)
         self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 __all__ = [
+    "INITIAL_SCALES",
     "WIDTH_UNIT",
+    "gabor_initial_values",
     "gabor_taps",
     "gaussian_lowpass",
     "hz_to_mel",
@@ -20,6 +22,9 @@ __all__ = [
 #: sqrt(2 ln 2) / pi: a Gaussian of standard deviation WIDTH_UNIT * n / b samples has a spectrum
 #: whose full width at half maximum is b bins of an n-point FFT, 2 pi b / n rad/sample.
 WIDTH_UNIT = math.sqrt(2.0 * math.log(2.0)) / math.pi
+
+#: Where the centres of untrained filters can lie, see `gabor_initial_values`.
+INITIAL_SCALES = ("mel", "linear", "bark", "random")
 
 
 def gabor_taps(centre: torch.Tensor, width: torch.Tensor, window: int) -> torch.Tensor:
@@ -175,3 +180,71 @@ def leaf_initial_values(
     centre = np.float32(2.0 * math.pi) * root.argmax(1).astype(np.float32) / np.float32(points)
     width = WIDTH_UNIT * points / (root >= peak / 2).sum(1)
     return torch.from_numpy(centre), torch.tensor(width, dtype=torch.float32)
+
+
+def gabor_initial_values(
+    num_filters: int,
+    sample_rate: int,
+    min_freq_hz: float,
+    max_freq_hz: float,
+    scale: str = "mel",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gabor filters from min_freq_hz to max_freq_hz, spaced as a scale says.
+
+    Arguments
+    ---------
+    num_filters : int
+        N.
+    sample_rate, min_freq_hz, max_freq_hz
+        As in `leaf_initial_values`.
+    scale : str
+        "mel": `leaf_initial_values`. "linear", "bark": centres equally spaced in Hz or Bark;
+        each filter's full width at half maximum is half the distance between its neighbours,
+        so that adjacent filters cross near half their peak. "random": centres and widths drawn
+        uniformly in Hz, widths between those of the narrowest and the widest mel filter, in rising
+        order of the centres, by torch's random numbers: the seed decides.
+
+    Returns
+    -------
+    centre (N,) in rad/sample and width (N,) in samples, float32.
+
+    References
+    ----------
+    Bark scale: Traunmueller, Analytical expressions for the tonotopic sensory scale, JASA 1990,
+    without its corrections at the ends.
+
+    Example
+    -------
+    >>> centre, width = gabor_initial_values(3, 16000, 0.0, 8000.0, "linear")
+    >>> [round(hz) for hz in (centre * 16000 / (2 * math.pi)).tolist()]
+    [2000, 4000, 6000]
+    """
+    if scale not in INITIAL_SCALES:
+        raise ValueError(f"the initial scale must be one of {INITIAL_SCALES}, got {scale!r}")
+    mel = leaf_initial_values(num_filters, sample_rate, min_freq_hz, max_freq_hz)  # checks
+    if scale == "mel":
+        return mel
+    if scale == "random":
+        span_hz = max_freq_hz - min_freq_hz
+        centre_hz = (min_freq_hz + span_hz * torch.rand(num_filters).double()).sort().values
+        mel_hz = WIDTH_UNIT * sample_rate / mel[1].double()
+        drawn = torch.rand(num_filters).double()
+        bandwidth_hz = mel_hz.min() + (mel_hz.max() - mel_hz.min()) * drawn
+    else:
+        ends = np.array([min_freq_hz, max_freq_hz], dtype=np.float64)
+        low, high = _hz_to_bark(ends) if scale == "bark" else ends
+        edges = np.linspace(low, high, num_filters + 2)
+        edges_hz = torch.from_numpy(_bark_to_hz(edges) if scale == "bark" else edges)
+        centre_hz = edges_hz[1:-1]
+        bandwidth_hz = (edges_hz[2:] - edges_hz[:-2]) / 2
+    centre = centre_hz * (2.0 * math.pi / sample_rate)
+    width = WIDTH_UNIT * sample_rate / bandwidth_hz
+    return centre.float(), width.float()
+
+
+def _hz_to_bark(frequency_hz):
+    return 26.81 * frequency_hz / (1960.0 + frequency_hz) - 0.53
+
+
+def _bark_to_hz(bark):
+    return 1960.0 * (bark + 0.53) / (26.28 - bark)

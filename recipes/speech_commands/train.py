@@ -20,12 +20,10 @@ def train(config):
     from speechbrain.utils.distributed import run_on_main
 
     from auricle.lobes.brains.classification import ClassificationBrain
-    from auricle.processing.memory import keep_freed_memory
     from auricle.recipes.finish import finish
     from auricle.recipes.speech_commands import data
     from auricle.recipes.speech_commands.prepare import describe
 
-    keep_freed_memory()
     folder, corpus = runner.resolve_corpus(config, "speech_commands")
     prepared = data.prepare_from(config.plain, folder)
     runner.tell(describe(prepared))

@@ -8,6 +8,9 @@ Google-speech-commands recipe is: a DynamicItemDataset that reads each file anew
 normalisation, `Xvector`, `Classifier`, Adam; without its augmentation, which it downloads. auricle's
 is the recipe itself (`mel` + `xvector`), with its augmentation switched on, and for comparison off.
 The first epoch of each, in which auricle fills its cache of decoded audio, is reported apart.
+
+What a learnable frontend costs is the second comparison: the recipe with `leaf` + `bcresnet` against
+the recipe with `mel` + `bcresnet` (tau 1).
 """
 
 from __future__ import annotations
@@ -32,9 +35,16 @@ from auricle.hparams.loader import load_hparams
 from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.processing.data.manifest import by_id, resolve
 from auricle.processing.data.mini import cached_mini
+from auricle.processing.memory import keep_freed_memory
 from auricle.recipes.results import collect_versions
 from auricle.recipes.speech_commands import data
 
+#: (numerator, denominator, at most): what is asked of the ratios of epochs.
+GOALS = [
+    ("mel + xvector", "SpeechBrain", 1.0),
+    ("mel + xvector, no augmentation", "SpeechBrain", None),
+    ("leaf + bcresnet", "mel + bcresnet", 1.5),
+]
 BATCH = 32
 WIDTHS = [512, 512, 512, 512, 1500]
 
@@ -83,8 +93,8 @@ def speechbrain_epoch(rows, prepared):
     return lambda epoch: brain._fit_train(loader, epoch, enable=False)
 
 
-def auricle_epoch(folder, rows, prepared, scratch, *extra):
-    words = ["--data_folder", str(folder), "--frontend", "mel", "--encoder", "xvector"]
+def auricle_epoch(folder, rows, prepared, scratch, frontend, encoder, *extra):
+    words = ["--data_folder", str(folder), "--frontend", frontend, "--encoder", encoder]
     words += ["--batch_size", str(BATCH), "--device", "cpu", "--results_folder", str(scratch)]
     config = load_hparams([*words, *extra], "speech_commands")
     hparams = config.build()
@@ -120,29 +130,34 @@ def measure(epochs, rounds):
 
 
 def report(first, later, num_clips, corpus):
-    theirs = next(iter(later))
+    """The report, and the goals that are missed by more than their spread."""
     versions = ", ".join(f"{key} {value}" for key, value in collect_versions().items())
     lines = [
         "# Time of a training epoch",
         "",
         f"{num_clips} clips of 1 s ({corpus}), batch size {BATCH}, {torch.get_num_threads()} "
-        f"threads, {platform.machine()}, {versions}. Medians of {len(later[theirs])} epochs in "
-        "turn; the ratio is the median of the ratios round by round, its range in parentheses.",
+        f"threads, {platform.machine()}, {versions}. Medians of {len(next(iter(later.values())))} "
+        "epochs in turn; the ratio is the median of the ratios round by round, its range in "
+        "parentheses.",
         "",
-        "| path | first epoch (s) | later epochs (s) | ratio to SpeechBrain |",
-        "| --- | ---: | ---: | ---: |",
+        "| path | first epoch (s) | later epochs (s) |",
+        "| --- | ---: | ---: |",
     ]
-    worst = 0.0
     for name, seconds in later.items():
-        ratios = [mine / base for mine, base in zip(seconds, later[theirs], strict=True)]
+        lines.append(f"| {name} | {first[name]:.1f} | {statistics.median(seconds):.1f} |")
+    lines += ["", "| ratio of later epochs | | at most |", "| --- | ---: | ---: |"]
+    missed = []
+    for name, base, at_most in GOALS:
+        ratios = [mine / other for mine, other in zip(later[name], later[base], strict=True)]
         ratio = statistics.median(ratios)
-        if name == "auricle":
-            worst = ratio
         lines.append(
-            f"| {name} | {first[name]:.1f} | {statistics.median(seconds):.1f} | {ratio:.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f}) |"
+            f"| {name} to {base} | {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
+            f"| {'' if at_most is None else at_most} |"
         )
-    return "\n".join(lines) + "\n", worst
+        if at_most is not None and min(ratios) > at_most:
+            missed.append(f"{name} to {base}: {ratio:.2f}, at most {at_most}")
+    lines += ["", "Missed by more than the spread: " + ("; ".join(missed) or "nothing") + "."]
+    return "\n".join(lines) + "\n", missed
 
 
 def main():
@@ -154,6 +169,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each that are counted")
     parser.add_argument("--report", default="", help="also write the report to this file")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the recipes do; SpeechBrain's path gains from it, too
     folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
     with tempfile.TemporaryDirectory() as scratch:
         plain = {
@@ -175,17 +191,19 @@ def main():
         quiet = ("--augment_probability", "0")
         epochs = {
             "SpeechBrain": speechbrain_epoch(rows, prepared),
-            "auricle": auricle_epoch(*shared),
-            "auricle without augmentation": auricle_epoch(*shared, *quiet),
+            "mel + xvector": auricle_epoch(*shared, "mel", "xvector"),
+            "mel + xvector, no augmentation": auricle_epoch(*shared, "mel", "xvector", *quiet),
+            "mel + bcresnet": auricle_epoch(*shared, "mel", "bcresnet"),
+            "leaf + bcresnet": auricle_epoch(*shared, "leaf", "bcresnet"),
         }
         first, later = measure(epochs, arguments.rounds)
-    text, worst = report(
+    text, missed = report(
         first, later, len(rows), Path(arguments.data_folder).name or "mini corpus, small"
     )
     print(text)
     if arguments.report:
         Path(arguments.report).write_text(text, encoding="utf-8")
-    return 1 if worst > 1.0 else 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -146,6 +146,50 @@ def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
 
 
+def test_what_is_done_again_goes_to_its_place(burst):
+    """Several filters, blocks and items, of which a few are too quiet, one at an end."""
+    centre = torch.tensor([0.1, 2.0, 0.15], dtype=torch.float64)
+    width = torch.tensor([64.0, 20.0, 64.0], dtype=torch.float64)
+    taps = gabor_taps(centre, width, WINDOW)
+    pool = gaussian_lowpass(torch.full((3,), 0.4, dtype=torch.float64), WINDOW)
+    wavs = torch.cat([noise(1, 24000), burst, noise(1, 3000)], dim=1).repeat(2, 1)
+    wavs[0, 40123:] = 0.0
+    ends = torch.tensor([40123, 43000])
+    expected = direct_energy(wavs, taps, pool, HOP, 200, ends)
+    engine = EnergyEngine(HOP, "decimated")
+    found = engine(wavs, taps, pool, 200, ends, FLOOR)
+    assert max(engine.plan(taps).rates) < HOP
+    assert deviation(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize("call_samples", [0, 10**9])
+def test_both_ways_to_cut_a_band_are_equal(call_samples, monkeypatch):
+    wavs, (taps, pool) = noise(2, 9000), leaf_filters()
+
+    def run():
+        inputs = [value.clone().requires_grad_() for value in (wavs, taps, pool)]
+        energy = EnergyEngine(HOP, "decimated")(*inputs, 200)
+        return [energy, *torch.autograd.grad(energy.square().sum(), inputs)]
+
+    expected = run()
+    monkeypatch.setattr(quadratic, "CALL_SAMPLES", call_samples)
+    for found, one in zip(run(), expected, strict=True):
+        torch.testing.assert_close(found, one, rtol=1e-12, atol=1e-18)
+
+
+def test_kept_edges_belong_to_their_length():
+    """Clips of as many frames share a bank, but not what lies behind their ends."""
+    wavs, (taps, pool) = noise(2, 16000), leaf_filters()
+    engine = EnergyEngine(HOP, "decimated")
+    with torch.no_grad():
+        for num_samples in (16000, 15901, 16000, 15950):
+            kernels = engine.frozen((taps,), lambda: (taps, pool))
+            found = engine(wavs[:, :num_samples], *kernels, 200)
+            expected = EnergyEngine(HOP, "decimated")(wavs[:, :num_samples], taps, pool, 200)
+            assert torch.equal(found, expected)
+        assert len(engine._banks) == 1
+
+
 @pytest.mark.parametrize("rectifier", ["square", "abs", "leaky_relu"])
 @pytest.mark.parametrize("filters, parts", [(3, 1), (2, 2)])
 def test_full_rate_takes_any_filter_and_rectifier(rectifier, filters, parts):

@@ -115,7 +115,9 @@ def test_listing_imports_nothing_heavy(kind):
 def test_list_gives_a_line_each_and_json(auricle):
     status, text, _ = auricle("list", "frontends")
     assert status == 0
-    assert "mel       Fixed log-mel filterbank: nothing is learned." in text.splitlines()
+    width = max(map(len, FRONTENDS.lobes))
+    line = f"{'mel':<{width}}  Fixed log-mel filterbank: nothing is learned."
+    assert line in text.splitlines()
     status, text, _ = auricle("list", "encoders", "--json")
     lobes = json.loads(text)
     assert status == 0 and [lobe["name"] for lobe in lobes] == list(ENCODERS.lobes)
@@ -131,7 +133,8 @@ def test_a_broken_entry_point_is_listed_as_broken(auricle, monkeypatch):
     broken = Lobe("torn", "package torn (torn.torn)", error="ImportError: no module torn")
     monkeypatch.setitem(FRONTENDS._lobes, "torn", broken)
     status, text, _ = auricle("list", "frontends")
-    assert status == 0 and "torn      BROKEN: ImportError: no module torn" in text.splitlines()
+    (line,) = [line for line in text.splitlines() if line.startswith("torn ")]
+    assert status == 0 and line.split(maxsplit=1)[1] == "BROKEN: ImportError: no module torn"
     assert auricle("describe", "mel")[0] == 0
     status, text, error = auricle("describe", "torn")
     assert status == 2 and "package torn" in error and "is broken: ImportError" in error
@@ -389,6 +392,21 @@ def test_table_without_results_or_readme(auricle, tmp_path):
     assert status == 2 and "--readme FILE" in error
 
 
+def test_table_takes_columns_and_a_bench(auricle, tmp_path):
+    result(tmp_path / "1", 1)
+    bench = {"frontend": "mel", "options": {}, "forward": 5.06, "forward_backward": 13.29}
+    (tmp_path / "bench.json").write_text(json.dumps({"reference": "mel", "frontends": [bench]}))
+    words = ["table", tmp_path / "1", "--bench", tmp_path / "bench.json"]
+    status, text, _ = auricle(*words, "--columns", "accuracy, forward")
+    assert status == 0 and "| frontend | encoder | accuracy (%) | forward / `mel` |" in text
+    assert "| 5.1 |" in text and "13.3" not in text
+    status, _, error = auricle(*words, "--columns", "accuracies")
+    assert status == 2 and "no number 'accuracies'" in error
+    (tmp_path / "bench.json").write_text("{}")
+    status, _, error = auricle(*words)
+    assert status == 2 and "is no bench of frontends" in error
+
+
 # -- the installed command ---------------------------------------------------------------------------
 
 
@@ -397,7 +415,8 @@ def test_the_console_script_is_this_command(tmp_path):
     done = subprocess.run(
         [script, "list", "frontends"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.returncode == 0 and "mel       Fixed log-mel filterbank" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("mel ")]
+    assert done.returncode == 0 and line.split()[1:3] == ["Fixed", "log-mel"]
     done = subprocess.run([script, "describe", "lef"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("auricle: no lobe is called 'lef'")
 

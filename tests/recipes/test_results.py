@@ -17,6 +17,7 @@ from auricle.recipes.tables import (
     BEGIN,
     END,
     group_results,
+    load_bench,
     markdown_table,
     markdown_tables,
     update_readme,
@@ -27,7 +28,7 @@ MINI = {"name": "mini", "synthetic": True, "complete": True}
 # the list of DESIGN section 3, and corpus, epochs, started
 FIELDS = set(
     "task dataset protocol data_digest counts frontend encoder options seed params metrics wall_s "
-    "audio_s_per_s device versions git_commit corpus epochs started filters".split()
+    "audio_s_per_s device versions git_commit corpus epochs started filters experiment".split()
 )
 
 
@@ -396,8 +397,70 @@ def test_rows_that_would_mislead_are_refused(results, message):
 
 def test_other_scores_are_shown_as_they_are():
     test = {"per": 0.1234, "interval": {"per": [0.11, 0.14], "over": "utterance"}}
-    table = markdown_table([run(metrics={"valid": {"per": 0.1}, "test": test})], scores=["per"])
+    table = markdown_table([run(metrics={"valid": {"per": 0.1}, "test": test})], columns=["per"])
     assert rows(table)[2][2] == "0.123 (0.110 to 0.140)\\*"
+
+
+def test_an_experiment_has_a_table_of_its_own_and_says_shared_options_once():
+    shared = {"lr": 0.001, "number_of_epochs": 8}
+    older = run(options=shared)
+    assert older.experiment is None
+    new = [
+        run(experiment="levers", options=shared),
+        run(experiment="levers", options={**shared, "frontend_step_hz": 5.0}),
+    ]
+    assert sorted(map(len, group_results([older, *new]))) == [1, 2]
+    with pytest.raises(ValueError, match="2 kinds"):
+        markdown_table([older, *new])
+    table = markdown_table(new)
+    assert [row[2] for row in rows(table)[2:]] == ["", "`frontend_step_hz=5.0`"]
+    assert "All with `lr=0.001`, `number_of_epochs=8`." in table
+    text = markdown_tables([older, *new])
+    assert "experiment `levers`" in text and text.count("\n| frontend") == 2
+    assert "All with" not in markdown_table([older, run(frontend="mel", options=shared)])
+
+
+def test_experiment_is_a_name_or_nothing():
+    with pytest.raises(ValueError, match="experiment is ''"):
+        run(experiment="")
+
+
+def test_displacement_is_a_mean_over_runs_and_empty_for_what_cannot_move():
+    moved = [{"centre_shift_hz": hz, "centre_shift_erb": 0.1, "divergence": 0.2} for hz in (2, 4)]
+    fixed = {"frontend": 0, "encoder": 8000, "head": 1200}
+    still = {"centre_shift_hz": 0.0, "centre_shift_erb": 0.0, "divergence": 0.0}
+    results = [run(seed=seed, filters=filters) for seed, filters in enumerate(moved)]
+    results += [run(frontend="mel", params=fixed, filters=still), run(frontend="waveform")]
+    table = rows(markdown_table(results, columns=["centre_shift_hz", "divergence", "seeds"]))
+    assert table[0] == ["frontend", "encoder", "centres moved (Hz)", "divergence", "seeds"]
+    assert [row[2:4] for row in table[2:]] == [["3.0", "0.2000"], ["", ""], ["", ""]]
+    # a column without a single value is left out
+    table = rows(markdown_table(results[2:], columns=["centre_shift_hz", "seeds"]))
+    assert table[0] == ["frontend", "encoder", "seeds"]
+
+
+def test_times_come_from_the_bench_by_frontend_and_options(tmp_path):
+    path = tmp_path / "bench.json"
+    times = {"forward": 5.06, "forward_backward": 13.29}
+    rows_of = [
+        {"frontend": "leaf", "options": {}, **times},
+        {"frontend": "leaf", "options": {"init": "bark"}, "forward": 1.0, "forward_backward": 2.0},
+    ]
+    path.write_text(json.dumps({"reference": "mel", "frontends": rows_of}))
+    bench = load_bench(path)
+    results = [run(), run(options={"frontend_options": {"init": "bark"}}), run(frontend="mine")]
+    table = rows(markdown_table(results, columns=["forward", "forward_backward"], bench=bench))
+    assert table[0][3:] == ["forward / `mel`", "forward + backward / `mel`"]
+    assert [row[3:] for row in table[2:]] == [["5.1", "13.3"], ["1.0", "2.0"], ["", ""]]
+    assert len(rows(markdown_table(results, columns=["forward", "seeds"]))[0]) == 4  # no bench
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": 1, "frontends": []}'])
+def test_a_file_that_is_no_bench_is_refused(text, tmp_path):
+    path = tmp_path / "bench.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is no bench of frontends"):
+        load_bench(path)
 
 
 # ---- the README ----------------------------------------------------------------------------------

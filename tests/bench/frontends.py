@@ -1,0 +1,128 @@
+"""How long every frontend takes relative to `mel`, as configured in the experiments.
+
+    python tests/bench/frontends.py --report tests/bench/frontends.md
+
+Writes the report and, beside it, a .json that `auricle table --bench` reads. Each frontend is
+timed in turn with `mel`, round after round, and compared round by round, so that what else the
+machine does falls on both; the medians count. Threads are torch's default, freed memory is kept
+as the recipes have it (processing/memory.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from auricle.lobes import FRONTENDS, build_frontend
+from auricle.processing.memory import keep_freed_memory
+
+REFERENCE, CLIPS, SAMPLE_RATE = "mel", 32, 16000
+#: Options the experiments give; every other frontend is built with its defaults.
+CONFIGURED = {
+    "stft_mel": [{"setting": setting} for setting in "ABCD"],
+    "wav2vec_conv": [{"channels": 64}],
+    "spectrogram_image": [{"num_features": 40, "num_mels": 128}],
+}
+
+
+def steps(name: str, options: dict) -> dict:
+    """Forward, and forward with backward (forward again where nothing is learned)."""
+    frontend = build_frontend(name, SAMPLE_RATE, {name: options})
+    generator = torch.Generator().manual_seed(0)
+    wavs = 0.1 * torch.randn(CLIPS, SAMPLE_RATE, generator=generator)
+    lengths = torch.ones(CLIPS)
+
+    def forward():
+        with torch.no_grad():
+            frontend(wavs, lengths)
+
+    def forward_backward():
+        frontend.zero_grad()
+        feats = frontend(wavs, lengths)
+        if feats.requires_grad:
+            feats.square().mean().backward()
+
+    return {"forward": forward, "forward_backward": forward_backward}
+
+
+def seconds(step) -> float:
+    begin = time.perf_counter()
+    step()
+    return time.perf_counter() - begin
+
+
+def compare(step, reference, rounds: int) -> tuple[float, float]:
+    """Median ratio to the reference, and median milliseconds."""
+    step(), reference()
+    pairs = [(seconds(step), seconds(reference)) for _ in range(rounds)]
+    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
+    return ratio, 1e3 * statistics.median(mine for mine, _ in pairs)
+
+
+def measure(rounds: int) -> dict:
+    references = steps(REFERENCE, {})
+    rows = []
+    for name in FRONTENDS.names():
+        if name == "waveform":  # no transform to time
+            continue
+        for options in CONFIGURED.get(name, [{}]):
+            row = {"frontend": name, "options": options}
+            for what, step in steps(name, options).items():
+                ratio, ms = compare(step, references[what], rounds)
+                row |= {what: round(ratio, 2), f"{what}_ms": round(ms, 2)}
+            rows.append(row)
+            print(row, flush=True)
+    return {
+        "reference": REFERENCE,
+        "clips": f"{CLIPS} x 1 s at {SAMPLE_RATE} Hz",
+        "rounds": rounds,
+        "threads": torch.get_num_threads(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "versions": {name: version(name) for name in ("auricle", "torch", "torchaudio")},
+        "frontends": rows,
+    }
+
+
+def report(found: dict) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    lines = [
+        "# Time of every frontend",
+        "",
+        f"{found['clips']}, {found['machine']}, {found['threads']} threads, {versions}. Medians of "
+        f"{found['rounds']} rounds, each paired with `{found['reference']}`. "
+        "Written by `python tests/bench/frontends.py`.",
+        "",
+        "| frontend | options | forward (ms) | relative | forward + backward (ms) | relative |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found["frontends"]:
+        options = ", ".join(f"`{key}={value}`" for key, value in row["options"].items())
+        lines.append(
+            f"| `{row['frontend']}` | {options} | {row['forward_ms']:.1f} | {row['forward']:.1f} | "
+            f"{row['forward_backward_ms']:.1f} | {row['forward_backward']:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", required=True, help="Markdown file; the .json goes beside it")
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    found = measure(arguments.rounds)
+    path = Path(arguments.report)
+    path.write_text(report(found), encoding="utf-8")
+    path.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
