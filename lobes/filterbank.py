@@ -6,14 +6,10 @@ import torch
 
 from ..processing.filterbank.engine import EnergyEngine
 from ..processing.filterbank.folded import FoldedFilterbank
-from ..processing.filterbank.framing import (
-    FRAME_CENTRES,
-    frame_offset,
-    hop_samples,
-    odd_window_samples,
-)
+from ..processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ..processing.filterbank.responses import FilterSet, from_taps
 from .contracts import Frontend, mask_padding, valid_lengths
+from .options import check_batch, choice, frequency_range, hop, number, odd_window, whole
 
 __all__ = ["FilterbankFrontend", "filter_range"]
 
@@ -28,14 +24,10 @@ def filter_range(
     >>> filter_range(16000, 60.0, None), filter_range(8000, 60.0, None)
     ((60.0, 7800.0), (60.0, 3900.0))
     """
+    sample_rate = whole("sample_rate", sample_rate)
     if max_freq_hz is None:
         max_freq_hz = min(7800.0, 0.4875 * sample_rate)
-    if not 0 <= min_freq_hz < max_freq_hz <= sample_rate / 2:
-        raise ValueError(
-            f"need 0 <= min_freq_hz < max_freq_hz <= {sample_rate / 2:g} (half the sample rate), "
-            f"got {min_freq_hz} and {max_freq_hz}"
-        )
-    return float(min_freq_hz), float(max_freq_hz)
+    return frequency_range(sample_rate, min_freq_hz, max_freq_hz)
 
 
 class FilterbankFrontend(Frontend):
@@ -82,16 +74,14 @@ class FilterbankFrontend(Frontend):
         rectifier: str = "square",
         energy_floor: float = 1e-5,
     ):
-        if frame_centre not in FRAME_CENTRES:
-            raise ValueError(f"frame_centre must be one of {FRAME_CENTRES}, got {frame_centre!r}")
-        taps = odd_window_samples(sample_rate, window_ms)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_features = whole("num_features", num_features)
+        taps = odd_window(sample_rate, window_ms)
         # A frame pools `taps` filtered samples, each of which looks at `taps` samples.
-        super().__init__(sample_rate, hop_samples(sample_rate, hop_ms), 2 * taps - 1, num_features)
-        if taps < 5:
-            raise ValueError(f"window_ms={window_ms} gives {taps} samples; at least 5 are needed")
+        super().__init__(sample_rate, hop(sample_rate, hop_ms), 2 * taps - 1, num_features)
         self.taps = taps
-        self.frame_centre = frame_centre
-        self.energy_floor = energy_floor
+        self.frame_centre = choice("frame_centre", frame_centre, FRAME_CENTRES)
+        self.energy_floor = number("energy_floor", energy_floor, low=0)
         self.engine = EnergyEngine(self.hop, backend, rectifier)
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,6 +95,7 @@ class FilterbankFrontend(Frontend):
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             kernels = self.engine.frozen(
                 [*self.parameters(recurse=False), *self.buffers(recurse=False)], self.kernels

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-
-import numpy as np
 import torch
-import torchaudio
 from torch.nn import functional
 
-from ..processing.filterbank.framing import frame_count, hop_samples
-from ..processing.filterbank.shapes import hz_to_mel, mel_to_hz, mel_triangles
+from ..processing.filterbank.framing import frame_count
+from ..processing.filterbank.responses import FilterSet, from_responses
 from .contracts import Frontend, mask_padding, valid_lengths
+from .options import MAX_MS, check_batch, choice, flag, hop, number, whole
 
-__all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend", "mel_bank"]
+__all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend"]
 
 #: Window shapes, each a function of the number of samples. "periodic" windows have the period of
 #: the window's length and suit a Fourier transform; "symmetric" ones begin and end alike.
@@ -88,36 +85,33 @@ class SpectralFrontend(Frontend):
         remove_dc: bool = False,
         preemphasis: float = 0.0,
     ):
-        window = int(sample_rate * window_ms / 1000)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_features = whole("num_features", num_features)
+        window = int(sample_rate * number("window_ms", window_ms, above=0, high=MAX_MS) / 1000)
         if window < 2:
             raise ValueError(
                 f"window_ms={window_ms} gives {window} samples at {sample_rate} Hz; "
                 "at least 2 are needed"
             )
-        super().__init__(sample_rate, hop_samples(sample_rate, hop_ms), window, num_features)
-        if window_shape not in WINDOWS:
-            raise ValueError(f"window_shape must be one of {tuple(WINDOWS)}, got {window_shape!r}")
-        if padding not in PADDINGS:
-            raise ValueError(f"padding must be one of {PADDINGS}, got {padding!r}")
-        if not 0 <= preemphasis <= 1:
-            raise ValueError(f"preemphasis must lie in [0, 1], got {preemphasis}")
+        super().__init__(sample_rate, hop(sample_rate, hop_ms), window, num_features)
+        choice("window_shape", window_shape, tuple(WINDOWS))
         if n_fft is None or n_fft == "power_of_two":
             n_fft = 2 ** (window - 1).bit_length()
         elif n_fft == "window":
             n_fft = window
-        elif isinstance(n_fft, str) or int(n_fft) != n_fft:
+        elif isinstance(n_fft, str):
             raise ValueError(
                 f'n_fft must be a whole number, "power_of_two" or "window", got {n_fft!r}'
             )
-        if n_fft < window:
+        if whole("n_fft", n_fft) < window:
             raise ValueError(
                 f"n_fft={n_fft} is shorter than the window of {window} samples "
                 f"({window_ms} ms at {sample_rate} Hz); give a larger n_fft or a shorter window_ms"
             )
         self.n_fft = int(n_fft)
-        self.padding = padding
-        self.remove_dc = bool(remove_dc)
-        self.preemphasis = float(preemphasis)
+        self.padding = choice("padding", padding, PADDINGS)
+        self.remove_dc = flag("remove_dc", remove_dc)
+        self.preemphasis = number("preemphasis", preemphasis, 0.0, 1.0)
         # A centred window lies in the middle of n_fft points, as in torch.stft: what matters when
         # n_fft and the window differ by an odd number.
         centred = self.n_fft // 2 - (self.n_fft - window) // 2
@@ -151,6 +145,7 @@ class SpectralFrontend(Frontend):
         -----
         (B, T), (B,) -> (B, (N - 1) * hop + window)
         """
+        check_batch(wavs, lengths)
         wavs = mask_padding(wavs, lengths)
         num_samples = wavs.shape[1]
         total = (self.num_frames(num_samples) - 1) * self.hop + self.window
@@ -180,11 +175,13 @@ class SpectralFrontend(Frontend):
         (B, T), (B,) -> (B, N, window), at least float32
         """
         wavs = wavs.to(torch.promote_types(self.window_values.dtype, torch.float32))
-        frames = self.padded(wavs, lengths).unfold(1, self.window, self.hop)
+        return self._conditioned(self.padded(wavs, lengths).unfold(1, self.window, self.hop))
+
+    def _conditioned(self, frames: torch.Tensor) -> torch.Tensor:
         if self.remove_dc:
-            frames = frames - frames.mean(2, keepdim=True)
+            frames = frames - frames.mean(-1, keepdim=True)
         if self.preemphasis:
-            before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
+            before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
             frames = frames - self.preemphasis * before
         return frames
 
@@ -212,84 +209,47 @@ class SpectralFrontend(Frontend):
         valid = valid_lengths(self.frame_lengths(lengths, num_samples), total)
         return torch.arange(total, device=device) < valid.to(device)[:, None]
 
+    @torch.no_grad()
+    def tone_filters(
+        self, weights: torch.Tensor, power: int = 2, num_bins: int = 1025, centre_hz=None
+    ) -> FilterSet:
+        """Bands over the spectrum as filters: the amplitude that each gives a tone.
 
-def mel_bank(
-    num_filters: int,
-    n_fft: int,
-    sample_rate: int,
-    min_freq_hz: float,
-    max_freq_hz: float,
-    mel_scale: str = "htk",
-    slopes: str = "hz",
-    norm: str = "none",
-    allow_empty: bool = False,
-) -> torch.Tensor:
-    """Mel filters over the bins of an FFT; for any frontend that starts from a spectrum.
+        A tone is seen through the window, so that no band is narrower than the window resolves.
 
-    Arguments
-    ---------
-    num_filters, n_fft, sample_rate : int
-    min_freq_hz, max_freq_hz : float
-        Lower edge of the first and upper edge of the last filter.
-    mel_scale : str
-        "htk" or "slaney".
-    slopes : str
-        Triangles linear in "hz" or in "mel"; "symmetric": in Hz, on both sides as wide as on the
-        lower one. The last two need "htk".
-    norm : str
-        "none": peak 1; "slaney": unit area over frequency.
-    allow_empty : bool
-        True admits filters that lie between two bins.
+        Arguments
+        ---------
+        weights : tensor (F, self.num_bins)
+            Of the bins in the bands.
+        power : int
+            2: the bands sum powers, and the amplitude is the root of that; 1: magnitudes.
+        num_bins : int
+            Frequencies between 0 Hz and half the sample rate.
+        centre_hz : tensor (F,) or None
+            Where the frontend has a parameter for it.
+        """
+        values = self.window_values.double().cpu()
+        # Row t: what the frame's conditioning makes of an impulse at sample t.
+        impulses = self._conditioned(torch.eye(self.window, dtype=torch.float64)) * values
+        kernels = torch.fft.rfft(impulses, self.n_fft, dim=1).T  # (bins, window)
+        return self.kernel_filters(kernels, weights, power, num_bins, centre_hz)
 
-    Shape
-    -----
-    -> (n_fft // 2 + 1, num_filters) float32
-
-    Raises
-    ------
-    ValueError
-        Where a filter holds no bin: it would be silent for ever.
-
-    Example
-    -------
-    >>> mel_bank(40, 512, 16000, 0.0, 8000.0).shape
-    torch.Size([257, 40])
-    """
-    if mel_scale != "htk" and slopes != "hz":
-        raise ValueError(f'slopes={slopes!r} needs mel_scale="htk", got {mel_scale!r}')
-    edges_hz = mel_to_hz(
-        np.linspace(hz_to_mel(min_freq_hz), hz_to_mel(max_freq_hz), num_filters + 2)
-    )
-    if slopes == "hz":
-        # Read on a grid twice as fine, of which every second bin is one of the FFT's, whether
-        # n_fft is even or odd.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="At least one mel filterbank")
-            bank = torchaudio.functional.melscale_fbanks(
-                n_fft + 1,
-                min_freq_hz,
-                max_freq_hz,
-                num_filters,
-                sample_rate,
-                norm=None if norm == "none" else norm,
-                mel_scale=mel_scale,
-            )[::2]
-    else:
-        if slopes == "mel":
-            fine = mel_triangles(num_filters, n_fft + 1, sample_rate, min_freq_hz, max_freq_hz)
-            bank = fine[:, ::2]
-        else:
-            freqs_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-            centre, width = edges_hz[1:-1, None], np.diff(edges_hz)[:-1, None]
-            bank = np.maximum(0.0, 1.0 - np.abs(freqs_hz - centre) / width)
-        if norm == "slaney":
-            bank = bank * (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
-        bank = torch.from_numpy(bank.T.copy()).float()
-    empty = (bank.amax(0) <= 0).nonzero().flatten().tolist()
-    if empty and not allow_empty:
-        raise ValueError(
-            f"num_features={num_filters} with n_fft={n_fft}: {len(empty)} band(s), the first one "
-            f"number {empty[0] + 1}, lie between two bins of the FFT ({sample_rate / n_fft:g} Hz "
-            "apart) and would be silent; give a larger n_fft or fewer num_features"
-        )
-    return bank
+    @torch.no_grad()
+    def kernel_filters(
+        self,
+        kernels: torch.Tensor,
+        weights: torch.Tensor,
+        power: int,
+        num_bins: int,
+        centre_hz=None,
+    ) -> FilterSet:
+        """`tone_filters` of any complex kernels (self.num_bins, window) in place of the FFT's."""
+        # A real tone of any phase: the mean power behind the real and the imaginary part.
+        turns = torch.linspace(0.0, torch.pi, num_bins, dtype=torch.float64)
+        tones = torch.exp(1j * torch.outer(torch.arange(self.window).double(), turns))
+        gains = (kernels.real + 0j) @ tones, (kernels.imag + 0j) @ tones
+        level = 2 * (gains[0].abs().square() + gains[1].abs().square())
+        level = level / self.window_values.double().cpu().sum().square()
+        bands = weights.detach().double().cpu() @ level ** (power / 2)
+        freqs_hz = torch.linspace(0.0, self.sample_rate / 2, num_bins, dtype=torch.float64)
+        return from_responses(bands ** (1 / power), freqs_hz, centre_hz)

@@ -163,7 +163,8 @@ def learned_filters_figure(
     names: tuple[str, str] = TRAINING,
 ):
     """The figure that `learned_filters` saves."""
-    from .filterbank.displacement import bandwidth_erb, displacement, per_filter
+    from .filterbank.displacement import displacement, per_filter
+    from .filterbank.erb import erb_hz
 
     other = before if after is None else after
     moved, shifts = displacement(before, other), per_filter(before, other)
@@ -197,7 +198,7 @@ def learned_filters_figure(
         axes.set_title(f"Shift of the centres: {moved['centre_shift_erb']:.2g} ERB on average")
 
     frequency = np.linspace(0, before.freqs_hz[-1], 200)
-    erb = bandwidth_erb(frequency)
+    erb = erb_hz(frequency)
     right.plot(frequency, erb, "--", color="black", lw=1, label="hearing (ERB)")
     _draw_ways(right, [(bank.centre_hz, bank.bandwidth_hz) for bank, _ in banks], names)
     _mel_axis(right, "x", before)

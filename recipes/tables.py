@@ -157,7 +157,9 @@ def markdown_tables(
     sections = []
     for group in group_results(results):
         heading = "#" * level + " " + _heading(group[0])
-        sections.append("\n\n".join([heading, _provenance(group), markdown_table(group, columns, bench)]))
+        sections.append(
+            "\n\n".join([heading, _provenance(group), markdown_table(group, columns, bench)])
+        )
     if not sections:
         raise ValueError("no results: a table needs at least one")
     return "\n\n".join(sections)

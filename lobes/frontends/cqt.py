@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.responses import FilterSet, from_taps
+from ..options import MAX_MS, choice, flag, number, whole
 from ..registry import register_frontend
 from ..spectral import SpectralFrontend
 
@@ -89,18 +90,16 @@ class CQT(SpectralFrontend):
         padding: str = "zeros",
         log_offset: float = 1e-10,
     ):
-        if int(bins_per_octave) != bins_per_octave or bins_per_octave < 1:
-            raise ValueError(f"bins_per_octave must be at least 1, got {bins_per_octave!r}")
-        for name, value in {
-            "min_freq_hz": min_freq_hz,
-            "filter_scale": filter_scale,
-            "log_offset": log_offset,
-        }.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
-        if padding not in CENTRED_PADDINGS:
-            raise ValueError(f"padding must be one of {CENTRED_PADDINGS}, got {padding!r}")
-        freqs_hz = min_freq_hz * 2.0 ** (np.arange(num_features) / bins_per_octave)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_features = whole("num_features", num_features)
+        bins_per_octave = whole("bins_per_octave", bins_per_octave)
+        min_freq_hz = number("min_freq_hz", min_freq_hz, above=0, below=sample_rate / 2)
+        filter_scale = number("filter_scale", filter_scale, above=0)
+        log_offset = number("log_offset", log_offset, above=0)
+        learnable = flag("learnable", learnable)
+        choice("padding", padding, CENTRED_PADDINGS)
+        with np.errstate(over="ignore"):
+            freqs_hz = min_freq_hz * 2.0 ** (np.arange(num_features) / bins_per_octave)
         if freqs_hz[-1] >= sample_rate / 2:
             most = math.ceil(bins_per_octave * math.log2(sample_rate / 2 / min_freq_hz))
             raise ValueError(
@@ -109,6 +108,12 @@ class CQT(SpectralFrontend):
                 f"{min_freq_hz:g} and bins_per_octave={bins_per_octave} at most {max(most, 0)} fit"
             )
         quality = filter_scale / (2.0 ** (1.0 / bins_per_octave) - 1.0)
+        if not quality / min_freq_hz <= MAX_MS / 1000:
+            raise ValueError(
+                f"filter_scale={filter_scale:g} makes kernels of {quality / min_freq_hz:.3g} s at "
+                f"min_freq_hz={min_freq_hz:g}; at most {MAX_MS / 1000:g} s: take a smaller "
+                "filter_scale, fewer bins_per_octave or a higher min_freq_hz"
+            )
         lengths = np.ceil(quality * sample_rate / freqs_hz).astype(int)
         if lengths[-1] < 4:
             raise ValueError(

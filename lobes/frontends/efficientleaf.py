@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...processing.filterbank.framing import hop_samples, odd_window_samples
 from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import (
@@ -21,7 +20,9 @@ from ...processing.filterbank.shapes import (
 )
 from ..contracts import Frontend, mask_padding, valid_lengths
 from ..filterbank import filter_range
+from ..options import MAX_MS, check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
+from ..valid_frames import TemporalBatchNorm, masked_median
 
 COMPRESSIONS = ("log_tbn", "pcen")
 CHANNELS = ("both", "level", "difference")
@@ -125,37 +126,35 @@ class EfficientLeaf(Frontend):
             ("channels", channels, CHANNELS),
             ("pcen_parameters", pcen_parameters, PARAMETERS),
         ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if not 1 <= num_groups <= num_filters:
-            raise ValueError(
-                f"num_groups must lie in 1 ... {num_filters} (num_filters), got {num_groups}"
-            )
-        if not (window_factor * WIDTH_UNIT >= 1 and stride_factor >= 0):
-            raise ValueError(
-                f"need window_factor >= {1 / WIDTH_UNIT:.3g} and stride_factor >= 0, "
-                f"got {window_factor} and {stride_factor}"
-            )
+            choice(name, value, allowed)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_filters = whole("num_filters", num_filters)
+        num_groups = whole("num_groups", num_groups, 1, num_filters)
+        window_factor = number("window_factor", window_factor, 1 / WIDTH_UNIT, 1000.0)
+        stride_factor = number("stride_factor", stride_factor, 0.0, 1000.0)
         low, high = filter_range(sample_rate, min_freq_hz, max_freq_hz)
-        hop, window = hop_samples(sample_rate, hop_ms), odd_window_samples(sample_rate, window_ms)
-        if window < 5:
-            raise ValueError(f"window_ms={window_ms} gives {window} samples; at least 5 are needed")
+        hop_samples, window = hop(sample_rate, hop_ms), odd_window(sample_rate, window_ms)
         centre, width = initial_values(num_filters, sample_rate, low, high)
         sizes = [len(part) for part in torch.arange(num_filters).tensor_split(num_groups)]
         strides = [
-            largest_divisor(hop, stride_factor * math.pi / part.max().item())
+            largest_divisor(hop_samples, stride_factor * math.pi / part.max().item())
             for part in centre.split(sizes)
         ]
         lengths = [
             max(5, odd(window_factor * part.max().item())) for part in width.double().split(sizes)
         ]
+        if max(lengths) > MAX_MS / 1000 * sample_rate:
+            raise ValueError(
+                f"window_factor={window_factor:g} makes filters of {max(lengths)} samples, more "
+                f"than {MAX_MS / 1000:g} s; take a smaller one or a wider range of frequencies"
+            )
         pooled = [max(3, odd(window / stride)) for stride in strides]
         reach = max(
             length + (pool - 1) * stride
             for length, pool, stride in zip(lengths, pooled, strides, strict=True)
         )
         both = compression == "log_tbn" and channels == "both"
-        super().__init__(sample_rate, hop, reach, (1 + both) * num_filters)
+        super().__init__(sample_rate, hop_samples, reach, (1 + both) * num_filters)
         self.num_filters, self.pool_samples, self.channels = num_filters, window, channels
         self.group_sizes, self.strides = sizes, strides
         self.filter_samples, self.pool_sizes = lengths, pooled
@@ -209,6 +208,7 @@ class EfficientLeaf(Frontend):
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the compression, (B, N, num_filters)."""
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             kernels = self.kernels()
             wavs = mask_padding(wavs.to(kernels[0][0].dtype), lengths)
@@ -264,69 +264,6 @@ class EfficientLeaf(Frontend):
         )
 
 
-class TemporalBatchNorm(nn.Module):
-    """Batch norm of each feature over the valid frames of a batch.
-
-    `nn.BatchNorm1d` with its defaults, where every frame that counts is valid.
-
-    Arguments
-    ---------
-    num_features : int
-    epsilon, momentum : float
-
-    Shape
-    -----
-    feats (B, N, F), frames (B,) valid frames of each item -> (B, N, F)
-    """
-
-    def __init__(self, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1):
-        super().__init__()
-        self.epsilon, self.momentum = epsilon, momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
-
-    def forward(self, feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        if self.training:
-            mean, variance = self._statistics(feats, frames)
-        else:
-            mean, variance = self.running_mean, self.running_var
-        scale = self.weight * torch.rsqrt(variance + self.epsilon)
-        return (feats - mean) * scale + self.bias
-
-    def _statistics(
-        self, feats: torch.Tensor, frames: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        inside = _inside(feats, frames)
-        count = inside.sum().clamp(min=1)
-        mean = feats.masked_fill(~inside, 0).sum((0, 1)) / count
-        variance = (feats - mean).masked_fill(~inside, 0).square().sum((0, 1)) / count
-        with torch.no_grad():
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        return mean, variance
-
-
-def masked_median(feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """Median of each feature over each item's valid frames, the lower one of an even number.
-
-    Shape
-    -----
-    (B, N, F), (B,) -> (B, 1, F); 0 for an item without frames.
-
-    Example
-    -------
-    >>> masked_median(torch.tensor([[[3.0], [1.0], [2.0], [9.0]]]), torch.tensor([3])).item()
-    2.0
-    """
-    in_order = feats.masked_fill(~_inside(feats, frames), math.inf).sort(1).values
-    middle = torch.div(frames - 1, 2, rounding_mode="floor").clamp(min=0)
-    place = middle[:, None, None].expand(-1, 1, feats.shape[2])
-    return in_order.gather(1, place).masked_fill((frames == 0)[:, None, None], 0)
-
-
 def initial_values(
     num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -350,8 +287,3 @@ def largest_divisor(number: int, limit: float) -> int:
 def odd(value: float) -> int:
     """`value` rounded down, and then up to an odd number."""
     return int(value) | 1
-
-
-def _inside(feats: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """Which frames are valid, (B, N, 1)."""
-    return (torch.arange(feats.shape[1], device=feats.device) < frames[:, None])[..., None]

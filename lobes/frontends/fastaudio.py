@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ...processing.filterbank.responses import FilterSet, from_responses
+from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import PARAMETRIC_SHAPES, mel_edges_hz, parametric_shape
+from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
 from ..spectral import SpectralFrontend
 
@@ -105,28 +106,26 @@ class FastAudio(SpectralFrontend):
         padding: str = "reflect",
     ):
         super().__init__(sample_rate, num_features, window_ms, hop_ms, n_fft=n_fft, padding=padding)
-        if shape not in PARAMETRIC_SHAPES:
-            why = " (a rectangle has no gradient in its edges)" if shape == "rectangular" else ""
-            raise ValueError(f"shape must be one of {PARAMETRIC_SHAPES}, got {shape!r}{why}")
-        if power not in (1, 2):
-            raise ValueError(f"power must be 1 (magnitude) or 2 (power), got {power!r}")
-        if top_db is not None and not top_db > 0:
-            raise ValueError(f"top_db must be positive or None, got {top_db}")
-        nyquist_hz = sample_rate / 2
-        max_freq_hz = nyquist_hz if max_freq_hz is None else max_freq_hz
-        if not 0 <= min_freq_hz < max_freq_hz <= nyquist_hz:
+        if shape == "rectangular":
             raise ValueError(
-                f"need 0 <= min_freq_hz < max_freq_hz <= {nyquist_hz:g} (half the sample rate), "
-                f"got {min_freq_hz} and {max_freq_hz}"
+                f"shape must be one of {PARAMETRIC_SHAPES}, got 'rectangular' (a rectangle has no "
+                "gradient in its edges)"
             )
-        self.shape, self.power, self.top_db, self.sort = shape, power, top_db, bool(sort)
+        self.shape = choice("shape", shape, PARAMETRIC_SHAPES)
+        self.power = choice("power", power, (1, 2))
+        self.top_db = None if top_db is None else number("top_db", top_db, above=0)
+        self.sort, learnable = flag("sort", sort), flag("learnable", learnable)
         self.fixed = not learnable
+        min_freq_hz, max_freq_hz = frequency_range(
+            sample_rate, min_freq_hz, sample_rate / 2 if max_freq_hz is None else max_freq_hz
+        )
         edges = torch.from_numpy(mel_edges_hz(num_features, min_freq_hz, max_freq_hz, "htk"))
         band_hz = edges.diff()[:-1]
         least_hz = NARROWEST_BINS * sample_rate / self.n_fft
         if band_hz.min() < least_hz:
             raise ValueError(
-                f"num_features={num_features} makes bands of {band_hz.min():.1f} Hz, narrower than "
+                f"num_features={num_features} between min_freq_hz={min_freq_hz:g} and "
+                f"max_freq_hz={max_freq_hz:g} makes bands of {band_hz.min():.1f} Hz, narrower than "
                 f"{NARROWEST_BINS} bins or {least_hz:.1f} Hz; take fewer bands, a longer window_ms "
                 f"(got {window_ms:g}) or a larger n_fft (got {self.n_fft})"
             )
@@ -182,7 +181,6 @@ class FastAudio(SpectralFrontend):
 
     @torch.no_grad()
     def filters(self) -> FilterSet:
-        centre, band = (value.double() * self.sample_rate for value in self._sorted())
-        # A Gaussian of standard deviation band / 2 is sqrt(2 ln 2) band wide at half its peak.
-        width = band if self.shape == "triangular" else band * 1.1774100225154747
-        return from_responses(self.basis().double(), self.freqs_hz, centre, width)
+        """What each band gives a tone; its centre is the parameter's."""
+        centre_hz = self._sorted()[0].double() * self.sample_rate
+        return self.tone_filters(self.basis(), self.power, centre_hz=centre_hz)

@@ -14,11 +14,11 @@ from ...processing.filterbank.erb import (
     gammatone_taps,
     hz_to_erb,
 )
-from ...processing.filterbank.framing import odd_window_samples
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..filterbank import FilterbankFrontend, filter_range
+from ..options import choice, flag, odd_window, whole
 from ..registry import register_frontend
 
 COMPRESSIONS = ("log", "pcen")
@@ -107,14 +107,10 @@ class Gammatone(FilterbankFrontend):
         frame_centre: str = "centered",
         backend: str = "auto",
     ):
-        if compression not in COMPRESSIONS:
-            raise ValueError(f"compression must be one of {COMPRESSIONS}, got {compression!r}")
-        if order not in range(2, 9):
-            raise ValueError(f"order must be a whole number from 2 to 8, got {order!r}")
+        choice("compression", compression, COMPRESSIONS)
+        learnable, order = flag("learnable", learnable), whole("order", order, 2, 8)
         super().__init__(sample_rate, num_features, window_ms, hop_ms, frame_centre, backend)
-        pooling = odd_window_samples(sample_rate, pooling_ms)
-        if pooling < 3:
-            raise ValueError(f"pooling_ms={pooling_ms} gives {pooling} samples; at least 3 needed")
+        pooling = odd_window(sample_rate, pooling_ms, least=3, name="pooling_ms")
         self.window = self.taps + pooling - 1
         self.order = order
         low, high = (

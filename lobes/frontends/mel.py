@@ -9,10 +9,12 @@ import math
 import numpy as np
 import torch
 
-from ...processing.filterbank.responses import FilterSet, from_responses
+from ...processing.filterbank.responses import FilterSet
+from ...processing.filterbank.triangles import MEL_SCALES, NORMS, SLOPES, mel_bank
 from ..filterbank import filter_range
+from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
-from ..spectral import SpectralFrontend, mel_bank
+from ..spectral import SpectralFrontend
 
 #: What each convention sets where an option is not given. `max_freq_hz` None: LEAF's range,
 #: min(7800, 0.4875 sample_rate); infinity: half the sample rate.
@@ -79,9 +81,9 @@ CONVENTIONS["speechbrain"] = {
 }
 
 CHOICES = {
-    "mel_scale": ("htk", "slaney"),
-    "slopes": ("hz", "mel", "symmetric"),
-    "norm": ("none", "slaney"),
+    "mel_scale": MEL_SCALES,
+    "slopes": SLOPES,
+    "norm": NORMS,
     "log": ("offset", "floor", "db"),
     "power": (1.0, 2.0),
 }
@@ -194,20 +196,18 @@ class Mel(SpectralFrontend):
         top_db: float | None = None,
         allow_empty: bool = False,
     ):
-        if convention not in CONVENTIONS:
-            raise ValueError(f"convention must be one of {tuple(CONVENTIONS)}, got {convention!r}")
+        choice("convention", convention, tuple(CONVENTIONS))
         given = locals()
         chosen = {
             name: default if given[name] is None else given[name]
             for name, default in CONVENTIONS[convention].items()
         }
         for name, allowed in CHOICES.items():
-            if chosen[name] not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {chosen[name]!r}")
-        if not chosen["log_offset"] > 0:
-            raise ValueError(f"log_offset must be above 0, got {chosen['log_offset']}")
-        if not chosen["top_db"] > 0:
-            raise ValueError(f"top_db must be above 0 (infinity is off), got {chosen['top_db']}")
+            choice(name, chosen[name], allowed)
+        log_offset = number("log_offset", chosen["log_offset"], above=0)
+        top_db = chosen["top_db"]
+        if top_db != math.inf:  # which is off
+            top_db = number("top_db", top_db, above=0)
         framing = ("window_ms", "n_fft", "window_shape", "padding", "remove_dc", "preemphasis")
         super().__init__(
             sample_rate, num_features, hop_ms=hop_ms, **{name: chosen[name] for name in framing}
@@ -218,7 +218,7 @@ class Mel(SpectralFrontend):
         low, high = filter_range(sample_rate, chosen["min_freq_hz"], highest)
         self.convention = convention
         self.power, self.log = float(chosen["power"]), chosen["log"]
-        self.log_offset, self.top_db = float(chosen["log_offset"]), float(chosen["top_db"])
+        self.log_offset, self.top_db = log_offset, top_db
         bank = mel_bank(
             self.num_features,
             self.n_fft,
@@ -228,7 +228,7 @@ class Mel(SpectralFrontend):
             chosen["mel_scale"],
             chosen["slopes"],
             chosen["norm"],
-            allow_empty,
+            flag("allow_empty", allow_empty),
         )
         self.register_buffer("bank", bank, persistent=False)
 
@@ -254,13 +254,14 @@ class Mel(SpectralFrontend):
         return torch.maximum(level, counted.amax((1, 2), keepdim=True) - self.top_db)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             valid = self.valid_frames(lengths, wavs.shape[1], wavs.device)
             return self.compress(self.energy(wavs, lengths), valid)
 
-    @torch.no_grad()
     def filters(self) -> FilterSet:
-        return from_responses(self.bank.double().T, self.freqs_hz)
+        """What each band gives a tone."""
+        return self.tone_filters(self.bank.T, int(self.power))
 
 
 def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults) -> Mel:
@@ -274,6 +275,8 @@ def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults)
     defaults
         What the frontend sets where `options` does not.
     """
+    if not isinstance(options, (dict, type(None))):
+        raise ValueError(f"mel must map options of the frontend mel to values, got {options!r}")
     allowed = set(inspect.signature(Mel.__init__).parameters)
     allowed -= {"self", "sample_rate", "num_features", "hop_ms"}
     for name in options or {}:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ...processing.filterbank.responses import FilterSet
 from ..contracts import Frontend
+from ..options import choice, number, whole
 from ..registry import register_frontend
 from .mel import inner_mel
 
@@ -82,15 +83,12 @@ class MFCC(Frontend):
         hop_ms: float = 10.0,
         mel: dict | None = None,
     ):
-        if not 1 <= num_ceps <= num_mels:
+        if whole("num_ceps", num_ceps) > whole("num_mels", num_mels):
             raise ValueError(f"num_ceps must lie in 1 to num_mels={num_mels}, got {num_ceps}")
-        if log not in ("db", "mel"):
-            raise ValueError(f'log must be "db" or "mel", got {log!r}')
-        if lifter < 0:
-            raise ValueError(f"lifter must be 0 (off) or positive, got {lifter}")
-        if deltas not in (0, 1, 2):
-            raise ValueError(f"deltas must be 0, 1 or 2, got {deltas!r}")
-        if delta_frames < 3 or delta_frames % 2 == 0:
+        choice("log", log, ("db", "mel"))
+        number("lifter", lifter, low=0)
+        whole("deltas", deltas, 0, 2)
+        if whole("delta_frames", delta_frames, 3) % 2 == 0:
             raise ValueError(f"delta_frames must be odd and at least 3, got {delta_frames}")
         levels = {"log": "db", "log_offset": 1e-10, "top_db": 80.0} if log == "db" else {}
         inner = inner_mel(sample_rate, num_mels, mel, **{"hop_ms": hop_ms, **levels})

@@ -7,6 +7,7 @@ import torch
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet
 from ..contracts import Frontend
+from ..options import choice, flag, number, whole
 from ..registry import register_frontend
 from .mel import inner_mel
 
@@ -26,10 +27,10 @@ PRESETS = {
 
 RANGES = {
     "alpha": (0.0, 1.0),
-    "delta": (PCEN.MIN_DELTA, float("inf")),
-    "root": (1.0, float("inf")),
+    "delta": (PCEN.MIN_DELTA, 1e6),
+    "root": (1.0, 1e6),
     "smooth": (0.0, 1.0),
-    "floor": (1e-30, float("inf")),
+    "floor": (1e-30, 1e6),
 }
 
 
@@ -101,8 +102,9 @@ class PcenMel(Frontend):
         hop_ms: float = 10.0,
         mel: dict | None = None,
     ):
-        if preset not in PRESETS:
-            raise ValueError(f"preset must be one of {tuple(PRESETS)}, got {preset!r}")
+        choice("preset", preset, tuple(PRESETS))
+        whole("num_features", num_features)
+        trainable = flag("trainable", trainable)
         if smooth is not None and time_constant_s is not None:
             raise ValueError(
                 f"give smooth or time_constant_s, not both; got {smooth} and {time_constant_s}"
@@ -125,8 +127,7 @@ class PcenMel(Frontend):
         if time_constant_s is not None:
             values["smooth"] = smoothing_of(time_constant_s, sample_rate / self.hop)
         for name, (low, high) in RANGES.items():
-            if not low <= values[name] <= high:
-                raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {values[name]}")
+            number(name, values[name], low, high)
         self.mel = inner
         self.compression = PCEN(num_features, **values, trainable=trainable)
         self.fixed = not trainable
@@ -150,7 +151,6 @@ def smoothing_of(time_constant_s: float, frames_per_s: float) -> float:
     >>> round(smoothing_of(0.4, 100.0), 5)
     0.02469
     """
-    if not time_constant_s > 0:
-        raise ValueError(f"time_constant_s must be above 0, got {time_constant_s}")
+    number("time_constant_s", time_constant_s, above=0, high=1e6)
     frames = time_constant_s * frames_per_s
     return ((1 + 4 * frames**2) ** 0.5 - 1) / (2 * frames**2)

@@ -7,12 +7,14 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.engine import EnergyEngine
-from ...processing.filterbank.framing import frame_count, hop_samples, odd_window_samples
+from ...processing.filterbank.framing import frame_count, odd_window_samples
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ...processing.filterbank.sinc import SincCutoffs
 from ..contracts import Frontend, mask_padding, valid_lengths
+from ..options import check_batch, flag, hop, odd_window, whole
 from ..registry import register_frontend
+from ..sinc_cutoffs import SincCutoffs
+from ..valid_frames import TemporalBatchNorm, inside, standardized
 
 KERNEL_FRAMES = 5
 POOL_FRAMES = 3
@@ -93,10 +95,9 @@ class SincConv(SincCutoffs, Frontend):
         taper: str = "hamming",
         rectify: bool = False,
     ):
-        taps = odd_window_samples(sample_rate, window_ms)
-        if taps < 5:
-            raise ValueError(f"window_ms={window_ms} gives {taps} samples; at least 5 are needed")
-        stride = hop_samples(sample_rate, hop_ms)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_features, rectify = whole("num_features", num_features), flag("rectify", rectify)
+        taps, stride = odd_window(sample_rate, window_ms), hop(sample_rate, hop_ms)
         lowpass = odd_window_samples(sample_rate, 2.5 * hop_ms) if rectify else 1
         frames, apart = 1, 1
         for _ in range(BLOCKS):
@@ -124,7 +125,7 @@ class SincConv(SincCutoffs, Frontend):
             )
             for _ in range(BLOCKS)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(num_features) for _ in range(BLOCKS))
+        self.norms = nn.ModuleList(TemporalBatchNorm(num_features) for _ in range(BLOCKS))
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -135,6 +136,7 @@ class SincConv(SincCutoffs, Frontend):
 
     def bands(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """What the filters give, every `stride` samples: (B, ceil(T / stride), F)."""
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             taps = self.cutoff_taps()
             wavs = mask_padding(wavs.to(taps.dtype), lengths)
@@ -156,33 +158,16 @@ class SincConv(SincCutoffs, Frontend):
         if lengths is not None:
             valid = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
         valid = -(-valid // self.stride)
-        inside = _inside(valid, x)
-        count = valid.clamp(min=1)[:, None, None]
-        x = (x - (x * inside).sum(1, keepdim=True) / count) * inside
-        x = x * torch.rsqrt(x.square().sum(1, keepdim=True) / count + 1e-5)
+        x = standardized(x, valid, 1e-5)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = _normalized(norm, conv(x.transpose(1, 2)), inside)
-            x = functional.leaky_relu(x, 0.2).masked_fill(~inside, -torch.inf)
+            x = norm(conv(x.transpose(1, 2)).transpose(1, 2).float(), valid)
+            x = functional.leaky_relu(x, 0.2).masked_fill(~inside(x, valid), -torch.inf)
             x = functional.max_pool1d(x.transpose(1, 2), POOL_FRAMES, ceil_mode=True)
             x = x.transpose(1, 2)
             valid = -(-valid // POOL_FRAMES)
-            inside = _inside(valid, x)
-            x = x.masked_fill(~inside, 0)
+            x = x.masked_fill(~inside(x, valid), 0)
         return x.float()
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
         return self.sinc_filters(num_bins)
-
-
-def _normalized(norm: nn.BatchNorm1d, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Batch norm of (B, F, N) with statistics of the valid steps, -> (B, N, F) float32."""
-    if not norm.training:
-        return norm(x.float()).transpose(1, 2)
-    x = x.transpose(1, 2).float()
-    return torch.zeros_like(x).masked_scatter(inside, norm(x[inside[..., 0]]))
-
-
-def _inside(valid: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """True on the valid steps of x (B, N, F), (B, N, 1)."""
-    return (torch.arange(x.shape[1], device=x.device) < valid[:, None])[..., None]

@@ -6,19 +6,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...processing.filterbank.framing import (
-    FRAME_CENTRES,
-    frame_offset,
-    hop_samples,
-    odd_window_samples,
-)
+from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet
-from ...processing.filterbank.sinc import SincCutoffs, filtered
+from ...processing.filterbank.sinc import filtered
 from ..contracts import Frontend, mask_padding, valid_lengths
+from ..options import check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
+from ..sinc_cutoffs import SincCutoffs
+from ..valid_frames import standardized
 
 #: form -> filters, window in ms (401 and 251 samples at 16 kHz).
 FORMS = {"leaf_paper": (40, 25.0), "original": (80, 15.625)}
+
+#: Added to the variances of "original".
+EPSILON = 1e-8
 
 
 @register_frontend(
@@ -112,26 +113,17 @@ class SincNet(SincCutoffs, Frontend):
         frame_centre: str = "centered",
         energy_floor: float = 1e-5,
     ):
-        if form not in FORMS:
-            raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
-        if frame_centre not in FRAME_CENTRES:
-            raise ValueError(f"frame_centre must be one of {FRAME_CENTRES}, got {frame_centre!r}")
-        if not energy_floor > 0:
-            raise ValueError(f"energy_floor must be above 0, got {energy_floor}")
-        filters, default_ms = FORMS[form]
-        num_features = filters if num_features is None else num_features
-        window_ms = default_ms if window_ms is None else window_ms
-        taps = odd_window_samples(sample_rate, window_ms)
-        if taps < 5:
-            raise ValueError(f"window_ms={window_ms} gives {taps} samples; at least 5 are needed")
-        if hop_ms is not None:
-            hop = hop_samples(sample_rate, hop_ms)
-        elif form == "leaf_paper":
-            hop = hop_samples(sample_rate, 10.0)
+        filters, default_ms = FORMS[choice("form", form, tuple(FORMS))]
+        choice("frame_centre", frame_centre, FRAME_CENTRES)
+        sample_rate = whole("sample_rate", sample_rate)
+        num_features = whole("num_features", filters if num_features is None else num_features)
+        taps = odd_window(sample_rate, default_ms if window_ms is None else window_ms)
+        if hop_ms is None and form == "original":
+            hop_samples = max(1, round(sample_rate * 3 / 16000))
         else:
-            hop = max(1, round(sample_rate * 3 / 16000))
-        pool = taps if form == "leaf_paper" else hop
-        super().__init__(sample_rate, hop, taps + pool - 1, num_features)
+            hop_samples = hop(sample_rate, 10.0 if hop_ms is None else hop_ms)
+        pool = taps if form == "leaf_paper" else hop_samples
+        super().__init__(sample_rate, hop_samples, taps + pool - 1, num_features)
         self.add_cutoffs(
             num_features,
             taps,
@@ -142,7 +134,8 @@ class SincNet(SincCutoffs, Frontend):
             taper,
         )
         self.form, self.pool = form, pool
-        self.frame_centre, self.energy_floor = frame_centre, energy_floor
+        self.frame_centre = frame_centre
+        self.energy_floor = number("energy_floor", energy_floor, above=0, high=1e6)
         self.gain = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features))
 
@@ -169,6 +162,7 @@ class SincNet(SincCutoffs, Frontend):
         return functional.max_pool1d(signal, self.pool, self.hop).transpose(1, 2)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             dtype = torch.promote_types(self.low.dtype, torch.float32)
             wavs = mask_padding(wavs.to(dtype), lengths)
@@ -177,24 +171,14 @@ class SincNet(SincCutoffs, Frontend):
                 maxima = self.pooled(wavs, lengths).clamp(min=self.energy_floor)
                 # 1e-3 is the reference's, Keras's default.
                 return functional.layer_norm(maxima, (self.num_features,), gain, bias, 1e-3)
-            wavs = _standardized(wavs[..., None], lengths)[..., 0]
+            samples = None
+            if lengths is not None:
+                samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
+            wavs = standardized(wavs[..., None], samples, EPSILON)[..., 0]
             maxima = self.pooled(wavs, lengths)
-            lengths = self.frame_lengths(lengths, wavs.shape[1])
-            return functional.leaky_relu(_standardized(maxima, lengths) * gain + bias, 0.2)
+            frames = None if samples is None else (samples + self.hop - 1) // self.hop
+            return functional.leaky_relu(standardized(maxima, frames, EPSILON) * gain + bias, 0.2)
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
         return self.sinc_filters(num_bins)
-
-
-def _standardized(values: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-    """(B, N, F) to zero mean and unit variance of each feature over the valid steps, else zero."""
-    if lengths is None:
-        centred = values - values.mean(1, keepdim=True)
-        return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-8)
-    valid = valid_lengths(lengths.to(values.device), values.shape[1])
-    count = valid.clamp(min=1)[:, None, None]
-    values = mask_padding(values, lengths)
-    centred = mask_padding(values - values.sum(1, keepdim=True) / count, lengths)
-    variance = centred.square().sum(1, keepdim=True) / count
-    return centred * torch.rsqrt(variance + 1e-8)

@@ -8,9 +8,10 @@ from torch import nn
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ...processing.filterbank.sinc import SincCutoffs
 from ..filterbank import FilterbankFrontend
+from ..options import choice, flag, number
 from ..registry import register_frontend
+from ..sinc_cutoffs import SincCutoffs
 
 RECTIFIERS = ("leaky_relu", "square")
 
@@ -106,10 +107,9 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
         frame_centre: str = "centered",
         backend: str = "auto",
     ):
-        if rectifier not in RECTIFIERS:
-            raise ValueError(f"rectifier must be one of {RECTIFIERS}, got {rectifier!r}")
-        if not pcen_floor > 0:
-            raise ValueError(f"pcen_floor must be above 0, got {pcen_floor}")
+        choice("rectifier", rectifier, RECTIFIERS)
+        pcen_floor = number("pcen_floor", pcen_floor, above=0, high=1e6)
+        pcen_trainable = flag("pcen_trainable", pcen_trainable)
         super().__init__(
             sample_rate, num_features, window_ms, hop_ms, frame_centre, backend, rectifier
         )

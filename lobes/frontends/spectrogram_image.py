@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ...processing.filterbank.responses import FilterSet
 from ..contracts import Frontend
+from ..options import check_batch, choice, flag, number, whole
 from ..registry import register_frontend
 from .mel import inner_mel
 
@@ -97,27 +98,34 @@ class SpectrogramImage(Frontend):
         hop_ms: float = 10.0,
         mel: dict | None = None,
     ):
-        if image_frames is not None and (int(image_frames) != image_frames or image_frames < 1):
-            raise ValueError(f"image_frames must be a positive whole number, got {image_frames!r}")
-        if scaling not in SCALINGS:
-            raise ValueError(f"scaling must be one of {SCALINGS}, got {scaling!r}")
-        low, high = value_range
+        sample_rate = whole("sample_rate", sample_rate)
+        whole("num_features", num_features)
+        for name, value in (("image_frames", image_frames), ("num_mels", num_mels)):
+            if value is not None:
+                whole(name, value)
+        choice("scaling", scaling, SCALINGS)
+        if not isinstance(value_range, (list, tuple)) or len(value_range) != 2:
+            raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
+        low, high = (number("value_range", value) for value in value_range)
         if not low < high:
             raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
         if min(_channels("std", std)) <= 0:
             raise ValueError(f"std must be above 0, got {std}")
         defaults = {"hop_ms": hop_ms}
-        if (mel or {}).get("convention", "auricle") == "auricle":
-            window = int(sample_rate * ((mel or {}).get("window_ms") or 25.0) / 1000)
+        given = mel if isinstance(mel, dict) else {}
+        if given.get("convention", "auricle") == "auricle":
+            window_ms = number("mel.window_ms", given.get("window_ms") or 25.0, above=0)
             defaults.update(log="db", log_offset=1e-10, top_db=80.0)
-            defaults["n_fft"] = 2 * 2 ** (max(window, 1) - 1).bit_length()
+            defaults["n_fft"] = (
+                2 * 2 ** (max(int(sample_rate * window_ms / 1000), 1) - 1).bit_length()
+            )
         inner = inner_mel(
             sample_rate, num_features if num_mels is None else num_mels, mel, **defaults
         )
         super().__init__(sample_rate, inner.hop, inner.window, num_features)
         self.mel = inner
         self.image_frames = image_frames
-        self.antialias = bool(antialias)
+        self.antialias = flag("antialias", antialias)
         self.scaling = scaling
         self.value_range = (float(low), float(high))
         self.mean = sum(_channels("mean", mean)) / 3
@@ -128,6 +136,7 @@ class SpectrogramImage(Frontend):
         return self.image_frames or self.mel.num_frames(num_samples)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             valid = self.mel.valid_frames(lengths, wavs.shape[1], wavs.device)
             image = self.scale(self.mel(wavs, lengths), valid)
@@ -262,4 +271,4 @@ def _channels(name: str, value: float | Sequence[float]) -> tuple[float, float, 
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * 3
     if len(values) != 3:
         raise ValueError(f"{name} must be one number or three, got {value!r}")
-    return tuple(float(number) for number in values)
+    return tuple(number(name, each) for each in values)

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...processing.filterbank.responses import FilterSet, from_responses
-from ...processing.filterbank.triangles import MEL_SCALES, hz_triangles, mel_edges_hz
+from ...processing.filterbank.responses import FilterSet
+from ...processing.filterbank.triangles import MEL_SCALES, mel_bank
+from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
 from ..spectral import SpectralFrontend
 
@@ -108,9 +109,7 @@ class StftMel(SpectralFrontend):
             setting, trainable_stft, trainable_mel
         )
         self.fixed = not (self.trainable_stft or self.trainable_mel)
-        if not log_offset > 0:
-            raise ValueError(f"log_offset must be positive, got {log_offset}")
-        self.log_offset = log_offset
+        self.log_offset = number("log_offset", log_offset, above=0)
         basis = self._initial_basis(mel_init, min_freq_hz, max_freq_hz)
         if self.trainable_mel:
             self.mel_basis = nn.Parameter(basis)
@@ -123,8 +122,12 @@ class StftMel(SpectralFrontend):
         self.register_buffer("kept_bins", self._kept_bins(mask_bins), persistent=False)
 
     def _initial_basis(self, mel_init: str, min_freq_hz, max_freq_hz) -> torch.Tensor:
-        if mel_init not in MEL_INITS:
-            raise ValueError(f"mel_init must be one of {MEL_INITS}, got {mel_init!r}")
+        choice("mel_init", mel_init, MEL_INITS)
+        low_hz, high_hz = frequency_range(
+            self.sample_rate,
+            min_freq_hz,
+            self.sample_rate / 2 if max_freq_hz is None else max_freq_hz,
+        )
         if mel_init == "random":
             if not self.trainable_mel:
                 raise ValueError(
@@ -133,23 +136,15 @@ class StftMel(SpectralFrontend):
                 )
             basis = torch.empty(self.num_features, self.num_bins)
             return nn.init.kaiming_uniform_(basis, mode="fan_in").relu_()
-        nyquist_hz = self.sample_rate / 2
-        max_freq_hz = nyquist_hz if max_freq_hz is None else max_freq_hz
-        if not 0 <= min_freq_hz < max_freq_hz <= nyquist_hz:
-            raise ValueError(
-                f"need 0 <= min_freq_hz < max_freq_hz <= {nyquist_hz:g} (half the sample rate), "
-                f"got {min_freq_hz} and {max_freq_hz}"
-            )
-        edges = mel_edges_hz(self.num_features, min_freq_hz, max_freq_hz, mel_init)
-        basis = hz_triangles(edges, self.freqs_hz.numpy(), norm="area")
-        empty = int((basis.max(1) == 0).sum())
-        if empty:
-            raise ValueError(
-                f"num_features={self.num_features}: {empty} bands are narrower than a bin of "
-                f"{self.sample_rate / self.n_fft:.1f} Hz and would hold none; take fewer bands or "
-                f"a longer window_ms (got {1000 * self.window / self.sample_rate:g})"
-            )
-        return torch.from_numpy(basis).float()
+        return mel_bank(
+            self.num_features,
+            self.n_fft,
+            self.sample_rate,
+            low_hz,
+            high_hz,
+            mel_init,
+            norm="slaney",
+        ).T.contiguous()
 
     def _fourier_kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         # k t is reduced to whole periods before it is scaled: exact in any precision.
@@ -161,15 +156,16 @@ class StftMel(SpectralFrontend):
     def _kept_bins(self, mask_bins) -> torch.Tensor:
         kept = torch.ones(self.num_bins)
         if mask_bins is not None:
-            start, end = mask_bins
-            if int(start) != start or int(end) != end or not 0 <= start < end <= self.num_bins:
+            pair = tuple(mask_bins) if isinstance(mask_bins, (list, tuple)) else ()
+            start, end = pair if [type(bin_) for bin_ in pair] == [int, int] else (0, 0)
+            if not 0 <= start < end <= self.num_bins:
                 raise ValueError(
                     f"mask_bins must be whole numbers (start, end) with 0 <= start < end <= "
                     f"{self.num_bins} (bins of the spectrum), got {mask_bins}"
                 )
             if end - start == self.num_bins:
                 raise ValueError(f"mask_bins={mask_bins} leaves none of the {end} bins")
-            kept[int(start) : int(end)] = 0
+            kept[start:end] = 0
         return kept
 
     @torch.no_grad()
@@ -196,26 +192,24 @@ class StftMel(SpectralFrontend):
         return torch.log(self.mel_power(wavs, lengths) + self.log_offset)
 
     @torch.no_grad()
-    def filters(self) -> FilterSet:
-        """Bands over the bins; with learned kernels, the mean power that each band gives a tone."""
-        basis = (self.mel_basis * self.kept_bins).double().cpu()
-        if self.trainable_stft:
-            # A tone of amplitude 1 at a bin puts (sum of the window / 2)^2 there.
-            power = sum(
-                torch.fft.rfft(kernels.detach().double().cpu()).abs().square()
-                for kernels in (self.cosines, self.sines)
-            )
-            basis = basis @ (power / (self.window_values.double().cpu().sum() ** 2 / 2))
-        return from_responses(basis, self.freqs_hz)
+    def filters(self, num_bins: int = 1025) -> FilterSet:
+        """What each band gives a tone, through the learned kernels where there are any."""
+        basis = self.mel_basis * self.kept_bins
+        if not self.trainable_stft:
+            return self.tone_filters(basis, 2, num_bins)
+        cosines, sines = (part.double().cpu() for part in (self.cosines, self.sines))
+        return self.kernel_filters(cosines - 1j * sines, basis, 2, num_bins)
 
 
 def _what_is_learned(setting, trainable_stft, trainable_mel) -> tuple[bool, bool]:
     given = {"trainable_stft": trainable_stft, "trainable_mel": trainable_mel}
+    for name, value in given.items():
+        if value is not None:
+            flag(name, value)
     if setting is None:
-        return tuple(True if value is None else bool(value) for value in given.values())
-    if setting not in SETTINGS:
-        raise ValueError(f"setting must be one of {tuple(SETTINGS)}, got {setting!r}")
+        return tuple(value is not False for value in given.values())
+    choice("setting", setting, tuple(SETTINGS))
     for (name, value), meant in zip(given.items(), SETTINGS[setting], strict=True):
-        if value is not None and bool(value) != meant:
+        if value is not None and value != meant:
             raise ValueError(f"{name}={value} contradicts setting={setting!r}, which has {meant}")
     return SETTINGS[setting]

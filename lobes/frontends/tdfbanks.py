@@ -12,6 +12,7 @@ from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, mel_triangles
 from ..contracts import mask_padding, valid_lengths
 from ..filterbank import FilterbankFrontend, filter_range
+from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
 
 POOLINGS = ("depthwise", "shared")
@@ -130,12 +131,10 @@ class TDFilterbanks(FilterbankFrontend):
             ("compression", compression, COMPRESSIONS),
             ("frame_centre", frame_centre, (*FRAME_CENTRES, "valid")),
         ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if not (log_offset > 0 and energy_floor >= 0):
-            raise ValueError(
-                f"need log_offset > 0 and energy_floor >= 0, got {log_offset} and {energy_floor}"
-            )
+            choice(name, value, allowed)
+        log_offset = number("log_offset", log_offset, above=0, high=1e6)
+        number("energy_floor", energy_floor, low=0, high=1e6)
+        preemphasis = flag("preemphasis", preemphasis)
         same = "centered" if frame_centre == "valid" else frame_centre
         super().__init__(
             sample_rate, num_features, window_ms, hop_ms, same, backend, energy_floor=energy_floor
@@ -146,7 +145,9 @@ class TDFilterbanks(FilterbankFrontend):
         self.filter_taps = nn.Parameter(
             initial_taps(num_features, sample_rate, low, high, self.taps)
         )
-        window = initial_pooling(self.taps, pooling_window, window_off_by_one)
+        window = initial_pooling(
+            self.taps, pooling_window, flag("window_off_by_one", window_off_by_one)
+        )
         rows = num_features if pooling == "depthwise" else 1
         self.pooling_weights = nn.Parameter(window.repeat(rows, 1))
         self.preemphasis = nn.Parameter(torch.tensor(PREEMPHASIS)) if preemphasis else None
@@ -180,6 +181,7 @@ class TDFilterbanks(FilterbankFrontend):
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
+        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             if self.preemphasis is not None:
                 wavs = self._emphasised(wavs)

@@ -7,6 +7,7 @@ from torch import nn
 
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ..contracts import Frontend, mask_padding, valid_lengths
+from ..options import check_batch, choice, whole
 from ..registry import register_frontend
 
 NORMS = ("group", "layer")
@@ -159,11 +160,9 @@ class Wav2VecConv(Frontend):
     normalization = "sentence"
 
     def __init__(self, sample_rate: int = 16000, channels: int = 512, norm: str = "group"):
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
-        if isinstance(channels, bool) or int(channels) != channels or channels < 2:
-            raise ValueError(f"channels must be a whole number of at least 2, got {channels!r}")
-        sizes = layer_sizes(sample_rate)
+        choice("norm", norm, NORMS)
+        whole("channels", channels, 2)
+        sizes = layer_sizes(whole("sample_rate", sample_rate))
         hop, window = 1, 1
         for kernel, stride in sizes:
             window += (kernel - 1) * hop
@@ -182,6 +181,7 @@ class Wav2VecConv(Frontend):
         return 1 + max(0, int(num_samples) - self.window) // self.hop
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        check_batch(wavs, lengths)
         x = mask_padding(wavs.to(self.conv_layers[0].conv.weight.dtype), lengths)
         x = nn.functional.pad(x, (0, max(0, self.window - x.shape[1])))[:, None]
         if lengths is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..contracts import Frontend, mask_padding
+from ..options import check_batch, whole
 from ..registry import register_frontend
 
 
@@ -36,7 +37,8 @@ class Waveform(Frontend):
     normalization = "sentence"
 
     def __init__(self, sample_rate: int = 16000):
-        super().__init__(sample_rate, hop=1, window=1, num_features=1)
+        super().__init__(whole("sample_rate", sample_rate), hop=1, window=1, num_features=1)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        check_batch(wavs, lengths)
         return mask_padding(wavs, lengths)[..., None]

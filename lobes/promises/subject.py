@@ -170,13 +170,15 @@ def loss_of(output: torch.Tensor) -> torch.Tensor:
     return (output.float() * torch.randn(output.shape, generator=generator)).sum()
 
 
+def own_size(p: torch.Tensor) -> float:
+    """A parameter's own size, whatever its unit; not 0 where it is the logarithm of 1."""
+    return p.detach().abs().mean().item() + 0.1
+
+
 def train(subject: Subject, lobe: nn.Module, steps: int, lr: float, size: int = 0) -> None:
     """A few Adam steps; the step is `lr` times a parameter's own size, whatever its unit."""
     lobe.train()
-    groups = [
-        {"params": [p], "lr": lr * (p.detach().abs().mean().item() + 0.1)}
-        for p in trainable_of(lobe).values()
-    ]
+    groups = [{"params": [p], "lr": lr * own_size(p)} for p in trainable_of(lobe).values()]
     optimizer = torch.optim.Adam(groups, eps=1e-16) if groups else None
     if optimizer:
         project_after(optimizer, lobe)
@@ -197,7 +199,7 @@ def project(lobe: nn.Module) -> None:
 
 def leverage(p: torch.Tensor, start: torch.Tensor) -> float:
     """What a change of a parameter by its own size, now or at the start, does to the loss."""
-    size = max(p.detach().abs().mean().item(), start.abs().mean().item())
+    size = max(own_size(p), own_size(start))
     return 0.0 if p.grad is None else p.grad.abs().max().item() * size
 
 

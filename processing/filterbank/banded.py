@@ -137,10 +137,11 @@ class BandedBank:
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
         """
         wide = self._pooled(spectra, self.wide, zero_bin, None)
-        wide = self._by_clip(wide, energy.shape[1]).flatten(1)
-        lost, at_most = (self.lost @ wide).view(2, *energy.shape)
+        from_ends, near = self._around(self._by_clip(wide, energy.shape[1]))
+        lost = (self.lost[0] @ from_ends.flatten(1)).view(energy.shape)
         if energy.device.type != "cpu":
             return energy + lost
+        at_most = (self.lost[1] @ near.flatten(1)).view(energy.shape)
         bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
         energy = energy + lost
         if not bool(bad.any()):
@@ -159,6 +160,19 @@ class BandedBank:
         blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
         blocks = blocks.index_put((members, rows), torch.cat(again))
         return self._by_clip(blocks, energy.shape[1])
+
+    def _around(self, wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energies in the wide bands (10, B, frames) where they matter to a frame: (at the two
+        ends of a filter, where a truncated one leaks; the largest that it reaches)."""
+        shift = (self.blocks.window - 1) / 2 / self.blocks.hop
+        whole, part = int(shift), shift % 1
+        padded = functional.pad(wide, (whole + 1, whole + 1))
+        size = wide.shape[2]
+        ends = 0.0
+        for weight, reach in ((1 - part, whole), (part, whole + 1)):
+            for first in (whole + 1 - reach, whole + 1 + reach):
+                ends = ends + 0.5 * weight * padded[..., first : first + size]
+        return ends, functional.max_pool1d(padded, 2 * whole + 3, 1)
 
     def _group(self, rate: int, members: list[int], centres: list[float]) -> tuple:
         """(first bins, responses, weights) of filters at one rate."""

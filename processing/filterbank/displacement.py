@@ -4,36 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .erb import hz_to_erb
 from .responses import FilterSet
 
-__all__ = ["bandwidth_erb", "displacement", "erb_rate", "per_filter"]
-
-
-def erb_rate(frequency_hz):
-    """Number of equivalent rectangular bandwidths below a frequency.
-
-    References
-    ----------
-    Glasberg and Moore, Derivation of auditory filter shapes from notched-noise data, Hearing
-    Research 47 (1990): 21.4 log10(1 + 0.00437 f).
-
-    Example
-    -------
-    >>> round(float(erb_rate(1000.0)), 3)
-    15.621
-    """
-    return 21.4 * np.log10(1.0 + 0.00437 * np.asarray(frequency_hz, dtype=np.float64))
-
-
-def bandwidth_erb(frequency_hz):
-    """Equivalent rectangular bandwidth of hearing at a frequency, in Hz (same paper).
-
-    Example
-    -------
-    >>> round(float(bandwidth_erb(1000.0)), 2)
-    132.64
-    """
-    return 24.7 * (0.00437 * np.asarray(frequency_hz, dtype=np.float64) + 1.0)
+__all__ = ["displacement", "per_filter"]
 
 
 def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
@@ -77,7 +51,7 @@ def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
     return {
         "centre_shift_hz": after.centre_hz - before.centre_hz,
         # A centre below 0 Hz is the filter of the positive frequency, seen in the mirror.
-        "centre_shift_erb": erb_rate(abs(after.centre_hz)) - erb_rate(abs(before.centre_hz)),
+        "centre_shift_erb": hz_to_erb(abs(after.centre_hz)) - hz_to_erb(abs(before.centre_hz)),
         "bandwidth_shift_hz": after.bandwidth_hz - before.bandwidth_hz,
         "divergence": _divergence(before.responses, after.responses),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 __all__ = [
@@ -32,15 +33,18 @@ def erb_hz(frequency_hz):
     return frequency_hz / EAR_Q + MIN_BANDWIDTH_HZ
 
 
-def hz_to_erb(frequency_hz: torch.Tensor) -> torch.Tensor:
-    """Number of ERBs below a frequency.
+def hz_to_erb(frequency_hz):
+    """Number of ERBs below a frequency: the integral of 1 / `erb_hz`, of a tensor or an array.
+
+    (The paper's 21.4 log10(1 + 0.00437 f) is this with rounded numbers, 0.3% more.)
 
     Example
     -------
     >>> hz_to_erb(torch.tensor([0.0, 1000.0])).round(decimals=2)
     tensor([ 0.0000, 15.5700])
     """
-    return EAR_Q * torch.log1p(frequency_hz / (EAR_Q * MIN_BANDWIDTH_HZ))
+    log1p = torch.log1p if isinstance(frequency_hz, torch.Tensor) else np.log1p
+    return EAR_Q * log1p(frequency_hz / (EAR_Q * MIN_BANDWIDTH_HZ))
 
 
 def erb_to_hz(erb: torch.Tensor) -> torch.Tensor:

@@ -31,11 +31,13 @@ MAX_LEAK = 6e-7
 #: The same where blocks that lose too much are not done again: on a GPU.
 MAX_LEAK_UNCHECKED = 1e-8
 #: Half the reduced rate over the half-width of the filter at -40 dB.
-MIN_HEADROOM = 2.05
+MIN_HEADROOM = 2.2
 #: A new plan is stricter by this factor, so that filters can move a little before the next one.
 MARGIN = 1.07
 #: Fewest samples per hop, as a part of the hop.
-MIN_RATE = 0.075
+MIN_RATE = 0.0875
+#: Part of a filter's band outside which what it passes counts for the bound of `lost_power`.
+OUTER_BAND = 0.75
 #: Part of the taps' energy that may lie beyond the lags that the clip's edges look at.
 MAX_TAIL = 1e-11
 #: Lags that the edges look at, as parts of half the filter.
@@ -61,14 +63,14 @@ def fast_size(size: int) -> int:
 
 
 def candidate_rates(hop: int) -> list[int]:
-    """Reduced rates, in samples per hop, in steps of about a third; none above half the hop."""
+    """Reduced rates, in samples per hop, in steps of about a fifth; none above half the hop."""
     rates, rate = [], max(4, math.ceil(hop * MIN_RATE))
     while True:
         rate = fast_size(rate)
         if rate > hop // 2:
             return rates
         rates.append(rate)
-        rate = max(rate + 1, round(rate * 1.3))
+        rate = max(rate + 1, round(rate * 1.2))
 
 
 @dataclass(eq=False)
@@ -218,9 +220,10 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     """Power response of each filter outside its band, in equal wide bands up to half the rate.
 
     Times the energies of a signal in the wide bands its mean gives, on average, the energy that
-    is lost by keeping a filter's own band only, and its peak gives a bound. What is lost matters
-    where a quiet band is heard next to a loud one, and truncated filters (a wide Gaussian in a
-    short window) lose most.
+    is lost by keeping a filter's own band only. The peak outside the inner `OUTER_BAND` of the
+    band gives a bound, also for what is read wrongly: squares of what lies there exceed the
+    reduced rate. Both matter where a quiet band is heard next to a loud one, and most for
+    truncated filters (a wide Gaussian in a short window).
 
     Shape
     -----
@@ -232,12 +235,13 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     power, freqs = _power_response(taps)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
     edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)
-    edge = torch.where(edge < math.pi, edge, 2 * math.pi)
-    power = power * (_distance(freqs, centres) > edge[:, None])
+    edge = torch.where(edge < math.pi, edge, 2 * math.pi)[:, None]
     half = power.shape[1] // 2
-    both = power[:, :half] + power[:, half:].flip(1)
-    mean = functional.adaptive_avg_pool1d(both, bands)
-    return torch.stack([mean, functional.adaptive_max_pool1d(both, bands)])
+    distance = _distance(freqs, centres)
+    outside, outer = power * (distance > edge), power * (distance > OUTER_BAND * edge)
+    mean = functional.adaptive_avg_pool1d(outside[:, :half] + outside[:, half:].flip(1), bands)
+    peak = functional.adaptive_max_pool1d(outer[:, :half] + outer[:, half:].flip(1), bands)
+    return torch.stack([mean, peak * (edge < math.pi)])
 
 
 def _distance(freqs: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

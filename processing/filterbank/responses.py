@@ -20,7 +20,7 @@ class FilterSet:
     centre_hz : array (F,)
         Where each filter is; for a filter without a parameter for it, the peak of its response.
     bandwidth_hz : array (F,)
-        Full width at half maximum of the amplitude response.
+        Full width at half maximum of the amplitude response (of a power, the quarter of it).
     freqs_hz : array (K,)
         Rising, from 0 Hz to half the sample rate.
     responses : array (F, K)

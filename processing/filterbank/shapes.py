@@ -10,9 +10,11 @@ import torch
 __all__ = [
     "INITIAL_SCALES",
     "WIDTH_UNIT",
+    "bark_to_hz",
     "gabor_initial_values",
     "gabor_taps",
     "gaussian_lowpass",
+    "hz_to_bark",
     "hz_to_mel",
     "leaf_initial_values",
     "mel_to_hz",
@@ -90,6 +92,16 @@ def hz_to_mel(frequency_hz):
 def mel_to_hz(mel):
     """Inverse of `hz_to_mel`."""
     return 700.0 * np.expm1(np.asarray(mel, dtype=np.float64) / 1127.0)
+
+
+def hz_to_bark(frequency_hz):
+    """Bark scale after Traunmueller (1990), without his corrections below 2 and above 20 Bark."""
+    return 26.81 * np.asarray(frequency_hz, dtype=np.float64) / (1960.0 + frequency_hz) - 0.53
+
+
+def bark_to_hz(bark):
+    """Inverse of `hz_to_bark`."""
+    return 1960.0 * (np.asarray(bark, dtype=np.float64) + 0.53) / (26.28 - bark)
 
 
 def mel_triangles(
@@ -232,19 +244,11 @@ def gabor_initial_values(
         bandwidth_hz = mel_hz.min() + (mel_hz.max() - mel_hz.min()) * drawn
     else:
         ends = np.array([min_freq_hz, max_freq_hz], dtype=np.float64)
-        low, high = _hz_to_bark(ends) if scale == "bark" else ends
+        low, high = hz_to_bark(ends) if scale == "bark" else ends
         edges = np.linspace(low, high, num_filters + 2)
-        edges_hz = torch.from_numpy(_bark_to_hz(edges) if scale == "bark" else edges)
+        edges_hz = torch.from_numpy(bark_to_hz(edges) if scale == "bark" else edges)
         centre_hz = edges_hz[1:-1]
         bandwidth_hz = (edges_hz[2:] - edges_hz[:-2]) / 2
     centre = centre_hz * (2.0 * math.pi / sample_rate)
     width = WIDTH_UNIT * sample_rate / bandwidth_hz
     return centre.float(), width.float()
-
-
-def _hz_to_bark(frequency_hz):
-    return 26.81 * frequency_hz / (1960.0 + frequency_hz) - 0.53
-
-
-def _bark_to_hz(bark):
-    return 1960.0 * (bark + 0.53) / (26.28 - bark)

@@ -35,6 +35,42 @@ VARIANTS = {
         {"transformer": {"output": "frames", "layers": 2, "d_model": 32, "ff": 64}},
     ),
 }
+SMALL_CQT = {"min_freq_hz": 130.81, "num_features": 36, "filter_scale": 0.5}
+# Options of a frontend that take another way through its code. Few filters: the way is the same.
+for _variant, _name, _options in (
+    ("leaf-log-pcen", "leaf", {"pcen_parameters": "log", "num_features": 8}),
+    ("efficientleaf-8-groups", "efficientleaf", {"num_groups": 8, "num_filters": 16}),
+    ("efficientleaf-pcen", "efficientleaf", {"compression": "pcen", "num_filters": 8}),
+    ("efficientleaf-level", "efficientleaf", {"channels": "level", "num_filters": 8}),
+    (
+        "tdfbanks-shared-valid",
+        "tdfbanks",
+        {"pooling": "shared", "frame_centre": "valid", "num_features": 8},
+    ),
+    (
+        "tdfbanks-emphasised-free",
+        "tdfbanks",
+        {"preemphasis": True, "pooling_sign": "free", "num_features": 8},
+    ),
+    ("wav2vec_conv-layer", "wav2vec_conv", {"norm": "layer", "channels": 8}),
+    ("sincnet-original", "sincnet", {"form": "original", "num_features": 8, "hop_ms": 5.0}),
+    ("sincnet_plus-square", "sincnet_plus", {"rectifier": "square", "num_features": 8}),
+    ("sinc_conv-rectified", "sinc_conv", {"rectify": True, "num_features": 8, "hop_ms": 2.0}),
+    ("stft_mel-A", "stft_mel", {"setting": "A", "padding": "zeros"}),
+    ("stft_mel-B-random", "stft_mel", {"setting": "B", "mel_init": "random"}),
+    ("stft_mel-C-masked", "stft_mel", {"setting": "C", "mask_bins": [25, 50]}),
+    ("fastaudio-gaussian", "fastaudio", {"shape": "gaussian", "power": 2, "top_db": None}),
+    ("fastaudio-fixed", "fastaudio", {"learnable": False, "padding": "zeros"}),
+    ("mel-leaf_audio", "mel", {"convention": "leaf_audio"}),
+    ("mel-nnaudio", "mel", {"convention": "nnaudio"}),
+    ("mel-kaldi", "mel", {"convention": "kaldi"}),
+    ("mel-speechbrain", "mel", {"convention": "speechbrain"}),
+    ("gammatone-pcen", "gammatone", {"compression": "pcen", "order": 3, "num_features": 8}),
+    ("gammatone-fixed", "gammatone", {"learnable": False, "num_features": 8}),
+    ("cqt-reflect", "cqt", {"padding": "reflect", **SMALL_CQT}),
+    ("cqt-fixed", "cqt", {"learnable": False, **SMALL_CQT}),
+):
+    VARIANTS[_variant] = ("frontend", _name, {_name: _options})
 
 PROMISES = {"frontend": FRONTEND_PROMISES, "encoder": ENCODER_PROMISES}
 REGISTRIES = {"frontend": FRONTENDS, "encoder": ENCODERS}
@@ -79,6 +115,12 @@ def test_the_registries_hold_what_the_readme_names():
         ENCODERS.names()
     )
     assert len(CASES) == sum(len(REGISTRIES[k].names()) * len(PROMISES[k]) for k in PROMISES)
+
+
+def test_variants_are_others_than_the_default():
+    for kind, name, options in VARIANTS.values():
+        assert list(options) == [name] and options[name]
+        subject_of(kind, name, options).build()
 
 
 def test_options_name_registered_lobes():
@@ -148,6 +190,20 @@ class TinyEncoder(Encoder):
 
     def forward(self, feats, lengths=None):
         return self.pool(torch.tanh(self.project(feats)), lengths) * self.scale
+
+
+class TinyLogFrontend(TinyFrontend):
+    """A gain by its logarithm, which is exactly 0 at the start and at its lower bound."""
+
+    def __init__(self, sample_rate=16000):
+        super().__init__(sample_rate)
+        self.gain.data.zero_()
+
+    def project_(self):
+        self.gain.clamp_(0.0, 3.0)
+
+    def compress(self, energy):
+        return torch.log(energy + 0.01) * self.gain.exp()
 
 
 class TinyFrameEncoder(TinyEncoder):
@@ -620,6 +676,7 @@ MUTANTS = [
     ("kind", "cls"),
     [
         ("frontend", TinyFrontend),
+        ("frontend", TinyLogFrontend),
         ("encoder", TinyEncoder),
         ("encoder", TinyFrameEncoder),
         ("encoder", NothingToLearnEncoder),

@@ -126,7 +126,8 @@ def test_sorting_keeps_each_centre_with_its_width():
     wavs = SIGNALS["noise"][None]
     torch.testing.assert_close(lobe(wavs), unsorted(wavs)[..., order], rtol=0, atol=0)
     assert (np.diff(lobe.filters().centre_hz) > 0).all()
-    assert lobe.filters().bandwidth_hz[2] == pytest.approx(lobe.band[7].item() * 16000)
+    swapped = lobe.filters().bandwidth_hz
+    assert swapped[2] == pytest.approx(lobe.band[7].item() * 16000, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +135,8 @@ def test_sorting_keeps_each_centre_with_its_width():
     [
         ({"shape": "rectangular"}, "no gradient"),
         ({"shape": "round"}, "shape must be one of"),
-        ({"power": 3}, "power must be 1"),
-        ({"top_db": -80.0}, "top_db must be positive or None"),
+        ({"power": 3}, "power must be one of"),
+        ({"top_db": -80.0}, "top_db must be .*above 0"),
         ({"max_freq_hz": 8001.0}, "half the sample rate"),
         ({"num_features": 128}, "narrower than 0.75 bins"),
         ({"n_fft": 200}, "n_fft=200 is shorter"),

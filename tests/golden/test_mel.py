@@ -23,7 +23,8 @@ def test_equals_torchaudio():
     )
     power = spectrum.real**2 + spectrum.imag**2
     expected = torch.log(power.transpose(1, 2) @ banks + 1e-6)
-    torch.testing.assert_close(build_frontend("mel")(WAVS), expected, atol=1e-5, rtol=1e-5)
+    # torchaudio computes its filters in float32, from frequencies that are rounded too.
+    torch.testing.assert_close(build_frontend("mel")(WAVS), expected, atol=2e-5, rtol=1e-5)
 
 
 def test_equals_nnaudio():

@@ -178,7 +178,7 @@ def test_one_normalisation_for_all_channels_needs_no_bias():
     [
         ({"image_frames": 0}, "image_frames .*0"),
         ({"num_features": 0}, "num_features .*0"),
-        ({"num_mels": 0}, "num_features .*0"),
+        ({"num_mels": 0}, "num_mels .*0"),
         ({"scaling": "max"}, "scaling .*'max'"),
         ({"value_range": [0.0, -80.0]}, "value_range .*low < high"),
         ({"std": 0.0}, "std .*0.0"),

@@ -196,8 +196,8 @@ def test_masked_bins_are_silent_at_the_power_of_the_unmasked_model(setting):
         ({"mask_bins": (0, 241)}, "leaves none"),
         ({"max_freq_hz": 9000.0}, "half the sample rate"),
         ({"num_features": 400}, "narrower than a bin of 33.3 Hz"),
-        ({"num_features": 128, "mel_init": "htk"}, "1 bands are narrower"),
-        ({"log_offset": 0.0}, "log_offset must be positive"),
+        ({"num_features": 128, "mel_init": "htk"}, r"1 band\(s\) .* are narrower"),
+        ({"log_offset": 0.0}, "log_offset must be .*above 0"),
         ({"padding": "circular"}, "padding must be one of"),
     ],
 )

@@ -9,7 +9,7 @@ from torch import nn
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-from auricle.lobes.frontends.efficientleaf import TemporalBatchNorm, masked_median
+from auricle.lobes.valid_frames import TemporalBatchNorm, masked_median
 
 UNIT = math.sqrt(2 * math.log(2)) / math.pi
 
@@ -213,10 +213,10 @@ def test_shapes_are_those_of_the_initial_filters():
         ({"compression": "log"}, "compression must be one of .*log_tbn.*'log'"),
         ({"channels": "stacked"}, "channels must be one of"),
         ({"pcen_parameters": "exp"}, "pcen_parameters must be one of"),
-        ({"num_groups": 0}, "num_groups must lie in 1 ... 40"),
-        ({"num_filters": 3}, "num_groups must lie in 1 ... 3"),
-        ({"window_factor": 2.0}, "window_factor >= 2.67"),
-        ({"stride_factor": -1.0}, "stride_factor >= 0"),
+        ({"num_groups": 0}, "num_groups must be .*from 1 to 40"),
+        ({"num_filters": 3}, "num_groups must be .*from 1 to 3"),
+        ({"window_factor": 2.0}, "window_factor must be .*at least 2.668"),
+        ({"stride_factor": -1.0}, "stride_factor must be .*at least 0"),
         ({"max_freq_hz": 9000.0}, "half the sample rate"),
         ({"hop_ms": 0.01}, "shorter than one sample"),
         ({"window_ms": 0.1}, "at least 5"),
@@ -225,3 +225,12 @@ def test_shapes_are_those_of_the_initial_filters():
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+@pytest.mark.parametrize("frames", [[0, 0], [1, 0]])
+def test_too_few_frames_leave_the_running_statistics_alone(frames):
+    """`nn.BatchNorm1d` refuses a batch of one; a decayed variance would last for many batches."""
+    norm = TemporalBatchNorm(3).train()
+    out = norm(noise(2, 5, 3), torch.tensor(frames))
+    assert out.isfinite().all()
+    assert norm.running_mean.tolist() == [0, 0, 0] and norm.running_var.tolist() == [1, 1, 1]

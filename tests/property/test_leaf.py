@@ -4,11 +4,13 @@ import copy
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
+from auricle.processing.filterbank.shapes import bark_to_hz, hz_to_bark, leaf_initial_values
 
 
 def noise(*shape, seed=0, scale=0.1):
@@ -32,6 +34,46 @@ def test_a_tone_peaks_in_its_channel(sample_rate):
         with torch.no_grad():
             energy = leaf.energy(tone(centres_hz[channel], sample_rate))
         assert energy[0, 50].argmax().item() == channel
+
+
+def test_linear_initial_filters_are_equally_spaced_and_wide():
+    filters = build(init="linear", min_freq_hz=0.0, max_freq_hz=8000.0).filters()
+    assert np.diff(filters.centre_hz) == pytest.approx(8000 / 41, rel=1e-4)
+    assert filters.bandwidth_hz == pytest.approx(8000 / 41, rel=1e-4)
+
+
+def test_bark_initial_filters_are_equally_spaced_on_zwickers_scale():
+    # edges of his critical bands (1961)
+    assert bark_to_hz(np.array([5.0, 10, 15, 20])) == pytest.approx([510, 1270, 2700, 6400], 0.02)
+    spacing = np.diff(hz_to_bark(build(init="bark").filters().centre_hz))
+    ends = hz_to_bark(np.array([60.0, 7800.0]))
+    assert spacing == pytest.approx((ends[1] - ends[0]) / 41, rel=1e-3)
+
+
+def test_random_initial_filters_follow_the_seed_and_stay_in_range():
+    torch.manual_seed(1)
+    first = build(init="random").filters()
+    second = build(init="random").filters()
+    torch.manual_seed(1)
+    again = build(init="random").filters()
+    assert (first.centre_hz == again.centre_hz).all()
+    assert (first.centre_hz != second.centre_hz).any()
+    mel = build().filters()
+    assert (first.centre_hz[1:] > first.centre_hz[:-1]).all()
+    assert 60 <= first.centre_hz.min() and first.centre_hz.max() <= 7800
+    assert mel.bandwidth_hz.min() * 0.999 <= first.bandwidth_hz.min()
+    assert first.bandwidth_hz.max() <= mel.bandwidth_hz.max() * 1.001
+
+
+def test_default_initial_filters_are_those_of_the_reference():
+    centre, width = leaf_initial_values(40, 16000, 60.0, 7800.0)
+    for leaf in (build(), build(init="mel")):
+        assert torch.equal(leaf.centre, centre) and torch.equal(leaf.width, width)
+
+
+def test_unknown_initial_filters_are_refused():
+    with pytest.raises(ValueError, match=r"init must be one of .*bark.*got 'melodic'"):
+        build(init="melodic")
 
 
 def test_one_hop_of_shift_moves_one_frame():

@@ -8,25 +8,12 @@ import torch
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-from auricle.lobes.promises import FRONTEND_PROMISES, subject_of
 
 NAMES = ("stft_mel", "fastaudio", "gammatone", "cqt")
 #: What becomes four times as large with twice the amplitude; FastAudio sums magnitudes.
 POWER = {"stft_mel": "mel_power", "fastaudio": "bands", "gammatone": "energy", "cqt": "power"}
 #: Shorter kernels for tests in which the length does not matter.
 SMALL_CQT = {"min_freq_hz": 130.0, "num_features": 60}
-
-VARIANTS = {
-    "stft_mel-A": ("stft_mel", {"setting": "A", "padding": "zeros"}),
-    "stft_mel-B-random": ("stft_mel", {"setting": "B", "mel_init": "random"}),
-    "stft_mel-C-masked": ("stft_mel", {"setting": "C", "mask_bins": [25, 50]}),
-    "fastaudio-gaussian": ("fastaudio", {"shape": "gaussian", "power": 2, "top_db": None}),
-    "fastaudio-fixed": ("fastaudio", {"learnable": False, "padding": "zeros"}),
-    "gammatone-pcen": ("gammatone", {"compression": "pcen", "order": 3, "num_features": 8}),
-    "cqt-reflect": ("cqt", {"padding": "reflect", **SMALL_CQT}),
-    "cqt-fixed": ("cqt", {"learnable": False, **SMALL_CQT}),
-}
-PROMISES = ("gradients", "reload", "projection", "padding", "finite")
 
 
 def build(name, sample_rate=16000, **options):
@@ -53,13 +40,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("promise", PROMISES)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_other_options_keep_the_promises(variant, promise):
-    name, options = VARIANTS[variant]
-    FRONTEND_PROMISES[promise](subject_of("frontend", name, {name: options}))
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
@@ -222,26 +202,24 @@ def test_free_kernels_stay_finite_at_a_high_learning_rate(name, options):
 @pytest.mark.parametrize("setting", "ABCD")
 def test_filters_are_the_same_bands_in_every_setting(setting):
     lobe = build("stft_mel", setting=setting)
-    found = lobe.filters()
-    assert len(found) == 40 and found.responses.shape == (40, 241)
-    fixed = build("stft_mel", setting="A").filters()
-    # Learned kernels show the Hann window's leakage into the bins beside.
-    assert np.abs(found.centre_hz - fixed.centre_hz).max() <= (100 / 3 if setting in "CD" else 0)
+    found, fixed = lobe.filters(), build("stft_mel", setting="A").filters()
+    assert found.responses.shape == (40, 1025)
+    np.testing.assert_allclose(found.responses, fixed.responses, atol=1e-6)
 
 
 def test_bandwidths_are_those_of_the_responses():
-    """What fastaudio, gammatone and cqt report from parameters, against their own responses."""
+    """What frontends report, against their own responses and parameters."""
     lobe = build("gammatone")
     found = lobe.filters(num_bins=4001)
     step_hz = found.freqs_hz[1]
     measured = (found.responses >= 0.5 * found.responses.max(1, keepdims=True)).sum(1) * step_hz
     np.testing.assert_allclose(found.bandwidth_hz[5:36], measured[5:36], rtol=0.03)
-    gaussian = build("fastaudio", shape="gaussian", n_fft=16000).filters()
-    measured = (gaussian.responses >= 0.5).sum(1)
-    np.testing.assert_allclose(gaussian.bandwidth_hz[:39], measured[:39], atol=1.5)
-    triangular = build("fastaudio", n_fft=16000).filters()
-    measured = (triangular.responses >= 0.5).sum(1)
-    np.testing.assert_allclose(triangular.bandwidth_hz[:39], measured[:39], atol=1.5)
+    # Where a band is much wider than what the window resolves, its own width is what a tone sees.
+    for shape, width in (("triangular", 1.0), ("gaussian", math.sqrt(2 * math.log(2)))):
+        lobe = build("fastaudio", shape=shape)
+        band_hz = 16000 * lobe.band.detach().numpy()
+        found_hz, bin_hz = lobe.filters().bandwidth_hz[30:], 16000 / 480
+        np.testing.assert_allclose(found_hz, width * band_hz[30:], atol=bin_hz)
     # A Hann window's response is half its peak one bin of its length from the middle.
     transform = build("cqt", min_freq_hz=500.0, num_features=36).filters(num_bins=8001)
     centres_hz = 500.0 * 2 ** (np.arange(36) / 12)

@@ -9,7 +9,8 @@ import torch
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
 from auricle.lobes.frontends.mel import CONVENTIONS
-from auricle.lobes.spectral import PADDINGS, WINDOWS, SpectralFrontend, mel_bank
+from auricle.lobes.spectral import PADDINGS, WINDOWS, SpectralFrontend
+from auricle.processing.filterbank.triangles import mel_bank
 
 
 def noise(*shape, seed=0, scale=0.1):
@@ -268,7 +269,7 @@ def test_pcen_stays_in_range_at_a_high_learning_rate():
     "options, says",
     [
         ({"preset": "kaldi"}, "preset .*'kaldi'"),
-        ({"alpha": 1.5}, r"alpha .*\[0, 1\].*1.5"),
+        ({"alpha": 1.5}, "alpha .*at least 0 and at most 1.*1.5"),
         ({"delta": 0.0}, "delta .*0.0"),
         ({"root": 0.5}, "root .*0.5"),
         ({"smooth": -0.1}, "smooth .*-0.1"),

@@ -1,0 +1,176 @@
+"""Checks of a lobe's options: an error names the option, the range, and what it was given."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+from ..processing.filterbank.framing import hop_samples, odd_window_samples
+
+__all__ = [
+    "MAX_MS",
+    "check_batch",
+    "choice",
+    "flag",
+    "frequency_range",
+    "hop",
+    "number",
+    "odd_window",
+    "whole",
+]
+
+#: Longest window and hop; beyond that a duration is a mistyped unit, and fills the memory.
+MAX_MS = 10_000.0
+
+
+def number(
+    name: str,
+    value,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A finite number with low <= value <= high, or above < value < below where these are given.
+
+    Raises
+    ------
+    ValueError
+        Out of range, NaN, infinite, or no number: text, None, True.
+
+    Example
+    -------
+    >>> number("hop_ms", 10, above=0)
+    10.0
+    """
+    bounds = []
+    if above is not None:
+        bounds.append(f"above {above:g}")
+    elif low > -math.inf:
+        bounds.append(f"at least {low:g}")
+    if below is not None:
+        bounds.append(f"below {below:g}")
+    elif high < math.inf:
+        bounds.append(f"at most {high:g}")
+    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if (
+        not fits
+        or not low <= value <= high
+        or (above is not None and not value > above)
+        or (below is not None and not value < below)
+    ):
+        allowed = " and ".join(bounds)
+        raise ValueError(f"{name} must be a finite number {allowed}".rstrip() + f", got {value!r}")
+    return float(value)
+
+
+def whole(name: str, value, low: int = 1, high: int | None = None) -> int:
+    """A whole number from `low` to `high`.
+
+    Example
+    -------
+    >>> whole("num_features", 40)
+    40
+    """
+    fits = isinstance(value, Integral) and not isinstance(value, bool)
+    if not fits or value < low or (high is not None and value > high):
+        allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
+    return int(value)
+
+
+def choice(name: str, value, allowed: tuple):
+    """One of `allowed`.
+
+    Example
+    -------
+    >>> choice("padding", "zeros", ("zeros", "reflect"))
+    'zeros'
+    """
+    if isinstance(value, (bool, np.ndarray, torch.Tensor)) or value not in allowed:
+        raise ValueError(f"{name} must be one of {tuple(allowed)}, got {value!r}")
+    return value
+
+
+def flag(name: str, value) -> bool:
+    """True or False, and not a text: the text "no" would count as true.
+
+    Example
+    -------
+    >>> flag("learnable", False)
+    False
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def odd_window(sample_rate: int, window_ms: float, least: int = 5, name: str = "window_ms") -> int:
+    """Odd number of samples of a window, see `odd_window_samples`; at least `least`.
+
+    Example
+    -------
+    >>> odd_window(16000, 25.0)
+    401
+    """
+    window_ms = number(name, window_ms, above=0, high=MAX_MS)
+    samples = odd_window_samples(sample_rate, window_ms)
+    if samples < least:
+        raise ValueError(
+            f"{name}={window_ms:g} gives {samples} samples at {sample_rate} Hz; at least {least} "
+            "are needed"
+        )
+    return samples
+
+
+def hop(sample_rate: int, hop_ms: float) -> int:
+    """Whole samples of a hop, see `hop_samples`.
+
+    Example
+    -------
+    >>> hop(16000, 10.0)
+    160
+    """
+    return hop_samples(sample_rate, number("hop_ms", hop_ms, above=0, high=MAX_MS))
+
+
+def frequency_range(
+    sample_rate: int, min_freq_hz: float, max_freq_hz: float
+) -> tuple[float, float]:
+    """0 <= min_freq_hz < max_freq_hz <= sample_rate / 2.
+
+    Example
+    -------
+    >>> frequency_range(16000, 0, 8000)
+    (0.0, 8000.0)
+    """
+    low, high = number("min_freq_hz", min_freq_hz), number("max_freq_hz", max_freq_hz)
+    if not 0 <= low < high <= sample_rate / 2:
+        raise ValueError(
+            f"need 0 <= min_freq_hz < max_freq_hz <= {sample_rate / 2:g} (half the sample rate), "
+            f"got {min_freq_hz} and {max_freq_hz}"
+        )
+    return low, high
+
+
+def check_batch(wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> None:
+    """What every frontend is given: (B, T) with at least one sample, and one length per item.
+
+    A single sample is a clip; a clip without samples has no frame and is refused.
+
+    Raises
+    ------
+    ValueError
+    """
+    if wavs.dim() != 2 or wavs.shape[1] == 0:
+        raise ValueError(
+            f"wavs must be (B, T) with at least one sample, got the shape {tuple(wavs.shape)}"
+        )
+    if lengths is not None and lengths.shape != wavs.shape[:1]:
+        raise ValueError(
+            f"lengths must hold one relative length per item, ({len(wavs)},), "
+            f"got the shape {tuple(lengths.shape)}"
+        )

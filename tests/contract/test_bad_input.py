@@ -1,0 +1,170 @@
+"""Every option of every frontend refuses nonsense by name when built; every clip has a rule."""
+
+import inspect
+import math
+
+import pytest
+import torch
+
+from auricle.lobes import FRONTENDS, build_frontend
+from auricle.lobes.options import check_batch, choice, flag, frequency_range, number, whole
+
+#: For speed, and so that an option can be changed alone.
+OPTIONS = {
+    "cqt": {"num_features": 24, "min_freq_hz": 200.0},
+    "wav2vec_conv": {"channels": 8},
+}
+#: Of no type that any option has.
+NONSENSE = ("nonsense", [], {"a": 1}, float("nan"), -math.inf)
+#: Options of another frontend by name: {} is none of them.
+NESTED = {"mel"}
+
+
+def options_of(name):
+    parameters = inspect.signature(FRONTENDS.get(name).__init__).parameters
+    return {key: value.default for key, value in parameters.items() if key != "self"}
+
+
+CASES = [(name, option) for name in FRONTENDS.names() for option in options_of(name)]
+
+
+@pytest.mark.parametrize(("name", "option"), CASES, ids=[f"{n}-{o}" for n, o in CASES])
+def test_nonsense_is_refused_by_name(name, option):
+    default = options_of(name)[option]
+    values = [value for value in NONSENSE if not (option in NESTED and value == {"a": 1})]
+    if default is not None:
+        values.append(None)
+        values += [] if isinstance(default, bool) else [True]
+    if isinstance(default, bool):
+        values += ["no", 1, 0]
+    for value in values:
+        if name == "mel" and value is None:  # the convention's
+            continue
+        if (name, option, value) == ("fastaudio", "top_db", None):
+            continue
+        if option == "n_fft" and value is None:
+            continue
+        given = {"sample_rate": 16000, **OPTIONS.get(name, {}), option: value}
+        with pytest.raises(ValueError, match=option):
+            FRONTENDS.get(name)(**given)
+
+
+@pytest.mark.parametrize("sample_rate", [0, -16000, 16000.5, "16000", None, math.nan])
+@pytest.mark.parametrize("name", FRONTENDS.names())
+def test_a_wrong_sample_rate_is_named(name, sample_rate):
+    with pytest.raises(ValueError, match="sample_rate"):
+        build_frontend(name, sample_rate, {name: OPTIONS.get(name, {})})
+
+
+@pytest.mark.parametrize(
+    "name, options, says",
+    [
+        ("leaf", {"window_ms": 25000.0}, "window_ms .*at most 10000"),
+        ("mel", {"hop_ms": -10.0}, "hop_ms .*above 0"),
+        ("stft_mel", {"window_ms": 1e6}, "window_ms .*at most 10000"),
+        ("gammatone", {"pooling_ms": 1e6}, "pooling_ms .*at most 10000"),
+        ("efficientleaf", {"window_factor": 900.0, "num_filters": 400}, "window_factor"),
+        ("mel", {"max_freq_hz": 128.0}, "max_freq_hz=128.* narrower than a bin"),
+        ("mel", {"window_ms": 2.0}, "narrower than a bin .*window_ms"),
+        ("stft_mel", {"max_freq_hz": 128.0}, "max_freq_hz=128.* narrower than a bin"),
+        ("fastaudio", {"max_freq_hz": 128.0}, "max_freq_hz=128.* narrower than 0.75 bins"),
+        ("mfcc", {"mel": 3}, "mel must map options"),
+        ("stft_mel", {"mask_bins": [1.0, 2.0]}, r"mask_bins .*\[1.0, 2.0\]"),
+        ("spectrogram_image", {"value_range": [0.0]}, "value_range must be"),
+    ],
+)
+def test_impossible_settings_are_named_with_their_range(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        build_frontend(name, options={name: options})
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("num_samples", [1, 100])
+@pytest.mark.parametrize("name", FRONTENDS.names())
+def test_clips_shorter_than_a_window_and_items_without_samples(name, num_samples, train):
+    torch.manual_seed(0)
+    lobe = build_frontend(name, options={name: OPTIONS.get(name, {})}).train(train)
+    before = {key: value.clone() for key, value in lobe.named_buffers()}
+    wavs = 0.1 * torch.randn(2, num_samples)
+    for lengths in (None, torch.tensor([1.0, 0.0]), torch.zeros(2)):
+        out = lobe(wavs, lengths)
+        assert out.shape == (2, lobe.num_frames(num_samples), lobe.num_features)
+        assert out.isfinite().all()
+    for key, value in lobe.named_buffers():
+        assert value.isfinite().all()
+        if not train:
+            assert value.equal(before[key])
+
+
+@pytest.mark.parametrize("name", FRONTENDS.names())
+def test_what_is_no_batch_of_clips_is_refused(name):
+    lobe = build_frontend(name, options={name: OPTIONS.get(name, {})})
+    with pytest.raises(ValueError, match=r"wavs must be \(B, T\).*\(800,\)"):
+        lobe(torch.zeros(800))
+    with pytest.raises(ValueError, match=r"at least one sample.*\(2, 0\)"):
+        lobe(torch.zeros(2, 0), torch.zeros(2))
+    with pytest.raises(ValueError, match=r"lengths .*\(2,\).*\(3,\)"):
+        lobe(torch.zeros(2, 800), torch.ones(3))
+
+
+# Learned values at 16 kHz, as published or counted in the docstring.
+COUNTS = [
+    ("leaf", {}, 280),
+    ("leaf", {"compression": "log"}, 120),
+    ("efficientleaf", {}, 320),
+    ("efficientleaf", {"compression": "pcen"}, 280),
+    ("sincnet", {}, 160),
+    ("sincnet", {"form": "original"}, 320),
+    ("sincnet_plus", {}, 280),
+    ("sincnet_plus", {"pcen_trainable": False}, 120),
+    ("tdfbanks", {}, 48_120),
+    ("tdfbanks", {"pooling": "shared"}, 32_481),
+    ("tdfbanks", {"preemphasis": True}, 48_122),
+    ("stft_mel", {"setting": "A"}, 0),
+    ("stft_mel", {"setting": "B"}, 9_640),
+    ("stft_mel", {"setting": "C"}, 231_360),
+    ("stft_mel", {"setting": "D"}, 241_000),
+    ("fastaudio", {}, 80),
+    ("gammatone", {}, 80),
+    ("gammatone", {"compression": "pcen"}, 240),
+    ("cqt", {}, 392_280),
+    ("pcen_mel", {}, 160),
+    ("sinc_conv", {}, 64_480),
+    ("sinc_conv", {"rectify": True}, 64_560),
+    ("wav2vec_conv", {}, 4_200_448),
+    ("wav2vec_conv", {"norm": "layer"}, 4_210_176),
+    ("mel", {}, 0),
+    ("mfcc", {}, 0),
+    ("spectrogram_image", {}, 0),
+    ("waveform", {}, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "count"), COUNTS)
+def test_learned_values(name, options, count):
+    lobe = build_frontend(name, options={name: options})
+    assert sum(p.numel() for p in lobe.parameters() if p.requires_grad) == count
+
+
+def test_the_table_of_counts_holds_every_frontend():
+    assert {name for name, _, _ in COUNTS} == set(FRONTENDS.names())
+
+
+@pytest.mark.parametrize(
+    "check, says",
+    [
+        (lambda: number("x_hz", 5, above=5), "x_hz must be a finite number above 5, got 5"),
+        (lambda: number("x", 2, 0, 1), "at least 0 and at most 1, got 2"),
+        (lambda: number("x", "1e-6"), "x must be a finite number, got '1e-6'"),
+        (lambda: number("x", 3, below=3), "below 3"),
+        (lambda: whole("x", 2.0), "whole number of at least 1, got 2.0"),
+        (lambda: whole("x", 9, 1, 8), "from 1 to 8, got 9"),
+        (lambda: choice("x", True, (1, 2)), "one of .1, 2., got True"),
+        (lambda: flag("x", "no"), "True or False, got 'no'"),
+        (lambda: frequency_range(16000, 100, 100), "min_freq_hz < max_freq_hz <= 8000"),
+        (lambda: check_batch(torch.zeros(1, 1, 5)), "wavs must be"),
+    ],
+)
+def test_checks_say_what_they_got(check, says):
+    with pytest.raises(ValueError, match=says):
+        check()
