@@ -56,7 +56,7 @@ class BandedBank:
         if parts == 1:
             self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
             groups = [(blocks.hop, list(range(len(self.taps))))]
-        self.groups = [self._group(rate, members, plan.centres) for rate, members in groups]
+        self.groups = self._grouped(groups, plan.centres)
         self.order = _order(groups, taps.device)
         #: A dictionary where the filters are not being trained.
         self.kept: dict | None = None
@@ -155,7 +155,7 @@ class BandedBank:
         again = []
         for member in torch.unique(members).tolist():
             some = members == member
-            group = self._group(self.blocks.hop, [member], [])
+            (group,) = self._grouped([(self.blocks.hop, [member])], [])
             again.append(self._pooled(whole[row[some]], group, 0, inside[rows[some]])[0])
         blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
         blocks = blocks.index_put((members, rows), torch.cat(again))
@@ -174,17 +174,28 @@ class BandedBank:
                 ends = ends + 0.5 * weight * padded[..., first : first + size]
         return ends, functional.max_pool1d(padded, 2 * whole + 3, 1)
 
-    def _group(self, rate: int, members: list[int], centres: list[float]) -> tuple:
-        """(first bins, responses, weights) of filters at one rate."""
-        bins = rate * self.blocks.segments
-        taps = _pick(self.taps, members)
-        starts = [0] * len(members)
-        if rate < self.blocks.hop:
-            starts = first_bins([centres[i] for i in members], self.blocks.size, bins)
-        responses = band_responses(taps, starts, self.blocks.size)[:, :bins]
-        windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), members)
-        weights = pooling_weights(windows.flatten(0, 1), self.blocks, rate)
-        return starts, responses, spread(weights, self.outputs)
+    def _grouped(self, groups: list[tuple[int, list[int]]], centres: list[float]) -> list[tuple]:
+        """(first bins, responses, weights) of each group (rate, filters)."""
+        size, hop = self.blocks.size, self.blocks.hop
+        starts = []
+        for rate, members in groups:
+            bins = rate * self.blocks.segments
+            near = [centres[i] for i in members] if rate < hop else []
+            starts.append(first_bins(near, size, bins) or [0] * len(members))
+        # All at once, and cut up: one call of each operator instead of one per group.
+        flat = [i for _, members in groups for i in members]
+        counts = [len(members) for _, members in groups]
+        taps = _pick(self.taps, flat)
+        responses = band_responses(taps, [start for some in starts for start in some], size)
+        windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), flat)
+        found = []
+        for (rate, _), some, response, window in zip(
+            groups, starts, responses.split(counts), windows.split(counts), strict=True
+        ):
+            weights = pooling_weights(window.flatten(0, 1), self.blocks, rate)
+            bins = rate * self.blocks.segments
+            found.append((some, response[:, :bins], spread(weights, self.outputs)))
+        return found
 
     @torch.no_grad()
     def _wide_group(self) -> tuple:
