@@ -46,6 +46,8 @@ tables: $(VENV)/.test
 	$(TABLE)
 
 bench: $(VENV)/.test
+	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md
+	$(RUN)/python tests/bench/verification.py --report tests/bench/verification.md
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..lobes.registry import ENCODERS, FRONTENDS, LobeError, Registry, load_plugin, nearest
+from ..processing.data.phones import GLOTTAL_STOP_RULES, PHONE_SETS, SILENCE_RULES
 
 __all__ = ["main"]
 
@@ -97,6 +98,46 @@ def _parser() -> argparse.ArgumentParser:
         "--options", type=json.loads, help='a named frontend\'s options as JSON: {"window_ms": 30}'
     )
     filters.add_argument("--json", action="store_true", help="print JSON")
+
+    score = command("score", _score, "phone, character or word error rate of transcripts")
+    score.add_argument(
+        "--hyp",
+        required=True,
+        metavar="FILE",
+        help="what was recognised: a line per utterance, 'NAME TOKEN ...' or 'TOKEN ... (NAME)'",
+    )
+    score.add_argument("--ref", required=True, metavar="FILE", help="what was said, likewise")
+    score.add_argument(
+        "--unit", choices=["phone", "char", "word"], default="phone", help="default: phone"
+    )
+    score.add_argument("--phone-set", type=int, choices=PHONE_SETS, help="to score in; default: 39")
+    for side in ("hyp", "ref"):
+        score.add_argument(
+            f"--{side}-phones",
+            type=int,
+            choices=PHONE_SETS,
+            help=f"the set that --{side} is written in, to be folded; default: the set to score in",
+        )
+    score.add_argument("--silence", choices=SILENCE_RULES, help="default: keep")
+    score.add_argument(
+        "--glottal-stop", choices=GLOTTAL_STOP_RULES, help="the phone q; default: delete"
+    )
+    score.add_argument(
+        "--format",
+        choices=["auto", "kaldi", "trn"],
+        default="auto",
+        help="of both files; default: as the lines of each look",
+    )
+    score.add_argument(
+        "--alignment", metavar="FILE", help="write the alignment of every utterance to this file"
+    )
+    score.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="score references without a token: what is said there is inserted",
+    )
+    score.add_argument("--seed", type=int, default=0, help="of the interval's draws")
+    score.add_argument("--json", action="store_true", help="print JSON")
 
     table = command("table", _table, "tables of results.json files, one per protocol and data set")
     table.add_argument("paths", nargs="+", metavar="PATH", help="results.json files or folders")
@@ -254,6 +295,24 @@ def _filters(arguments) -> int:
 
     show_filters(
         arguments.what, arguments.against, arguments.out, arguments.json, arguments.options
+    )
+    return 0
+
+
+def _score(arguments) -> int:
+    from .score import score
+
+    names = ("phone_set", "hyp_phones", "ref_phones", "silence", "glottal_stop")
+    score(
+        arguments.hyp,
+        arguments.ref,
+        arguments.unit,
+        phones={name: getattr(arguments, name) for name in names},
+        format=arguments.format,
+        allow_empty=arguments.allow_empty,
+        alignment=arguments.alignment,
+        seed=arguments.seed,
+        as_json=arguments.json,
     )
     return 0
 

@@ -1,0 +1,328 @@
+"""Lists of verification trials: read, checked, and matched with the recordings they name.
+
+A trial is a pair of recordings and the answer to "is it one speaker?". A recording is known by the
+whole of its relative path and by nothing less: every file of VoxCeleb is called 00001.wav.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+#: What a line looks like. wespeaker and 3D-Speaker write trials as Kaldi does.
+FORMATS = {
+    "voxceleb": "1 ENROL TEST (1: one speaker, 0: two)",
+    "kaldi": "ENROL TEST target|nontarget",
+    "wespeaker": "ENROL TEST target|nontarget, or its score file: ENROL TEST SCORE target|nontarget",
+}
+_DIGITS = {"1": True, "0": False}
+_WORDS = {"target": True, "nontarget": False}
+
+
+@dataclass(frozen=True, eq=False)
+class TrialList:
+    """Trials by number: which recording is compared with which, and the right answers.
+
+    Arguments
+    ---------
+    names : the recordings (full relative paths), all different, in order of first appearance.
+    enroll, test : (n,) int32, places in `names`.
+    is_target : (n,) bool, True where both recordings are of one speaker.
+    source : where the list is from; said in every error.
+    format : one of `FORMATS`, or "pairs".
+    digest : SHA-256 of the file, or of the trials where there is no file.
+    repeated : trials that had occurred before, with the same answer (they count again).
+    """
+
+    names: tuple[str, ...]
+    enroll: np.ndarray
+    test: np.ndarray
+    is_target: np.ndarray
+    source: str
+    format: str
+    digest: str
+    repeated: int
+
+    def __len__(self) -> int:
+        return len(self.is_target)
+
+    def __repr__(self) -> str:
+        return f"TrialList({self.source}: {self.counts})"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many trials, targets, non-targets, recordings, repeats, pairs with themselves."""
+        target = int(self.is_target.sum())
+        return {
+            "trials": len(self),
+            "target": target,
+            "nontarget": len(self) - target,
+            "recordings": len(self.names),
+            "repeated": self.repeated,
+            "with_itself": int((self.enroll == self.test).sum()),
+        }
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[str, str, bool]], source: str = "pairs") -> TrialList:
+        """Trials given as (recording, recording, is it one speaker).
+
+        Raises
+        ------
+        ValueError
+            As for `read_trials`, with the trial's number in place of the line.
+
+        Example
+        -------
+        >>> trials = TrialList.from_pairs([("a/1.wav", "a/2.wav", True), ("a/1.wav", "b/1.wav", 0)])
+        >>> trials.counts["target"], trials.names
+        (1, ('a/1.wav', 'a/2.wav', 'b/1.wav'))
+        """
+        builder, digest = _Builder(source, "trial"), hashlib.sha256()
+        for number, (one, other, answer) in enumerate(pairs, start=1):
+            if answer not in (0, 1):  # True and False are 1 and 0
+                raise ValueError(
+                    f"{source}, trial {number}: the answer is {answer!r}: give True or False; a "
+                    "trial without one cannot be scored"
+                )
+            digest.update(f"{int(answer)} {one} {other}\n".encode())
+            builder.add(number, one, other, bool(answer))
+        return builder.finish("pairs", digest.hexdigest())
+
+    def locate(
+        self, recordings: Sequence[str], *, partial: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the recordings of every trial, in a table that is in the order of `recordings`.
+
+        Arguments
+        ---------
+        recordings : names of the table's rows (full relative paths), all different.
+        partial : say that the list is meant to use only some of the recordings.
+
+        Returns
+        -------
+        (enroll, test), int64 (n,) each.
+
+        Raises
+        ------
+        ValueError
+            A trial names a recording that is not there (the first such trial is named), a
+            recording occurs twice, or recordings are left over and `partial` was not said.
+        """
+        row = {name: index for index, name in enumerate(recordings)}
+        if len(row) != len(recordings):
+            seen: set[str] = set()
+            double = next(name for name in recordings if name in seen or seen.add(name))
+            raise ValueError(f"recording {double!r} occurs twice: give every recording once")
+        place = np.array([row.get(name, -1) for name in self.names], np.int64)
+        missing = np.flatnonzero(place < 0)
+        if len(missing):
+            gone = np.isin(self.enroll, missing) | np.isin(self.test, missing)
+            first = int(gone.argmax())
+            side = self.enroll[first] if place[self.enroll[first]] < 0 else self.test[first]
+            raise ValueError(
+                f"{self.source}, trial {first + 1} names an unknown recording "
+                f"{self.names[side]!r}; {len(missing)} of the list's {len(self.names)} recordings "
+                f"are not among the {len(row)} given (such as {next(iter(row), None)!r}): names "
+                "are full relative paths and must agree letter by letter"
+            )
+        if len(row) > len(self.names) and not partial:
+            used = set(self.names)
+            unused = next(name for name in recordings if name not in used)
+            raise ValueError(
+                f"{self.source} uses {len(self.names)} of {len(row)} recordings, {unused!r} for "
+                "one is in no trial: a part of a list gives another error rate than the list; "
+                "pass partial=True if this is meant"
+            )
+        return place[self.enroll], place[self.test]
+
+    def speakers(self, speaker_of: Mapping[str, str] | None = None) -> np.ndarray:
+        """The speaker of each of `names`, as numbers in the order of the speakers' names.
+
+        Arguments
+        ---------
+        speaker_of : the speaker of every recording; by default the first folder of its path, as
+            in VoxCeleb and in everything laid out like it.
+
+        Raises
+        ------
+        ValueError
+            A recording without a speaker, or a trial whose answer the speakers contradict.
+        """
+        if speaker_of is None:
+            bare = next((name for name in self.names if "/" not in name.strip("/")), None)
+            if bare is not None:
+                raise ValueError(
+                    f"{self.source}: {bare!r} has no folder to take the speaker from: pass "
+                    "speaker_of, a mapping from recording to speaker"
+                )
+            speaker = [name.strip("/").split("/", 1)[0] for name in self.names]
+        else:
+            absent = next((name for name in self.names if name not in speaker_of), None)
+            if absent is not None:
+                raise ValueError(f"{self.source}: speaker_of has no speaker for {absent!r}")
+            speaker = [speaker_of[name] for name in self.names]
+        order = {name: index for index, name in enumerate(sorted(set(speaker)))}
+        number = np.array([order[name] for name in speaker], np.int64)
+        wrong = np.flatnonzero((number[self.enroll] == number[self.test]) != self.is_target)
+        if len(wrong):
+            a, b = self.enroll[wrong[0]], self.test[wrong[0]]
+            raise ValueError(
+                f"{self.source}, trial {wrong[0] + 1}: {self.names[a]!r} and {self.names[b]!r} are "
+                f"of speakers {speaker[a]!r} and {speaker[b]!r}, and the list says "
+                f"{'one speaker' if self.is_target[wrong[0]] else 'two speakers'} "
+                f"({len(wrong)} such trials): give the speakers with speaker_of"
+            )
+        return number
+
+
+def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
+    """Read a list of trials; what is wrong with it is said with the line it is in.
+
+    The file is read line by line; what is kept is 9 bytes a trial and the recordings' names.
+    Blank lines are passed over. "auto" takes the format from the first line, and every other line
+    has to be in it.
+
+    Arguments
+    ---------
+    path : a text file, UTF-8.
+    format : one of `FORMATS` or "auto".
+
+    Raises
+    ------
+    ValueError
+        A line in another format, a trial without a label or with an unknown one, the same pair
+        with both answers, no trial, no target or no non-target trial.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "veri_test2.txt")
+    ...     _ = path.write_text("1 id1/a/1.wav id1/b/1.wav\\n0 id1/a/1.wav id2/c/1.wav\\n")
+    ...     trials = read_trials(path)
+    >>> trials.format, len(trials), trials.names[2]
+    ('voxceleb', 2, 'id2/c/1.wav')
+    """
+    path = Path(path)
+    if format != "auto" and format not in FORMATS:
+        raise ValueError(f"format is {format!r}: give 'auto' or one of {sorted(FORMATS)}")
+    builder, digest = _Builder(path.name, "line"), hashlib.sha256()
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            digest.update(line)
+            try:
+                fields = line.decode().split()
+            except UnicodeDecodeError:
+                raise ValueError(f"{path.name}, line {number} is not UTF-8 text") from None
+            if not fields:
+                continue
+            if format == "auto":
+                format = _recognise(fields, path.name, number)
+            builder.add(number, *_parse(fields, format, path.name, number))
+    return builder.finish(format, digest.hexdigest())
+
+
+def write_trials(path: str | os.PathLike, trials: TrialList, format: str = "voxceleb") -> Path:
+    """Write a list of trials in the VoxCeleb or the Kaldi format; returns the path."""
+    if format not in ("voxceleb", "kaldi"):
+        raise ValueError(f"format is {format!r}: lists are written as 'voxceleb' or 'kaldi'")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="\n") as out:
+        columns = (trials.enroll.tolist(), trials.test.tolist(), trials.is_target.tolist())
+        for a, b, answer in zip(*columns, strict=True):
+            pair = f"{trials.names[a]} {trials.names[b]}"
+            label = "target" if answer else "nontarget"
+            out.write(f"{int(answer)} {pair}\n" if format == "voxceleb" else f"{pair} {label}\n")
+    return path
+
+
+def _recognise(fields: list[str], source: str, number: int) -> str:
+    if len(fields) == 3 and fields[2] in _WORDS:
+        return "kaldi"
+    if len(fields) == 3 and fields[0] in _DIGITS:
+        return "voxceleb"
+    if len(fields) >= 4 and fields[3] in _WORDS:
+        return "wespeaker"
+    raise ValueError(_refusal(fields, "any known format", source, number))
+
+
+def _parse(fields: list[str], format: str, source: str, number: int) -> tuple[str, str, bool]:
+    if format == "voxceleb":
+        if len(fields) == 3 and fields[0] in _DIGITS:
+            return fields[1], fields[2], _DIGITS[fields[0]]
+    elif len(fields) == 3:
+        if fields[2] in _WORDS:
+            return fields[0], fields[1], _WORDS[fields[2]]
+    elif format == "wespeaker" and len(fields) >= 4 and fields[3] in _WORDS:
+        return fields[0], fields[1], _WORDS[fields[3]]
+    raise ValueError(_refusal(fields, f"the format {format}", source, number))
+
+
+def _refusal(fields: list[str], what: str, source: str, number: int) -> str:
+    known = "; ".join(f"{name}: {shape}" for name, shape in FORMATS.items())
+    why = "has no label" if len(fields) == 2 else f"is not in {what}"
+    return f"{source}, line {number} {why}: {' '.join(fields)[:120]!r}. Lines are: {known}"
+
+
+class _Builder:
+    """Collects trials as numbers and checks them as a whole at the end."""
+
+    def __init__(self, source: str, unit: str):
+        self.source, self.unit = source, unit
+        self.place: dict[str, int] = {}
+        self.numbers, self.enroll, self.test = array("i"), array("i"), array("i")
+        self.answers = bytearray()
+
+    def add(self, number: int, one: str, other: str, answer: bool) -> None:
+        place = self.place
+        self.enroll.append(place.setdefault(one, len(place)))
+        self.test.append(place.setdefault(other, len(place)))
+        self.answers.append(answer)
+        self.numbers.append(number)
+
+    def finish(self, format: str, digest: str) -> TrialList:
+        if not self.answers:
+            raise ValueError(f"{self.source} holds no trial")
+        # array("i") has 4 bytes on every platform that torch runs on
+        enroll, test = (np.frombuffer(side, np.int32) for side in (self.enroll, self.test))
+        answers = np.frombuffer(self.answers, np.bool_)
+        if answers.all() or not answers.any():
+            has, lacks = ("target", "non-target") if answers.all() else ("non-target", "target")
+            raise ValueError(
+                f"{self.source} is one-sided: all {len(answers)} trials are {has} trials and there "
+                f"is no {lacks} trial, so no error rate can be told"
+            )
+        return TrialList(
+            names=tuple(self.place),
+            enroll=enroll,
+            test=test,
+            is_target=answers,
+            source=self.source,
+            format=format,
+            digest=digest,
+            repeated=self._repeated(enroll, test, answers),
+        )
+
+    def _repeated(self, enroll: np.ndarray, test: np.ndarray, answers: np.ndarray) -> int:
+        """How many trials occurred before; a pair with both answers, in any order, is refused."""
+        pair = np.minimum(enroll, test).astype(np.int64) * len(self.place)
+        pair += np.maximum(enroll, test)
+        order = np.argsort(pair, kind="stable")
+        again = np.diff(pair[order]) == 0
+        clash = np.flatnonzero(again & (np.diff(answers[order].view(np.int8)) != 0))
+        if len(clash):
+            first, second = order[clash[0]], order[clash[0] + 1]
+            names = list(self.place)
+            raise ValueError(
+                f"{self.source}: {names[enroll[first]]!r} and {names[test[first]]!r} are one "
+                f"speaker in one trial and two in another ({self.unit}s {self.numbers[first]} and "
+                f"{self.numbers[second]})"
+            )
+        return int(again.sum())
