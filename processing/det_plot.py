@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .plots import _figure, _save
+from .plots import new_figure, save_figure
 from .scoring.verification import ErrorCurve
 
 # Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008), then line styles.
@@ -45,7 +45,7 @@ def det_curve(
     ----------
     A. Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
     """
-    return _save(det_curve_figure(curves, title, p_target), path)
+    return save_figure(det_curve_figure(curves, title, p_target), path)
 
 
 def det_curve_figure(curves: Mapping[str, ErrorCurve], title: str, p_target: float | None = 0.01):
@@ -58,7 +58,7 @@ def det_curve_figure(curves: Mapping[str, ErrorCurve], title: str, p_target: flo
     low = float(np.clip(least / 2, 1e-5, 0.02))
     largest = max(curve.eer()[0] for curve in curves.values())
     high = float(np.clip(4 * largest, 0.5, 1 - 1e-3))
-    figure = _figure(7.6, 7.6)
+    figure = new_figure(7.6, 7.6)
     axes = figure.add_subplot()
     for which in (axes.set_xscale, axes.set_yscale):
         which("function", functions=(normal_deviate, _normal_share))

@@ -42,7 +42,7 @@ def confusion_matrix(
     ValueError
         Counts that are no (C, C) counts of at least one item, or labels of another number.
     """
-    return _save(confusion_matrix_figure(counts, labels, title), path)
+    return save_figure(confusion_matrix_figure(counts, labels, title), path)
 
 
 def learned_filters(
@@ -69,7 +69,7 @@ def learned_filters(
     ValueError
         Two banks that cannot be compared, or values that are not finite.
     """
-    return _save(learned_filters_figure(before, after, title, names), path)
+    return save_figure(learned_filters_figure(before, after, title, names), path)
 
 
 def training_curves(
@@ -96,7 +96,7 @@ def training_curves(
     ValueError
         No epoch, an epoch without a number, or no measure at all.
     """
-    return _save(training_curves_figure(history, title, best_epoch), path)
+    return save_figure(training_curves_figure(history, title, best_epoch), path)
 
 
 def confusion_matrix_figure(counts, labels: Sequence[str], title: str):
@@ -113,7 +113,7 @@ def confusion_matrix_figure(counts, labels: Sequence[str], title: str):
     scale = min(
         1.6, side / 7.2
     )  # of all text, so that it is as large at a given width of the picture
-    figure = _figure(side + 0.9, side)
+    figure = new_figure(side + 0.9, side)
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", norm=_root_scale(100))
     digits = max(2, len(str(counts.max())))
@@ -171,7 +171,7 @@ def learned_filters_figure(
     banks = [(before, names[0])] + ([(after, names[1])] if after is not None else [])
     if any((bank.responses < 0).any() for bank, _ in banks):
         raise ValueError("responses hold negative values: pass magnitudes, not dB or taps")
-    figure = _figure(11.5 if after is None else 14.5, 8.6)
+    figure = new_figure(11.5 if after is None else 14.5, 8.6)
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.06])
     figure.suptitle(title)
 
@@ -311,7 +311,7 @@ def training_curves_figure(
             'the history holds no measure: name them "train_loss", "valid_accuracy" and so on; '
             f"the first epoch holds {sorted(history[0])}"
         )
-    figure = _figure(max(7.4, (5.4 if len(measures) < 3 else 4.3) * len(measures)), 4.4)
+    figure = new_figure(max(7.4, (5.4 if len(measures) < 3 else 4.3) * len(measures)), 4.4)
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     figure.suptitle(title)
     numbers = np.array([epoch["epoch"] for epoch in history], dtype=float)
@@ -358,7 +358,8 @@ def _root_scale(top: float):
     return PowerNorm(0.5, vmin=0, vmax=top)
 
 
-def _figure(width_inches: float, height_inches: float):
+def new_figure(width_inches: float, height_inches: float):
+    """An empty figure that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -367,7 +368,8 @@ def _figure(width_inches: float, height_inches: float):
     return figure
 
 
-def _save(figure, path: str | os.PathLike) -> Path:
+def save_figure(figure, path: str | os.PathLike) -> Path:
+    """Write a PNG file, in a folder that is made where it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")

@@ -13,6 +13,7 @@ from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import (
     WIDTH_UNIT,
+    gabor_in_hz,
     gabor_taps,
     gaussian_lowpass,
     hz_to_mel,
@@ -253,15 +254,8 @@ class EfficientLeaf(Frontend):
         taps = [
             functional.pad(taps, [(longest - taps.shape[2]) // 2] * 2) for taps, _ in self.kernels()
         ]
-        to_hz = self.sample_rate / (2.0 * math.pi)
-        bandwidth = 2.0 * math.sqrt(2.0 * math.log(2.0)) / self.width.double()
-        return from_taps(
-            torch.cat(taps),
-            self.sample_rate,
-            num_bins,
-            centre_hz=self.centre.double() * to_hz,
-            bandwidth_hz=bandwidth * to_hz,
-        )
+        in_hz = gabor_in_hz(self.centre, self.width, self.sample_rate)
+        return from_taps(torch.cat(taps), self.sample_rate, num_bins, *in_hz)
 
 
 def initial_values(

@@ -12,6 +12,7 @@ from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import (
     INITIAL_SCALES,
     WIDTH_UNIT,
+    gabor_in_hz,
     gabor_initial_values,
     gabor_taps,
     gaussian_lowpass,
@@ -139,12 +140,5 @@ class Leaf(FilterbankFrontend):
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
-        to_hz = self.sample_rate / (2.0 * math.pi)
-        bandwidth = 2.0 * math.sqrt(2.0 * math.log(2.0)) / self.width.double()
-        return from_taps(
-            self.kernels()[0],
-            self.sample_rate,
-            num_bins,
-            centre_hz=self.centre.double() * to_hz,
-            bandwidth_hz=bandwidth * to_hz,
-        )
+        in_hz = gabor_in_hz(self.centre, self.width, self.sample_rate)
+        return from_taps(self.kernels()[0], self.sample_rate, num_bins, *in_hz)

@@ -9,7 +9,7 @@ from torch import nn
 
 from ...processing.filterbank.framing import FRAME_CENTRES
 from ...processing.filterbank.responses import FilterSet, from_taps
-from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, mel_triangles
+from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
 from ..contracts import mask_padding, valid_lengths
 from ..filterbank import FilterbankFrontend, filter_range
 from ..options import check_batch, choice, flag, number
@@ -230,15 +230,7 @@ def initial_taps(
     halved for a real signal; it is scaled to the area of the triangle.
     """
     centre, width = leaf_initial_values(num_filters, sample_rate, min_freq_hz, max_freq_hz)
-    # The grid that `leaf_initial_values` reads the triangles on.
-    points = 2 * round(256 * sample_rate / 16000)
-    while True:
-        triangles = mel_triangles(
-            num_filters, points // 2 + 1, sample_rate, min_freq_hz, max_freq_hz
-        )
-        if triangles.max(1).min() > 0:
-            break
-        points *= 2
+    triangles, points = leaf_triangles(num_filters, sample_rate, min_freq_hz, max_freq_hz)
     triangles = torch.from_numpy(triangles).float()
     area = triangles.amax(1) * ((triangles > 0).sum(1) + 2) * (math.pi / points)
     scale = torch.sqrt(area * (2.0 * math.sqrt(math.pi)) * width)

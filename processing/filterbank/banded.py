@@ -97,15 +97,14 @@ class BandedBank:
     def _without_tails(self, energy: torch.Tensor, tails: Tails) -> torch.Tensor:
         """`energy` (N, B, frames) without what lies outside the clips."""
         change = torch.zeros_like(energy[: len(self.tail_members)]).permute(1, 2, 0)
-        leading = trailing = None
-        if tails.num_leading > 0:
-            leading = torch.cat(
-                [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails]
-            )
-            leading = leading.permute(1, 2, 0)
-        if tails.ends is not None or tails.num_trailing > 0:
-            trailing = [tails.trailing(taps, pool, lags) for lags, taps, pool in self.tails]
-            trailing = torch.cat(trailing).permute(1, 2, 0)
+
+        def of_all(one_side):
+            found = [one_side(taps, pool, lags) for lags, taps, pool in self.tails]
+            return torch.cat(found).permute(1, 2, 0)
+
+        leading = of_all(tails.leading) if tails.num_leading > 0 else None
+        behind = tails.ends is not None or tails.num_trailing > 0
+        trailing = of_all(tails.trailing) if behind else None
         change = tails.subtract(change, leading, trailing).permute(2, 0, 1)
         return energy.index_add(0, self.tail_members, change)
 
@@ -152,10 +151,11 @@ class BandedBank:
         members, rows = bad.any(2).nonzero(as_tuple=True)
         needed, row = torch.unique(rows, return_inverse=True)
         whole = torch.fft.fft(cut.index_select(0, needed))
+        redone = torch.unique(members).tolist()
+        groups = self._grouped([(self.blocks.hop, [member]) for member in redone], [])
         again = []
-        for member in torch.unique(members).tolist():
+        for member, group in zip(redone, groups, strict=True):
             some = members == member
-            (group,) = self._grouped([(self.blocks.hop, [member])], [])
             again.append(self._pooled(whole[row[some]], group, 0, inside[rows[some]])[0])
         blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
         blocks = blocks.index_put((members, rows), torch.cat(again))

@@ -11,12 +11,14 @@ __all__ = [
     "INITIAL_SCALES",
     "WIDTH_UNIT",
     "bark_to_hz",
+    "gabor_in_hz",
     "gabor_initial_values",
     "gabor_taps",
     "gaussian_lowpass",
     "hz_to_bark",
     "hz_to_mel",
     "leaf_initial_values",
+    "leaf_triangles",
     "mel_to_hz",
     "mel_triangles",
 ]
@@ -58,6 +60,28 @@ def gabor_taps(centre: torch.Tensor, width: torch.Tensor, window: int) -> torch.
     envelope = envelope / (math.sqrt(2.0 * math.pi) * width[:, None])
     phase = centre[:, None] * time
     return torch.stack([envelope * torch.cos(phase), envelope * torch.sin(phase)], dim=1)
+
+
+def gabor_in_hz(
+    centre: torch.Tensor, width: torch.Tensor, sample_rate: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centre frequencies, and full widths at half maximum of the amplitude responses, in Hz.
+
+    Arguments
+    ---------
+    centre, width : tensors (N,)
+        As of `gabor_taps`.
+    sample_rate : int
+        In Hz.
+
+    Example
+    -------
+    >>> centre_hz, bandwidth_hz = gabor_in_hz(torch.tensor([0.5]), torch.tensor([20.0]), 16000)
+    >>> round(centre_hz.item(), 1), round(bandwidth_hz.item(), 1)
+    (1273.2, 299.8)
+    """
+    to_hz = sample_rate / (2.0 * math.pi)
+    return centre.double() * to_hz, WIDTH_UNIT * sample_rate / width.double()
 
 
 def gaussian_lowpass(width: torch.Tensor, window: int) -> torch.Tensor:
@@ -139,12 +163,36 @@ def mel_triangles(
     return triangles
 
 
+def leaf_triangles(
+    num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
+) -> tuple[np.ndarray, int]:
+    """Mel triangles on the grid on which LEAF's initial values are read, and its FFT points.
+
+    The grid has 512 points at 16 kHz, and the same spacing (31.25 Hz) at other rates; where a
+    triangle would fall between two bins (many filters), it is doubled until none does.
+
+    Example
+    -------
+    >>> triangles, points = leaf_triangles(40, 16000, 60.0, 7800.0)
+    >>> triangles.shape, points
+    ((40, 257), 512)
+    """
+    points = 2 * round(256 * sample_rate / 16000)
+    while True:
+        triangles = mel_triangles(
+            num_filters, points // 2 + 1, sample_rate, min_freq_hz, max_freq_hz
+        )
+        if triangles.max(1).min() > 0:
+            return triangles, points
+        points *= 2
+
+
 def leaf_initial_values(
     num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gabor filters that approximate mel filters: LEAF's initial values at any sample rate.
 
-    The square root of each mel triangle is read on an FFT grid: its largest bin is the centre,
+    The square root of each of the `leaf_triangles` is read on their grid: its largest bin is the centre,
     the number of bins at or above half its peak is the full width at half maximum.
 
     Arguments
@@ -152,9 +200,7 @@ def leaf_initial_values(
     num_filters : int
         N.
     sample_rate : int
-        In Hz. The grid has 512 points at 16 kHz, and the same spacing (31.25 Hz) at other rates;
-        where a triangle would fall between two bins (many filters), the grid is doubled until
-        none does.
+        In Hz.
     min_freq_hz, max_freq_hz : float
         Lower edge of the first and upper edge of the last mel triangle.
 
@@ -177,14 +223,7 @@ def leaf_initial_values(
             f"need 0 <= min_freq_hz < max_freq_hz <= {sample_rate / 2:g} (half the sample rate), "
             f"got {min_freq_hz} and {max_freq_hz}"
         )
-    points = 2 * round(256 * sample_rate / 16000)
-    while True:
-        triangles = mel_triangles(
-            num_filters, points // 2 + 1, sample_rate, min_freq_hz, max_freq_hz
-        )
-        if triangles.max(1).min() > 0:
-            break
-        points *= 2
+    triangles, points = leaf_triangles(num_filters, sample_rate, min_freq_hz, max_freq_hz)
     root = np.sqrt(triangles)
     peak = root.max(1, keepdims=True)
     # Rounded to float32 before the division, as the reference does: one unit in the last place of

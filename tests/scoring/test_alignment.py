@@ -1,28 +1,11 @@
 """Alignments of token sequences: by hand, against SpeechBrain and a recursion, and by invariance."""
 
-import numpy as np
 import pytest
 from speechbrain.utils import edit_distance
 
 from auricle.processing.data.phones import phones
 from auricle.processing.scoring import alignment
 from auricle.processing.scoring.alignment import align
-
-
-def strings(size, symbols, longest=12, seed=0):
-    """Random references, and hypotheses that are mutations of them; empty ones among both."""
-    generator = np.random.default_rng(seed)
-    references, hypotheses = [], []
-    for _ in range(size):
-        reference = generator.choice(symbols, generator.integers(0, longest + 1)).tolist()
-        hypothesis = []
-        for token in reference:
-            fate = generator.random()
-            hypothesis += [] if fate < 0.15 else [str(generator.choice(symbols))] * (fate < 0.35)
-            hypothesis += [token] * (fate >= 0.15)
-        references.append(reference)
-        hypotheses.append(hypothesis[:: -1 if generator.random() < 0.2 else 1])
-    return references, hypotheses
 
 
 def steps(reference, hypothesis, optional=()):
@@ -50,7 +33,7 @@ def test_alignments_worked_by_hand(reference, hypothesis, expected):
 
 
 @pytest.mark.parametrize("alphabet", [2, 3, 39])
-def test_alignments_are_those_of_speechbrain(alphabet):
+def test_alignments_are_those_of_speechbrain(strings, alphabet):
     references, hypotheses = strings(200, phones(39)[:alphabet], seed=alphabet)
     for found in align(references, hypotheses):
         table = edit_distance.op_table(found.reference, found.hypothesis)
@@ -98,7 +81,7 @@ def fewest_edits_most_matches(a, b):
     return best(0, 0)
 
 
-def test_optional_silence_has_the_fewest_edits_then_the_most_matches():
+def test_optional_silence_has_the_fewest_edits_then_the_most_matches(strings):
     references, hypotheses = strings(150, ["sil", "sil", "a", "b"], longest=9, seed=7)
     for found in align(references, hypotheses, ["sil"]):
         bare = [[t for t in side if t != "sil"] for side in (found.reference, found.hypothesis)]
@@ -112,7 +95,7 @@ def test_optional_silence_has_the_fewest_edits_then_the_most_matches():
             assert (step in "di") == (pair in {("sil", None), (None, "sil")})
 
 
-def test_blocks_do_not_change_alignments(monkeypatch):
+def test_blocks_do_not_change_alignments(strings, monkeypatch):
     references, hypotheses = strings(90, ["a", "b", "sil"], seed=5)
     together = align(references, hypotheses, ["sil"])
     alone = [align([r], [h], ["sil"])[0] for r, h in zip(references, hypotheses, strict=True)]
@@ -121,7 +104,7 @@ def test_blocks_do_not_change_alignments(monkeypatch):
     assert [list(a.reference) for a in together] == references
 
 
-def test_swapping_the_sides_swaps_deletions_and_insertions():
+def test_swapping_the_sides_swaps_deletions_and_insertions(strings):
     references, hypotheses = strings(60, ["a", "b", "c"], seed=6)
     forth, back = align(references, hypotheses), align(hypotheses, references)
     assert [a.edits for a in forth] == [a.edits for a in back]
@@ -131,7 +114,7 @@ def test_swapping_the_sides_swaps_deletions_and_insertions():
     )
 
 
-def test_pairs_rebuild_both_sides():
+def test_pairs_rebuild_both_sides(strings):
     for found in align(*strings(60, ["a", "b", "sil"], seed=8), ["sil"]):
         left, right = ([p[k] for p in found.pairs() if p[k] is not None] for k in (0, 1))
         assert (tuple(left), tuple(right)) == (found.reference, found.hypothesis)

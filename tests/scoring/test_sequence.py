@@ -13,22 +13,6 @@ from auricle.processing.scoring.sequence import EditCounts, score_transcripts
 TIMIT = PhoneConvention.timit
 
 
-def strings(size, symbols, longest=12, seed=0):
-    """Random references, and hypotheses that are mutations of them; empty ones among both."""
-    generator = np.random.default_rng(seed)
-    references, hypotheses = [], []
-    for _ in range(size):
-        reference = generator.choice(symbols, generator.integers(0, longest + 1)).tolist()
-        hypothesis = []
-        for token in reference:
-            fate = generator.random()
-            hypothesis += [] if fate < 0.15 else [str(generator.choice(symbols))] * (fate < 0.35)
-            hypothesis += [token] * (fate >= 0.15)
-        references.append(reference)
-        hypotheses.append(hypothesis[:: -1 if generator.random() < 0.2 else 1])
-    return references, hypotheses
-
-
 # ---- by hand -------------------------------------------------------------------------------------
 
 
@@ -71,7 +55,7 @@ def test_confusion_worked_by_hand():
     )
 
 
-def test_confusion_adds_up():
+def test_confusion_adds_up(strings):
     references, hypotheses = strings(60, phones(39)[:9])
     counts = EditCounts("phone", TIMIT(), allow_empty_references=True)
     counts.append([f"u{k}" for k in range(60)], references, hypotheses)
@@ -88,7 +72,7 @@ def test_confusion_adds_up():
 # ---- against SpeechBrain -------------------------------------------------------------------------
 
 
-def test_counts_are_those_of_error_rate_stats():
+def test_counts_are_those_of_error_rate_stats(strings):
     references, hypotheses = strings(80, phones(39)[:6], seed=4)
     ids = [f"u{k}" for k in range(80)]
     oracle = ErrorRateStats()
@@ -127,7 +111,7 @@ def test_the_three_rules_on_one_pair():
 # ---- invariances ---------------------------------------------------------------------------------
 
 
-def test_merge_equals_whole_in_any_order():
+def test_merge_equals_whole_in_any_order(strings):
     references, hypotheses = strings(50, phones(39)[:7], seed=2)
     references = [reference or ["sil"] for reference in references]
     ids = [f"u{k}" for k in range(50)]
@@ -152,7 +136,7 @@ def test_merge_equals_whole_in_any_order():
 # ---- the interval --------------------------------------------------------------------------------
 
 
-def test_interval_covers_the_rate_and_says_what_was_drawn():
+def test_interval_covers_the_rate_and_says_what_was_drawn(strings):
     references, hypotheses = strings(200, phones(39)[:9], seed=9)
     references = [reference or ["b"] for reference in references]
     counts = EditCounts("phone", TIMIT())
@@ -269,7 +253,7 @@ def test_shards_of_another_rule_or_with_the_same_utterance_are_not_merged():
 
 
 @pytest.mark.slow
-def test_the_full_test_set_of_timit_is_scored_in_under_two_seconds():
+def test_the_full_test_set_of_timit_is_scored_in_under_two_seconds(strings):
     """1,344 utterances of 38 phones with alignments, confusions and interval; best of three."""
     references, hypotheses = strings(1344, phones(39), longest=76, seed=1)
     references = [reference or ["sil"] for reference in references]
