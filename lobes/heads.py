@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["Classifier"]
+from .angular_margin import CosineClassifier
+
+__all__ = ["HEADS", "Classifier", "build_head"]
 
 
 class Classifier(nn.Module):
@@ -35,3 +37,36 @@ class Classifier(nn.Module):
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         return self.linear(embedding).float().log_softmax(-1)
+
+
+#: Heads by the names that bundles give them.
+HEADS: dict[str, type[nn.Module]] = {"classifier": Classifier, "cosine": CosineClassifier}
+
+
+def build_head(name: str, in_features: int, num_classes: int, options: dict | None = None):
+    """Build the head `name` for embeddings of `in_features` values.
+
+    Arguments
+    ---------
+    name : str
+        One of `HEADS`.
+    in_features, num_classes : int
+    options : dict or None
+        Further arguments of the head, e.g. `{"subcenters": 3}`.
+
+    Raises
+    ------
+    ValueError
+        Unknown name or options.
+
+    Example
+    -------
+    >>> build_head("cosine", 8, 3)(torch.ones(2, 1, 8)).shape
+    torch.Size([2, 1, 3])
+    """
+    if name not in HEADS:
+        raise ValueError(f"no head is called {name!r}; there are {', '.join(HEADS)}")
+    try:
+        return HEADS[name](in_features, num_classes, **(options or {}))
+    except TypeError as error:
+        raise ValueError(f"head {name!r}: {error}") from None

@@ -20,7 +20,7 @@ from torch import nn
 
 from .build import build_encoder, build_frontend, build_normalization
 from .contracts import Encoder, Frontend
-from .heads import Classifier
+from .heads import build_head
 from .registry import LobeError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperparams.yaml"
+DEFAULT_HEAD = {"name": "classifier", "options": {}}
 #: The four modules, by SpeechBrain's inference names.
 PARTS = ("compute_features", "mean_var_norm", "embedding_model", "classifier")
 
@@ -60,7 +61,8 @@ class Bundle(nn.Module):
 
     Shape
     -----
-    wavs (B, T), lengths (B,) relative or None -> log-probabilities (B, C)
+    wavs (B, T), lengths (B,) relative or None -> what the head gives, (B, C): log-probabilities of
+    the classifier, cosines of the cosine head
     """
 
     def __init__(self, description: dict, parts: dict[str, nn.Module]):
@@ -94,7 +96,14 @@ class Bundle(nn.Module):
         ------
         AudioError
             A file that cannot be read, with the reason.
+        BundleError
+            A bundle that was not trained to label.
         """
+        if self.description["head"]["name"] != "classifier":
+            raise BundleError(
+                f"this bundle was trained for {self.description['task']} and gives no labels; "
+                "two recordings are compared with: auricle verify BUNDLE A.wav B.wav"
+            )
         from ..processing.data.audio import read_audio
 
         wav = read_audio(path, self.sample_rate, resample="convert", channels="mix")
@@ -115,7 +124,7 @@ class Bundle(nn.Module):
 
 
 def _build_parts(description: dict) -> dict[str, nn.Module]:
-    frontend, encoder = description["frontend"], description["encoder"]
+    frontend, encoder, head = (description[name] for name in ("frontend", "encoder", "head"))
     compute_features = build_frontend(
         frontend["name"], description["sample_rate"], {frontend["name"]: frontend["options"]}
     )
@@ -129,7 +138,9 @@ def _build_parts(description: dict) -> dict[str, nn.Module]:
         "compute_features": compute_features,
         "mean_var_norm": build_normalization(description["normalization"], compute_features),
         "embedding_model": embedding_model,
-        "classifier": Classifier(embedding_model.out_features, len(description["labels"])),
+        "classifier": build_head(
+            head["name"], embedding_model.out_features, len(description["labels"]), head["options"]
+        ),
     }
 
 
@@ -140,8 +151,8 @@ def save(folder: str | os.PathLike, description: dict, parts: dict[str, nn.Modul
     ---------
     folder : where to; made if it is not there
     description : dict with `task`, `sample_rate` (Hz), `clip_s`, `labels`, `normalization`,
-        `frontend` {name, options}, `encoder` {name, options, in_frames}; further entries (scores,
-        protocol, digest) are kept.
+        `frontend` {name, options}, `encoder` {name, options, in_frames}, `head` {name, options}
+        (default: the classifier); further entries (scores, protocol, digest) are kept.
     parts : the trained modules by SpeechBrain's names (`PARTS`)
 
     Raises
@@ -149,7 +160,7 @@ def save(folder: str | os.PathLike, description: dict, parts: dict[str, nn.Modul
     BundleError
         When what the description builds is not what the weights belong to.
     """
-    description = {"format": FORMAT, **json.loads(json.dumps(description))}
+    description = {"format": FORMAT, "head": DEFAULT_HEAD, **json.loads(json.dumps(description))}
     weights = _weights(parts)
     built = Bundle(description, _build_parts(description))
     _load_weights(built, weights, "the description")
@@ -199,6 +210,8 @@ def load(folder: str | os.PathLike) -> Bundle:
             raise BundleError(
                 f"{folder} has bundle format {description['format']}, this auricle reads {FORMAT}"
             )
+        # Bundles from before there were other heads do not name theirs.
+        description.setdefault("head", DEFAULT_HEAD)
         bundle = Bundle(description, _build_parts(description))
     except LobeError as error:
         raise BundleError(
@@ -268,7 +281,7 @@ def label_encoder(labels: list[str]) -> CategoricalEncoder:
 
 def _speechbrain_yaml(description: dict) -> str:
     """`hyperparams.yaml`; JSON is YAML, so values are written as JSON."""
-    frontend, encoder = description["frontend"], description["encoder"]
+    frontend, encoder, head = (description[name] for name in ("frontend", "encoder", "head"))
     write = json.dumps
     return f"""# For speechbrain.inference.EncoderClassifier.from_hparams(source=FOLDER).
 sample_rate: {description["sample_rate"]}
@@ -285,9 +298,11 @@ embedding_model: !apply:auricle.lobes.build_encoder
     in_features: !ref <compute_features.num_features>
     in_frames: {write(encoder["in_frames"])}
     options: {write({encoder["name"]: encoder["options"]})}
-classifier: !new:auricle.lobes.heads.Classifier
+classifier: !apply:auricle.lobes.heads.build_head
+    name: {head["name"]}
     in_features: !ref <embedding_model.out_features>
     num_classes: {len(description["labels"])}
+    options: {write(head["options"])}
 modules:
     compute_features: !ref <compute_features>
     mean_var_norm: !ref <mean_var_norm>

@@ -27,7 +27,14 @@ _NO_OPTIONS = (
 
 
 def finish(
-    brain, config, output_folder: Path, labels: list[str], data_digest: str, protocol: dict, **about
+    brain,
+    config,
+    output_folder: Path,
+    labels: list[str],
+    data_digest: str,
+    protocol: dict,
+    head: dict | None = None,
+    **about,
 ) -> RunResult:
     """Write everything a finished run leaves behind, from the best epoch's model.
 
@@ -38,6 +45,7 @@ def finish(
     output_folder : where to
     labels : class names in order
     data_digest, protocol, about : as in `RunResult`: task, dataset, corpus, counts
+    head : {"name", "options"} of the head, as `build_head` takes them; None: the classifier
     """
     plain, history = config.plain, brain.history
     best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
@@ -58,7 +66,7 @@ def finish(
             "head": pretrained.count_parameters(parts["classifier"]),
         },
         metrics={
-            "valid": {"epoch": best["epoch"], **best["valid"]},
+            "valid": {"epoch": best["epoch"], **(brain.valid_record or best["valid"])},
             "test": brain.test_record,
         },
         epochs=len(history.epochs),
@@ -72,9 +80,9 @@ def finish(
     )
     path = result.write(output_folder)
     bundle = pretrained.save(
-        output_folder / "bundle", _describe(result, config, brain, labels), parts
+        output_folder / "bundle", _describe(result, config, brain, labels, head), parts
     )
-    pictures = _draw(brain, config, output_folder, labels, best["epoch"], result)
+    pictures = _draw(brain, config, output_folder, best["epoch"], result)
     _report(brain, result, path, bundle, pictures)
     return result
 
@@ -97,8 +105,9 @@ def _options(config) -> dict:
     return differing
 
 
-def _describe(result: RunResult, config, brain, labels: list[str]) -> dict:
+def _describe(result: RunResult, config, brain, labels: list[str], head: dict | None) -> dict:
     plain = config.plain
+    clip_s = plain.get("clip_s")
     frontend = brain.lobes["compute_features"]
     return {
         "task": result.task,
@@ -112,7 +121,7 @@ def _describe(result: RunResult, config, brain, labels: list[str]) -> dict:
             if isinstance(value, (int, float))
         },
         "sample_rate": plain["sample_rate"],
-        "clip_s": plain["clip_s"],
+        "clip_s": clip_s,
         "labels": labels,
         "normalization": _normalization(plain["normalization"], frontend),
         "frontend": {
@@ -122,8 +131,9 @@ def _describe(result: RunResult, config, brain, labels: list[str]) -> dict:
         "encoder": {
             "name": plain["encoder"],
             "options": (plain["encoder_options"] or {}).get(plain["encoder"]) or {},
-            "in_frames": count_frames(frontend, plain["clip_s"]),
+            "in_frames": count_frames(frontend, clip_s),
         },
+        "head": head or pretrained.DEFAULT_HEAD,
         "versions": result.versions,
     }
 
@@ -132,23 +142,21 @@ def _normalization(kind: str, frontend) -> str:
     return frontend.normalization if kind == "auto" else kind
 
 
-def _draw(brain, config, folder: Path, labels, best_epoch: int, result: RunResult) -> list[Path]:
+def _draw(brain, config, folder: Path, best_epoch: int, result: RunResult) -> list[Path]:
     plain = config.plain
     synthetic = " (synthetic)" if result.corpus["synthetic"] else ""
     name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}{synthetic}"
     curves = [
         {
             "epoch": record["epoch"],
-            "train_loss": record["train"]["loss"],
+            **{f"train_{key}": value for key, value in record["train"].items() if key != "seconds"},
             **{f"valid_{key}": value for key, value in record["valid"].items()},
         }
         for record in brain.history.epochs
     ]
     pictures = [
         plots.training_curves(curves, folder / "training_curves.png", name, best_epoch),
-        plots.confusion_matrix(
-            brain.test_record["confusion"], labels, folder / "confusion_matrix.png", f"Test: {name}"
-        ),
+        *brain.pictures(folder, name),
     ]
     before = brain.initial_filters
     if before is not None:
@@ -170,19 +178,14 @@ def _movement(filters: dict | None) -> str:
 
 
 def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[Path]) -> None:
-    test = result.metrics["test"]
-    low, high = test["interval"][brain.headline]
     corpus = result.corpus
     warning = " (synthetic mini corpus, not a benchmark)" if corpus["synthetic"] else ""
     tell(
-        f"\nTest {brain.headline} {100 * test[brain.headline]:.1f} % "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} over {test['interval']['over']}s, "
-        f"{test['n']} clips), "
-        f"macro F1 {100 * test['macro_f1']:.1f} %, on {corpus['name']}{warning}\n"
+        f"\n{brain.describe_test()}, on {corpus['name']}{warning}\n"
         f"{'' if brain.lobes['compute_features'].fixed else _movement(result.filters)}"
         f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
         f"Results:  {path}\n"
-        f"Model:    {bundle}   (auricle predict {bundle} FILE.wav)"
+        f"Model:    {bundle}   (auricle {brain.command} {bundle} {brain.command_files})"
     )
     for picture in pictures:
         tell(f"Picture:  {picture}")

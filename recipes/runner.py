@@ -58,7 +58,7 @@ def lobe_problems(plain: dict) -> list[str]:
             build_encoder(
                 plain["encoder"],
                 frontend.num_features,
-                count_frames(frontend, plain["clip_s"]),
+                count_frames(frontend, plain.get("clip_s")),
                 plain["encoder_options"],
             )
     except (TypeError, ValueError) as error:
@@ -93,6 +93,7 @@ def run_recipe(
     try:
         _init_processes(config)
         train(config)
+        _meet()
     except (RecipeError, ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("AURICLE_TRACEBACK"):
             raise
@@ -135,6 +136,13 @@ def _init_processes(config: Config) -> None:
             config.run_opts, **given, overridden_args=config.run_opts.overridden_args | set(given)
         )
     ddp_init_group(config.run_opts)
+
+
+def _meet() -> None:
+    """Wait for the other ranks: one that leaves first closes connections the others still use."""
+    from speechbrain.utils.distributed import ddp_barrier
+
+    ddp_barrier()
 
 
 def _end_processes() -> None:

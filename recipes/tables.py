@@ -8,49 +8,15 @@ reader's care.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..processing.scoring.bootstrap import seed_interval
+from .columns import COLUMNS, canonical, cell, expand, has_content, heading, interval_unit, options_text
 from .results import RunResult, load_results
 
 BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
-
-# How a score is shown: heading, factor, decimals. A score that is not here is shown as it is.
-_SHOWN = {"accuracy": ("accuracy (%)", 100.0, 1), "macro_f1": ("macro F1 (%)", 100.0, 1)}
-
-#: What else can be a column; a column that is empty in a whole table is left out of it.
-_HEADINGS = {
-    "centre_shift_hz": "centres moved (Hz)",
-    "centre_shift_erb": "centres moved (ERB)",
-    "bandwidth_shift_hz": "bandwidths moved (Hz)",
-    "divergence": "divergence",
-    "forward": "forward / {reference}",
-    "forward_backward": "forward + backward / {reference}",
-    "seeds": "seeds",
-    "frontend_parameters": "frontend's parameters",
-    "parameters": "parameters (frontend + encoder + head)",
-    "epochs": "epochs",
-    "wall_s": "time per run",
-}
-_DECIMALS = {"centre_shift_hz": 1, "centre_shift_erb": 3, "bandwidth_shift_hz": 1, "divergence": 4}
-_TIMES = ("forward", "forward_backward")
-COLUMNS = (
-    "accuracy",
-    "macro_f1",
-    "centre_shift_hz",
-    "centre_shift_erb",
-    "divergence",
-    "forward",
-    "forward_backward",
-    "seeds",
-    "parameters",
-    "epochs",
-    "wall_s",
-)
 
 
 def group_results(results: Iterable[RunResult]) -> list[list[RunResult]]:
@@ -75,11 +41,14 @@ def markdown_table(
     Arguments
     ---------
     results : results of one task, data set, protocol, data digest, corpus and experiment.
-    columns : what to show: "centre_shift_hz", "centre_shift_erb", "bandwidth_shift_hz" and
-        "divergence" (how far training moved the filters, mean over the runs), "forward" and
-        "forward_backward" (the frontend's time relative to the bench's reference), "seeds",
-        "frontend_parameters", "parameters", "epochs", "wall_s"; any other name is a test score.
-    bench : what `load_bench` gives; without one the two columns of time are empty.
+    columns : what to show: "scores" (the task's headline scores), "interval" (the headline's over
+        the test set, its ends averaged over seeds), "centre_shift_hz", "centre_shift_erb",
+        "bandwidth_shift_hz" and "divergence" (how far training moved the filters, mean over the
+        runs), "forward" and "forward_backward" (the frontend's time relative to the bench's
+        reference), "embeddings_per_s_1" and "embeddings_per_s_2" (the model's speed on so many
+        threads), "seeds", "frontend_parameters", "parameters", "epochs", "wall_s"; any other name
+        is a test score.
+    bench : what `load_bench` gives; without one the columns of speed are empty.
 
     Raises
     ------
@@ -99,39 +68,38 @@ def markdown_table(
         )
     rows: dict[tuple, list[RunResult]] = {}
     for result in results:
-        key = (result.frontend, result.encoder, _canonical(result.options))
+        key = (result.frontend, result.encoder, canonical(result.options))
         rows.setdefault(key, []).append(result)
     common = _common_options([runs[0] for runs in rows.values()])
     options_differ = any(set(result.options) - set(common) for result in results)
-    columns = [name for name in columns if _has_content(name, rows.values(), bench)]
-    reference = f"`{bench['reference']}`" if bench else ""
+    columns = expand(columns, results[0])
+    columns = [name for name in columns if has_content(name, rows.values(), bench)]
     header = ["frontend", "encoder"] + ["options"] * options_differ
-    header += [
-        _HEADINGS[name].format(reference=reference)
-        if name in _HEADINGS
-        else _SHOWN.get(name, (name,))[0]
-        for name in columns
-    ]
+    header += [heading(name, results[0], bench) for name in columns]
     lines = []
     for own, runs in sorted(
         ((_without(runs[0].options, common), runs) for runs in rows.values()),
-        key=lambda row: (row[1][0].frontend, row[1][0].encoder, bool(row[0]), _canonical(row[0])),
+        key=lambda row: (row[1][0].frontend, row[1][0].encoder, bool(row[0]), canonical(row[0])),
     ):
         _check_row(runs)
         cells = [f"`{runs[0].frontend}`", f"`{runs[0].encoder}`"]
-        cells += [_options_text(own)] * options_differ
-        cells += [_cell(name, runs, bench) for name in columns]
+        cells += [options_text(own)] * options_differ
+        cells += [cell(name, runs, bench) for name in columns]
         lines.append(cells)
     first_number = 2 + options_differ
     rule = ["---" if i < first_number else "---:" for i in range(len(header))]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *lines])
     notes = []
     if common:
-        notes.append(f"All with {_options_text(common).replace('<br>', ', ')}.")
+        notes.append(f"All with {options_text(common).replace('<br>', ', ')}.")
     if any(len(runs) > 1 for runs in rows.values()):
         notes.append("±: half of the 95 % t interval over seeds.")
+    if "interval" in columns:
+        notes.append(
+            "The interval resamples the test set; its ends are means over the seeds' models."
+        )
     if any(len(runs) == 1 for runs in rows.values()):
-        over = {_interval_unit(runs[0]) for runs in rows.values() if len(runs) == 1}
+        over = {interval_unit(runs[0]) for runs in rows.values() if len(runs) == 1}
         units = " or ".join(sorted(f"{unit}s" for unit in over))
         notes.append(
             f"\\*: one seed; in parentheses the 95 % interval over the test set's {units}, which "
@@ -228,27 +196,19 @@ def update_readme(
 def _identity(result: RunResult) -> str:
     """What two results must share to be compared, as text that is also fit for a message."""
     corpus = {name: result.corpus[name] for name in ("name", "synthetic", "complete")}
-    return _canonical(
-        {
-            "task": result.task,
-            "dataset": result.dataset,
-            "protocol": result.protocol,
-            "data_digest": result.data_digest,
-            "corpus": corpus,
-            **({"experiment": result.experiment} if result.experiment else {}),
-        },
-        sort=False,
-    )
-
-
-def _canonical(value, sort: bool = True) -> str:
-    if not sort:  # the fields in their own order, everything below sorted
-        return ", ".join(f"{name}: {_canonical(inner)}" for name, inner in value.items())
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    shared = {
+        "task": result.task,
+        "dataset": result.dataset,
+        "protocol": result.protocol,
+        "data_digest": result.data_digest,
+        "corpus": corpus,
+        **({"experiment": result.experiment} if result.experiment else {}),
+    }
+    return ", ".join(f"{name}: {canonical(value)}" for name, value in shared.items())
 
 
 def _check_row(runs: list[RunResult]) -> None:
-    name = f"{runs[0].frontend} + {runs[0].encoder} {_canonical(runs[0].options)}"
+    name = f"{runs[0].frontend} + {runs[0].encoder} {canonical(runs[0].options)}"
     seeds = [run.seed for run in runs]
     repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if repeated:
@@ -261,57 +221,6 @@ def _check_row(runs: list[RunResult]) -> None:
             f"{name}: runs with the same options have different numbers of parameters "
             f"({[run.params for run in runs]}): they come from different code; train them again"
         )
-
-
-def _score(run: RunResult, score: str) -> float:
-    value = run.metrics["test"].get(score)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(
-            f"{run.frontend} + {run.encoder}, seed {run.seed}: the test metrics hold no number "
-            f"{score!r}; they hold {sorted(run.metrics['test'])}"
-        )
-    return value
-
-
-def _score_text(runs: list[RunResult], score: str) -> str:
-    _, factor, decimals = _SHOWN.get(score, (score, 1.0, 3))
-    values = [factor * _score(run, score) for run in runs]
-    if len(values) > 1:
-        mean, half_width = seed_interval(values)
-        return f"{mean:.{decimals}f} ± {half_width:.{decimals}f}"
-    interval = runs[0].metrics["test"].get("interval", {}).get(score)
-    if interval is None:
-        return f"{values[0]:.{decimals}f} (no interval)\\*"
-    low, high = (factor * bound for bound in interval)
-    return f"{values[0]:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})\\*"
-
-
-def load_bench(path: str | os.PathLike) -> dict:
-    """Times of frontends, as tests/bench/frontends.py writes them.
-
-    Returns
-    -------
-    dict with "reference" (a frontend's name) and "frontends", a list of {"frontend", "options",
-    "forward", "forward_backward"}, times relative to the reference.
-
-    Raises
-    ------
-    ValueError
-        No such file, or one of another kind.
-    """
-    try:
-        bench = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(bench["reference"], str):
-            raise TypeError("reference")
-        for row in bench["frontends"]:
-            _ = row["frontend"], row["options"], [float(row[name]) for name in _TIMES]
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is no bench of frontends ({error!r}); tests/bench/frontends.py writes one"
-        ) from None
-    return bench
 
 
 def _common_options(runs: list[RunResult]) -> dict:
@@ -329,75 +238,9 @@ def _without(options: dict, common: dict) -> dict:
     return {key: value for key, value in options.items() if key not in common}
 
 
-def _has_content(name: str, rows: Iterable[list[RunResult]], bench: dict | None) -> bool:
-    return name not in (*_DECIMALS, *_TIMES) or any(_cell(name, runs, bench) for runs in rows)
-
-
-def _cell(name: str, runs: list[RunResult], bench: dict | None) -> str:
-    """Text of a row's cell; empty where there is nothing to say."""
-    first = runs[0]
-    if name in _DECIMALS:
-        moved = [run.filters[name] for run in runs if run.filters and name in run.filters]
-        # What has no parameter cannot move, and 0.0 would look like something that did not.
-        if not moved or not first.params["frontend"]:
-            return ""
-        return f"{sum(moved) / len(moved):.{_DECIMALS[name]}f}"
-    if name in _TIMES:
-        options = first.options.get("frontend_options") or {}
-        for row in bench["frontends"] if bench else ():
-            if row["frontend"] == first.frontend and row["options"] == options:
-                return f"{row[name]:.1f}"
-        return ""
-    if name == "wall_s":
-        return _duration_text(sum(run.wall_s for run in runs) / len(runs))
-    own = {
-        "seeds": lambda: str(len(runs)),
-        "frontend_parameters": lambda: f"{first.params['frontend']:,}",
-        "parameters": lambda: _params_text(first.params),
-        "epochs": lambda: _range_text(runs),
-    }
-    return own[name]() if name in own else _score_text(runs, name)
-
-
-def _interval_unit(run: RunResult) -> str:
-    return run.metrics["test"].get("interval", {}).get("over", "item")
-
-
-def _options_text(options: dict) -> str:
-    """{"encoder": {"bcresnet": {"tau": 2}}} as `encoder.bcresnet.tau=2`, one per option."""
-    flat: list[str] = []
-
-    def walk(prefix: str, value) -> None:
-        if isinstance(value, dict) and value:
-            for key in sorted(value):
-                walk(f"{prefix}.{key}" if prefix else key, value[key])
-        else:
-            text = value if isinstance(value, str) else _canonical(value)
-            flat.append(f"`{prefix}={text}`".replace("|", "\\|"))
-
-    walk("", options) if options else None
-    return "<br>".join(flat)
-
-
-def _params_text(params: dict) -> str:
-    parts = [params["frontend"], params["encoder"], params["head"]]
-    return f"{sum(parts):,} ({' + '.join(f'{part:,}' for part in parts)})"
-
-
-def _range_text(runs: list[RunResult]) -> str:
-    low, high = min(run.epochs for run in runs), max(run.epochs for run in runs)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _duration_text(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def _heading(result: RunResult) -> str:
     protocol = result.protocol
-    name = protocol if isinstance(protocol, str) else protocol.get("name", _canonical(protocol))
+    name = protocol if isinstance(protocol, str) else protocol.get("name", canonical(protocol))
     if result.corpus["synthetic"]:
         corpus = "synthetic mini corpus, not a benchmark result"
     else:
@@ -413,7 +256,7 @@ def _provenance(group: list[RunResult]) -> str:
     sentences = []
     if not isinstance(first.protocol, str):
         rest = {name: value for name, value in first.protocol.items() if name != "name"}
-        sentences += [f"Protocol: {_options_text(rest).replace('<br>', ', ')}."] if rest else []
+        sentences += [f"Protocol: {options_text(rest).replace('<br>', ', ')}."] if rest else []
     if not first.corpus["synthetic"] and first.corpus["complete"] is False:
         sentences.append("Part of the corpus only: not comparable with published results.")
     items = sorted({run.metrics["test"]["n"] for run in group if "n" in run.metrics["test"]})

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 
 import speechbrain as sb
 import torch
+from speechbrain.utils.checkpoints import average_checkpoints
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
@@ -48,8 +49,8 @@ class BaseBrain(sb.Brain):
     * A batch with a loss that is not finite changes nothing; after `nonfinite_patience` of them in
       one epoch the run stops.
 
-    A subclass defines `compute_forward`, `loss_per_item`, `new_score`, `add_to_score`, and the
-    attributes below.
+    A subclass defines `compute_forward`, `loss_per_item`, `new_score`, `add_to_score`, `pictures`,
+    `describe_test`, and the attributes below.
 
     Attributes
     ----------
@@ -59,10 +60,15 @@ class BaseBrain(sb.Brain):
     history : History
     initial_filters : FilterSet or None
         Of the frontend as it was built, before a checkpoint is read; None where it has none.
+    command, command_files : str
+        The command that uses what was trained, and the files it takes.
+    train_numbers : dict
+        What a subclass wants to see in the record of an epoch of training beside its loss.
     """
 
     headline = ""
     higher_is_better = True
+    command, command_files = "predict", "FILE.wav"
 
     def __init__(self, modules, hparams, run_opts, checkpointer=None):
         super().__init__(
@@ -74,6 +80,8 @@ class BaseBrain(sb.Brain):
         self.initial_filters = frontend.filters() if hasattr(frontend, "filters") else None
         self.epoch = 0
         self.score = None
+        self.train_numbers: dict[str, float] = {}
+        self.valid_record: dict | None = None  # of the model that is tested, where it was asked for
         if checkpointer is not None:
             # All modules at once: a learned frontend cannot be forgotten.
             checkpointer.add_recoverable("model", nn.ModuleDict(self.lobes))
@@ -109,12 +117,20 @@ class BaseBrain(sb.Brain):
         raise TypeError(f"{type(self).__name__} does not define loss_per_item")
 
     def new_score(self, stage):
-        """An accumulator with `merge`, `state`, `from_state` and `summarize`."""
+        """An accumulator with `state`, `from_state` and `summarize`."""
         raise TypeError(f"{type(self).__name__} does not define new_score")
 
     def add_to_score(self, predictions, batch) -> None:
         """Append a batch to `self.score`."""
         raise TypeError(f"{type(self).__name__} does not define add_to_score")
+
+    def pictures(self, folder, name: str) -> list:
+        """Draw the test scores into a folder; returns the paths. `name` says what is shown."""
+        raise TypeError(f"{type(self).__name__} does not define pictures")
+
+    def describe_test(self) -> str:
+        """The test scores in a sentence, without the full stop."""
+        raise TypeError(f"{type(self).__name__} does not define describe_test")
 
     def compute_objectives(self, predictions, batch, stage):
         loss = self.loss_per_item(predictions, batch, stage)
@@ -132,8 +148,8 @@ class BaseBrain(sb.Brain):
         Arguments
         ---------
         dataset : with `durations_s`, the length of each item in s
-        loader_kwargs : `batch_size` (items), `max_batch_s` (padded seconds), and what DataLoader
-            takes
+        loader_kwargs : `batch_size` (items), `max_batch_s` (padded seconds), `ascending_epochs`
+            (a curriculum), and what DataLoader takes
         """
         training = stage == Stage.TRAIN
         sampler = DurationBatchSampler(
@@ -143,12 +159,14 @@ class BaseBrain(sb.Brain):
             shuffle=training,
             seed=self.hparams.seed,
             equal_batches=training,
+            ascending_epochs=loader_kwargs.pop("ascending_epochs", 0),
         )
         loader = sb.dataio.dataloader.make_dataloader(
             dataset, batch_sampler=sampler, **loader_kwargs
         )
         if training:
             self.train_sampler = sampler
+            self._train_dataset = dataset
             self._steps_in_epoch = sampler
             if self.checkpointer is not None and ckpt_prefix is not None:
                 self.checkpointer.add_recoverable(ckpt_prefix + stage.name, loader)
@@ -183,20 +201,29 @@ class BaseBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
+    @property
+    def epochs_done(self) -> float:
+        """Progress of training in epochs, at the middle of the present step."""
+        return self.epoch - 1 + (self.step - 0.5) / len(self._steps_in_epoch)
+
     def prepare_step(self) -> None:
         """Learning rates of this step and what of it is frozen, from the progress alone."""
-        # The middle of the step: neither the first nor the last one is taken at rate 0.
-        done = self.epoch - 1 + (self.step - 0.5) / len(self._steps_in_epoch)
         prepare_step(
             self.optimizer,
-            done,
+            # The middle of the step: neither the first nor the last one is taken at rate 0.
+            self.epochs_done,
             epochs=self.hparams.number_of_epochs,
             schedule=self.hparams.schedule,
             warmup_epochs=self.hparams.warmup_epochs,
             restart_epochs=self.hparams.restart_epochs,
             frontend_schedule=self.hparams.frontend_schedule,
             frontend_freeze_epochs=self.hparams.frontend_freeze_epochs,
+            annealed=self.annealing_factor(),
         )
+
+    def annealing_factor(self) -> float:
+        """What the scores of the epochs so far make of the learning rate."""
+        return 1.0
 
     def fit_batch(self, batch):
         torch.manual_seed(
@@ -270,12 +297,20 @@ class BaseBrain(sb.Brain):
                 f"no trained model in {self.checkpointer.checkpoints_dir}: train first"
             )
         self.best_epoch = best.meta["epoch"]
+        if self._num_averaged > 1:
+            chosen = self.checkpointer.find_checkpoints(
+                max_key=max_key, min_key=min_key, max_num_checkpoints=self._num_averaged
+            )
+            model = self.checkpointer.recoverables["model"]
+            model.load_state_dict(average_checkpoints(chosen, "model"))
 
     def on_stage_start(self, stage, epoch=None):
         self._stage_began = time.perf_counter()
         if stage == Stage.TRAIN:
             self.epoch = epoch
-            self._first_step = self.step
+            self.train_numbers = {}
+            if hasattr(self._train_dataset, "set_epoch"):  # other crops in every epoch
+                self._train_dataset.set_epoch(epoch)
         else:
             self._loss_sum, self._loss_count = 0.0, 0
             self.score = self.new_score(stage)
@@ -285,6 +320,7 @@ class BaseBrain(sb.Brain):
         if stage == Stage.TRAIN:
             self.history.seconds += elapsed
             self._train_record = {"loss": float(stage_loss), "seconds": elapsed}
+            self._train_record |= self.train_numbers
             return
         record = self._merged_record()
         if stage == Stage.VALID:
@@ -304,7 +340,7 @@ class BaseBrain(sb.Brain):
                     meta={"epoch": epoch, self.headline: record[self.headline]},
                     max_keys=keys,
                     min_keys=[] if self.higher_is_better else [self.headline],
-                    num_to_keep=1,
+                    num_to_keep=self._num_averaged,
                     verbosity=logging.DEBUG,
                 )
             self._stop_early()
@@ -318,17 +354,25 @@ class BaseBrain(sb.Brain):
             mine = shares[0]
             shares = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(shares, mine)
-        self.score = type(self.score).from_state(*[share["score"] for share in shares])
+        self.score = self.score.from_state(*[share["score"] for share in shares])
+        record = self.score.summarize()
         total = sum(share["n"] for share in shares)
-        loss = sum(share["loss"] for share in shares) / total
-        return {"loss": loss, **self.score.summarize()}
+        # Speakers who were not trained on have no class, so no loss either.
+        return (
+            {"loss": sum(share["loss"] for share in shares) / total, **record} if total else record
+        )
 
     def _log(self, epoch: int, record: dict) -> None:
         self.hparams.train_logger.log_stats(
             stats_meta={"epoch": epoch, "lr": f"{self.optimizer.param_groups[-1]['lr']:.2e}"},
             train_stats={"loss": self._train_record["loss"]},
-            valid_stats={"loss": record["loss"], self.headline: record[self.headline]},
+            valid_stats={key: record[key] for key in ("loss", self.headline) if key in record},
         )
+
+    @property
+    def _num_averaged(self) -> int:
+        """How many of the best epochs' models are averaged for the test."""
+        return getattr(self.hparams, "average_checkpoints", 1)
 
     def _stop_early(self) -> None:
         """End the loop when the headline score has not improved for `early_stopping_epochs`.

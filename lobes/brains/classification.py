@@ -5,6 +5,7 @@ from __future__ import annotations
 import speechbrain as sb
 import torch
 
+from ...processing import plots
 from ...processing.scoring.classification import ConfusionCounts
 from .base import BaseBrain
 
@@ -65,3 +66,17 @@ class ClassificationBrain(BaseBrain):
 
     def add_to_score(self, predictions, batch):
         self.score.append(batch.id, batch.target, predictions.argmax(-1), batch.group)
+
+    def pictures(self, folder, name):
+        path = folder / "confusion_matrix.png"
+        counts = self.test_record["confusion"]
+        return [plots.confusion_matrix(counts, self.labels, path, f"Test: {name}")]
+
+    def describe_test(self):
+        test = self.test_record
+        low, high = test["interval"]["accuracy"]
+        return (
+            f"Test accuracy {100 * test['accuracy']:.1f} % (95 % interval {100 * low:.1f} to "
+            f"{100 * high:.1f} over {test['interval']['over']}s, {test['n']} clips), "
+            f"macro F1 {100 * test['macro_f1']:.1f} %"
+        )

@@ -15,8 +15,10 @@ import torch
 from ..build import build_frontend
 
 __all__ = [
+    "ANNEALING",
     "OPTIMIZERS",
     "SCHEDULES",
+    "annealing_factor",
     "build_optimizer",
     "hz_per_unit",
     "learning_rate_factor",
@@ -37,7 +39,11 @@ def _adamw(groups, momentum, betas):
     return torch.optim.AdamW(groups, betas=betas)
 
 
-OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
+def _adadelta(groups, momentum, betas):
+    return torch.optim.Adadelta(groups, rho=0.95, eps=1e-8)
+
+
+OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
 
 
 def _constant(epoch, epochs, restart_epochs):
@@ -56,11 +62,16 @@ def _cosine_restarts(epoch, epochs, restart_epochs):
     return 0.5 * (1 + math.cos(math.pi * (epoch % restart_epochs) / restart_epochs))
 
 
+def _cyclic(epoch, epochs, restart_epochs):
+    return 1 - abs(2 * (epoch % restart_epochs) / restart_epochs - 1)
+
+
 SCHEDULES = {
     "constant": _constant,
     "linear": _linear,
     "cosine": _cosine,
     "cosine_restarts": _cosine_restarts,
+    "cyclic": _cyclic,
 }
 
 
@@ -225,6 +236,54 @@ def learning_rate_factor(
     )
 
 
+ANNEALING = ("none", "newbob", "plateau")
+
+
+def annealing_factor(
+    kind: str, scores: list[float], factor: float, threshold: float = 0.0, patience: int = 0
+) -> float:
+    """What the learning rate is multiplied by after epochs with these validation scores.
+
+    Arguments
+    ---------
+    kind : str
+        "none"; "newbob": the rate falls after each epoch whose score is not better than the one
+        before by the threshold; "plateau": after `patience` + 1 epochs without a score that is
+        better than the best by the threshold, and again after as many.
+    scores : list of float
+        One per finished epoch, lower is better.
+    factor : float
+        Of one fall.
+    threshold : float
+        Improvement relative to what is compared with.
+    patience : int
+        Epochs without improvement that are let pass.
+
+    References
+    ----------
+    NewBob as speechbrain.nnet.schedulers.NewBobScheduler, plateau as
+    torch.optim.lr_scheduler.ReduceLROnPlateau, both as functions of the past: a resumed run has
+    the rate that it would have had.
+
+    Example
+    -------
+    >>> annealing_factor("newbob", [0.9, 0.5, 0.5, 0.4], factor=0.5, threshold=0.0025)
+    0.5
+    """
+    falls, waited = 0, 0
+    best = scores[0] if scores else 0.0
+    for before, score in zip(scores, scores[1:], strict=False):
+        reference = before if kind == "newbob" else best
+        improved = reference > 0 and (reference - score) / reference >= threshold and (
+            kind == "newbob" or score < reference
+        )
+        waited = 0 if improved else waited + 1
+        if waited > patience:
+            falls, waited = falls + 1, 0
+        best = min(best, score)
+    return factor**falls if kind != "none" else 1.0
+
+
 def prepare_step(
     optimizer: torch.optim.Optimizer,
     epoch: float,
@@ -234,6 +293,7 @@ def prepare_step(
     restart_epochs: float = 1,
     frontend_schedule: str = "same",
     frontend_freeze_epochs: int = 0,
+    annealed: float = 1.0,
 ) -> None:
     """Set the learning rates of the step to come; what is frozen loses its gradients.
 
@@ -252,10 +312,13 @@ def prepare_step(
         is that of the rest.
     frontend_freeze_epochs : int
         The frontend does not learn in the first so many epochs.
+    annealed : float
+        As `annealing_factor` gives it; multiplies every rate.
     """
     for group in optimizer.param_groups:
         own = group["frontend"] and frontend_schedule != "same"
-        group["lr"] = group["base_lr"] * learning_rate_factor(
+        group["lr"] = annealed * group["base_lr"]
+        group["lr"] *= learning_rate_factor(
             frontend_schedule if own else schedule, epoch, epochs, warmup_epochs, restart_epochs
         )
         if group["frontend"] and epoch < frontend_freeze_epochs:

@@ -68,6 +68,9 @@ class DurationBatchSampler(Sampler[list[int]]):
         Leave out, rather than cut smaller, the batches too many for an equal number per rank (at
         most ``num_replicas - 1``, others in every epoch), and with a fixed size also the incomplete
         batch.
+    ascending_epochs : int
+        With shuffle, the batches of the epochs up to this one come from the shortest to the longest
+        clips: a curriculum for losses that are hard to start on long clips, such as CTC.
 
     Raises
     ------
@@ -103,6 +106,7 @@ class DurationBatchSampler(Sampler[list[int]]):
         rank: int | None = None,
         equal_batches: bool = True,
         drop_last: bool = False,
+        ascending_epochs: int = 0,
     ):
         self._durations_s = _checked_durations(durations_s)
         if max_batch_s is None and max_batch_items is None:
@@ -132,6 +136,7 @@ class DurationBatchSampler(Sampler[list[int]]):
         self.jitter = float(jitter)
         self.equal_batches = bool(equal_batches)
         self.drop_last = bool(drop_last)
+        self.ascending_epochs = _checked_int("ascending_epochs", ascending_epochs, minimum=0)
         self.epoch = 0
         self._explicit_world = None if num_replicas is None else (num_replicas, rank)
         self._plan_of: tuple[int, int] | None = None
@@ -241,7 +246,9 @@ class DurationBatchSampler(Sampler[list[int]]):
             # Within a group too: else rank 0 would always get the longest clips.
             within = np.argsort(rng.random(dealt.shape), axis=1)
             dealt = np.take_along_axis(dealt, within, axis=1)
-            dealt = dealt[np.argsort(rng.random(num_steps))]
+            # Batches were cut from the longest clips to the shortest.
+            curriculum = self.epoch <= self.ascending_epochs
+            dealt = dealt[::-1] if curriculum else dealt[np.argsort(rng.random(num_steps))]
         return order, edges, dealt
 
     def _compose(

@@ -89,7 +89,7 @@ def measure(rounds: int) -> dict:
         "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "versions": {name: version(name) for name in ("auricle", "torch", "torchaudio")},
-        "frontends": rows,
+        "rows": rows,
     }
 
 
@@ -105,7 +105,7 @@ def report(found: dict) -> str:
         "| frontend | options | forward (ms) | relative | forward + backward (ms) | relative |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for row in found["frontends"]:
+    for row in found["rows"]:
         options = ", ".join(f"`{key}={value}`" for key, value in row["options"].items())
         lines.append(
             f"| `{row['frontend']}` | {options} | {row['forward_ms']:.1f} | {row['forward']:.1f} | "

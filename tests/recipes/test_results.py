@@ -12,12 +12,12 @@ import torch
 
 from auricle.processing.scoring import ConfusionCounts
 from auricle.recipes import results as results_module
+from auricle.recipes.columns import load_bench
 from auricle.recipes.results import RunResult, describe_device, git_commit, load_results, now_utc
 from auricle.recipes.tables import (
     BEGIN,
     END,
     group_results,
-    load_bench,
     markdown_table,
     markdown_tables,
     update_readme,
@@ -326,7 +326,7 @@ def test_options_make_rows_and_appear_when_there_are_any():
         {"protocol": {"name": "v2-12-official", "silence": "zeros"}},
         {"data_digest": "fedcba9876543210"},
         {"dataset": "timit"},
-        {"task": "phone_recognition"},
+        {"task": "tagging"},
         {"corpus": MINI},
         {"corpus": {**COMPLETE, "complete": False}},
         {"corpus": {**COMPLETE, "name": "other"}},
@@ -396,8 +396,8 @@ def test_rows_that_would_mislead_are_refused(results, message):
 
 
 def test_other_scores_are_shown_as_they_are():
-    test = {"per": 0.1234, "interval": {"per": [0.11, 0.14], "over": "utterance"}}
-    table = markdown_table([run(metrics={"valid": {"per": 0.1}, "test": test})], columns=["per"])
+    test = {"mine": 0.1234, "interval": {"mine": [0.11, 0.14], "over": "utterance"}}
+    table = markdown_table([run(metrics={"valid": {"mine": 0.1}, "test": test})], columns=["mine"])
     assert rows(table)[2][2] == "0.123 (0.110 to 0.140)\\*"
 
 
@@ -446,7 +446,7 @@ def test_times_come_from_the_bench_by_frontend_and_options(tmp_path):
         {"frontend": "leaf", "options": {}, **times},
         {"frontend": "leaf", "options": {"init": "bark"}, "forward": 1.0, "forward_backward": 2.0},
     ]
-    path.write_text(json.dumps({"reference": "mel", "frontends": rows_of}))
+    path.write_text(json.dumps({"reference": "mel", "rows": rows_of}))
     bench = load_bench(path)
     results = [run(), run(options={"frontend_options": {"init": "bark"}}), run(frontend="mine")]
     table = rows(markdown_table(results, columns=["forward", "forward_backward"], bench=bench))
@@ -455,11 +455,11 @@ def test_times_come_from_the_bench_by_frontend_and_options(tmp_path):
     assert len(rows(markdown_table(results, columns=["forward", "seeds"]))[0]) == 4  # no bench
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": 1, "frontends": []}'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": 1, "rows": []}'])
 def test_a_file_that_is_no_bench_is_refused(text, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="is no bench of frontends"):
+    with pytest.raises(ValueError, match="is no bench of lobes"):
         load_bench(path)
 
 

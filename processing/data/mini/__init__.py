@@ -22,7 +22,11 @@ __all__ = ["CORPORA", "cache_folder", "cached_mini", "is_mini", "mini_info", "wr
 
 # A module here has GENERATOR_VERSION, SIZES and write(folder, size, seed) -> dict; it is imported
 # only when its corpus is asked for.
-CORPORA = {"speech_commands": ".speech_commands"}
+CORPORA = {
+    "speech_commands": ".speech_commands",
+    "timit": ".timit",
+    "voxceleb": ".voxceleb",
+}
 
 _INFO_FILE = "mini.json"
 _GENERATOR = "auricle mini corpus"
@@ -43,11 +47,11 @@ def write_mini(corpus: str, folder: str | Path, size: str = "tiny", seed: int = 
     Arguments
     ---------
     corpus : str
-        "speech_commands".
+        A key of `CORPORA`.
     folder : str | Path
         Must not exist yet, or be empty, or hold this very corpus, size and seed.
     size : str
-        "tiny" (seconds; to see that things run) or "small" (below a minute; to see them learn).
+        "tiny" (seconds; to see that things run) or "small" (a minute or so; to see them learn).
     seed : int
         Not negative. The same seed gives the same bytes with the same espeak-ng.
 

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-__all__ = ["coloured_noise", "convolve", "microphone_response", "mix_at_snr", "room_response"]
+__all__ = [
+    "coloured_noise",
+    "convolve",
+    "microphone_response",
+    "mix_at_snr",
+    "place_response",
+    "room_response",
+]
 
 # Everything here is computed in float64: another CPU's vector code may differ in the last bit, and
 # at 1e-16 that bit practically never reaches the rounding to 16 bits that ends a recording.
@@ -106,6 +113,18 @@ def microphone_response(
     cepstrum[1 : size // 2] *= 2.0
     cepstrum[size // 2 + 1 :] = 0.0
     return np.fft.irfft(np.exp(np.fft.rfft(cepstrum, size)), size)[:num_samples]
+
+
+def place_response(
+    rng: np.random.Generator,
+    sample_rate_hz: int,
+    reverberation_time_s: float,
+    direct_to_reverberant_db: float,
+) -> np.ndarray:
+    """Impulse response of a room and of the microphone that stands in it. Shape: () -> (K,)"""
+    room = room_response(rng, sample_rate_hz, reverberation_time_s, direct_to_reverberant_db)
+    microphone = microphone_response(rng, sample_rate_hz)
+    return convolve(np.pad(room, (0, len(microphone) - 1)), microphone)
 
 
 def mix_at_snr(

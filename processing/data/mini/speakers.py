@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .rooms import convolve, microphone_response, room_response
+from .rooms import place_response
 from .seeding import generator_for
 
 __all__ = ["ACCENTS", "FEMALE_VARIANTS", "MALE_VARIANTS", "Speaker", "make_speakers"]
@@ -64,11 +64,9 @@ class Speaker:
     def response(self, corpus: str, seed: int, sample_rate_hz: int) -> np.ndarray:
         """Impulse response of this speaker's room and microphone. Shape: () -> (K,)"""
         rng = generator_for(corpus, seed, "room", self.index)
-        room = room_response(
+        return place_response(
             rng, sample_rate_hz, self.reverberation_time_s, self.direct_to_reverberant_db
         )
-        microphone = microphone_response(rng, sample_rate_hz)
-        return convolve(np.pad(room, (0, len(microphone) - 1)), microphone)
 
     def as_dict(self) -> dict:
         """Plain values, for mini.json."""

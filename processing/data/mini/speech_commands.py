@@ -21,13 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-from torchaudio.transforms import Resample
 from tqdm import tqdm
 
-from .espeak import Synthesizer
 from .noises import BACKGROUND_NOISES, background_noise
-from .rooms import coloured_noise, convolve, mix_at_snr
+from .recording import Delivery, Voices, ambient_noise, record, to_int16
 from .seeding import generator_for
 from .speakers import Speaker, make_speakers
 
@@ -108,7 +105,8 @@ def write(
         per_word = plan.clips_per_command if word in COMMANDS else plan.clips_per_other_word
         clips += _clips_of_word(seed, word, clips_per_word or per_word, split_of_speaker)
 
-    recorder = _Recorder(Synthesizer(), seed, speakers)
+    voices = Voices(SAMPLE_RATE_HZ)
+    recorder = _Recorder(voices, seed, speakers)
     digest = hashlib.sha256()
     lists: dict[str, list[str]] = {split: [] for split in _SPLIT_SHARES}
     for word in words:
@@ -130,7 +128,7 @@ def write(
             name, rng, round(plan.background_s * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
         )
         path = folder / "_background_noise_" / f"{name}.wav"
-        soundfile.write(path, _to_int16(noise), SAMPLE_RATE_HZ, subtype="PCM_16")
+        soundfile.write(path, to_int16(noise), SAMPLE_RATE_HZ, subtype="PCM_16")
     return {
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "words": words,
@@ -139,7 +137,7 @@ def write(
             names[s.index]: {"split": split_of_speaker[s.index], **s.as_dict()} for s in speakers
         },
         "clips_sha256": digest.hexdigest(),
-        "espeak_version": recorder.synthesizer.version,
+        "espeak_version": voices.synthesizer.version,
     }
 
 
@@ -202,12 +200,11 @@ def _clips_of_word(
 class _Recorder:
     """Speaks and records clips, each from random numbers of its own."""
 
-    def __init__(self, synthesizer: Synthesizer, seed: int, speakers: list[Speaker]):
-        self.synthesizer = synthesizer
+    def __init__(self, voices: Voices, seed: int, speakers: list[Speaker]):
+        self._voices = voices
         self._seed = seed
         self._speakers = speakers
         self._responses: dict[int, np.ndarray] = {}
-        self._resamplers: dict[int, Resample] = {}
 
     def record(self, word: str, index: int, n: int) -> np.ndarray:
         """One clip. Shape: () -> (T,), int16, T <= 16,000"""
@@ -224,67 +221,22 @@ class _Recorder:
         start = int(np.clip(round(centre * room_left), 0, room_left))
         dry = np.zeros(num_samples)
         dry[start : start + len(speech)] = speech
-        active = dry != 0.0
         if index not in self._responses:
             self._responses[index] = speaker.response(CORPUS, self._seed, SAMPLE_RATE_HZ)
-        wet = convolve(dry, self._responses[index])
         level_dbfs = speaker.level_dbfs + rng.normal(0.0, 3.0)
-        wet *= 10.0 ** (level_dbfs / 20.0) / np.sqrt(np.mean(wet[active] ** 2))
-        clip = mix_at_snr(
-            wet,
-            self._noise(speaker, rng, num_samples),
-            speaker.snr_db + rng.normal(0.0, 3.0),
-            active,
-        )
-        return _to_int16(clip * min(1.0, 0.98 / np.max(np.abs(clip))))
+        tilt = speaker.noise_tilt_db_per_octave + rng.normal(0.0, 0.7)
+        noise = ambient_noise(rng, num_samples, SAMPLE_RATE_HZ, tilt, speaker.hum_hz)
+        snr_db = speaker.snr_db + rng.normal(0.0, 3.0)
+        return record(dry, self._responses[index], noise, level_dbfs, snr_db)
 
     def _speak(self, word: str, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
         """The bare word at 16 kHz, at most 0.9 s of it."""
-        rate = speaker.rate_wpm * rng.uniform(0.88, 1.14)
-        pitch = int(np.clip(speaker.pitch + rng.integers(-8, 9), 0, 100))
-        pitch_range = int(np.clip(speaker.pitch_range + rng.integers(-15, 16), 0, 100))
-        voice_seed = int(rng.integers(2**31))
+        delivery = Delivery.of(speaker, rng)
         while True:
-            samples, _, _ = self.synthesizer.speak(
-                word, speaker.voice, round(rate), pitch, pitch_range, voice_seed
-            )
-            resampled = self._resample(_trim(samples), speaker.pretended_rate_hz)
-            if len(resampled) <= 0.9 * SAMPLE_RATE_HZ:
-                return resampled
-            if rate > 400:
+            speech = self._voices.say(word, speaker, delivery).samples
+            if len(speech) <= 0.9 * SAMPLE_RATE_HZ:
+                return speech
+            if delivery.rate_wpm > 400:
                 raise RuntimeError(f"{word!r} by {speaker.voice} does not fit into a second")
-            rate *= 1.15  # too slow for a clip of one second: say it again, faster
-
-    def _resample(self, samples: np.ndarray, from_hz: int) -> np.ndarray:
-        if from_hz not in self._resamplers:
-            self._resamplers[from_hz] = Resample(from_hz, SAMPLE_RATE_HZ, dtype=torch.float64)
-        num_threads = torch.get_num_threads()
-        # Half a second of sound is no work to share: on a busy machine, the threads' waiting for
-        # one another took 100 times as long as the filter.
-        torch.set_num_threads(1)
-        try:
-            return self._resamplers[from_hz](torch.from_numpy(samples.astype(np.float64))).numpy()
-        finally:
-            torch.set_num_threads(num_threads)
-
-    @staticmethod
-    def _noise(speaker: Speaker, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        tilt = speaker.noise_tilt_db_per_octave + rng.normal(0.0, 0.7)
-        noise = coloured_noise(rng, num_samples, SAMPLE_RATE_HZ, tilt)
-        if speaker.hum_hz:
-            time_s = np.arange(num_samples) / SAMPLE_RATE_HZ
-            for harmonic in (1, 2, 3, 5):
-                phase = 2.0 * np.pi * (harmonic * speaker.hum_hz * time_s + rng.random())
-                noise += 0.4 / harmonic * np.sin(phase)
-        return noise
-
-
-def _trim(samples: np.ndarray, floor_db: float = -60.0) -> np.ndarray:
-    """Without the silence that espeak-ng puts around a word, keeping 5 ms at either end."""
-    loud = np.flatnonzero(np.abs(samples) > 10.0 ** (floor_db / 20.0) * np.max(np.abs(samples)))
-    margin = 110
-    return samples[max(0, loud[0] - margin) : loud[-1] + 1 + margin]
-
-
-def _to_int16(samples: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(samples * 32767.0), -32768, 32767).astype(np.int16)
+            # Too slow for a clip of one second: say it again, faster.
+            delivery = delivery._replace(rate_wpm=delivery.rate_wpm * 1.15)

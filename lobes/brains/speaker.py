@@ -1,0 +1,179 @@
+"""Speaker embeddings: a margin softmax over training speakers in, EER of trials out."""
+
+from __future__ import annotations
+
+import speechbrain as sb
+import torch
+
+from ...processing.det_plot import det_curve
+from ...processing.scoring.calibration import Calibration
+from ...processing.scoring.embedding_scores import EmbeddingScores
+from ...processing.scoring.trials import TrialList
+from ...processing.scoring.verification import error_curve
+from ..angular_margin import margin_at
+from .base import BaseBrain
+from .distillation import PROJECTION, Distiller, gradient_shares
+
+__all__ = ["SpeakerBrain"]
+
+#: How often the shares of the losses in the gradient are measured, in steps.
+SHARES_EVERY = 20
+
+
+class SpeakerBrain(BaseBrain):
+    """Frontend, encoder, cosine head; margin softmax, optionally a teacher; scored on trials.
+
+    A batch has `id` (the recording's name), `sig` and, in training, `target` (class indices).
+    Recordings of validation and test are of speakers who were not trained on: they are embedded,
+    and the trials of the list are scored by cosine, over all ranks together.
+
+    Arguments
+    ---------
+    trials : dict
+        "valid" and "test": the lists.
+    augment_wavs : callable or None
+        (wavs (B, T), lengths (B,)) -> wavs, in training.
+    distiller : Distiller or None
+        What the embeddings shall be like besides.
+
+    Attributes
+    ----------
+    tested : str
+        Which of the lists `evaluate` scores.
+    calibration : Calibration or None
+        Adds calibrated scores to what `evaluate` finds.
+    """
+
+    headline = "eer"
+    higher_is_better = False
+    command, command_files = "verify", "A.wav B.wav"
+
+    def __init__(
+        self,
+        trials: dict[str, TrialList],
+        *args,
+        augment_wavs=None,
+        distiller: Distiller | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.trials = trials
+        self.augment_wavs = augment_wavs
+        self.distiller = distiller
+        self.tested = "test"
+        self.calibration: Calibration | None = None
+        if self.hparams.pretrain_epochs and not hasattr(
+            self.lobes["embedding_model"], "pretraining_loss"
+        ):
+            raise ValueError(
+                f"pretrain_epochs is {self.hparams.pretrain_epochs}, but this encoder has no "
+                "pre-training (auricle describe lstm_autoencoder has one): set it to 0"
+            )
+
+    @property
+    def pretraining(self) -> bool:
+        """Whether the present epoch is one of the encoder's own pre-training."""
+        return self.epoch <= self.hparams.pretrain_epochs
+
+    def compute_forward(self, batch, stage):
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if stage != sb.Stage.TRAIN:
+            return self.embed(wavs, lengths, stage)[0].squeeze(1)
+        if self.augment_wavs is not None:
+            wavs = self.augment_wavs(wavs, lengths)
+        self.history.audio_seconds += (
+            float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
+        )
+        if self.pretraining:
+            return self.pretrain(wavs, lengths)
+        embedding = self.embed(wavs, lengths, stage)[0]
+        cosines = self.part("classifier", stage)(embedding)
+        taught = None
+        if self.distiller is not None:
+            taught = self.distiller.targets(wavs, lengths, batch.id)
+        return embedding.squeeze(1), cosines.squeeze(1), taught
+
+    def pretrain(self, wavs, lengths) -> torch.Tensor:
+        """Loss (B,) of the encoder's own task; nothing else learns."""
+        with torch.no_grad():
+            feats = self.lobes["compute_features"](wavs, lengths)
+            lengths = self.lobes["compute_features"].frame_lengths(lengths, wavs.shape[1])
+            feats = self.lobes["mean_var_norm"](feats, lengths)
+        return self.lobes["embedding_model"].pretraining_loss(feats, lengths)
+
+    def optimizers_step(self):
+        if self.pretraining and self.distributed_launch:
+            # What does not go through `forward` is not exchanged by DDP.
+            for parameter in self.lobes["embedding_model"].parameters():
+                if parameter.grad is not None:
+                    torch.distributed.all_reduce(parameter.grad)
+                    parameter.grad /= torch.distributed.get_world_size()
+        super().optimizers_step()
+
+    def compute_objectives(self, predictions, batch, stage):
+        if stage == sb.Stage.TRAIN:
+            return self.loss_per_item(predictions, batch, stage).mean()
+        self.add_to_score(predictions, batch)
+        return predictions.new_zeros(())
+
+    def loss_per_item(self, predictions, batch, stage):
+        if self.pretraining:
+            return predictions
+        embedding, cosines, taught = predictions
+        target = torch.as_tensor(batch.target, device=cosines.device)
+        loss = self.hparams.margin_softmax(cosines, target, self.margin)
+        if taught is None:
+            return loss
+        logits = self.hparams.margin_softmax.logits(cosines)
+        project = self.modules[PROJECTION] if PROJECTION in self.modules else None
+        distance = self.distiller.loss(embedding, logits, taught, target, project)
+        terms = self.distiller.terms(loss, distance)
+        if self.step % SHARES_EVERY == 1:
+            self._note(gradient_shares({name: x.mean() for name, x in terms.items()}, embedding))
+        return sum(terms.values())
+
+    @property
+    def margin(self) -> float:
+        """Margin of the present step."""
+        hparams = self.hparams
+        return margin_at(
+            self.epochs_done, hparams.margin, hparams.margin_start_epoch, hparams.margin_end_epoch
+        )
+
+    def _note(self, shares: dict[str, float]) -> None:
+        """Running mean over an epoch of each loss's share of the gradient."""
+        self._noted = 1 if not self.train_numbers else self._noted + 1
+        for name, share in shares.items():
+            key = f"{name}_gradient_share"
+            before = self.train_numbers.get(key, 0.0)
+            self.train_numbers[key] = before + (share - before) / self._noted
+
+    # -- scores ------------------------------------------------------------------------------------
+
+    def new_score(self, stage):
+        if stage == sb.Stage.VALID:
+            return EmbeddingScores(self.trials["valid"], brief=True)
+        return EmbeddingScores(
+            self.trials[self.tested],
+            calibration=self.calibration,
+            n_resamples=1000 if self.tested == "test" else 0,
+        )
+
+    def add_to_score(self, predictions, batch):
+        self.score.append(batch.id, predictions)
+
+    def pictures(self, folder, name):
+        curve = error_curve(self.score.scores, self.score.trials.is_target)
+        return [det_curve({name: curve}, folder / "det.png", f"Test: {name}")]
+
+    def describe_test(self):
+        test = self.test_record
+        low, high = test["interval"]["eer"]
+        counts = test["counts"]
+        return (
+            f"Test EER {100 * test['eer']:.2f} % (95 % interval {100 * low:.2f} to "
+            f"{100 * high:.2f} over {test['interval']['n_speakers']} speakers; "
+            f"{counts['target']} target and {counts['nontarget']} non-target trials of "
+            f"{test['trials']['source']}), minDCF(0.01) {test['min_dcf_0.01']:.3f}"
+        )

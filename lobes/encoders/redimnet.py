@@ -1,0 +1,289 @@
+"""ReDimNet: frames reshaped to and fro between a picture and a sequence."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..contracts import Encoder
+from ..options import choice, whole
+from ..padded_layers import (
+    batch_norm_inside,
+    even_weights,
+    frames_inside,
+    mean_inside,
+    moments,
+    weights_inside,
+    zero_outside,
+)
+from ..registry import register_encoder
+
+__all__ = ["ReDimNet"]
+
+HEADS = 4
+#: Channels of the picture; kind of its blocks; channels per group of a convolution; and for each
+#: stage: stride along frequency, blocks, widening of the channels inside the stage, and the part
+#: of the sequence's width that its time context works in (None: the stage has none).
+SIZES = {
+    "b0": (10, "residual", 1, [(1, 2, 1, 30), (2, 3, 2, 30), (1, 3, 3, 30), (2, 4, 2, 10), (1, 3, 1, 10)]),
+    "b1": (12, "convnext", 8, [(1, 2, 1, None), (2, 3, 1, None), (3, 4, 1, 12), (2, 5, 1, 12), (2, 3, 1, 8)]),
+    "b2": (16, "convnext", 4, [(1, 2, 1, 12), (2, 2, 1, 12), (1, 3, 1, 12), (2, 4, 1, 8), (1, 4, 1, 8), (2, 4, 1, 4)]),
+    "b3": (16, "gated", 1, [(1, 6, 4, 32), (2, 6, 2, 32), (1, 8, 2, 32), (2, 10, 2, 16), (1, 10, 1, 16), (2, 8, 1, 16)]),
+}  # fmt: skip
+
+
+@register_encoder(
+    "redimnet",
+    paper="Yakovlev et al. 2024, Reshape Dimensions Network for Speaker Recognition, Interspeech, "
+    "arXiv:2407.18223",
+    source="IDRnD/ReDimNet@ceeb132",
+)
+class ReDimNet(Encoder):
+    """Small network for speakers of alternating two- and one-dimensional blocks.
+
+    A picture of C channels x F frequencies and a sequence of C F channels hold the same numbers.
+    Each stage takes a weighted sum of all earlier outputs as a picture, trades frequency
+    resolution for channels, convolves, and goes on as a sequence, with convolutions over up to
+    59 frames and self-attention over all.
+
+    Arguments
+    ---------
+    in_features : int
+        F, values per frame; any number. Published: 60 for b0 and 72 for the others, every 15 ms.
+    size : str
+        "b0", "b1", "b2" or "b3".
+    embedding_size : int
+        D, width of the output.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, 1, D).
+
+    ==== ========== ============ ==== =========================== =========
+    size parameters published at F    multiply-adds (2 s, 134 frames) published
+    ==== ========== ============ ==== =========================== =========
+    ==== ========== ============ ==== =========================== =========
+
+    Notes
+    -----
+    A training batch must hold two items or more, for the last batch normalisation. In training
+    with `lengths`, batch statistics are those of the valid frames.
+
+    References
+    ----------
+    Followed: the source's layers, and its sizes as wespeaker (wenet-e2e/wespeaker@b4759ef) lists
+    them, whose counts, like those here, are near the paper's and not always equal. Deviations:
+
+    - The source takes only numbers of features that its strides divide. Here rows of zeros are
+      added above the highest feature up to the next multiple (4 for b0, 12 for b1, 8 for b2 and
+      b3), and the width of a time context is rounded up to a multiple of its 4 heads; nothing
+      changes at the published numbers.
+    - Padded frames take no part; the deviation of a single frame is that of the floor and not NaN.
+    - The weight of the first stage's only input, which is 1, is left out.
+    - Spectrogram and its augmentation are the frontend's and the recipe's.
+
+    Example
+    -------
+    >>> ReDimNet(in_features=60)(torch.randn(2, 101, 60)).shape
+    torch.Size([2, 1, 192])
+    """
+
+    def __init__(self, in_features: int, size: str = "b0", embedding_size: int = 192):
+        super().__init__(in_features, whole("embedding_size", embedding_size), output="utterance")
+        channels, kind, group, stages = SIZES[choice("size", size, tuple(SIZES))]
+        divisor = math.prod(stride for stride, *_ in stages)
+        rows = -(-self.in_features // divisor) * divisor
+        width = channels * rows
+        self.rows = rows
+        self.stem = nn.Conv2d(1, channels, 3, padding=1)
+        self.stem_norm = nn.LayerNorm(channels, eps=1e-6)
+        # One weight for each channel and each earlier output; equal at first.
+        self.mix = nn.ParameterList(
+            nn.Parameter(torch.zeros(1, earlier, width, 1)) for earlier in range(2, len(stages) + 2)
+        )
+        self.stages = nn.ModuleList()
+        for stride, blocks, widening, part in stages:
+            context = None if part is None else HEADS * -(-(width // part) // HEADS)
+            self.stages.append(
+                Stage(channels, rows, stride, blocks, widening, kind, group, width, context)
+            )
+            channels, rows = stride * channels, rows // stride
+        self.attention_in = nn.Conv1d(3 * width, 128, 1)
+        self.attention_out = nn.Conv1d(128, width, 1)
+        self.pool_norm = nn.BatchNorm1d(2 * width)
+        self.embed = nn.Linear(2 * width, self.out_features)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        inside = frames_inside(feats, lengths)
+        x = zero_outside(feats.transpose(1, 2), inside)
+        x = F.pad(x, (0, 0, 0, self.rows - self.in_features)).unsqueeze(1)
+        outputs = [_sequence(_over_channels(self.stem_norm, self.stem(x)))]
+        x = outputs[0]
+        for stage, mix in zip(self.stages, self.mix, strict=True):
+            outputs.append(stage(x, inside))
+            weights = mix.softmax(1)
+            x = sum(weights[:, i] * output for i, output in enumerate(outputs))
+        return self.embed(self.pool_norm(self._pooled(x, inside))).unsqueeze(1)
+
+    def _pooled(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        """Mean and deviation under the attention of each channel: (B, C, N) -> (B, 2 C)."""
+        even = even_weights(x, inside)
+        mean, variance = moments(x, even)
+        count = (even > 0).sum(2, keepdim=True)
+        # The source's context has the unbiased variance, its result the biased one.
+        variance = variance * count / (count - 1).clamp(min=1)
+        context = [mean, (variance + 1e-7).sqrt()]
+        given = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
+        scores = self.attention_out(self.attention_in(given).tanh())
+        mean, variance = moments(x, weights_inside(scores, inside))
+        return torch.cat([mean, variance.clamp(min=1e-7).sqrt()], dim=1).squeeze(2)
+
+
+class Stage(nn.Module):
+    """Picture blocks at one frequency resolution, then context along the sequence.
+
+    Shape
+    -----
+    (B, W, N), valid frames (B, N) or None -> (B, W, N), W = channels x rows
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        rows: int,
+        stride: int,
+        blocks: int,
+        widening: int,
+        kind: str,
+        group: int,
+        width: int,
+        context: int | None,
+    ):
+        super().__init__()
+        self.rows = rows
+        after, wide = stride * channels, stride * channels * widening
+        self.enter = nn.Conv2d(channels, wide, (stride, 1), stride=(stride, 1))
+        self.blocks = nn.ModuleList(
+            ConvNextBlock(wide, group, nn.Conv2d, nn.BatchNorm2d, (3,))
+            if kind == "convnext"
+            else ResidualBlock(wide, group, rows // stride if kind == "gated" else None)
+            for _ in range(blocks)
+        )
+        self.leave = Narrow(wide, after, group) if widening > 1 else None
+        self.context = TimeContext(width, context) if context else None
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        x = x.unflatten(1, (self.rows, -1)).transpose(1, 2)  # (B, C, F, N)
+        x = self.enter(x)
+        for block in self.blocks:
+            x = block(x, inside)
+        if self.leave is not None:
+            x = self.leave(x, inside)
+        x = _sequence(x)
+        return x if self.context is None else self.context(x, inside)
+
+
+class ResidualBlock(nn.Module):
+    """Two grouped 3x3 convolutions, each mixed by a 1x1; with a gate for each frequency or none."""
+
+    def __init__(self, channels: int, group: int, rows: int | None):
+        super().__init__()
+        groups = channels // group
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False)
+        self.first_mix = nn.Conv2d(channels, channels, 1)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False)
+        self.second_mix = nn.Conv2d(channels, channels, 1)
+        self.second_norm = nn.BatchNorm2d(channels)
+        self.gate = None
+        if rows is not None:
+            inner = min(64, max(channels, 32))
+            self.gate = nn.Sequential(
+                nn.Linear(rows, inner), nn.ReLU(), nn.Linear(inner, rows), nn.Sigmoid()
+            )
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        y = F.relu(self.first_mix(self.first(zero_outside(x, inside))))
+        y = batch_norm_inside(self.first_norm, y, inside)
+        y = self.second_mix(self.second(zero_outside(y, inside)))
+        y = batch_norm_inside(self.second_norm, y, inside)
+        if self.gate is not None:
+            mean = mean_inside(y, inside, (1, 3)).flatten(1)
+            y = y * self.gate(mean)[:, None, :, None]
+        return F.relu(x + y)
+
+
+class ConvNextBlock(nn.Module):
+    """Grouped convolutions beside one another, one normalisation, and a 1x1 that mixes them."""
+
+    def __init__(
+        self, channels: int, group: int, conv: type, norm: type, kernel_sizes: tuple[int, ...]
+    ):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            conv(channels, channels, kernel, padding=kernel // 2, groups=channels // group)
+            for kernel in kernel_sizes
+        )
+        self.norm = norm(channels * len(kernel_sizes))
+        self.mix = conv(channels * len(kernel_sizes), channels, 1)
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        given = zero_outside(x, inside)
+        y = torch.cat([convolution(given) for convolution in self.convolutions], dim=1)
+        return x + self.mix(F.gelu(batch_norm_inside(self.norm, y, inside)))
+
+
+class Narrow(nn.Module):
+    """Back from the widened channels of a stage to those that fit the sequence."""
+
+    def __init__(self, wide: int, channels: int, group: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(wide, channels, 3, padding=1, groups=channels // group)
+        self.norm = nn.BatchNorm2d(channels, eps=1e-6)
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        y = self.convolution(zero_outside(x, inside))
+        return self.mix(F.gelu(batch_norm_inside(self.norm, y, inside)))
+
+
+class TimeContext(nn.Module):
+    """Convolutions over 7, 19, 31 and 59 frames and self-attention, in a narrower width."""
+
+    def __init__(self, width: int, inner: int):
+        super().__init__()
+        self.reduce = nn.Conv1d(width, inner, 1)
+        self.norm = nn.LayerNorm(inner, eps=1e-6)
+        self.blocks = nn.ModuleList(
+            ConvNextBlock(inner, 1, nn.Conv1d, nn.BatchNorm1d, (kernel,))
+            for kernel in (7, 19, 31, 59)
+        )
+        self.attention = nn.TransformerEncoderLayer(
+            inner, HEADS, inner, 0.0, _gelu_tanh, layer_norm_eps=1e-6, batch_first=True
+        )
+        self.expand = nn.Conv1d(inner, width, 1)
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        y = _over_channels(self.norm, self.reduce(x))
+        for block in self.blocks:
+            y = block(y, inside)
+        outside = None if inside is None else ~inside
+        y = self.attention(y.transpose(1, 2), src_key_padding_mask=outside).transpose(1, 2)
+        return x + self.expand(y)
+
+
+def _gelu_tanh(x: torch.Tensor) -> torch.Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _sequence(x: torch.Tensor) -> torch.Tensor:
+    """The channels of each frequency after one another: (B, C, F, N) -> (B, F C, N)."""
+    return x.transpose(1, 2).flatten(1, 2)
+
+
+def _over_channels(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+    """Layer normalisation over axis 1."""
+    return norm(x.movedim(1, -1)).movedim(-1, 1)

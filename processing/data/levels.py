@@ -1,0 +1,59 @@
+"""The valid part of a padded batch of waveforms, and how loud it is."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["fast_fft_size", "power", "valid_samples"]
+
+
+def valid_samples(wavs: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Which samples are no padding: bool (B, T), or (1, T) when none is.
+
+    Arguments
+    ---------
+    wavs : tensor (B, T)
+    lengths : tensor (B,) or None
+        Relative to T, in (0, 1].
+
+    Example
+    -------
+    >>> valid_samples(torch.zeros(2, 4), torch.tensor([1.0, 0.5]))
+    tensor([[ True,  True,  True,  True],
+            [ True,  True, False, False]])
+    """
+    size = wavs.shape[1]
+    if lengths is None:
+        return torch.ones(1, size, dtype=torch.bool, device=wavs.device)
+    ends = (lengths.to(wavs.device) * size).round()
+    return torch.arange(size, device=wavs.device) < ends[:, None]
+
+
+def power(wavs: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean square of the valid samples, (B, 1).
+
+    Example
+    -------
+    >>> power(torch.tensor([[3.0, 3.0, 9.0]]), torch.tensor([[True, True, False]]))
+    tensor([[9.]])
+    """
+    return (wavs * valid).square().sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+def fast_fft_size(num_samples: int) -> int:
+    """The next even length without prime factors above 5: an FFT of it is quick.
+
+    Example
+    -------
+    >>> fast_fft_size(44799)
+    45000
+    """
+    size = num_samples + num_samples % 2
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 2

@@ -1,0 +1,196 @@
+"""From a voice to a file: what every mini corpus does with speech once its text is chosen.
+
+The same random numbers give the same samples; all arithmetic is float64 up to the rounding to 16
+bits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torchaudio.transforms import Resample
+
+from .espeak import SpeechEvent, Synthesizer
+from .rooms import coloured_noise, convolve, mix_at_snr
+from .speakers import Speaker
+
+__all__ = ["Delivery", "Spoken", "Voices", "ambient_noise", "record", "to_int16"]
+
+_TRIM_MARGIN_SAMPLES = 110  # of espeak-ng's 22,050 in a second: 5 ms
+
+
+class Delivery(NamedTuple):
+    """How somebody speaks this time."""
+
+    rate_wpm: float
+    pitch: int
+    pitch_range: int
+    voice_seed: int
+
+    @classmethod
+    def of(
+        cls,
+        speaker: Speaker,
+        rng: np.random.Generator,
+        rate: tuple[float, float] = (0.88, 1.14),
+        pitch: int = 8,
+        pitch_range: int = 15,
+    ) -> "Delivery":
+        """The speaker's own manner, varied.
+
+        Arguments
+        ---------
+        rate : tuple[float, float]
+            Slowest and fastest, as factors of the speaker's own rate.
+        pitch, pitch_range : int
+            Largest step away from the speaker's own, in espeak-ng's units (0 to 100).
+        """
+        return cls(
+            speaker.rate_wpm * rng.uniform(*rate),
+            int(np.clip(speaker.pitch + rng.integers(-pitch, pitch + 1), 0, 100)),
+            int(
+                np.clip(
+                    speaker.pitch_range + rng.integers(-pitch_range, pitch_range + 1),
+                    0,
+                    100,
+                )
+            ),
+            int(rng.integers(2**31)),
+        )
+
+
+class Spoken(NamedTuple):
+    """Dry speech, and when its words and phones are, counted in the same samples."""
+
+    samples: np.ndarray
+    events: list[SpeechEvent]
+
+
+class Voices:
+    """Says texts with the voices of `Speaker`, at the rate of the corpus.
+
+    Arguments
+    ---------
+    sample_rate_hz : int
+        Of what is returned.
+
+    Raises
+    ------
+    auricle.processing.data.mini.espeak.EspeakMissingError
+        If espeak-ng is not installed.
+
+    Example
+    -------
+    >>> from auricle.processing.data.mini.speakers import make_speakers
+    >>> person = make_speakers("example", seed=0, num_speakers=1)[0]
+    >>> samples, events = Voices(16000).say("yes", person, Delivery(150, 50, 50, 0))
+    >>> events[0].kind, events[0].text, events[-1].end_samples == len(samples)
+    ('word', 'yes', True)
+    """
+
+    def __init__(self, sample_rate_hz: int):
+        self.synthesizer = Synthesizer()
+        self.sample_rate_hz = sample_rate_hz
+        self._resamplers: dict[int, Resample] = {}
+
+    def say(self, text: str, speaker: Speaker, delivery: Delivery) -> Spoken:
+        """The bare speech without the silence around it. Shape: () -> (T,), float64"""
+        samples, _, events = self.synthesizer.speak(
+            text,
+            speaker.voice,
+            round(delivery.rate_wpm),
+            delivery.pitch,
+            delivery.pitch_range,
+            delivery.voice_seed,
+        )
+        start, stop = _loud_part(samples)
+        resampled = self._resample(samples[start:stop], speaker.pretended_rate_hz)
+        # espeak-ng's clock runs at the pretended rate as its samples do.
+        scale = self.sample_rate_hz / speaker.pretended_rate_hz
+        return Spoken(resampled, _move_events(events, start, scale, len(resampled)))
+
+    def _resample(self, samples: np.ndarray, from_hz: int) -> np.ndarray:
+        if from_hz not in self._resamplers:
+            self._resamplers[from_hz] = Resample(from_hz, self.sample_rate_hz, dtype=torch.float64)
+        num_threads = torch.get_num_threads()
+        # Half a second of sound is no work to share: on a busy machine, the threads' waiting for
+        # one another took 100 times as long as the filter.
+        torch.set_num_threads(1)
+        try:
+            return self._resamplers[from_hz](torch.from_numpy(samples.astype(np.float64))).numpy()
+        finally:
+            torch.set_num_threads(num_threads)
+
+
+def ambient_noise(
+    rng: np.random.Generator,
+    num_samples: int,
+    sample_rate_hz: int,
+    tilt_db_per_octave: float,
+    hum_hz: float,
+) -> np.ndarray:
+    """Coloured noise, with the hum of the mains where `hum_hz` is not 0. Shape: () -> (T,)"""
+    noise = coloured_noise(rng, num_samples, sample_rate_hz, tilt_db_per_octave)
+    if hum_hz:
+        time_s = np.arange(num_samples) / sample_rate_hz
+        for harmonic in (1, 2, 3, 5):
+            phase = 2.0 * np.pi * (harmonic * hum_hz * time_s + rng.random())
+            noise += 0.4 / harmonic * np.sin(phase)
+    return noise
+
+
+def record(
+    dry: np.ndarray,
+    response: np.ndarray,
+    noise: np.ndarray,
+    level_dbfs: float,
+    snr_db: float,
+) -> np.ndarray:
+    """What a microphone in a noisy room makes of dry speech.
+
+    Arguments
+    ---------
+    dry : numpy.ndarray
+        Speech; samples that are exactly 0 are pauses, and count neither for level nor for SNR.
+    response : numpy.ndarray
+        Impulse response of room and microphone.
+    level_dbfs : float
+        RMS of the speech at the microphone. All is turned down where it would clip.
+    snr_db : float
+        Speech to noise, where there is speech.
+
+    Shape: (T,), (K,), (T,) -> (T,), int16
+    """
+    active = dry != 0.0
+    wet = convolve(dry, response)
+    wet *= 10.0 ** (level_dbfs / 20.0) / np.sqrt(np.mean(wet[active] ** 2))
+    mixed = mix_at_snr(wet, noise, snr_db, active)
+    return to_int16(mixed * min(1.0, 0.98 / np.max(np.abs(mixed))))
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Round [-1, 1] to 16 bits; what lies outside is clipped. Shape: (T,) -> (T,)"""
+    return np.clip(np.round(samples * 32767.0), -32768, 32767).astype(np.int16)
+
+
+def _loud_part(samples: np.ndarray, floor_db: float = -60.0) -> tuple[int, int]:
+    """Where speech begins and ends, the silence that espeak-ng puts around it left out."""
+    loud = np.flatnonzero(np.abs(samples) > 10.0 ** (floor_db / 20.0) * np.max(np.abs(samples)))
+    return max(0, int(loud[0]) - _TRIM_MARGIN_SAMPLES), min(
+        len(samples), int(loud[-1]) + 1 + _TRIM_MARGIN_SAMPLES
+    )
+
+
+def _move_events(
+    events: list[SpeechEvent], start_samples: int, scale: float, num_samples: int
+) -> list[SpeechEvent]:
+    """Times from the untrimmed sound at espeak-ng's rate to the trimmed one at the corpus's."""
+
+    def move(time_samples: int) -> int:
+        return min(max(round((time_samples - start_samples) * scale), 0), num_samples)
+
+    moved = [
+        SpeechEvent(event.kind, event.text, move(event.start_samples), move(event.end_samples))
+        for event in events
+    ]
+    return [event for event in moved if event.end_samples > event.start_samples]

@@ -1,0 +1,160 @@
+"""Score files that anyone wrote, matched with the list of trials that they are scores of."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .trial_scores import read_scores
+from .trials import TrialList
+
+__all__ = ["read_scored_trials"]
+
+_LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
+_SHAPE = "score files are: ENROL TEST SCORE, or ENROL TEST SCORE target|nontarget"
+
+
+def read_scored_trials(
+    path: str | os.PathLike, trials: TrialList | None = None, *, partial: bool = False
+) -> tuple[TrialList, np.ndarray]:
+    """Scores of a file in the order of a list, whatever order the file has.
+
+    Arguments
+    ---------
+    path : lines 'ENROL TEST SCORE', a label and further columns after it or not, or SpeechBrain's
+        'ENROL TEST LABEL SCORE' with 1 or 0.
+    trials : the list; None takes the trials from the file, which then needs a label in every line.
+        Enrolment and test are not exchanged: there are scores that are not symmetric.
+    partial : say that the file is meant to hold scores of more than the list.
+
+    Returns
+    -------
+    (trials, scores), scores float64 (n,) in the order of `trials`.
+
+    Raises
+    ------
+    ValueError
+        A line without a score, NaN or infinity, a recording that the list does not know, a trial
+        without a score, a pair with two scores, a label that the list contradicts, scores of more
+        than the list where `partial` was not said; the line or the trial is named.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> trials = TrialList.from_pairs([("a/1", "a/2", True), ("a/1", "b/1", False)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "scores")
+    ...     _ = path.write_text("a/1 b/1 0.25\\na/1 a/2 0.75\\n")
+    ...     read_scored_trials(path, trials)[1].tolist()
+    [0.75, 0.25]
+    """
+    path = Path(path)
+    if trials is None:
+        if _columns(path) == "speechbrain":
+            rows = list(_rows(path, "speechbrain"))
+            pairs = ((one, other, bool(label)) for _, one, other, _, label in rows)
+            found = TrialList.from_pairs(pairs, path.name)
+            return found, np.array([score for _, _, _, score, _ in rows])
+        return read_scores(path)
+    names = {name: number for number, name in enumerate(trials.names)}
+    size = np.int64(len(names))
+    numbers, keys, scores, labels = array("q"), array("q"), array("d"), array("b")
+    stray: tuple[int, str] | None = None
+    for number, one, other, score, label in _rows(path, _columns(path)):
+        a, b = names.get(one), names.get(other)
+        if a is None or b is None:
+            stray = stray or (number, one if a is None else other)
+            continue
+        numbers.append(number)
+        keys.append(a * int(size) + b)
+        scores.append(score)
+        labels.append(-1 if label is None else label)
+    if stray and not partial:
+        raise ValueError(
+            f"{path.name}, line {stray[0]} scores the recording {stray[1]!r}, which is in no trial "
+            f"of {trials.source}: {_PARTIAL}"
+        )
+    if not keys:
+        raise ValueError(f"{path.name} holds no score of a trial of {trials.source}; {_SHAPE}")
+    place = _match(path.name, trials, np.array(keys), np.array(scores), np.array(numbers), partial)
+    given = np.array(labels)[place]
+    wrong = np.flatnonzero((given >= 0) & (given != trials.is_target))
+    if len(wrong):
+        raise ValueError(
+            f"{path.name}, line {numbers[place[wrong[0]]]} and {trials.source} disagree about "
+            f"{_pair(trials, wrong[0])}: one says target, one nontarget ({len(wrong)} such trials)"
+        )
+    return trials, np.array(scores)[place]
+
+
+_PARTIAL = (
+    "a part of a list gives another error rate than the list; --partial (partial=True) says that "
+    "this is meant"
+)
+
+
+def _match(source, trials, keys, scores, numbers, partial) -> np.ndarray:
+    """Place of every trial's score among the lines; each way of not fitting is an error."""
+    order = np.argsort(keys, kind="stable")
+    keys, scores = keys[order], scores[order]
+    twice = np.flatnonzero((np.diff(keys) == 0) & (np.diff(scores) != 0))
+    if len(twice):
+        first, second = numbers[order[twice[0]]], numbers[order[twice[0] + 1]]
+        raise ValueError(f"{source}: one pair has two scores, in lines {first} and {second}")
+    wanted = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
+    found = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    missing = np.flatnonzero(keys[found] != wanted)
+    if len(missing):
+        raise ValueError(
+            f"trial {missing[0] + 1} of {trials.source} ({_pair(trials, missing[0])}) has no score "
+            f"in {source}; {len(missing)} of {len(trials)} have none"
+        )
+    if not partial:
+        unused = np.flatnonzero(~np.isin(keys, wanted))
+        if len(unused):
+            line = int(numbers[order[unused]].min())
+            raise ValueError(
+                f"{source}, line {line} scores a pair that is no trial of {trials.source} "
+                f"({len(unused)} such lines): {_PARTIAL}"
+            )
+    return order[found]
+
+
+def _pair(trials: TrialList, number: int) -> str:
+    return f"{trials.names[trials.enroll[number]]} {trials.names[trials.test[number]]}"
+
+
+def _columns(path: Path) -> str:
+    """Whether the label stands before the score: only where all else is impossible."""
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        fields = next((fields for line in lines if (fields := line.split())), [])
+    before = len(fields) == 4 and fields[2] in ("0", "1") and fields[3] not in _LABELS
+    return "speechbrain" if before else "score"
+
+
+def _rows(path: Path, columns: str) -> Iterator[tuple[int, str, str, float, bool | None]]:
+    """(line, enrolment, test, score, label or None)."""
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            fields = line.split()
+            if not fields:
+                continue
+            try:
+                if columns == "speechbrain":
+                    one, other, label, text = fields
+                    answer = {"1": True, "0": False}[label]
+                else:
+                    one, other, text = fields[:3]
+                    answer = _LABELS.get(fields[3]) if len(fields) > 3 else None
+                score = float(text)
+            except (ValueError, KeyError):
+                raise ValueError(
+                    f"{path.name}, line {number} has no score: {line.strip()[:120]!r}; {_SHAPE}"
+                ) from None
+            if not np.isfinite(score):
+                raise ValueError(f"{path.name}, line {number}: the score is {text}")
+            yield number, one, other, score, answer

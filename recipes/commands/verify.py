@@ -1,0 +1,37 @@
+"""`auricle verify`: its options; the work is in `auricle.recipes.verify`."""
+
+from __future__ import annotations
+
+from .common import add_command, spellings
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands) -> None:
+    """Add the command."""
+    verify = add_command(commands, "verify", run, "whether two recordings are of one speaker")
+    verify.add_argument("bundle", metavar="BUNDLE", help="trained for speaker verification")
+    verify.add_argument("one", metavar="A.wav")
+    verify.add_argument("other", metavar="B.wav")
+    verify.add_argument(
+        *spellings("--threshold-prior"),
+        type=float,
+        metavar="P",
+        help="share of comparisons that are of one speaker where this is used; default: the prior "
+        "that the bundle was calibrated for",
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments) -> int:
+    """Print score, probability and decision."""
+    from ..verify import verify
+
+    verify(
+        arguments.bundle,
+        arguments.one,
+        arguments.other,
+        threshold_prior=arguments.threshold_prior,
+        as_json=arguments.json,
+    )
+    return 0

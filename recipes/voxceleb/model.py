@@ -1,0 +1,120 @@
+"""What the recipe puts around the lobes: a start from a bundle, a teacher, noise, calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...lobes import pretrained
+from ...lobes.angular_margin import problems as margin_problems
+from ...lobes.brains.distillation import Distiller, distillation_problems
+from ...processing.data.speaker_augmentation import build_speaker_augmentation
+from ...processing.data.speed import SpeedPerturbation
+from ...processing.scoring.calibration import Calibration, fit_calibration
+from ..runner import RecipeError
+
+__all__ = ["build_augmentation", "build_distiller", "calibrate", "problems", "start_from"]
+
+#: Share of target trials that the calibration is fitted for, as the first minDCF has it.
+CALIBRATION_PRIOR = 0.01
+
+
+def build_augmentation(hparams: dict):
+    """Noise and rooms as the YAML says; None where nothing is to be added."""
+    return build_speaker_augmentation(
+        hparams["sample_rate"],
+        hparams["augment_probability"],
+        musan_folder=hparams["musan_folder"],
+        rirs_folder=hparams["rirs_folder"],
+        seed=hparams["seed"],
+    )
+
+
+def build_distiller(hparams: dict, labels: list[str], output_folder: Path) -> Distiller | None:
+    """The teacher and its loss; None without a teacher."""
+    if not hparams["distillation"]["teacher"]:
+        return None
+    return Distiller(
+        hparams["distillation"],
+        labels,
+        hparams["sample_rate"],
+        hparams["embedding_model"].out_features,
+        Path(output_folder) / "teacher",
+    )
+
+
+@torch.no_grad()
+def start_from(folder: str, modules: dict[str, nn.Module], labels: list[str]) -> str:
+    """Fill the modules with a bundle's weights; returns a line about it.
+
+    The bundle's classes have to begin with those of this run: large-margin fine-tuning without
+    speed perturbation goes on with the speakers and leaves out their faster and slower copies.
+
+    Raises
+    ------
+    RecipeError
+        Other lobes, options or speakers.
+    """
+    bundle = pretrained.load(folder)
+    for name, module in modules.items():
+        theirs = getattr(bundle, name).state_dict()
+        if name == "classifier":
+            if bundle.labels[: len(labels)] != labels:
+                raise RecipeError(
+                    f"init_from {folder} was trained on other speakers ({len(bundle.labels)} "
+                    f"classes, this run has {len(labels)}): its head does not fit"
+                )
+            theirs = {
+                key: value[: len(mine)] if mine.dim() else value
+                for (key, value), mine in zip(
+                    theirs.items(), module.state_dict().values(), strict=True
+                )
+            }
+        try:
+            module.load_state_dict(theirs)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise RecipeError(f"init_from {folder}: {name} does not fit: {reason}") from None
+    return f"Weights from {folder}"
+
+
+def calibrate(score, prior: float = CALIBRATION_PRIOR) -> Calibration | None:
+    """Calibration fitted on the held-out training speakers; None where the scores allow none."""
+    try:
+        # The penalty bounds the scale where a small list has no error.
+        return fit_calibration(score.scores, score.trials.is_target, prior, penalty=1e-4)
+    except ValueError:
+        return None
+
+
+def problems(plain: dict) -> list[str]:
+    """What is wrong with the loss, the teacher and the augmentation of a configuration."""
+    found = margin_problems(plain) + distillation_problems(plain, _changing(plain))
+    if not plain["eval_batch_s"] > 0:
+        found.append(f"eval_batch_s must be above 0 s, got {plain['eval_batch_s']!r}")
+    for key in ("crop_s", "valid_crop_s"):
+        if plain[key] < 0:
+            found.append(f"{key} must be 0 (all of it) or above, got {plain[key]!r}")
+    if not 0 <= plain["augment_probability"] <= 1:
+        found.append(
+            f"augment_probability must be from 0 to 1, got {plain['augment_probability']!r}"
+        )
+    if plain["average_checkpoints"] < 1:
+        found.append(f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}")
+    if not 0 <= plain["pretrain_epochs"] < plain["number_of_epochs"]:
+        found.append(
+            "pretrain_epochs must lie between 0 and number_of_epochs - 1 "
+            f"({plain['number_of_epochs'] - 1}), got {plain['pretrain_epochs']!r}"
+        )
+    try:
+        SpeedPerturbation(1, plain["speed_factors"])
+    except ValueError as error:
+        found.append(f"speed_factors: {error}")
+    return found
+
+
+def _changing(plain: dict) -> list[str]:
+    """What makes a recording sound different from epoch to epoch."""
+    return [key for key in ("crop_s", "augment_probability", "speed_factors") if plain[key]]

@@ -1,0 +1,335 @@
+"""Prepare VoxCeleb: training, validation and test utterances of a protocol, and its trials.
+
+The folders are read as they were published or converted; m4a goes through ffmpeg, once. What cannot
+be used is either one error or, with `skip_broken`, a counted and listed skip.
+
+    python recipes/voxceleb/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol vox1-o-cleaned
+"""
+
+import argparse
+import hashlib
+import logging
+import sys
+from pathlib import Path
+
+try:
+    from auricle.processing.data.manifest import ManifestError
+    from auricle.processing.data.mini import is_mini
+    from auricle.processing.scoring.trials import write_trials
+    from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
+    from auricle.recipes.voxceleb.corpus import PreparationError, find_folders, list_files
+    from auricle.recipes.voxceleb.prepared import (
+        VALID_TRIALS,
+        Prepared,
+        describe,
+        fingerprint_of,
+        read_prepared,
+        write_prepared,
+    )
+    from auricle.recipes.voxceleb.protocols import (
+        OWN_LIST,
+        PROTOCOLS,
+        PUBLISHED,
+        TRAIN_ON,
+        find_protocol,
+        problems,
+    )
+    from auricle.recipes.voxceleb.splitting import (
+        Part,
+        cap_speakers,
+        check_apart,
+        check_audio,
+        drop_unusable,
+        hold_out_speakers,
+        note_unusual,
+        rows_of,
+        tell_apart,
+    )
+    from auricle.recipes.voxceleb.trial_list import find_list, find_recordings, read_list
+    from auricle.recipes.voxceleb.utterances import write_rows
+except ModuleNotFoundError as error:
+    if __name__ == "__main__" and (error.name or "").startswith("auricle"):
+        sys.exit("auricle is not installed; in its repository, run: pip install -e .")
+    raise
+
+__all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
+
+
+def prepare(
+    data_folder,
+    output_folder,
+    protocol="vox1-o-cleaned",
+    *,
+    train_on="voxceleb1",
+    voxceleb2_folder=None,
+    trial_list=None,
+    valid_speakers=0.05,
+    valid_trials=2000,
+    seed=0,
+    min_duration_s=0.5,
+    skip_broken=False,
+    max_per_speaker=0,
+    cache_folder=None,
+    codec="wav",
+    num_workers=None,
+    progress=True,
+):
+    """Read VoxCeleb, and write `manifest.csv`, `valid_trials.txt` and `prepare.json`.
+
+    When neither the settings nor any file has changed since, what is there is used again; files
+    whose headers were read once are not read again, converted ones not converted again.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        VoxCeleb1, or anything in its layout: SPEAKER/VIDEO/UTTERANCE.wav (or flac, ...).
+    output_folder : str or Path
+        Where the manifest goes.
+    protocol : str
+        One of `auricle.recipes.voxceleb.protocols.PROTOCOLS`.
+    train_on : "voxceleb1", "voxceleb2" or "both"
+        Speakers of the test list are never trained on.
+    voxceleb2_folder : str or Path, optional
+        VoxCeleb2's development set; None looks in the data folder.
+    trial_list : str or Path, optional
+        The list of test trials; needed for the protocol "list". Looked for in the data folder,
+        its meta/ and lists/, then as a path.
+    valid_speakers : float or int
+        Share of the training speakers that is held out for validation, or how many.
+    valid_trials : int
+        Trials made from them, half of them target trials.
+    seed : int
+        Of the held-out speakers, the validation trials and the cap.
+    min_duration_s : float
+        Shorter training and validation recordings cannot be used. The test set is as its list is.
+    skip_broken : bool
+        Leave out, count and list what cannot be used instead of raising. A broken recording of
+        the test list is always an error: a list without it is another list.
+    max_per_speaker : int
+        Most training utterances of a speaker; 0 takes all.
+    cache_folder : str or Path, optional
+        Where converted audio and what was seen of the files go, for all runs on the same data;
+        `voxceleb_cache` beside the output folder by default.
+    codec : "wav" or "flac"
+        What m4a is converted to.
+    num_workers : int, optional
+        Threads that read, and processes that convert.
+    progress : bool
+        Whether to draw progress bars.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    PreparationError
+        Arguments are wrong, or the data does not fit the protocol or is broken; the text lists
+        all that was found.
+    """
+    settings = {
+        "protocol": protocol,
+        "train_on": train_on,
+        "valid_speakers": valid_speakers,
+        "valid_trials": valid_trials,
+        "seed": seed,
+        "min_duration_s": min_duration_s,
+        "skip_broken": skip_broken,
+        "max_per_speaker": max_per_speaker,
+        "codec": codec,
+    }
+    _check_settings(settings, voxceleb2_folder, trial_list)
+    protocol = find_protocol(protocol)
+    data_folder, output_folder = Path(data_folder), Path(output_folder)
+    cache_folder = Path(cache_folder or output_folder.absolute().parent / "voxceleb_cache")
+
+    folders = {"voxceleb1": find_folders(data_folder, "voxceleb1")}
+    if train_on != "voxceleb1":
+        taken = list(folders["voxceleb1"].values())
+        folders["voxceleb2"] = find_folders(voxceleb2_folder or data_folder, "voxceleb2", taken)
+    mini = is_mini(data_folder)
+    near = [data_folder]
+    for folder in folders["voxceleb1"].values():
+        near += [folder, folder.parent]
+    list_path = find_list(protocol, trial_list, near)
+    trials = read_list(protocol, list_path, mini)
+    test_speakers = {name.partition("/")[0] for name in trials.names}
+    corpora = {}
+    for name, its_folders in folders.items():
+        only = test_speakers if (name, train_on) == ("voxceleb1", "voxceleb2") else None
+        corpora[name] = list_files(its_folders, only, num_workers, progress)
+    test_places = find_recordings(trials, corpora["voxceleb1"], list_path)
+
+    caches = {name: _cache_of(cache_folder, name, its) for name, its in folders.items()}
+    roots = _all_roots(folders, caches)
+    output_folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = fingerprint_of({**settings, "mini": mini}, corpora, trials)
+    again = read_prepared(output_folder, fingerprint, roots, trials)
+    if again is not None:
+        return again
+
+    notes = []
+    parts = [
+        Part(name, files, test_places[:0] if number else test_places, test_speakers,
+             train_on in (name, "both"))
+        for number, (name, files) in enumerate(corpora.items())
+    ]  # fmt: skip
+    del corpora
+    tell_apart(parts, notes)
+    errors = [check_audio(p, caches[p.corpus], codec, num_workers, progress) for p in parts]
+    skipped = drop_unusable(parts, errors, min_duration_s, skip_broken, list_path.name)
+    completeness = _completeness(protocol, mini, parts, settings)
+    valid_list = hold_out_speakers(parts, settings, notes)
+    for part in parts:
+        cap_speakers(part, max_per_speaker, seed)
+    check_apart(parts, test_speakers)
+    note_unusual(parts, trials, test_places, list_path.name, min_duration_s, notes)
+
+    total = hashlib.sha256()
+    splits = rows_of(parts, trials, test_places)
+    counts = write_rows(splits, output_folder / "manifest.csv", total)
+    write_trials(output_folder / VALID_TRIALS, valid_list)
+    for split, its_trials in (("valid", valid_list), ("test", trials)):
+        counts[split] |= {k: its_trials.counts[k] for k in ("trials", "target", "nontarget")}
+        total.update(f"{split} trials\t{its_trials.digest}\n".encode())
+    record = {
+        "protocol": protocol.name if protocol.name != OWN_LIST else f"list:{list_path.name}",
+        "train_on": train_on,
+        "counts": counts,
+        "test_list": {
+            "file": list_path.name,
+            "sha256": trials.digest,
+            "url": protocol.url,
+            **trials.counts,
+        },
+        "completeness": completeness,
+        "digest": total.hexdigest(),
+        "prefixes": {root: part.prefix for part in parts for root in part.files.roots},
+        "skipped": skipped,
+        "notes": notes,
+        "settings": settings,
+    }
+    # What is returned is read back, so that it is the same whether it was there or not.
+    del parts, splits, part
+    write_prepared(record, output_folder, fingerprint)
+    prepared = read_prepared(output_folder, fingerprint, roots, trials)
+    if prepared is None:
+        raise PreparationError(f"{output_folder} was changed in the meantime; prepare again")
+    return prepared
+
+
+def _check_settings(settings, voxceleb2_folder, trial_list):
+    plain = {key: value for key, value in settings.items() if key not in ("seed", "codec")}
+    plain["data_seed"] = settings["seed"]
+    plain["voxceleb2_folder"] = None if voxceleb2_folder is None else str(voxceleb2_folder)
+    plain["trial_list"] = None if trial_list is None else str(trial_list)
+    found = problems(plain)
+    if settings["codec"] not in CODECS:
+        found.append(f"codec is {settings['codec']!r}; it can be {' or '.join(CODECS)}")
+    if found:
+        raise PreparationError("\n".join(found))
+
+
+def _cache_of(cache_folder, corpus, roots):
+    """A folder for one copy of a corpus: files of one name in two folders need not be the same."""
+    first = str(next(iter(roots.values())))
+    return cache_folder / f"{corpus}-{hashlib.sha256(first.encode()).hexdigest()[:8]}"
+
+
+def _all_roots(folders, caches):
+    """The folders by root name, and where what is converted of each lies."""
+    roots = {}
+    for corpus, its_folders in folders.items():
+        for name, folder in its_folders.items():
+            roots[name] = folder
+            roots[name + CONVERTED] = caches[corpus] / name
+    return roots
+
+
+def _completeness(protocol, mini, parts, settings):
+    """How what can be trained on compares with what was published."""
+    if mini:
+        return "mini"
+    if protocol.name == OWN_LIST:
+        return "own list"
+    differing = []
+    for part in parts:
+        if settings["train_on"] in (part.corpus, "both"):
+            found = (len(part.training_speakers()), int(part.train.sum()))
+            for what, count, expected in zip(
+                ("speakers", "utterances"), found, PUBLISHED[part.corpus], strict=True
+            ):
+                if count != expected:
+                    differing.append(f"{count} of {expected} {what} of {part.corpus}")
+    if settings["max_per_speaker"]:
+        differing.append(f"at most {settings['max_per_speaker']} utterances of a speaker")
+    return f"subset ({'; '.join(differing)})" if differing else "complete"
+
+
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def _share_or_count(text):
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def main(arguments=None):
+    """Prepare from the command line and print the counts."""
+    parser = argparse.ArgumentParser(
+        description="Write the manifest and the trials of a VoxCeleb protocol.", allow_abbrev=False
+    )
+    parser.add_argument("data_folder", help="VoxCeleb1, or anything in its layout")
+    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
+    parser.add_argument(
+        "--protocol",
+        default="vox1-o-cleaned",
+        help=f"one of {', '.join(PROTOCOLS)} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--train_on", default="voxceleb1", help=f"one of {', '.join(TRAIN_ON)} (default: voxceleb1)"
+    )
+    parser.add_argument("--voxceleb2_folder", help="by default looked for in the data folder")
+    parser.add_argument("--trial_list", help="the file of trials of protocol list")
+    parser.add_argument(
+        "--valid_speakers",
+        type=_share_or_count,
+        default=0.05,
+        help="held out for validation: a share, or how many (default: %(default)s)",
+    )
+    parser.add_argument("--valid_trials", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the validation speakers and the cap (default: 0)"
+    )
+    parser.add_argument(
+        "--min_duration_s", type=float, default=0.5, help="shortest recording (default: 0.5)"
+    )
+    parser.add_argument(
+        "--skip_broken",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="leave out and list what cannot be trained on, instead of stopping",
+    )
+    parser.add_argument("--max_per_speaker", type=int, default=0, help="utterances; 0: all")
+    parser.add_argument("--cache_folder", help="for converted audio and what was seen of the files")
+    parser.add_argument("--codec", default="wav", help="of converted audio: wav or flac")
+    parser.add_argument("--num_workers", type=int, help="threads that read or convert")
+    options = vars(parser.parse_args(arguments))
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    try:
+        prepared = prepare(**options)
+    except (ManifestError, ValueError, OSError) as error:
+        sys.exit(f"prepare.py: {error}")
+    print(describe(prepared))
+    print(f"\nwrote {prepared.manifest_path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Train and score speaker verification on VoxCeleb.
+
+    python recipes/voxceleb/train.py hparams/voxceleb.yaml --help
+
+The default trains a stack of sinc filters and an MLP-Mixer on the mini corpus, which needs no
+download.
+"""
+
+import sys
+
+try:
+    from auricle.recipes import runner
+except ImportError as error:
+    sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
+
+from pathlib import Path
+
+
+def train(config):
+    """Prepare, train, calibrate, test, and write results, pictures and the pretrained bundle."""
+    from speechbrain.utils.distributed import run_on_main
+
+    from auricle.lobes.brains.speaker import SpeakerBrain
+    from auricle.lobes.heads import build_head
+    from auricle.recipes.finish import finish
+    from auricle.recipes.voxceleb import data, model
+    from auricle.recipes.voxceleb.prepare import describe
+
+    folder, corpus = runner.resolve_corpus(config, "voxceleb")
+    prepared = data.prepare_from(config.plain, folder)
+    runner.tell(describe(prepared))
+
+    hparams = config.build()
+    output_folder = runner.claim_folder(config, hparams["output_folder"], prepared.digest)
+    hparams["checkpointer"].sweep()
+    labels = data.class_labels(prepared, hparams["speed_factors"])
+    head = {"name": "cosine", "options": {"subcenters": hparams["subcenters"]}}
+    modules = hparams["modules"]
+    width = hparams["embedding_model"].out_features
+    modules["classifier"] = build_head(head["name"], width, len(labels), head["options"])
+    if hparams["init_from"]:
+        runner.tell(model.start_from(hparams["init_from"], modules, labels))
+    distiller = model.build_distiller(hparams, labels, output_folder)
+    if distiller is not None:
+        modules.update(distiller.modules)
+    brain = SpeakerBrain(
+        prepared.trials,
+        modules=modules,
+        hparams=hparams,
+        run_opts=config.run_opts,
+        checkpointer=hparams["checkpointer"],
+        augment_wavs=model.build_augmentation(hparams),
+        distiller=distiller,
+    )
+    sets = data.build_datasets(hparams, prepared)
+    loader = {"num_workers": hparams["num_workers"]}
+    batches = {key: hparams[key] for key in ("batch_size", "max_batch_s")}
+    whole = {**loader, "max_batch_s": hparams["eval_batch_s"]}
+    brain.fit(
+        hparams["epoch_counter"], sets["train"], sets["valid"], None, {**loader, **batches}, whole
+    )
+
+    brain.tested = "valid"
+    brain.evaluate(sets["final_valid"], min_key=brain.headline, test_loader_kwargs=whole)
+    brain.valid_record = brain.test_record
+    brain.calibration = model.calibrate(brain.score)
+    brain.tested = "test"
+    brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=whole)
+
+    run_on_main(
+        finish,
+        kwargs={
+            "brain": brain,
+            "config": config,
+            "output_folder": Path(output_folder),
+            "task": "speaker_verification",
+            "dataset": "voxceleb",
+            "protocol": {
+                "name": prepared.protocol,
+                "train_on": hparams["train_on"],
+                "trials": prepared.trials["test"].source,
+                "trials_digest": prepared.trials["test"].digest,
+            },
+            "data_digest": prepared.digest,
+            "corpus": {**corpus, "complete": prepared.completeness == "complete"},
+            "counts": prepared.counts,
+            "labels": labels,
+            "head": head,
+        },
+    )
+
+
+def main(argv=None):
+    """Command line; returns the exit status."""
+    from auricle.lobes.brains import optimization
+    from auricle.recipes.voxceleb import model, prepare
+
+    checks = [optimization.problems, prepare.problems, model.problems]
+    return runner.run_recipe("voxceleb", train, checks, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,474 @@
+"""The speaker encoders against SpeechBrain's networks, published counts and formulas written out."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from speechbrain.lobes.models.ResNet import ResNet
+from torch import nn
+from torch.nn import functional as F
+
+from auricle.lobes import build_encoder
+from auricle.lobes.padded_layers import (
+    batch_norm_inside,
+    even_weights,
+    frames_inside,
+    mean_inside,
+    moments,
+    reflected,
+    weights_inside,
+)
+
+#: Each encoder, small where the published one is slow on a CPU.
+SMALL = {
+    "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
+    "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
+    "redimnet": {"embedding_size": 24},
+}
+FRAMES = 60
+
+
+def build(name, in_features=40, **options):
+    torch.manual_seed(0)
+    return build_encoder(name, in_features, None, {name: {**SMALL[name], **options}})
+
+
+def trained(name, in_features=40, **options):
+    """In eval mode, with running statistics and parameters that are not those of the beginning."""
+    encoder = build(name, in_features, **options)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in encoder.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                size = module.running_mean.shape
+                module.running_mean.copy_(torch.randn(size, generator=generator) / 10)
+                module.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
+        for p in encoder.parameters():
+            p.add_(torch.randn(p.shape, generator=generator) * (0.1 if p.dim() < 2 else 0.02))
+    return encoder.eval()
+
+
+def speech_like(items, in_features, frames=FRAMES):
+    """Formants that move, in syllables, over a noise floor; as log energies around zero."""
+    generator = torch.Generator().manual_seed(3)
+    t = torch.arange(frames) / frames
+    f = torch.arange(in_features) / in_features
+    energy = torch.full((items, frames, in_features), 0.01)
+    for item, formant in itertools.product(range(items), range(3)):
+        phase = 6.28 * torch.rand(2, generator=generator)
+        centre = 0.15 + 0.25 * formant + 0.08 * torch.sin(9 * t + phase[0])
+        gate = torch.sin(20 * t + phase[1]).clamp(min=0)
+        energy[item] += gate[:, None] * torch.exp(-(((f - centre[:, None]) / 0.05) ** 2))
+    return energy.log() + 3
+
+
+def chirp(items, in_features, frames=FRAMES):
+    t, f = torch.arange(frames) / frames, torch.arange(in_features) / in_features
+    ridge = torch.exp(-(((f - t[:, None]) / 0.04) ** 2))
+    return ridge * torch.linspace(1, 5, items)[:, None, None]
+
+
+SIGNALS = {
+    "noise": lambda items, features: torch.randn(items, FRAMES, features),
+    "chirp": chirp,
+    "speech": speech_like,
+}
+
+
+def close(got, expected, tolerance=1e-5):
+    """Equal to a fraction of what tells the items apart, which is less than the values are."""
+    spread = float((expected - expected.mean(0)).abs().max())
+    assert spread > 0.01 * float(expected.abs().max())
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * spread)
+
+
+def parameters(name, in_features=80, **options):
+    """Of the published size, without memory for them."""
+    with torch.device("meta"):
+        encoder = build_encoder(name, in_features, None, {name: options})
+    return sum(p.numel() for p in encoder.parameters())
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behind", [1e3, math.nan])
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_what_stands_behind_the_end_changes_nothing(name, behind):
+    encoder = trained(name)
+    frames = [60, 59, 33, 8, 2, 1]
+    feats = torch.randn(len(frames), 60, 40)
+    for item, count in enumerate(frames):
+        feats[item, count:] = behind
+    got = encoder(feats, torch.tensor(frames) / 60)
+    alone = torch.cat([encoder(feats[i : i + 1, :count]) for i, count in enumerate(frames)])
+    close(got, alone)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_padding_changes_nothing_in_training_either(name):
+    """Neither the output nor the running statistics nor a gradient."""
+    feats = torch.randn(3, 50, 40)
+    lengths = torch.tensor([50, 31, 12])
+    results = []
+    for frames in (50, 64):
+        encoder = build(name).train()
+        padded = torch.full((3, frames, 40), 1e3)
+        for item, count in enumerate(lengths):
+            padded[item, :count] = feats[item, :count]
+        out = encoder(padded, lengths / frames)
+        (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
+        norms = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        first = next(p for p in encoder.parameters() if p.dim() > 2)
+        results.append((out.detach(), first.grad, [(m.running_mean, m.running_var) for m in norms]))
+    (out, grad, running), (other_out, other_grad, other_running) = results
+    torch.testing.assert_close(other_out, out, rtol=0, atol=1e-3 * float(out.abs().max()))
+    torch.testing.assert_close(other_grad, grad, rtol=0, atol=1e-2 * float(grad.abs().max()))
+    assert len(running) > 5
+    torch.testing.assert_close(other_running, running, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_an_item_without_a_frame_is_finite(name):
+    assert trained(name)(torch.randn(2, 50, 40), torch.tensor([0.0, 1.0])).isfinite().all()
+
+
+@pytest.mark.parametrize("value", [0.0, -13.8, 1e3])
+@pytest.mark.parametrize("frames", [1, 50])
+@pytest.mark.parametrize("name", SMALL)
+def test_constant_frames_have_finite_gradients(name, frames, value):
+    encoder = build(name)
+    feats = torch.full((2, frames, 40), value, requires_grad=True)
+    encoder(feats, torch.tensor([1.0, 0.5])).square().sum().backward()
+    grads = [feats.grad, *[p.grad for p in encoder.parameters()]]
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def test_silence_has_finite_gradients_through_the_deepest_chain_of_normalisations():
+    encoder = build_encoder("ecapa", 40, None, {"ecapa": {"channels": 64}}).train()
+    weights = torch.randn(3, 1, 192)
+    (encoder(torch.zeros(3, 50, 40)) * weights).sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters())
+
+
+@pytest.mark.parametrize("in_features", [1, 8, 23, 39, 80])
+@pytest.mark.parametrize("name", SMALL)
+def test_any_number_of_features(name, in_features):
+    encoder = build(name, in_features)
+    out = encoder(torch.randn(4, 31, in_features))
+    assert out.shape == (4, 1, encoder.out_features) == (4, 1, 24)
+    (out * torch.randn_like(out)).sum().backward()
+    assert not [key for key, p in encoder.named_parameters() if not p.grad.abs().sum() > 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("ecapa", {"channels": 500}, "multiple of res2net_scale=8; got 500"),
+        ("ecapa", {"channels": (64, 64, 32, 64, 96)}, "second to fourth are equal"),
+        ("ecapa", {"channels": (64, 64, 64, 96)}, "one number or five"),
+        ("ecapa", {"channels": "512"}, "channels must be a whole number"),
+        ("ecapa", {"res2net_scale": 1}, "res2net_scale .* at least 2"),
+        ("ecapa", {"embedding_size": 0}, "embedding_size"),
+        ("ecapa", {"dropout": 1.0}, "dropout .* below 1"),
+        ("resnet34", {"channels": 32}, "channels must be four"),
+        ("resnet34", {"block_sizes": (3, 4, 6)}, "block_sizes must be four"),
+        ("resnet34", {"channels": (32, 64, 128, 0)}, "channels must be a whole number"),
+        ("redimnet", {"size": "b9"}, "size must be one of .*'b0'.*'b9'"),
+        ("redimnet", {"size": 0}, "size must be one of"),
+    ],
+)
+def test_bad_options(name, options, match):
+    with pytest.raises(ValueError, match=match):
+        build(name, **options)
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+PARTS = torch.tensor([1.0, 0.5, 0.2])
+
+
+def test_reflection_is_that_of_each_item_alone():
+    x = torch.randn(3, 2, 20)
+    got = reflected(x, frames_inside(x.transpose(1, 2), PARTS), 3)
+    for item, count in enumerate([20, 10, 4]):
+        alone = F.pad(x[item : item + 1, :, :count], (3, 3), mode="reflect")
+        assert torch.equal(got[item : item + 1, :, : count + 6], alone)
+    assert torch.equal(reflected(x, None, 3), F.pad(x, (3, 3), mode="reflect"))
+
+
+@pytest.mark.parametrize(("norm", "axis"), [(nn.BatchNorm1d, 2), (nn.BatchNorm2d, 2), (nn.BatchNorm2d, 3)])  # fmt: skip
+def test_batch_norm_is_that_of_the_valid_frames_side_by_side(norm, axis):
+    x = torch.randn((3, 4, 20, 20)[: 3 if norm is nn.BatchNorm1d else 4]) * 3 + 1
+    inside = frames_inside(torch.zeros(3, 20, 1), PARTS)
+    ours, torchs = norm(4), norm(4)
+    parts = [x[i : i + 1].narrow(axis, 0, n) for i, n in enumerate([20, 10, 4])]
+    expected = torchs(torch.cat(parts, dim=axis)).split([20, 10, 4], dim=axis)
+    got = batch_norm_inside(ours, x, inside, axis)
+    for item, part in enumerate(expected):
+        torch.testing.assert_close(
+            got[item : item + 1].narrow(axis, 0, part.shape[axis]), part, atol=1e-5, rtol=1e-5
+        )
+    torch.testing.assert_close(ours.running_var, torchs.running_var)
+    ours.eval(), torchs.eval()
+    assert torch.equal(batch_norm_inside(ours, x, inside, axis), ours(x))
+
+
+def test_moments_are_those_of_the_valid_frames():
+    x = torch.randn(3, 4, 20) + 5
+    inside = frames_inside(x.transpose(1, 2), PARTS)
+    mean, variance = moments(x, even_weights(x, inside))
+    torch.testing.assert_close(mean, mean_inside(x, inside, (2,)))
+    for item, count in enumerate([20, 10, 4]):
+        part = x[item, :, :count]
+        torch.testing.assert_close(mean[item, :, 0], part.mean(1))
+        torch.testing.assert_close(variance[item, :, 0], part.var(1, correction=0))
+    weights = weights_inside(x, inside)
+    torch.testing.assert_close(weights[1, :, :10], x[1, :, :10].softmax(1))
+    assert not weights[1, :, 10:].any()
+
+
+# -- ecapa -----------------------------------------------------------------------------------------
+
+
+def test_ecapa_parameters():
+    assert parameters("ecapa", channels=1024) == 20_767_552  # SpeechBrain's VoxCeleb recipe
+    assert parameters("ecapa", channels=(1024, 1024, 1024, 1024, 3072)) == 20_767_552
+    assert parameters("ecapa") == 6_194_048  # wespeaker states 6.19 million
+    assert parameters("ecapa", in_features=81) - parameters("ecapa") == 5 * 512
+
+
+def speechbrains_ecapa(encoder, in_features=40):
+    other = ECAPA_TDNN(
+        in_features,
+        lin_neurons=24,
+        channels=[32, 32, 32, 32, 96],
+        attention_channels=8,
+        se_channels=8,
+    )
+    other.load_state_dict(encoder.net.state_dict())
+    return other.train(encoder.training)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("make", [build, trained])
+@torch.no_grad()
+def test_ecapa_is_speechbrains(make, signal):
+    encoder = make("ecapa").eval()
+    torch.manual_seed(2)
+    feats = SIGNALS[signal](3, 40)
+    other = speechbrains_ecapa(encoder)
+    assert torch.equal(encoder(feats), other(feats))
+
+
+def test_ecapa_trains_as_speechbrains_does():
+    encoder = build("ecapa").train()
+    other = speechbrains_ecapa(encoder)
+    feats = speech_like(4, 40)
+    for net in (encoder, other):
+        (net(feats) * torch.linspace(-1, 1, 24)).sum().backward()
+    for (key, p), q in zip(encoder.net.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(
+            p.grad, q.grad, rtol=0, atol=1e-4 * float(q.grad.abs().max()) + 1e-4, msg=key
+        )
+    state = other.state_dict()
+    for key, value in encoder.net.state_dict().items():
+        torch.testing.assert_close(value, state[key])
+
+
+@torch.no_grad()
+def test_ecapa_of_a_padded_item_is_speechbrains_of_the_item_alone():
+    encoder = trained("ecapa")
+    other = speechbrains_ecapa(encoder)
+    feats, lengths = speech_like(3, 40), torch.tensor([1.0, 0.7, 0.4])
+    alone = torch.cat([other(feats[i : i + 1, :n]) for i, n in enumerate([60, 42, 24])])
+    close(encoder(feats, lengths), alone)
+    # Where SpeechBrain's own result depends on the padding.
+    assert (other(feats, lengths) - alone).abs().max() > 1e-3 * alone.abs().max()
+
+
+# -- resnet34 --------------------------------------------------------------------------------------
+
+
+def test_resnet34_parameters():
+    recipe = (128, 128, 256, 256)
+    with torch.device("meta"):
+        speechbrains = ResNet(channels=list(recipe))
+    assert sum(p.numel() for p in speechbrains.parameters()) == 15_438_336
+    assert parameters("resnet34", channels=recipe) == 15_438_336
+    assert parameters("resnet34") == 7_660_704
+
+
+def test_resnet34_without_what_speechbrain_adds_is_wespeakers():
+    """6.63 million: no gates, no third convolutions, no attention, no norms at the end."""
+    with torch.device("meta"):
+        net = build_encoder("resnet34", 80).net
+    added = (".se.", ".conv3.", ".bn3.", "attention.", "norm_stats.", "norm_embed.")
+    rest = {
+        key: p.numel()
+        for key, p in net.named_parameters()
+        if not any(part in key for part in added)
+    }
+    assert sum(rest.values()) / 1e6 == pytest.approx(6.63, abs=0.005)
+
+
+def speechbrains_resnet(encoder):
+    other = ResNet(40, channels=[4, 6, 8, 8], block_sizes=[1, 2, 1, 1], lin_neurons=24)
+    other.load_state_dict(encoder.net.state_dict())
+    return other.train(encoder.training)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("make", [build, trained])
+@torch.no_grad()
+def test_resnet34_is_speechbrains(make, signal):
+    encoder = make("resnet34").eval()
+    torch.manual_seed(2)
+    feats = SIGNALS[signal](3, 40)
+    close(encoder(feats)[:, 0], speechbrains_resnet(encoder)(feats))
+
+
+@torch.no_grad()
+def test_resnet34_of_a_padded_item_is_speechbrains_of_the_item_alone():
+    encoder = trained("resnet34")
+    other = speechbrains_resnet(encoder)
+    feats, lengths = speech_like(4, 40), torch.tensor([60, 43, 24, 7]) / 60
+    alone = torch.cat([other(feats[i : i + 1, :n]) for i, n in enumerate([60, 43, 24, 7])])
+    close(encoder(feats, lengths)[:, 0], alone)
+    assert (other(feats, lengths) - alone).abs().max() > 0.01 * alone.abs().max()
+
+
+# -- redimnet --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "in_features", "count", "published_millions"),
+    [
+        ("b0", 60, 1_004_250, 1.0),
+        ("b1", 72, 2_126_936, 2.2),
+        ("b2", 72, 4_892_848, 4.7),
+        ("b3", 72, 3_225_020, 3.0),
+    ],
+)
+def test_redimnet_parameters(size, in_features, count, published_millions):
+    got = parameters("redimnet", in_features, size=size)
+    assert got == count
+    assert got / 1e6 == pytest.approx(published_millions, rel=0.08)
+
+
+def eval_norm(x, norm):
+    shape = (1, -1, *[1] * (x.dim() - 2))
+    x = (x - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + norm.eps).sqrt()
+    return x * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def over_channels(x, norm):
+    shape = (1, -1, *[1] * (x.dim() - 2))
+    x = (x - x.mean(1, keepdim=True)) / (x.var(1, correction=0, keepdim=True) + 1e-6).sqrt()
+    return x * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def attention(x, layer):
+    """Post-normalised self-attention of four heads, then a feed-forward net of equal width."""
+    items, frames, width = x.shape
+    heads = lambda t: t.view(items, frames, 4, width // 4).transpose(1, 2)  # noqa: E731
+    given = F.linear(x, layer.self_attn.in_proj_weight, layer.self_attn.in_proj_bias)
+    query, key, value = (heads(part) for part in given.chunk(3, dim=2))
+    weights = (query @ key.transpose(2, 3) / math.sqrt(width // 4)).softmax(3)
+    mixed = (weights @ value).transpose(1, 2).reshape(x.shape)
+    mixed = F.linear(mixed, layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias)
+    x = over_channels((x + mixed).transpose(1, 2), layer.norm1).transpose(1, 2)
+    inner = F.linear(x, layer.linear1.weight, layer.linear1.bias)
+    inner = 0.5 * inner * (1 + torch.tanh(math.sqrt(2 / math.pi) * (inner + 0.044715 * inner**3)))
+    x = x + F.linear(inner, layer.linear2.weight, layer.linear2.bias)
+    return over_channels(x.transpose(1, 2), layer.norm2).transpose(1, 2)
+
+
+def conv(x, layer, groups=1):
+    function = F.conv1d if x.dim() == 3 else F.conv2d
+    pad = layer.weight.shape[-1] // 2
+    stride = (layer.weight.shape[2], 1) if layer.weight.shape[2:] in [(2, 1), (3, 1)] else 1
+    return function(x, layer.weight, layer.bias, stride, pad, 1, groups)
+
+
+SETUPS = {
+    # channels, channels per group, then stride, blocks, widening of each stage; has it a context
+    "b0": (10, 1, [(1, 2, 1), (2, 3, 2), (1, 3, 3), (2, 4, 2), (1, 3, 1)], [1, 1, 1, 1, 1]),
+    "b1": (12, 8, [(1, 2, 1), (2, 3, 1), (3, 4, 1), (2, 5, 1), (2, 3, 1)], [0, 0, 1, 1, 1]),
+    "b3": (16, 1, [(1, 6, 4), (2, 6, 2), (1, 8, 2), (2, 10, 2), (1, 10, 1), (2, 8, 1)], [1] * 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SETUPS)
+@torch.no_grad()
+def test_redimnet_is_what_the_paper_writes(size):
+    channels, group, setup, contexts = SETUPS[size]
+    encoder = trained("redimnet", 24, size=size).double()
+    feats = torch.randn(2, 21, 24, dtype=torch.double)
+    x = over_channels(conv(feats.transpose(1, 2)[:, None], encoder.stem), encoder.stem_norm)
+    # Channel c of row f of the picture is channel f C + c of the sequence.
+    outputs = [torch.stack([x[:, c, f] for f in range(24) for c in range(channels)], dim=1)]
+    x, c, rows = outputs[0], channels, 24
+    for index, (stride, blocks, widening) in enumerate(setup):
+        stage = encoder.stages[index]
+        x = torch.stack([x[:, i::c] for i in range(c)], dim=1)
+        assert x.shape == (2, c, rows, 21)
+        c, rows = stride * c, rows // stride
+        wide = c * widening
+        x = conv(x, stage.enter)
+        assert len(stage.blocks) == blocks and x.shape == (2, wide, rows, 21)
+        for block in stage.blocks:
+            if size == "b1":
+                y = F.gelu(eval_norm(conv(x, block.convolutions[0], wide // group), block.norm))
+                x = x + conv(y, block.mix)
+                continue
+            y = conv(conv(x, block.first, wide // group), block.first_mix)
+            y = eval_norm(y.relu(), block.first_norm)
+            y = eval_norm(conv(conv(y, block.second, wide), block.second_mix), block.second_norm)
+            if size == "b3":
+                gate = F.linear(y.mean((1, 3)), block.gate[0].weight, block.gate[0].bias).relu()
+                gate = F.linear(gate, block.gate[2].weight, block.gate[2].bias).sigmoid()
+                y = y * gate[:, None, :, None]
+            x = (x + y).relu()
+        if widening > 1:
+            y = eval_norm(conv(x, stage.leave.convolution, c // group), stage.leave.norm)
+            x = conv(F.gelu(y), stage.leave.mix)
+        x = torch.stack([x[:, i, f] for f in range(rows) for i in range(c)], dim=1)
+        assert (stage.context is not None) == contexts[index]
+        if stage.context is not None:
+            y = over_channels(conv(x, stage.context.reduce), stage.context.norm)
+            for block, kernel in zip(stage.context.blocks, (7, 19, 31, 59), strict=True):
+                assert block.convolutions[0].kernel_size == (kernel,)
+                z = F.gelu(eval_norm(conv(y, block.convolutions[0], y.shape[1]), block.norm))
+                y = y + conv(z, block.mix)
+            y = attention(y.transpose(1, 2), stage.context.attention).transpose(1, 2)
+            x = x + conv(y, stage.context.expand)
+        outputs.append(x)
+        weights = encoder.mix[index].exp()
+        weights = weights / weights.sum(1, keepdim=True)
+        x = (torch.stack(outputs, dim=1) * weights).sum(1)
+    mean = x.mean(2, keepdim=True).expand_as(x)
+    deviation = (x.var(2, keepdim=True) + 1e-7).sqrt().expand_as(x)
+    scores = conv(torch.cat([x, mean, deviation], dim=1), encoder.attention_in).tanh()
+    weights = conv(scores, encoder.attention_out).softmax(2)
+    mean = (weights * x).sum(2)
+    deviation = ((weights * x**2).sum(2) - mean**2).clamp(min=1e-7).sqrt()
+    pooled = eval_norm(torch.cat([mean, deviation], dim=1), encoder.pool_norm)
+    close(encoder(feats)[:, 0], F.linear(pooled, encoder.embed.weight, encoder.embed.bias), 1e-4)
+
+
+@torch.no_grad()
+def test_redimnet_adds_rows_of_zeros_above_the_highest_feature():
+    encoder, wider = trained("redimnet", 22), trained("redimnet", 24)
+    assert encoder.state_dict().keys() == wider.state_dict().keys()
+    feats = torch.randn(2, 30, 22)
+    close(encoder(feats), wider(F.pad(feats, (0, 2))))
+
+
+def test_redimnet_sizes_differ_and_b0_is_the_default():
+    assert parameters("redimnet", 60) == parameters("redimnet", 60, size="b0")
+    assert len({parameters("redimnet", 72, size=s) for s in ("b0", "b1", "b2", "b3")}) == 4
