@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .frame_norm import norm_frames
 from .options import choice, flag, whole
 from .valid_frames import TemporalBatchNorm, inside
 
@@ -74,8 +75,7 @@ class AttentiveStatistics(nn.Module):
         if self.norm is None:
             hidden = torch.tanh(hidden)
         else:
-            count = feats.new_full((len(feats),), feats.shape[1]) if frames is None else frames
-            hidden = self.norm(functional.relu(hidden.float()), count)
+            hidden = norm_frames(self.norm, functional.relu(hidden), frames)
         scores, feats = self.second(hidden).float(), feats.float()
         if frames is not None:
             # Filled and not multiplied: what is infinite in the padding would become NaN.

@@ -15,7 +15,13 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NOISES = ("white", "noise", "babble", "music")
 _TITLES = {"white": "White noise", "noise": "Noise", "babble": "Babble", "music": "Music"}
-_KINDS = {"room": "RT60", "mp3": "MP3", "opus": "Opus", "vorbis": "Vorbis", "mu-law 8 kHz": "mu-law"}
+_KINDS = {
+    "room": "RT60",
+    "mp3": "MP3",
+    "opus": "Opus",
+    "vorbis": "Vorbis",
+    "mu-law 8 kHz": "mu-law",
+}
 _UNITS = {"kbit/s": "kbit/s", "quality": "", "%": "%", "": ""}
 
 
@@ -164,7 +170,9 @@ def _label(row: Mapping) -> str:
 def _facts(report: Mapping, measured: Sequence[Mapping]) -> list[str]:
     trials = report["trials"]
     sides = {"test": "test side distorted", "both": "both sides distorted"}[report["sides"]]
-    facts = [f"{trials['trials']:,} trials of {trials['source']}", f"{sides}, dashed: clean"]
+    corpus = " (synthetic mini corpus)" if report.get("synthetic") else ""
+    facts = [f"{trials['trials']:,} trials of {trials['source']}{corpus}"]
+    facts.append(f"{sides}, dashed: clean")
     if any(row["interval"] for row in measured):
         facts.append("bars: 95 % interval over speakers")
     return facts

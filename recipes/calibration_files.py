@@ -13,13 +13,19 @@ from ..processing.scoring.calibration import Calibration, cllr, fit_calibration
 from ..processing.scoring.verification import error_curve
 from .trial_scoring import Scored
 
-__all__ = ["FILE", "FittedCalibration", "calibrate", "read_calibration", "write_calibration"]
+__all__ = [
+    "FILE",
+    "FittedCalibration",
+    "calibrate",
+    "describe",
+    "read_calibration",
+    "write_calibration",
+]
 
 FILE = "calibration.json"
 FORMAT = 1
 #: What scores have to agree in to share a calibration.
 _SCORING = (
-    "source",
     "model_digest",
     "backend",
     "mean_subtraction",
@@ -54,10 +60,12 @@ class FittedCalibration:
         ValueError
             Scores that are known to be made in another way.
         """
-        for key in _SCORING:
+        sources = self.scoring.get("source"), scored.how.get("source")
+        # of scores in a file nobody knows how they were made
+        for key in _SCORING if sources == ("embeddings", "embeddings") else ():
             mine, theirs = self.scoring.get(key), scored.how.get(key)
-            of_embeddings = self.scoring.get("source") == scored.how.get("source") == "embeddings"
-            if of_embeddings and mine != theirs and (key not in _MAY_BE_UNKNOWN or mine and theirs):
+            unknown = key in _MAY_BE_UNKNOWN and None in (mine, theirs)
+            if mine != theirs and not unknown:
                 raise ValueError(
                     f"the calibration was fitted on scores with {key} {_said(mine)}, these have "
                     f"{_said(theirs)}: fit one on scores made alike (auricle calibrate)"
@@ -87,13 +95,23 @@ def _said(value) -> str:
 def calibrate(scored: Scored, prior: float = 0.01, penalty: float = 0.0) -> FittedCalibration:
     """Fit a calibration on the scores of a list; what is refused is what `fit_calibration` does."""
     labels = scored.trials.is_target
-    calibration = fit_calibration(scored.scores, labels, prior=prior, penalty=penalty)
-    curve = error_curve(scored.scores, labels)
+    return describe(fit_calibration(scored.scores, labels, prior=prior, penalty=penalty), scored)
+
+
+def describe(calibration: Calibration, scored: Scored) -> FittedCalibration:
+    """A calibration with what it was fitted on.
+
+    For one that training fitted on cosines of whole recordings, `scored` is
+    `Scored(trials, scores, cosine_scoring(about_bundle(folder)))`; `write_calibration(folder, ...)`
+    then puts it where `auricle verify` looks for it.
+    """
+    trials = scored.trials
+    curve = error_curve(scored.scores, trials.is_target)
     fitted_on = {
-        **{name: getattr(scored.trials, name) for name in ("source", "format", "digest", "counts")},
+        **{name: getattr(trials, name) for name in ("source", "format", "digest", "counts")},
         "eer": curve.eer()[0],
         "min_cllr": curve.min_cllr(),
-        "cllr": cllr(calibration(scored.scores), labels),
+        "cllr": cllr(calibration(scored.scores), trials.is_target),
     }
     return FittedCalibration(calibration, fitted_on, scored.how)
 

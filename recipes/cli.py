@@ -17,6 +17,7 @@ from .commands import (
     list_lobes,
     mini,
     predict,
+    robustness,
     score,
     table,
     verify,
@@ -37,6 +38,7 @@ COMMANDS = (
     compare,
     calibrate,
     verify,
+    robustness,
     table,
 )
 

@@ -34,6 +34,7 @@ def finish(
     data_digest: str,
     protocol: dict,
     head: dict | None = None,
+    bundled: dict | None = None,
     **about,
 ) -> RunResult:
     """Write everything a finished run leaves behind, from the best epoch's model.
@@ -46,6 +47,7 @@ def finish(
     labels : class names in order
     data_digest, protocol, about : as in `RunResult`: task, dataset, corpus, counts
     head : {"name", "options"} of the head, as `build_head` takes them; None: the classifier
+    bundled : what the bundle's description says besides
     """
     plain, history = config.plain, brain.history
     best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
@@ -80,7 +82,7 @@ def finish(
     )
     path = result.write(output_folder)
     bundle = pretrained.save(
-        output_folder / "bundle", _describe(result, config, brain, labels, head), parts
+        output_folder / "bundle", {**_describe(result, config, brain, labels, head), **(bundled or {})}, parts
     )
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
     _report(brain, result, path, bundle, pictures)

@@ -1,9 +1,9 @@
-"""`auricle robustness`: how a system's EER grows with noise, rooms, codecs and other distortions."""
+"""`auricle robustness`: how a system's EER grows with noise, rooms, codecs and the like."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import soundfile
 import torch
 from tqdm import tqdm
 
-from ..lobes import pretrained
-from ..processing.data.backgrounds import Musan, babble, generated_music
+from ..processing.data.backgrounds import Musan
 from ..processing.data.conditions import Condition, choose, distort, generator_of
+from ..processing.data.mini import is_mini
 from ..processing.robustness_plot import robustness_picture
 from ..processing.scoring.embeddings import Embeddings, cosine_scores
 from ..processing.scoring.speaker_bootstrap import compare
@@ -22,14 +22,13 @@ from ..processing.scoring.trial_scores import TrialScores
 from ..processing.scoring.trials import TrialList, read_trials
 from .extraction import extract, folder_reader
 from .results import collect_versions, git_commit
+from .robustness_noise import BabbleTalkers, Read, background_of
 from .robustness_table import markdown
+from .trial_scoring import open_verifier, read_speakers
 
-__all__ = ["BabbleTalkers", "SIDES", "TALKERS", "evaluate", "markdown", "measure", "robustness"]
+__all__ = ["SIDES", "evaluate", "holm", "markdown", "measure", "robustness"]
 
 SIDES = ("test", "both")
-#: People who speak at once in babble.
-TALKERS = 5
-Read = Callable[[str], torch.Tensor]
 
 
 def robustness(
@@ -42,6 +41,7 @@ def robustness(
     sides: str = "test",
     musan: str | None = None,
     trials_format: str = "auto",
+    speakers: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
     as_json: bool = False,
@@ -54,7 +54,11 @@ def robustness(
     trials, trials_format : a list, as `read_trials` takes it.
     data_folder : where the recordings are.
     out : folder for robustness.json, robustness.md and robustness.png.
-    Others as for `evaluate`; `as_json` prints the JSON in place of the table.
+    conditions : names of groups or kinds; None for all.
+    musan : folder of MUSAN, or None for generated sounds.
+    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of a name.
+    as_json : print the JSON in place of the table.
+    sides, n_resamples, seed : as for `evaluate`.
 
     Raises
     ------
@@ -66,7 +70,8 @@ def robustness(
     chosen = choose(conditions)
     trial_list = read_trials(trials, trials_format)
     noises = Musan(musan) if musan else None
-    systems = _open(bundles)
+    speaker_of = read_speakers(speakers) if speakers else None
+    systems, models = _open(bundles)
     readers = {
         name: folder_reader(data_folder, bundle.sample_rate) for name, bundle in systems.items()
     }
@@ -77,10 +82,12 @@ def robustness(
         chosen,
         sides=sides,
         musan=noises,
+        speaker_of=speaker_of,
         n_resamples=n_resamples,
         seed=seed,
         progress=True,
     )
+    report |= {"models": models, "synthetic": is_mini(data_folder)}
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=1, allow_nan=False)
@@ -217,7 +224,7 @@ def measure(
         def distorted(name, condition=condition):
             generator = generator_of(condition, name, seed)
             rate_hz = bundle.sample_rate
-            background = _background(condition, name, read, rate_hz, seed, musan, talkers)
+            background = background_of(condition, name, read, rate_hz, seed, musan, talkers)
             try:
                 wav = distort(read(name).numpy(), rate_hz, condition, generator, background)
             except ValueError as error:
@@ -241,87 +248,6 @@ def measure(
             record["method"] = summary["interval"]["method"]
         scores[condition.name] = collected.scores
     return records, scores
-
-
-class BabbleTalkers:
-    """Who speaks in the babble around a recording: others of the list.
-
-    They are neither the speaker of the recording nor any speaker whom a trial compares with it,
-    as long as five such are left; else only the recording's own speaker is kept out, and how many
-    recordings that concerns is said in the result.
-
-    Arguments
-    ---------
-    trials : the list.
-    speaker_of : as for `TrialScores`.
-
-    Raises
-    ------
-    ValueError
-        Fewer than six speakers.
-    """
-
-    def __init__(self, trials: TrialList, speaker_of: Mapping[str, str] | None = None):
-        self.names = trials.names
-        self.speakers = trials.speakers(speaker_of)
-        self.number = {name: index for index, name in enumerate(trials.names)}
-        count = int(self.speakers.max()) + 1
-        if count <= TALKERS:
-            raise ValueError(
-                f"{trials.source} has {count} speakers: babble of {TALKERS} others needs "
-                f"{TALKERS + 1}; choose other conditions, or give --musan FOLDER"
-            )
-        # each recording with its own speaker and those on the other side of its trials, once
-        own = np.arange(len(trials.names), dtype=np.int64)
-        ends = np.concatenate([trials.enroll, trials.test, own]).astype(np.int64)
-        others = self.speakers[np.concatenate([trials.test, trials.enroll, own])]
-        met = np.unique(ends * count + others)
-        self._first = np.searchsorted(met, np.arange(len(trials.names) + 1) * count)
-        self._met = (met % count).astype(np.int32)
-        self._count = count
-        self.with_trial_speakers = int((count - np.diff(self._first) < TALKERS).sum())
-        self._recordings = [np.flatnonzero(self.speakers == speaker) for speaker in range(count)]
-
-    def of(self, recording: str, generator: np.random.Generator) -> list[str]:
-        """Recordings of five different speakers."""
-        number = self.number[recording]
-        stranger = np.ones(self._count, np.bool_)
-        stranger[self._met[self._first[number] : self._first[number + 1]]] = False
-        if stranger.sum() < TALKERS:
-            stranger[:] = True
-            stranger[self.speakers[number]] = False
-        speakers = generator.choice(np.flatnonzero(stranger), TALKERS, replace=False)
-        return [self.names[generator.choice(self._recordings[speaker])] for speaker in speakers]
-
-    def describe(self) -> dict:
-        """What to say about it beside a result."""
-        return {
-            "talkers": TALKERS,
-            "recordings": len(self.names),
-            "with_trial_speakers": self.with_trial_speakers,
-        }
-
-
-def _background(condition, name, read, rate_hz, seed, musan, talkers):
-    """The noise of a condition around a recording, as `distort` takes it."""
-    if condition.group != "noise":
-        return None
-    kind = condition.kind
-
-    def draw(num_samples, generator):
-        if musan is not None:
-            if kind == "babble":
-                voices = [
-                    musan.draw("speech", num_samples, rate_hz, generator) for _ in range(TALKERS)
-                ]
-                return babble(voices, num_samples, rate_hz, generator)
-            return musan.draw(kind, num_samples, rate_hz, generator)
-        if kind == "babble":
-            voices = [read(other).numpy() for other in talkers.of(name, generator)]
-            return babble(voices, num_samples, rate_hz, generator)
-        return generated_music(num_samples, rate_hz, generator, seed)
-
-    return None if kind == "white" else draw
 
 
 def _distorted_test_side(trials: TrialList) -> tuple[TrialList, list[str]]:
@@ -385,26 +311,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _open(bundles: Sequence[str]) -> dict[str, pretrained.Bundle]:
-    """The systems by name: as given (NAME=FOLDER), else by their lobes, else by their run too."""
+def _open(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:
+    """The systems by name, and the digests of their weights.
+
+    The name is the one given (NAME=FOLDER), else that of the lobes, where these are not different
+    with the run's own.
+    """
     opened = []
     for text in bundles:
         name, sign, folder = text.partition("=")
         if not sign or not name or Path(text).exists():
             name, folder = "", text
-        bundle = pretrained.load(folder)
-        task = bundle.description["task"]
-        if task != "speaker_verification":
-            raise ValueError(
-                f"{folder} is a bundle for {task}; robustness is measured of speaker_verification"
-            )
-        opened.append((name, Path(folder), bundle.eval()))
+        bundle, about = open_verifier(folder)
+        opened.append((name, Path(folder), bundle, about["model_digest"]))
     lobes = [
-        f"{bundle.description['frontend']['name']} + {bundle.description['encoder']['name']}"
-        for _, _, bundle in opened
+        " + ".join(bundle.description[part]["name"] for part in ("frontend", "encoder"))
+        for _, _, bundle, _ in opened
     ]
-    systems: dict[str, pretrained.Bundle] = {}
-    for (name, folder, bundle), own in zip(opened, lobes, strict=True):
+    systems, models = {}, {}
+    for (name, folder, bundle, digest), own in zip(opened, lobes, strict=True):
         if not name:
             run = folder.resolve().parent.name
             name = own if lobes.count(own) == 1 else f"{own} ({run})"
@@ -413,5 +338,5 @@ def _open(bundles: Sequence[str]) -> dict[str, pretrained.Bundle]:
                 f"two systems are called {name!r}: name them with NAME=FOLDER, such as "
                 f"'first={folder}'"
             )
-        systems[name] = bundle
-    return systems
+        systems[name], models[name] = bundle, digest
+    return systems, models

@@ -84,7 +84,8 @@ def _notes(report: Mapping) -> str:
         "clean",
         "both": "both recordings of a trial",
     }[report["sides"]]
-    notes = [f"Distorted is {sides}."]
+    notes = ["Synthetic mini corpus, not a benchmark result."] if report.get("synthetic") else []
+    notes.append(f"Distorted is {sides}.")
     notes.append(
         f"Trials: {trials['source']}, {trials['target']:,} target and {trials['nontarget']:,} "
         f"non-target trials of {trials['recordings']:,} recordings, digest "
@@ -130,15 +131,18 @@ def _notes(report: Mapping) -> str:
 
 def _noise_source(report: Mapping) -> str:
     if report["noise"] == "MUSAN":
-        return (
-            "Noise and music are MUSAN's, babble is five of its speech recordings at once."
-        )
-    text = "White noise and music are generated."
+        return "Noise and music are MUSAN's, babble is five of its speech recordings at once."
+    kinds = {row["kind"] for row in report["records"]}
+    text = " ".join(
+        f"{what} is generated."
+        for kind, what in (("white", "White noise"), ("music", "Music"))
+        if kind in kinds
+    )
     babble = report["babble"]
     if babble is None:
         return text
     text += (
-        f" Babble is {babble['talkers']} recordings of the list by {babble['talkers']} other "
+        f"{' ' if text else ''}Babble is {babble['talkers']} recordings of the list by {babble['talkers']} other "
         "speakers than those of the recording's trials"
     )
     few = babble["with_trial_speakers"]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ..processing.scoring.pair_scores import read_scored_trials
 from ..processing.scoring.speaker_bootstrap import HEADLINE, compare
 from ..processing.scoring.trials import read_trials
-from .trial_scoring import read_speakers
+from .name_lists import read_speakers
 
 __all__ = ["compare_systems"]
 
@@ -62,7 +62,8 @@ def compare_systems(
     )
     record = {"files": {"a": a, "b": b}, "metric": metric, **asdict(found)}
     record["interval"] = list(found.interval)
-    record |= {"seed": seed, "counts": listed.counts, "verdict": _verdict(record)}
+    record |= {"seed": seed, "counts": listed.counts}
+    record["verdict"] = _verdict(record)
     record["trials"] = {name: getattr(listed, name) for name in ("source", "format", "digest")}
     if as_json:
         print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))

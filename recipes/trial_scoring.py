@@ -15,8 +15,17 @@ from ..processing.scoring.embeddings import Embeddings, cosine_scores
 from ..processing.scoring.pair_scores import read_scored_trials
 from ..processing.scoring.score_normalization import normalized_scores
 from ..processing.scoring.trials import TrialList, read_trials
+from .name_lists import read_names, read_speakers
 
-__all__ = ["Scored", "System", "embed_names", "open_verifier", "read_speakers", "score_system"]
+__all__ = [
+    "Scored",
+    "System",
+    "about_bundle",
+    "cosine_scoring",
+    "embed_names",
+    "open_verifier",
+    "score_system",
+]
 
 TASK = "speaker_verification"
 
@@ -98,18 +107,15 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
         embeddings, about = embed(list(trials.names))
     # before the cohort is embedded, which takes longer than to find out that a name is wrong
     trials.locate(embeddings.names, partial=system.partial)
-    how = {
-        "source": "embeddings",
-        "file": system.embeddings or system.bundle,
+    from_where = {
+        "bundle": system.embeddings or system.bundle,
         "model_digest": about.get("model_digest"),
+    }
+    how = cosine_scoring(from_where, about.get("crops"), about.get("crop_s"))
+    how |= {
         "backend": system.backend,
         "mean_subtraction": system.mean_subtraction,
         "norm": system.norm,
-        "top_n": None,
-        "crops": about.get("crops"),
-        "crop_s": about.get("crop_s"),
-        "cohort": None,
-        "cohort_by": None,
     }
     cohort = None
     if system.cohort:
@@ -187,8 +193,38 @@ def open_verifier(folder: str | os.PathLike):
             f"{folder} was trained for {task}, and speakers are told apart by a bundle for {TASK}: "
             "recipes/voxceleb/train.py writes one"
         )
-    digest = hashlib.sha256((Path(folder) / pretrained.WEIGHTS).read_bytes()).hexdigest()
-    return bundle, {"bundle": str(folder), "model_digest": digest}
+    return bundle, about_bundle(folder)
+
+
+def about_bundle(folder: str | os.PathLike) -> dict:
+    """Which model a bundle is: its folder, and the digest of its weights."""
+    from ..lobes.pretrained import WEIGHTS
+
+    digest = hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
+    return {"bundle": str(folder), "model_digest": digest}
+
+
+def cosine_scoring(about: dict, crops: int | None = 0, crop_s: float | None = None) -> dict:
+    """What `Scored.how` says of bare cosines between a bundle's embeddings.
+
+    Arguments
+    ---------
+    about : of `about_bundle`.
+    crops, crop_s : as for `extract`.
+    """
+    return {
+        "source": "embeddings",
+        "file": about["bundle"],
+        "model_digest": about["model_digest"],
+        "backend": "cosine",
+        "mean_subtraction": False,
+        "norm": "none",
+        "top_n": None,
+        "crops": crops,
+        "crop_s": crop_s if crops else None,
+        "cohort": None,
+        "cohort_by": None,
+    }
 
 
 def embed_names(
@@ -265,37 +301,3 @@ def _speakers(speaker_of: Mapping[str, str] | None) -> Callable[[str], str]:
         return speaker_of[name]
 
     return speaker
-
-
-def read_speakers(path: str | os.PathLike) -> dict[str, str]:
-    """Speakers by recording, of a file with a line 'RECORDING SPEAKER' each (Kaldi's utt2spk)."""
-    speaker_of: dict[str, str] = {}
-    for number, fields in _lines(path):
-        if len(fields) != 2:
-            raise ValueError(f"{path}, line {number}: lines are 'RECORDING SPEAKER'")
-        if speaker_of.setdefault(fields[0], fields[1]) != fields[1]:
-            raise ValueError(f"{path}, line {number}: {fields[0]!r} has two speakers")
-    return speaker_of
-
-
-def read_names(path: str | os.PathLike) -> list[str]:
-    """Names of recordings, of a text file with one to a line."""
-    names = []
-    for number, fields in _lines(path):
-        if len(fields) != 1:
-            raise ValueError(f"{path}, line {number}: lines are one recording's name each")
-        names.append(fields[0])
-    if not names:
-        raise ValueError(f"{path} names no recording")
-    return names
-
-
-def _lines(path: str | os.PathLike):
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                fields = line.decode().split()
-            except UnicodeDecodeError:
-                raise ValueError(f"{path}, line {number} is not UTF-8 text") from None
-            if fields:
-                yield number, fields

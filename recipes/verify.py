@@ -13,13 +13,18 @@ from ..processing.scoring.calibration import bayes_threshold
 from ..processing.scoring.trials import TrialList
 from .calibration_files import FILE, read_calibration
 from .extraction import check_waveform, extract
-from .trial_scoring import Scored, open_verifier
+from .trial_scoring import Scored, cosine_scoring, open_verifier
 
 __all__ = ["MIN_S", "verify"]
 
 #: Less than this says little about a speaker, and encoders were never shown it.
 MIN_S = 0.5
-_PLAIN = {"backend": "cosine", "norm": "none", "mean_subtraction": False}
+_OUT_OF_REACH = (
+    ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
+)
+_OUT_OF_REACH = (
+    ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
+)
 
 
 def verify(
@@ -50,19 +55,18 @@ def verify(
         bayes_threshold(threshold_prior)  # refuses what is no probability, before anything is read
     bundle, about = open_verifier(folder)
     fitted = read_calibration(folder) if (Path(folder) / FILE).exists() else None
-    how = {"source": "embeddings", "file": str(folder), **_PLAIN, "crops": 0, "crop_s": None}
+    how = cosine_scoring(about)
     if fitted is not None:
-        for key, plain in _PLAIN.items():
-            got = fitted.scoring.get(key, plain)
-            if got != plain:
+        for key in ("backend", "norm", "mean_subtraction"):
+            got = fitted.scoring.get(key, how[key])
+            if got != how[key]:
                 raise ValueError(
                     f"{Path(folder) / FILE} was fitted on scores with {key} {got}, and two "
                     "recordings are compared by bare cosine: fit one with `auricle calibrate "
                     "--trials LIST --bundle BUNDLE --data-folder FOLDER --out BUNDLE`"
                 )
-        for key in ("crops", "crop_s"):
-            how[key] = fitted.scoring.get(key) or how[key]
-        how["model_digest"] = about["model_digest"]
+        # embedded as the calibration's recordings were
+        how = cosine_scoring(about, *(fitted.scoring.get(key) for key in ("crops", "crop_s")))
     waves = {str(path): _read(path, bundle.sample_rate) for path in (one, other)}
     crops = {"crops": how["crops"], "crop_s": how["crop_s"]} if how["crops"] else {}
     embeddings = extract(bundle, list(waves), waves.__getitem__, **crops)
@@ -122,6 +126,7 @@ def _lines(found: dict) -> list[str]:
         f"of all comparisons are of one speaker (log-likelihood ratio {found['llr']:.2f})",
         f"Decision     {'one speaker' if found['same_speaker'] else 'two speakers'}: the score is "
         f"{'at least' if found['same_speaker'] else 'below'} {found['threshold']:.4f}, the "
-        f"threshold at p_target {found['prior']:g} with equal costs",
+        f"threshold at p_target {found['prior']:g} with equal costs"
+        + (_OUT_OF_REACH if found["threshold"] > 1 else ""),
         f"Calibrated on {on.get('source')} (SHA-256 {str(on.get('digest'))[:16]})",
     ]

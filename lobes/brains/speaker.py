@@ -87,12 +87,12 @@ class SpeakerBrain(BaseBrain):
         )
         if self.pretraining:
             return self.pretrain(wavs, lengths)
-        embedding = self.embed(wavs, lengths, stage)[0]
+        embedding = self.embed(wavs, lengths, stage)[0].squeeze(1)
         cosines = self.part("classifier", stage)(embedding)
         taught = None
         if self.distiller is not None:
             taught = self.distiller.targets(wavs, lengths, batch.id)
-        return embedding.squeeze(1), cosines.squeeze(1), taught
+        return embedding, cosines, taught
 
     def pretrain(self, wavs, lengths) -> torch.Tensor:
         """Loss (B,) of the encoder's own task; nothing else learns."""

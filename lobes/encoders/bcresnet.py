@@ -117,6 +117,17 @@ class BCResNet(Encoder):
         return None
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        x, inside = self.steps(feats, lengths)
+        if inside is None:
+            return x.mean(2).unsqueeze(1)
+        valid = inside.sum(1)
+        x = (x * inside[:, None].to(x.dtype)).sum(2) / valid.clamp(min=1)[:, None].to(x.dtype)
+        return x.unsqueeze(1)
+
+    def steps(
+        self, feats: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What is averaged over time, (B, 4 int(8 tau), N), and which frames are valid, (B, N)."""
         frames = feats.shape[1]
         inside = None
         if lengths is not None:
@@ -129,11 +140,7 @@ class BCResNet(Encoder):
             x = block(x, inside)
         if inside is not None:
             x = x * inside.to(x.dtype)
-        x = self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2)
-        if inside is None:
-            return x.mean(2).unsqueeze(1)
-        x = (x * inside[:, None].to(x.dtype)).sum(2) / valid.clamp(min=1)[:, None].to(x.dtype)
-        return x.unsqueeze(1)
+        return self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2), inside
 
 
 class BroadcastBlock(nn.Module):

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..contracts import Encoder, mask_padding, valid_lengths
 from ..frame_conv import conv_frames
+from ..frame_norm import norm_frames
 from ..options import flag, number, whole
 from ..pooling import AttentiveStatistics
 from ..registry import register_encoder
@@ -21,6 +22,8 @@ KERNEL_FRAMES = 3
 
 @register_encoder(
     "lstm_autoencoder",
+    paper="No paper: the teacher of the published mixer's distillation experiment; its pooling is "
+    "Okabe et al. 2018, Attentive Statistics Pooling for Deep Speaker Embedding, arXiv:1803.10963",
     source="dimuthuanuraj/voxceleb_trainer@62b558b",
 )
 class LSTMAutoencoder(Encoder):
@@ -139,9 +142,7 @@ class LSTMAutoencoder(Encoder):
         if pretraining:
             return self._reconstruction_error(feats, frames)
         x = self.norm(self._lstm(self.encoder(feats, frames), frames))
-        x = self.dense(self.pooling(x, frames))
-        one = torch.ones(len(x), dtype=torch.long, device=x.device)
-        return self.embedding_norm(x.float(), one)
+        return norm_frames(self.embedding_norm, self.dense(self.pooling(x, frames)), None)
 
     def pretraining_loss(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
@@ -226,7 +227,6 @@ class ConvolutionStack(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
-        count = x.new_full((len(x),), x.shape[1]) if frames is None else frames
         outside = None if frames is None else ~inside(x, frames)
         for index, conv in enumerate(self.convs):
             if index:
@@ -235,7 +235,7 @@ class ConvolutionStack(nn.Module):
                 x = x.masked_fill(outside, 0)
             x = conv_frames(x, conv)
             if index < len(self.norms):
-                x = functional.relu(self.norms[index](x.float(), count))
+                x = functional.relu(norm_frames(self.norms[index], x, frames))
             else:
                 x = torch.tanh(x)
         return x

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from ..contracts import Encoder, mask_padding, valid_lengths
 from ..frame_conv import conv_frames, depthwise_frames
+from ..frame_norm import norm_frames
 from ..max_feature_map import max_feature_map
 from ..options import choice, flag, number, whole
 from ..pooling import AttentiveStatistics
@@ -143,28 +144,27 @@ class MLPMixer(Encoder):
         self.receptive_frames = KERNEL_FRAMES + blocks * (KERNEL_FRAMES - 1 + max(taps - 1, 0))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        batch, size, _ = feats.shape
         frames = _valid_frames(feats, lengths)
         if frames is not None:
             feats = mask_padding(feats, lengths)
         if self._in_tiles(feats):
-            items = max(1, TILE_FRAMES // size)
+            items = max(1, TILE_FRAMES // feats.shape[1])
             pooled = torch.cat(
                 [
                     self._pooled(
                         feats[i : i + items], None if frames is None else frames[i : i + items]
                     )
-                    for i in range(0, batch, items)
+                    for i in range(0, len(feats), items)
                 ]
             )
         else:
             pooled = self._pooled(feats, frames)
-        return _normed(self.embedding_norm, self.dense(pooled).float(), None)
+        return norm_frames(self.embedding_norm, self.dense(pooled), None)
 
     def frame_level(self, feats: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
         """What is pooled: (B, N, F) with zeros in the padding, (B,) or None -> (B, N, hidden)."""
         outside = None if frames is None else ~inside(feats, frames)
-        x = functional.relu(_normed(self.stem_norm, conv_frames(feats, self.stem).float(), frames))
+        x = functional.relu(norm_frames(self.stem_norm, conv_frames(feats, self.stem), frames))
         for block in self.blocks:
             x = block(x, frames, outside)
         return self.norm(x)
@@ -232,7 +232,7 @@ class Block(nn.Module):
         """x + norm(conv(x)); outside training as one filter."""
         taps, norm = self.conv.weight[:, 0].T, self.conv_norm
         if self.training:
-            return x + _normed(norm, depthwise_frames(x, taps), frames)
+            return x + norm_frames(norm, depthwise_frames(x, taps), frames)
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
         identity = torch.zeros_like(taps)
         identity[KERNEL_FRAMES // 2] = 1
@@ -261,24 +261,6 @@ def _grouped(rows: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:
 
 def _silence(x: torch.Tensor, outside: torch.Tensor | None) -> torch.Tensor:
     return x if outside is None else x.masked_fill(outside, 0)
-
-
-def _normed(norm: TemporalBatchNorm, x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
-    """`norm` over the valid frames; where all are valid, by torch's own batch norm."""
-    rows = x.shape[0] * x.shape[1]
-    if frames is not None or (norm.training and rows < 2):
-        full = torch.full((len(x),), x.shape[1], device=x.device)
-        return norm(x, full if frames is None else frames)
-    return functional.batch_norm(
-        x.reshape(rows, -1),
-        norm.running_mean,
-        norm.running_var,
-        norm.weight,
-        norm.bias,
-        norm.training,
-        norm.momentum,
-        norm.epsilon,
-    ).view(x.shape)
 
 
 def _valid_frames(feats: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor | None:

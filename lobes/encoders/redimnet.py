@@ -32,6 +32,9 @@ SIZES = {
     "b1": (12, "convnext", 8, [(1, 2, 1, None), (2, 3, 1, None), (3, 4, 1, 12), (2, 5, 1, 12), (2, 3, 1, 8)]),
     "b2": (16, "convnext", 4, [(1, 2, 1, 12), (2, 2, 1, 12), (1, 3, 1, 12), (2, 4, 1, 8), (1, 4, 1, 8), (2, 4, 1, 4)]),
     "b3": (16, "gated", 1, [(1, 6, 4, 32), (2, 6, 2, 32), (1, 8, 2, 32), (2, 10, 2, 16), (1, 10, 1, 16), (2, 8, 1, 16)]),
+    "b4": (32, "gated", 1, [(1, 4, 2, 48), (2, 4, 2, 48), (1, 6, 2, 48), (2, 6, 1, 32), (1, 8, 1, 24), (2, 4, 1, 16)]),
+    "b5": (32, "gated", 16, [(1, 4, 2, 48), (2, 4, 2, 48), (1, 6, 2, 48), (2, 6, 1, 32), (1, 8, 1, 24), (2, 4, 1, 16)]),
+    "b6": (32, "residual", 32, [(1, 4, 4, 32), (2, 6, 2, 32), (1, 6, 2, 24), (3, 8, 1, 24), (1, 8, 1, 16), (2, 8, 1, 16)]),
 }  # fmt: skip
 
 
@@ -52,9 +55,10 @@ class ReDimNet(Encoder):
     Arguments
     ---------
     in_features : int
-        F, values per frame; any number. Published: 60 for b0 and 72 for the others, every 15 ms.
+        F, values per frame; any number. Published: 60 for b0 and 72 for the
+        others, every 15 ms.
     size : str
-        "b0", "b1", "b2" or "b3".
+        "b0" to "b6".
     embedding_size : int
         D, width of the output.
 
@@ -62,10 +66,21 @@ class ReDimNet(Encoder):
     -----
     feats (B, N, F), lengths (B,) or None -> (B, 1, D).
 
-    ==== ========== ============ ==== =========================== =========
-    size parameters published at F    multiply-adds (2 s, 134 frames) published
-    ==== ========== ============ ==== =========================== =========
-    ==== ========== ============ ==== =========================== =========
+    Parameters, and multiply-adds of 2 s in 134 frames, with the published values behind:
+
+    ==== == ========== ====== ======= =====
+    size F  parameters paper  10 ** 9 paper
+    ==== == ========== ====== ======= =====
+    b0   60  1,004,250  1.0 M    0.40  0.43
+    b1   72  2,126,936  2.2 M    0.58  0.54
+    b2   72  4,892,848  4.7 M    0.83  0.90
+    b3   72  3,225,020  3.0 M    2.90  3.00
+    b4   72  6,441,520  6.3 M    4.70  4.80
+    b5   72  7,659,760  9.2 M    8.78  9.87
+    b6   72 15,015,472 15.0 M   20.07 20.27
+    ==== == ========== ====== ======= =====
+
+    At 80 features: 1,440,650 for b0, 2,915,276 for b1, 5,869,364 for b2.
 
     Notes
     -----
@@ -74,14 +89,16 @@ class ReDimNet(Encoder):
 
     References
     ----------
-    Followed: the source's layers, and its sizes as wespeaker (wenet-e2e/wespeaker@b4759ef) lists
-    them, whose counts, like those here, are near the paper's and not always equal. Deviations:
+    Followed: the source's layers, with the sizes that wespeaker (wenet-e2e/wespeaker@b4759ef)
+    lists. Neither the list nor the paper is exact: judged by its size in bytes, the released file
+    of b5 holds 7.7 million parameters, as here, and that of b2 about 5.1 million. Deviations:
 
     - The source takes only numbers of features that its strides divide. Here rows of zeros are
-      added above the highest feature up to the next multiple (4 for b0, 12 for b1, 8 for b2 and
-      b3), and the width of a time context is rounded up to a multiple of its 4 heads; nothing
-      changes at the published numbers.
-    - Padded frames take no part; the deviation of a single frame is that of the floor and not NaN.
+      added above the highest feature up to the next multiple (4 for b0, 12 for b1 and b6, 8 for
+      the others), and the width of a time context is rounded up to a multiple of its 4 heads;
+      nothing changes at the published numbers.
+    - Padded frames take no part.
+    - The deviation of a single frame is the floor's, and NaN there.
     - The weight of the first stage's only input, which is 1, is left out.
     - Spectrogram and its augmentation are the frontend's and the recipe's.
 

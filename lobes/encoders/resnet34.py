@@ -51,9 +51,9 @@ class ResNet34(Encoder):
     -----
     feats (B, N, F), lengths (B,) or None -> (B, 1, D).
     Parameters at 80 features: 7,660,704 by default, 15,438,336 with the channels of SpeechBrain's
-    recipe (wespeaker's ResNet34, without squeeze and excitation, third convolutions and
-    attention: 6.63 million). Multiply-adds for 2 s (201 frames of 80 features): 4.89e9 and
-    28.5e9.
+    recipe. Without the gates, third convolutions, attention and last normalisations, which
+    SpeechBrain adds to the r-vector, the default has 6,633,888 (wespeaker's ResNet34: 6.63
+    million). Multiply-adds for 2 s (201 frames of 80 features): 4.89e9 and 28.5e9.
 
     Notes
     -----
@@ -63,9 +63,13 @@ class ResNet34(Encoder):
     References
     ----------
     Followed: SpeechBrain's module; its parameters and layers are used as they are. Equal to it
-    up to rounding where nothing is padded. Deviations: SpeechBrain takes no notice of `lengths`,
-    here padded frames take no part anywhere; the variance is computed from centred values, in
-    float32; the output has SpeechBrain's usual third axis.
+    up to rounding where nothing is padded. Deviations:
+
+    - SpeechBrain takes no notice of `lengths`, here padded frames take no part. Measured: items
+      of 50 to 120 frames in a batch of 200 differ from the same items alone by 0.3 to 0.6 of the
+      largest output there, by 2e-6 here.
+    - The variance is computed from centred values and in float32, also under autocast.
+    - The output has a frame axis, as that of SpeechBrain's other networks.
 
     Example
     -------

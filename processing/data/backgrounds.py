@@ -15,7 +15,7 @@ from .mini.seeding import generator_for
 
 __all__ = ["Musan", "babble", "generated_music", "stretch"]
 
-_PIECES, _PIECE_S = 16, 20.0
+_PIECES, _PIECE_S = 8, 20.0
 # Semitones above the tonic: I vi IV V and its minor relative, as much of popular music goes.
 _PROGRESSIONS = (
     ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14)),
@@ -66,7 +66,7 @@ def babble(
 def generated_music(
     num_samples: int, rate_hz: int, generator: np.random.Generator, seed: int = 0
 ) -> np.ndarray:
-    """A stretch of one of 16 generated pieces: struck chords, a bass, a melody, a drum.
+    """A stretch of one of 8 generated pieces: struck chords, a bass, a melody, a drum.
 
     Arguments
     ---------
@@ -93,7 +93,7 @@ def _piece(seed: int, number: int, rate_hz: int) -> np.ndarray:
         begin = round(begin_s * rate_hz)
         time_s = np.arange(min(size - begin, round(3 * decay_s * rate_hz))) / rate_hz
         hz = tonic_hz * 2 ** (semitones / 12)
-        for k in range(1, 9):
+        for k in range(1, 7):
             if k * hz < 0.45 * rate_hz:
                 # overtones are softer and die sooner, as on a string
                 envelope = loudness * k**-brightness * np.exp(-time_s * k**0.5 / decay_s)

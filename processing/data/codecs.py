@@ -141,7 +141,9 @@ def _compression_level(codec: str, setting: float, rate_hz: int) -> float:
     elif codec == "opus":
         low, high = 6.0, 256.0
     else:  # of MPEG 1, 2 and 2.5
-        low, high = (32.0, 320.0) if rate_hz >= 32000 else (8.0, 160.0 if rate_hz >= 16000 else 64.0)
+        low, high = (
+            (32.0, 320.0) if rate_hz >= 32000 else (8.0, 160.0 if rate_hz >= 16000 else 64.0)
+        )
     # the smallest MP3 is refused by libsndfile 1.2.2
     if not low <= setting <= high or (codec == "mp3" and setting == low):
         raise ValueError(

@@ -219,9 +219,7 @@ class GeneratedNoise(_NoiseSource):
         wander = 1 + 0.08 * self._knots(batch, size, 4.0, device).sub_(0.5).mul_(2)
         phase = 2 * math.pi * (pitch_hz / rate * wander).cumsum(1).remainder_(1)
         # Narrow pulses: harmonics up to about 20 times the pitch.
-        pulses = torch.exp(100 * (phase.cos() - 1)) + 0.02 * torch.randn(
-            batch, size, device=device
-        )
+        pulses = torch.exp(100 * (phase.cos() - 1)) + 0.02 * torch.randn(batch, size, device=device)
         hertz = torch.fft.rfftfreq(fft_size, 1 / rate, device=device)
         response = torch.full_like(hertz, 0.03).expand(batch, -1)
         for low_hz, high_hz in ((300, 900), (900, 2500)):

@@ -55,13 +55,27 @@ def write_embeddings(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     text = json.dumps(about or {}, ensure_ascii=False, allow_nan=False)
-    vectors = np.ascontiguousarray(embeddings.vectors)
+    vectors = embeddings.vectors
     if suffix == ".npz":
         with open(partial, "wb") as out:
             np.savez(out, vectors=vectors, names=np.array(embeddings.names), about=np.array(text))
     else:
         names = json.dumps(embeddings.names, ensure_ascii=False)
-        save_file({"vectors": vectors}, partial, {"format": FORMAT, "names": names, "about": text})
+        about_file = {"format": FORMAT, "names": names, "about": text}
+        return save_tensors(path, {"vectors": vectors}, about_file)
+    os.replace(partial, path)
+    return path
+
+
+def save_tensors(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Path:
+    """Write .safetensors, complete or not at all, for whoever may read files made here."""
+    partial = path.with_name(path.name + ".part")
+    partial.touch()
+    mode = partial.stat().st_mode  # safetensors makes files that only their owner can read
+    save_file(
+        {name: np.ascontiguousarray(held) for name, held in arrays.items()}, partial, metadata
+    )
+    partial.chmod(mode)
     os.replace(partial, path)
     return path
 

@@ -15,7 +15,11 @@ def add_parser(commands) -> None:
     """Add the command."""
     embed = add_command(commands, "embed", run, "write the embeddings of recordings to a file")
     embed.add_argument("bundle", metavar="BUNDLE", help="trained for speaker verification")
-    embed.add_argument("files", nargs="*", metavar="NAME", help="recordings, as in --data-folder")
+    # With "*", argparse would take it for given, and empty, as soon as it has seen the bundle.
+    files = embed.add_argument(
+        "files", nargs="+", metavar="NAME", default=[], help="recordings, as in --data-folder"
+    )
+    files.required = False
     embed.add_argument(
         *spellings("--data-folder"), required=True, metavar="FOLDER", help="where the audio is"
     )
@@ -32,7 +36,8 @@ def run(arguments) -> int:
     """Embed, write, say how many and how fast."""
     from ...processing.scoring.embedding_files import SUFFIXES, write_embeddings
     from ...processing.scoring.trials import read_trials
-    from ..trial_scoring import embed_names, read_names
+    from ..name_lists import read_names
+    from ..trial_scoring import embed_names
 
     given = [bool(arguments.files), bool(arguments.trials), bool(arguments.list)]
     if sum(given) != 1:

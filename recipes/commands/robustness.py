@@ -26,6 +26,11 @@ def add_parser(commands) -> None:
         help="of the list; default: as it looks",
     )
     robustness.add_argument(
+        "--speakers",
+        metavar="FILE",
+        help="lines 'RECORDING SPEAKER' (Kaldi's utt2spk); default: a name's first folder",
+    )
+    robustness.add_argument(
         *spellings("--data-folder"), required=True, metavar="FOLDER", help="where the audio is"
     )
     robustness.add_argument(
@@ -78,6 +83,7 @@ def run(arguments) -> int:
         sides=arguments.sides,
         musan=arguments.musan,
         trials_format=arguments.trials_format,
+        speakers=arguments.speakers,
         n_resamples=arguments.n_resamples,
         seed=arguments.seed,
         as_json=arguments.json,

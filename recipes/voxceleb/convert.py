@@ -103,6 +103,8 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
                 if error is not None:
                     errors[place] = error
                 bar.update()
+    broken = list(errors)  # they are still called what they are
+    made.root[broken], made.suffix[broken] = files.root[broken], files.suffix[broken]
     return made, errors
 
 
@@ -147,7 +149,7 @@ def _convert_one(program, source, target, codec):
         if any("No space left on device" in line for line in said):
             raise PreparationError(
                 f"the disc of {target.parent} is full. Make room, or name another folder "
-                "(converted_folder); what is converted already is kept."
+                "(cache_folder); what is converted already is kept."
             )
         if done.returncode or not partial.is_file() or not partial.stat().st_size:
             raise AudioError(

@@ -181,11 +181,11 @@ def find_folders(folder, corpus, taken=()):
                 hits = [top]
             for place in hits:
                 place = place.resolve()
-                if place in found or place in taken:
-                    continue
                 names = _speakers_in(place, False)
-                other = all(_FOREIGN_SPEAKER[corpus].fullmatch(name) for name in names)
-                (foreign if other else found).append(place)
+                if all(_FOREIGN_SPEAKER[corpus].fullmatch(name) for name in names):
+                    foreign.append(place)
+                elif place not in found and place not in taken:
+                    found.append(place)
         if found:
             break
     if not found:
@@ -250,7 +250,9 @@ def list_files(roots, speakers=None, num_workers=None, progress=False):
     suffixes, parts = [], []
     with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
         listed = pool.map(_list_speaker, (path for _, path in folders))
-        bar = tqdm(listed, "listing files", len(folders), unit="speaker", disable=not progress)
+        bar = tqdm(
+            listed, "listing files", len(folders), unit="speaker", disable=not progress, delay=1
+        )
         for (number, _), rows in zip(folders, bar, strict=True):
             if not rows:
                 continue

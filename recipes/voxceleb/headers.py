@@ -72,7 +72,7 @@ def check_files(files, wanted, cache_path, decode, num_workers=None, progress=Fa
         except AudioError as error:
             return error
 
-    bar = tqdm(total=len(todo), desc="checking audio", unit="file", disable=not progress)
+    bar = tqdm(total=len(todo), desc="checking audio", unit="file", disable=not progress, delay=1)
     with (
         bar,
         ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool,

@@ -17,7 +17,12 @@ try:
     from auricle.processing.data.mini import is_mini
     from auricle.processing.scoring.trials import write_trials
     from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
-    from auricle.recipes.voxceleb.corpus import PreparationError, find_folders, list_files
+    from auricle.recipes.voxceleb.corpus import (
+        PreparationError,
+        find_folders,
+        list_files,
+        split_suffix,
+    )
     from auricle.recipes.voxceleb.prepared import (
         VALID_TRIALS,
         Prepared,
@@ -171,7 +176,7 @@ def prepare(
     notes = []
     parts = [
         Part(name, files, test_places[:0] if number else test_places, test_speakers,
-             train_on in (name, "both"))
+             train_on in (name, "both"), split_suffix(trials.names[0])[1])
         for number, (name, files) in enumerate(corpora.items())
     ]  # fmt: skip
     del corpora

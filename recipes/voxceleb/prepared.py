@@ -93,7 +93,7 @@ def describe(prepared):
         f"protocol {prepared.protocol}: {test_list['file']}, {test_list['trials']} trials "
         f"({test_list['target']} target, {test_list['nontarget']} non-target) of "
         f"{test_list['recordings']} recordings, SHA-256 {test_list['sha256'][:16]}",
-        f"trained on {prepared.train_on}: {prepared.completeness}",
+        f"training on {prepared.train_on}, data: {prepared.completeness}",
         *(f"data {name}: {folder}" for name, folder in prepared.roots.items()),
         f"digest {prepared.digest[:16]}, data seed {prepared.settings['seed']}",
         "",

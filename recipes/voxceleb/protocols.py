@@ -78,7 +78,7 @@ def find_protocol(name):
     >>> find_protocol("vox1-o-cleaned").trials
     37611
     """
-    if name in PROTOCOLS:
+    if isinstance(name, str) and name in PROTOCOLS:
         return PROTOCOLS[name]
     near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
     hint = f" (did you mean {near[0]}?)" if near else ""

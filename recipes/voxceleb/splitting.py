@@ -24,6 +24,8 @@ class Part:
         The speakers of the test list; none of their files is trained on.
     trains : bool
         Whether the others are.
+    suffix : str
+        See below.
 
     Attributes
     ----------
@@ -31,10 +33,12 @@ class Part:
     num_samples : (n,) int64
     prefix : str
         What ids and speakers have in front.
+    suffix : str
+        What ids end in: what the list's names end in, whatever the files are stored as.
     """
 
-    def __init__(self, corpus, files, test_places, test_speakers, trains):
-        self.corpus, self.files, self.prefix = corpus, files, ""
+    def __init__(self, corpus, files, test_places, test_speakers, trains, suffix=".wav"):
+        self.corpus, self.files, self.prefix, self.suffix = corpus, files, "", suffix
         self.speakers, self.speaker_of = files.speakers()
         apart = np.array([speaker in test_speakers for speaker in self.speakers], bool)
         self.train = ~apart[self.speaker_of] if trains else np.zeros(len(files), bool)
@@ -46,8 +50,8 @@ class Part:
         return np.flatnonzero(self.train | self.valid | self.test)
 
     def name_of(self, place):
-        """The recording's name: prefix and path."""
-        return self.prefix + self.files.file_name(place)
+        """The recording's name."""
+        return self.prefix + self.files.name(place) + self.suffix
 
     def training_speakers(self):
         """Places of the speakers that have training files."""
@@ -191,19 +195,22 @@ def rows_of(parts, test_trials, test_places):
     for part in parts:
         for rows, used in zip(splits[:2], (part.train, part.valid), strict=True):
             places = np.flatnonzero(used)
-            rows.add(part.files, places, part.num_samples, part.prefix)
-    splits[2].add(parts[0].files, test_places, parts[0].num_samples, ids=test_trials.names)
+            ids = map(part.name_of, places)
+            rows.add(part.files, places, part.num_samples, ids, part.prefix)
+    splits[2].add(parts[0].files, test_places, parts[0].num_samples, test_trials.names)
     return splits
 
 
 def check_apart(parts, test_speakers):
     """Raise when a speaker is in two splits; the construction above does not let it."""
-    speakers = {"train": set(), "valid": set(), "test": set(test_speakers)}
+    speakers = {"train": set(), "valid": set(), "test": set()}
     for part in parts:
         for split, used in (("train", part.train), ("valid", part.valid)):
-            places = np.unique(part.speaker_of[used])
-            speakers[split] |= {part.speakers[place] for place in places}
-    for one, other in (("train", "test"), ("valid", "test")):
+            names = [part.speakers[place] for place in np.unique(part.speaker_of[used])]
+            speakers[split] |= {part.prefix + name for name in names}
+            # A test speaker's name is enough to be one, with a prefix or without.
+            speakers["test"] |= {part.prefix + name for name in names if name in test_speakers}
+    for one, other in (("train", "test"), ("valid", "test"), ("train", "valid")):
         shared = speakers[one] & speakers[other]
         if shared:
             raise PreparationError(f"speakers of {other} are in {one}, e.g. {min(shared)}")

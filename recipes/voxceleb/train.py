@@ -86,6 +86,7 @@ def train(config):
             "counts": prepared.counts,
             "labels": labels,
             "head": head,
+            "bundled": {"margin_scale": hparams["margin_scale"]},
         },
     )
 

@@ -115,10 +115,8 @@ class Rows:
     def __init__(self, split):
         self.split, self.parts = split, []
 
-    def add(self, files, places, num_samples, prefix="", ids=None):
-        """Add files by place; their ids are prefix and path, or those given."""
-        if ids is None:
-            ids = (prefix + files.file_name(place) for place in places)
+    def add(self, files, places, num_samples, ids, prefix=""):
+        """Add files by place, with their ids (str) and what the speakers have in front."""
         ids = pack(map(to_bytes, ids), len(places))
         self.parts.append((files, places, num_samples, prefix, ids))
 

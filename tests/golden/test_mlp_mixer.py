@@ -61,8 +61,7 @@ def signals(frames=57, features=10):
     ],
 )
 def test_on_mel_there_are_as_many_parameters_as_published(options, published):
-    with torch.device("meta"):
-        assert count(build(**options)) == published
+    assert count(build(**options)) == published
 
 
 @pytest.mark.parametrize(("expansion", "published"), [(4, 3_482_272), (3, 2_704_672)])

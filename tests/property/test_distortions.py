@@ -1,4 +1,4 @@
-"""Distortions: the strength that was asked for is there, nothing is delayed, nothing is drawn twice."""
+"""Distortions: the strength asked for is there, nothing is delayed, all can be repeated."""
 
 import numpy as np
 import pytest

@@ -67,3 +67,10 @@ def test_folders_are_checked_even_when_nothing_is_augmented(tmp_path):
     for option in ("musan_folder", "rirs_folder"):
         with pytest.raises(ValueError, match=option):
             build_speaker_augmentation(8000, 0.0, **{option: tmp_path})
+
+
+def test_nothing_of_the_batch_is_needed_on_the_host():
+    """Meta tensors have no values: an augmentation that looked at one, or mixed devices, fails."""
+    augment = build_speaker_augmentation(8000, 1.0, both_share=0.5)
+    out = augment(torch.empty(16, 4000, device="meta"), torch.empty(16, device="meta"))
+    assert out.device.type == "meta" and out.shape == (16, 4000)

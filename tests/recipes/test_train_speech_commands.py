@@ -1,23 +1,20 @@
 """The real command line on the tiny mini corpus: train, kill, resume, several processes, bad input."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from command_line import REPOSITORY, TORCHRUN, run, training
 from safetensors.torch import load_file
 
 from auricle.lobes import pretrained
 from auricle.recipes.results import load_results
 from auricle.recipes.speech_commands.train import main
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TRAIN = REPOSITORY / "recipes" / "speech_commands" / "train.py"
-YAML = REPOSITORY / "hparams" / "speech_commands.yaml"
 
 pytestmark = pytest.mark.slow
 
@@ -26,38 +23,13 @@ def command(mini, folder, *extra):
     """A small run that still has dropout-free, dropout and noise in it, on one thread."""
     settings = {
         "data_folder": mini,
-        "results_folder": folder.parent,
-        "output_folder": folder,
         "frontend": "mel",
         "encoder": "linear",
         "number_of_epochs": 4,
         "batch_size": 32,
         "lr": 0.002,
-        "device": "cpu",
     }
-    words = [str(word) for key, value in settings.items() for word in (f"--{key}", value)]
-    given = [word for word in extra if str(word).startswith("--")]
-    kept, skip = [], False
-    for word in words:  # what a test gives replaces the default
-        if word.startswith("--"):
-            skip = word in given
-        if not skip:
-            kept.append(word)
-    return [str(TRAIN), str(YAML), "--noprogressbar", *kept, *map(str, extra)]
-
-
-def run(*words, check=True, launcher=(sys.executable,), timeout=300, **environment):
-    done = subprocess.run(
-        [*launcher, *words],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        cwd=Path(words[0]).anchor,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
+    return training("speech_commands", folder, settings, *extra)
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +154,6 @@ def test_killed_while_saving_it_goes_on_from_the_checkpoint_before(finished, mor
     run(*words)
     assert not torn.exists()
     same_outcome(folder, finished[0])
-
-
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
 def test_two_processes_train_and_score_each_item_once(mini_folder, tmp_path):

@@ -160,6 +160,12 @@ def record(
         Speech to noise, where there is speech.
 
     Shape: (T,), (K,), (T,) -> (T,), int16
+
+    Example
+    -------
+    >>> dry, silence = np.array([1.0, -1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    >>> record(dry, np.array([1.0]), silence, level_dbfs=-20.0, snr_db=17.0).tolist()
+    [3277, -3277, 655, 655]
     """
     active = dry != 0.0
     wet = convolve(dry, response)

@@ -63,7 +63,8 @@ def timit_phones(
       release; where espeak-ng makes none, it is the beginning of the stop, up to where the sound
       rises most. After a pause there is no telling the closure from the pause: it is left out.
     - A pause is ``pau``; a short glottal one before a vowel is ``q``; the edges are ``h#``.
-    - Of the 61 symbols, these do not occur: ax-h, eng, epi, hv, nx, ux.
+    - Of the 61 symbols, ax-h, eng, epi, hv, nx and ux have nothing here that gives them; em, en and
+      q have, but General American makes little use of it.
 
     Arguments
     ---------
@@ -78,6 +79,12 @@ def timit_phones(
     ------
     ValueError
         On a mnemonic that is not in the table, or when nothing is spoken.
+
+    Example
+    -------
+    >>> pie = [SpeechEvent("phone", "p", 0, 400), SpeechEvent("phone", "'aI", 400, 3000)]
+    >>> [tuple(row) for row in timit_phones(np.ones(3000), 16000, pie, offset_samples=1600)]
+    [(0, 1600, 'h#'), (1600, 2000, 'p'), (2000, 4600, 'ay'), (4600, 6200, 'h#')]
     """
     spoken = _merge([event for event in events if event.kind == "phone"], sample_rate_hz)
     if not spoken:
@@ -113,6 +120,12 @@ def timit_words(
     ------
     ValueError
         If a word has no phone of its own: espeak-ng speaks some pairs ("in the") as one word.
+
+    Example
+    -------
+    >>> rows = [Segment(0, 400, "bcl"), Segment(400, 500, "b"), Segment(500, 2000, "iy")]
+    >>> [tuple(word) for word in timit_words(rows, [SpeechEvent("word", "Bee", 400, 2000)])]
+    [(0, 2000, 'bee')]
     """
     words = []
     for event in (event for event in events if event.kind == "word"):
@@ -173,7 +186,11 @@ def _divide(start: int, end: int, mnemonic: str, following: str) -> list[Segment
 
 
 def _release(
-    before: list[Segment], phone: Segment, samples: np.ndarray, loud: np.ndarray, sample_rate_hz: int
+    before: list[Segment],
+    phone: Segment,
+    samples: np.ndarray,
+    loud: np.ndarray,
+    sample_rate_hz: int,
 ) -> list[Segment]:
     """A stop as closure and release; `before` gives up the silence at its end. Others as they are.
 

@@ -1,0 +1,119 @@
+"""Transcription with connectionist temporal classification: phones, characters or subwords."""
+
+from __future__ import annotations
+
+import speechbrain as sb
+import torch
+
+from ...processing.data.units import Units
+from ...processing.plots import token_confusion
+from ...processing.scoring.sequence import RATES
+from .base import BaseBrain
+from .optimization import annealing_factor
+
+__all__ = ["CTCBrain"]
+
+
+class CTCBrain(BaseBrain):
+    """Frontend, encoder of frames, classifier per frame; CTC loss in, edit rate out.
+
+    A batch has `id`, `sig`, `target` (unit indices, 1-d) and `reference` (the tokens that are
+    scored). The number of steps of an item is what its own samples give in the lobes, not a share
+    of the batch's.
+
+    Arguments
+    ---------
+    units : Units
+        What is recognised; index 0 is the blank.
+    decoders : dict
+        "valid" and "test": callables (log-probabilities (B, N, C), steps (B,)) -> index lists.
+    augment_wavs : callable or None
+        (wavs (B, T), lengths (B,)) -> wavs, in training.
+
+    References
+    ----------
+    Graves et al., Connectionist Temporal Classification, ICML 2006. The loss of an item is divided
+    by its number of units, as torch's "mean" does.
+    """
+
+    higher_is_better = False
+    command, command_files = "transcribe", "FILE.wav"
+
+    def __init__(self, units: Units, decoders: dict, *args, augment_wavs=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.units = units
+        self.decoders = decoders
+        self.augment_wavs = augment_wavs
+        self.headline = RATES[units.scored_as]
+
+    def compute_forward(self, batch, stage):
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if stage == sb.Stage.TRAIN:
+            if self.augment_wavs is not None:
+                wavs = self.augment_wavs(wavs, lengths)
+            self.history.audio_seconds += (
+                float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
+            )
+        steps, frame_lengths = self.embed(wavs, lengths, stage)
+        return self.part("classifier", stage)(steps), self.num_steps(frame_lengths, wavs.shape[1])
+
+    def num_steps(self, frame_lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
+        """Valid steps of each item, (B,) int64, from its relative length in frames."""
+        total = self.lobes["compute_features"].num_frames(num_samples)
+        frames = torch.round(frame_lengths.double() * total).long().tolist()
+        count = self.lobes["embedding_model"].num_frames
+        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
+
+    def loss_per_item(self, predictions, batch, stage):
+        log_probabilities, steps = predictions
+        target, lengths = batch.target
+        sizes = torch.round(lengths.double() * target.shape[1]).long()
+        loss = torch.nn.functional.ctc_loss(
+            log_probabilities.transpose(0, 1), target, steps, sizes, blank=0, reduction="none"
+        )
+        return loss / sizes
+
+    def new_score(self, stage):
+        self._decode = self.decoders["valid" if stage == sb.Stage.VALID else "test"]
+        return self.units.new_score()
+
+    def add_to_score(self, predictions, batch):
+        found = self._decode(*predictions)
+        self.score.append(batch.id, batch.reference, [self.units.decode(line) for line in found])
+
+    def annealing_factor(self):
+        hparams = self.hparams
+        scores = [record["valid"][self.headline] for record in self.history.epochs]
+        return annealing_factor(
+            hparams.annealing,
+            scores,
+            hparams.annealing_factor,
+            hparams.annealing_threshold,
+            hparams.annealing_patience,
+        )
+
+    def pictures(self, folder, name):
+        confusion = self.test_record.get("confusion")
+        if confusion is None:  # words
+            return []
+        path = folder / "confusions.png"
+        return [token_confusion(confusion["counts"], confusion["labels"], path, f"Test: {name}")]
+
+    def describe_test(self):
+        test = self.test_record
+        bounds = test["interval"][self.headline]
+        interval = (
+            f"95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} over utterances"
+            if bounds
+            else test["interval"]["method"]
+        )
+        edits = ", ".join(f"{test[kind]} {kind}" for kind in ("substitutions", "deletions"))
+        convention = (
+            f"{test['phone_set']}, silence {test['silence_rule']}; " if "phone_set" in test else ""
+        )
+        return (
+            f"Test {self.headline.upper()} {100 * test[self.headline]:.1f} % ({interval}; "
+            f"{convention}{edits}, {test['insertions']} insertions in {test['reference_tokens']} "
+            f"tokens of {test['n']} utterances)"
+        )

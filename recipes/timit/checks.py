@@ -1,0 +1,134 @@
+"""What must hold before a TIMIT manifest is written, and what is said if it does not."""
+
+from collections import Counter
+
+from ...processing.data.manifest import SPLITS
+from ...processing.data.phones import fold
+from .corpus import PreparationError
+from .protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION
+
+_MAX_EXAMPLES = 5
+_SPLIT_NAMES = {"train": "training", "valid": "development", "test": "test"}
+
+
+def refuse_broken(problems, skip_broken):
+    """Raise all that cannot be used, five of a kind by name, or list it.
+
+    Arguments
+    ---------
+    problems : list of (str, str, str)
+        (path, kind, reason that names the file).
+
+    Returns
+    -------
+    list of dict
+        {"path", "kind", "reason"}.
+    """
+    if problems and not skip_broken:
+        by_kind = {}
+        for _, kind, reason in problems:
+            by_kind.setdefault(kind, []).append(reason)
+        lines = []
+        for kind, reasons in by_kind.items():
+            lines.append(f"  {kind} ({len(reasons)}):")
+            lines += [f"    {reason}" for reason in reasons[:_MAX_EXAMPLES]]
+            if len(reasons) > _MAX_EXAMPLES:
+                lines.append(f"    ... and {len(reasons) - _MAX_EXAMPLES} more")
+        raise PreparationError(
+            "what follows cannot be used:\n"
+            + "\n".join(lines)
+            + "\nRestore it from the corpus, or go on without these utterances: --skip_broken true"
+        )
+    return [{"path": path, "kind": kind, "reason": reason} for path, kind, reason in problems]
+
+
+def count_splits(rows):
+    """{split: {"utterances", "speakers", "hours", "phones"}}; an empty split is an error.
+
+    Raises
+    ------
+    PreparationError
+    """
+    counts = {}
+    for split in SPLITS:
+        its = [row for row in rows if row["split"] == split]
+        counts[split] = {
+            "utterances": len(its),
+            "speakers": len({row["speaker"] for row in its}),
+            "hours": round(sum(row["duration_s"] for row in its) / 3600, 4),
+            "phones": sum(len(fold(row["phones"].split())) for row in its),
+        }
+    empty = [split for split, numbers in counts.items() if not numbers["utterances"]]
+    if empty:
+        raise PreparationError(
+            f"no utterance is left for {' and '.join(empty)}: nothing can be trained and scored "
+            "without them"
+        )
+    return counts
+
+
+def shared_speakers(rows):
+    """Speakers by the pairs of splits that share them."""
+    speakers = {s: {row["speaker"] for row in rows if row["split"] == s} for s in SPLITS}
+    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
+    return {
+        (a, b): sorted(speakers[a] & speakers[b]) for a, b in pairs if speakers[a] & speakers[b]
+    }
+
+
+def find_missing(protocol, sentences, counts):
+    """What lacks to the whole corpus of the protocol, one line each; empty: it is complete.
+
+    Arguments
+    ---------
+    sentences : list of (Sentence, str)
+        Those of the protocol that can be used, with their split.
+    counts : dict
+        As `count_splits` gives.
+    """
+    missing = []
+    for split, expected in protocol.utterances.items():
+        found = counts[split]["utterances"]
+        if found != expected:
+            missing.append(f"{found} of {expected} {_SPLIT_NAMES[split]} utterances")
+    for split, expected in protocol.speakers.items():
+        found = counts[split]["speakers"]
+        if found != expected:
+            missing.append(f"{found} of {expected} {_SPLIT_NAMES[split]} speakers")
+    if not missing:
+        return []
+    missing += _missing_people(protocol, [sentence for sentence, _ in sentences])
+    return missing
+
+
+def _missing_people(protocol, sentences):
+    per_speaker = Counter((s.part, s.region, s.speaker) for s in sentences)
+    by_region = Counter((part, region) for part, region, _ in per_speaker)
+    tested = {speaker for part, _, speaker in per_speaker if part == "test"}
+    lines = []
+    if protocol.has_sa:
+        parts = SPEAKERS_BY_REGION.items()
+    else:
+        parts = [("train", SPEAKERS_BY_REGION["train"])]
+        for name, people in (("development", DEVELOPMENT), ("core test", CORE_TEST)):
+            absent = [speaker for speaker in people if speaker not in tested]
+            if absent:
+                lines.append(f"{name} speakers that are not there: {', '.join(absent)}")
+    for part, expected in parts:
+        regions = [
+            f"dr{i} {by_region[part, f'dr{i}']} of {number}"
+            for i, number in enumerate(expected, start=1)
+            if by_region[part, f"dr{i}"] != number
+        ]
+        if regions:
+            lines.append(f"speakers in {part.upper()}: {', '.join(regions)}")
+    wanted = protocol.sentences_per_speaker
+    partial = [f"{who[2]} {n}" for who, n in sorted(per_speaker.items()) if n != wanted]
+    if partial:
+        shown = ", ".join(partial[: 4 * _MAX_EXAMPLES])
+        more = len(partial) - 4 * _MAX_EXAMPLES
+        lines.append(
+            f"{len(partial)} speakers have not {wanted} utterances: {shown}"
+            + (f" and {more} more" if more > 0 else "")
+        )
+    return lines

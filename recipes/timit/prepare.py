@@ -1,0 +1,361 @@
+"""Prepare TIMIT, or a table of recordings with phones: one manifest, the same everywhere.
+
+The folder is read as it was published or passed on. What cannot be used is either one error that
+lists all of it or, with `skip_broken`, a counted and listed skip.
+
+    python recipes/timit/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol standard
+"""
+
+import argparse
+import hashlib
+import logging
+import sys
+from pathlib import Path
+
+import torch
+
+try:
+    from auricle.processing.data import manifest
+    from auricle.processing.data.audio import AudioError
+    from auricle.processing.data.mini import is_mini
+    from auricle.processing.data.scan import scan_files
+    from auricle.recipes.timit.checks import (
+        count_splits,
+        find_missing,
+        refuse_broken,
+        shared_speakers,
+    )
+    from auricle.recipes.timit.corpus import PreparationError, find_corpus, read_corpus
+    from auricle.recipes.timit.labels import read_labels
+    from auricle.recipes.timit.prepared import (
+        Prepared,
+        describe,
+        digest_of,
+        fingerprint_of,
+        read_prepared,
+        write_prepared,
+    )
+    from auricle.recipes.timit.protocols import (
+        CORE_TEST,
+        DEVELOPMENT,
+        MANIFEST,
+        PROTOCOLS,
+        SAMPLE_RATE_HZ,
+        TRAINABLE_STFT,
+        find_protocol,
+        problems,
+        training_share,
+    )
+    from auricle.recipes.timit.table import read_table, split_off_validation
+except ModuleNotFoundError as error:
+    if __name__ == "__main__" and (error.name or "").startswith("auricle"):
+        sys.exit("auricle is not installed; in its repository, run: pip install -e .")
+    raise
+
+__all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(
+    data_folder,
+    output_folder,
+    protocol="standard",
+    *,
+    seed=0,
+    skip_broken=False,
+    num_workers=None,
+    progress=False,
+):
+    """Read TIMIT or a table, and write `manifest.csv` and `prepare.json`.
+
+    When neither the settings nor any file has changed since, what is there is used again, and
+    files that were decoded once are not decoded again.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        The folder that holds TRAIN and TEST, or one above it; for protocol manifest the folder
+        that holds manifest.tsv or manifest.csv.
+    output_folder : str or Path
+        Where the manifest goes.
+    protocol : "standard", "trainable_stft" or "manifest"
+    seed : int
+        Of the random division of trainable_stft (0 there), and of the validation speakers of a
+        table that names none. The standard protocol draws nothing.
+    skip_broken : bool
+        Leave out, count and list what cannot be used or is missing instead of raising.
+    num_workers : int, optional
+        Threads that decode.
+    progress : bool
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    PreparationError
+        The data does not fit the protocol, is incomplete or is broken; the text lists all of it.
+    """
+    settings = {"protocol": protocol, "seed": seed, "skip_broken": skip_broken}
+    found = problems({"protocol": protocol, "data_seed": seed, "skip_broken": skip_broken})
+    if found:
+        raise PreparationError("\n".join(found))
+    protocol = find_protocol(protocol)
+    output_folder = Path(output_folder)
+    output_folder.mkdir(parents=True, exist_ok=True)
+    scan = {
+        "cache_path": output_folder / "audio_scan.csv",
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "num_workers": num_workers,
+        "progress": progress,
+    }
+    make = _prepare_table if protocol is MANIFEST else _prepare_timit
+    return make(Path(data_folder), output_folder, protocol, settings, scan)
+
+
+def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
+    root = find_corpus(data_folder)
+    mini = is_mini(data_folder) or is_mini(root)
+    corpus = read_corpus(root)
+    sentences = [s for s in corpus.sentences.values() if _is_used(s, protocol)]
+    files = [file for sentence in sentences for file in sentence.files()]
+    roots = {"": str(root.resolve())}
+    copies = [sentence for sentence in sentences if sentence.copies]
+    found = [corpus.problems, mini, [sentence.copies for sentence in copies]]
+    fingerprint = fingerprint_of(settings, files, found)
+    if again := read_prepared(output_folder, fingerprint, roots):
+        return again
+
+    audio = scan_files([s.audio for s in sentences if s.audio], **scan)
+    broken, rows, usable, num_cut = list(corpus.problems), [], [], 0
+    for sentence in sentences:
+        info, wrong = _audio_of(sentence.audio, audio, sentence.path)
+        labels, label_problems = read_labels(sentence, info and info.num_samples)
+        wrong += label_problems
+        if wrong:
+            broken += [(sentence.path, kind, reason) for kind, reason in wrong]
+            continue
+        usable.append(sentence)
+        num_cut += labels.cut_samples > 0
+        rows.append(
+            {
+                "id": sentence.id,
+                "path": sentence.audio.key,
+                "duration_s": info.duration_s,
+                "label": "",
+                "speaker": sentence.speaker,
+                "dialect": sentence.region,
+                "text": labels.text,
+                "words": " ".join(labels.words),
+                "phones": " ".join(labels.phones),
+                "phone_ends": " ".join(map(str, labels.phone_ends)),
+            }
+        )
+    skipped = refuse_broken(broken, settings["skip_broken"])
+    splits = _splits_of(usable, protocol, settings["seed"])
+    rows = [row | {"split": split} for row, split in zip(rows, splits, strict=True)]
+
+    notes = []
+    if copies:
+        first = copies[0]
+        notes.append(
+            f"{len(copies)} recordings are there more than once; the file as published is read, "
+            f"e.g. {first.audio.key} and not {first.copies[0]}"
+        )
+    if num_cut:
+        notes.append(
+            f"in {num_cut} utterances the silence at the end outlasts the audio; it is cut there"
+        )
+    without_words = sum(".wrd" not in sentence.labels for sentence in usable)
+    if without_words:
+        notes.append(f"{without_words} utterances have no .WRD file; words are those of .TXT")
+    if protocol is TRAINABLE_STFT and settings["seed"] != 0:
+        notes.append(f"divided with seed {settings['seed']}; the study's is 0")
+    counts = count_splits(rows)
+    _check_speakers(rows, protocol)
+    missing = find_missing(protocol, list(zip(usable, splits, strict=True)), counts)
+    if not mini and missing and not settings["skip_broken"]:
+        raise PreparationError(
+            f"{root} is not the whole of TIMIT for protocol {protocol.name}:"
+            + "".join(f"\n  {line}" for line in missing)
+            + "\nRestore what is missing, or go on without it: --skip_broken true (results then "
+            "say that they are on a part of TIMIT)"
+        )
+    completeness = "mini" if mini else f"subset ({'; '.join(missing)})" if missing else "complete"
+    if completeness == "complete":
+        _check_tokens(counts, protocol)
+    record = {
+        "dataset": "mini TIMIT" if mini else "TIMIT",
+        "completeness": completeness,
+        "comparable": protocol.comparable and completeness == "complete",
+        "skipped": skipped,
+        "notes": notes,
+    }
+    return _finish(rows, counts, record, protocol, settings, output_folder, roots, fingerprint)
+
+
+def _prepare_table(folder, output_folder, protocol, settings, scan):
+    path, rows, files, broken = read_table(folder)
+    roots = {"": str(folder.resolve())}
+    found = [hashlib.sha256(path.read_bytes()).hexdigest(), folder.resolve().name]
+    fingerprint = fingerprint_of(settings, files.values(), found)
+    if again := read_prepared(output_folder, fingerprint, roots):
+        return again
+
+    audio = scan_files(list(files.values()), **scan)
+    usable = []
+    for row in rows:
+        if row["id"] in files:
+            info, wrong = _audio_of(files[row["id"]], audio, row["path"])
+            broken += [(row["path"], kind, reason) for kind, reason in wrong]
+            if not wrong:
+                usable.append(row | {"duration_s": info.duration_s, "label": ""})
+    skipped = refuse_broken(broken, settings["skip_broken"])
+    notes = []
+    held_out = split_off_validation(usable, settings["seed"])
+    if held_out:
+        notes.append(
+            f"the table has no validation split: {len(held_out)} of the training speakers are "
+            f"held out for it (seed {settings['seed']})"
+        )
+    counts = count_splits(usable)
+    for (a, b), speakers in shared_speakers(usable).items():
+        notes.append(
+            f"{len(speakers)} speakers are in both {a} and {b}, e.g. {', '.join(speakers[:5])}"
+        )
+    name = folder.resolve().name
+    record = {
+        # What a result is called; a folder called TIMIT makes no TIMIT of a table.
+        "dataset": f"table {name}" if "timit" in name.lower() else name,
+        "completeness": "own table",
+        "comparable": False,
+        "skipped": skipped,
+        "notes": notes,
+    }
+    return _finish(usable, counts, record, protocol, settings, output_folder, roots, fingerprint)
+
+
+def _finish(rows, counts, record, protocol, settings, output_folder, roots, fingerprint):
+    manifest.validate(rows, label_required=False)
+    manifest_path = output_folder / "manifest.csv"
+    manifest.write_manifest(rows, manifest_path)
+    prepared = Prepared(
+        manifest_path=str(manifest_path),
+        protocol=protocol.name,
+        roots=roots,
+        counts=counts,
+        remark=protocol.remark,
+        digest=digest_of(rows),
+        test_digest=digest_of(row for row in rows if row["split"] == "test"),
+        settings=settings,
+        **record,
+    )
+    for note in prepared.notes:
+        logger.warning("%s: %s", prepared.dataset, note)
+    write_prepared(prepared, output_folder, fingerprint)
+    return prepared
+
+
+def _is_used(sentence, protocol):
+    if sentence.is_sa and not protocol.has_sa:
+        return False
+    people = (*CORE_TEST, *DEVELOPMENT)
+    return protocol is TRAINABLE_STFT or sentence.part == "train" or sentence.speaker in people
+
+
+def _splits_of(sentences, protocol, seed):
+    """Split of each sentence, in their order."""
+    if protocol is not TRAINABLE_STFT:
+        return [
+            "train" if s.part == "train" else "test" if s.speaker in CORE_TEST else "valid"
+            for s in sentences
+        ]
+    # The study divides its list of files, whose order within a region is the file system's; here
+    # it is by region, speaker and name. What torch's random_split draws is randperm's.
+    splits = ["test"] * len(sentences)
+    training = [i for i, s in enumerate(sentences) if s.part == "train"]
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed)).tolist()
+    for place, drawn in enumerate(order):
+        held_out = place >= training_share(len(training))
+        splits[training[drawn]] = "valid" if held_out else "train"
+    return splits
+
+
+def _audio_of(file, audio, path):
+    """What is known of an audio file (None: cannot be used), and [(kind, reason)]."""
+    if file is None:
+        return None, [("missing audio", f"{path}: labels without a recording")]
+    info = audio[file.key]
+    if isinstance(info, AudioError):
+        kind = f"broken audio, {info.kind.replace('_', ' ')}"
+        return None, [(kind, f"{file.key}: {info.problem}; {info.cure}")]
+    return info, []
+
+
+def _check_speakers(rows, protocol):
+    """No speaker of the test set is trained on, nor, in the standard protocol, of validation."""
+    shared = shared_speakers(rows)
+    if protocol is TRAINABLE_STFT:
+        shared.pop(("train", "valid"), None)
+    if shared:
+        raise PreparationError(
+            "speakers in more than one split: "
+            + "; ".join(f"{a} and {b}: {', '.join(who)}" for (a, b), who in shared.items())
+            + ". TIMIT shares none: somebody's folder lies in TRAIN and in TEST, remove the wrong one"
+        )
+
+
+def _check_tokens(counts, protocol):
+    wrong = [
+        f"{split} has {counts[split]['phones']} phones where {expected} are published"
+        for split, expected in protocol.phones.items()
+        if counts[split]["phones"] != expected
+    ]
+    if wrong:
+        raise PreparationError(
+            f"every utterance is there, but {' and '.join(wrong)} (39 phones, silence kept, q "
+            "deleted): the .PHN files are not those of LDC93S1. Restore them."
+        )
+
+
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def main(arguments=None):
+    """Prepare from the command line and print the counts."""
+    parser = argparse.ArgumentParser(
+        description="Write the manifest of a TIMIT protocol.", allow_abbrev=False
+    )
+    parser.add_argument("data_folder", help="holds TRAIN and TEST, or manifest.tsv")
+    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
+    parser.add_argument(
+        "--protocol", default="standard", help=f"one of {', '.join(PROTOCOLS)} (default: standard)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    parser.add_argument(
+        "--skip_broken",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="leave out and list what cannot be used or is missing, instead of stopping",
+    )
+    parser.add_argument("--num_workers", type=int, help="threads that decode")
+    options = vars(parser.parse_args(arguments))
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    try:
+        prepared = prepare(**options, progress=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f"prepare.py: {error}")
+    print(describe(prepared))
+    print(f"\nwrote {prepared.manifest_path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The TIMIT protocols by name: who trains, who validates, who tests, and what must be there.
+
+A phone error rate says nothing without them. "standard" is what nearly every published number is
+on: SA sentences left out, 462 training speakers, 50 development speakers, the 24 of the core test.
+"trainable_stft" is the split of one study; nothing else can be compared with it. "manifest" is
+anybody's table of recordings.
+
+References
+----------
+J. Garofolo et al., "TIMIT Acoustic-Phonetic Continuous Speech Corpus", LDC93S1, 1993.
+kaldi-asr/kaldi@f400766, egs/timit/s5/conf/{dev,test}_spk.list, and speechbrain@9c826ef,
+recipes/TIMIT/timit_prepare.py, whose lists of speakers are the same.
+heungky/trainable-STFT-Mel@1fc500e, train_ASR_hydra.py: all sentences, SA included, the training
+part divided at random into 4,000 and 620, the full test part.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+from ...processing.data.speed import SpeedPerturbation
+from ...processing.data.units import unit_problems
+
+SAMPLE_RATE_HZ = 16000
+
+CORE_TEST = tuple(
+    "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 mbpm0 mklt0 fnlp0 "
+    "mcmj0 mjdh0 fmgd0 mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0".split()
+)
+DEVELOPMENT = tuple(
+    "faks0 fdac1 fjem0 mgwt0 mjar0 mmdb1 mmdm2 mpdf0 fcmh0 fkms0 mbdg0 mbwm0 mcsh0 fadg0 fdms0 "
+    "fedw0 mgjf0 mglb0 mrtk0 mtaa0 mtdt0 mthc0 mwjg0 fnmr0 frew0 fsem0 mbns0 mmjr0 mdls0 mdlf0 "
+    "mdvc0 mers0 fmah0 fdrw0 mrcs0 mrjm4 fcal1 mmwh0 fjsj0 majc0 mjsw0 mreb0 fgjd0 fjmg0 mroa0 "
+    "mteb0 mjfc0 mrjr0 fmml0 mrws1".split()
+)
+# Speakers by dialect region, DR1 to DR8.
+SPEAKERS_BY_REGION = {
+    "train": (38, 76, 76, 68, 70, 35, 77, 22),
+    "test": (11, 26, 26, 32, 28, 11, 23, 11),
+}
+
+_TRAIN_SHARE = 4000, 4620  # of the training part, in trainable_stft
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a result is measured on.
+
+    Attributes
+    ----------
+    has_sa : bool
+        Whether the two sentences that everybody speaks are used.
+    utterances, speakers : dict
+        By split, those of the whole corpus; empty where there is no such number.
+    phones : dict
+        By split, reference tokens of the whole corpus with 39 phones, silence kept and ``q``
+        deleted, as far as they are published.
+    comparable : bool
+        Whether results on the whole corpus may stand beside published ones.
+    """
+
+    name: str
+    has_sa: bool
+    utterances: dict
+    speakers: dict
+    phones: dict
+    comparable: bool
+    remark: str = ""
+
+    @property
+    def sentences_per_speaker(self):
+        return 10 if self.has_sa else 8
+
+
+STANDARD = Protocol(
+    "standard",
+    False,
+    {"train": 3696, "valid": 400, "test": 192},
+    {"train": 462, "valid": 50, "test": 24},
+    {"valid": 15057, "test": 7215},
+    True,
+)
+TRAINABLE_STFT = Protocol(
+    "trainable_stft",
+    True,
+    {"train": 4000, "valid": 620, "test": 1680},
+    {"test": 168},
+    {},
+    False,
+    "not comparable with other numbers on TIMIT: SA sentences, which everybody speaks, are in "
+    "training and test, and validation shares its speakers with training",
+)
+MANIFEST = Protocol(
+    "manifest", True, {}, {}, {}, False, "a table of recordings, not TIMIT; not comparable with it"
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (STANDARD, TRAINABLE_STFT, MANIFEST)}
+
+
+def find_protocol(name):
+    """The protocol of that name.
+
+    Raises
+    ------
+    ValueError
+        No protocol has the name; the text lists those that exist.
+    """
+    if isinstance(name, str) and name in PROTOCOLS:
+        return PROTOCOLS[name]
+    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+
+
+def training_share(num_utterances):
+    """How many of the training part are trained on in trainable_stft: 4,000 of 4,620.
+
+    Example
+    -------
+    >>> training_share(4620), training_share(100)
+    (4000, 87)
+    """
+    taken, of = _TRAIN_SHARE
+    return round(num_utterances * taken / of)
+
+
+def problems(plain):
+    """What is wrong with the data part of a configuration, all of it at once.
+
+    Arguments
+    ---------
+    plain : dict
+        Plain values of the YAML. Read are protocol, data_seed, skip_broken, sample_rate, cache_gb,
+        speed_factors, units, bpe_size, silence_rule and glottal_stop, as far as they are there.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> problems({"protocol": "standart", "data_seed": 0})
+    ["protocol 'standart' is not known (did you mean standard?); there are standard, \
+trainable_stft, manifest"]
+    """
+    found = []
+    if "protocol" in plain:
+        try:
+            find_protocol(plain["protocol"])
+        except ValueError as error:
+            found.append(str(error))
+    seed = plain.get("data_seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        found.append(f"data_seed is {seed!r}; it must be a whole number, 0 or more")
+    if not isinstance(plain.get("skip_broken", False), bool):
+        found.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
+    if plain.get("sample_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
+        found.append(
+            f"sample_rate is {plain['sample_rate']!r}; it must be {SAMPLE_RATE_HZ}, the rate of TIMIT"
+        )
+    cache_gb = plain.get("cache_gb", 0)
+    if isinstance(cache_gb, bool) or not isinstance(cache_gb, int | float) or not cache_gb >= 0:
+        found.append(f"cache_gb is {cache_gb!r}; it must be 0 or more GB")
+    try:
+        SpeedPerturbation(1, plain.get("speed_factors") or [])
+    except (TypeError, ValueError) as error:
+        found.append(f"speed_factors: {error}")
+    return found + unit_problems(plain)
