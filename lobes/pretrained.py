@@ -168,6 +168,7 @@ def save(folder: str | os.PathLike, description: dict, parts: dict[str, nn.Modul
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (WEIGHTS + ".part")
     save_file(weights, partial)
+    partial.chmod(0o644)  # safetensors makes it the owner's alone
     os.replace(partial, folder / WEIGHTS)
     text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")

@@ -45,6 +45,70 @@ def confusion_matrix(
     return save_figure(confusion_matrix_figure(counts, labels, title), path)
 
 
+def token_confusion(
+    counts,
+    labels: Mapping[str, Sequence[str]],
+    path: str | os.PathLike,
+    title: str = "Confusions",
+) -> Path:
+    """Draw which token was taken for which, with what was left out and what was put in.
+
+    Colour is the share of the reference's token; cells below a count of 1 % of it stay without a
+    number, because there are some forty rows.
+
+    Arguments
+    ---------
+    counts : (S + 1, S + 1) counts, rows are the reference, the last row insertions, the last column
+        deletions, as `EditCounts.summarize` gives them.
+    labels : {"reference": S + 1 names, "hypothesis": S + 1 names}.
+    path : where the PNG goes; folders are made.
+    title : what was scored.
+
+    Raises
+    ------
+    ValueError
+        Counts that are no such table, or labels of another number.
+    """
+    return save_figure(token_confusion_figure(counts, labels, title), path)
+
+
+def token_confusion_figure(counts, labels: Mapping[str, Sequence[str]], title: str):
+    """The figure that `token_confusion` saves."""
+    counts = _array(counts)
+    rows, columns = (list(labels[side]) for side in ("reference", "hypothesis"))
+    if counts.shape != (len(rows), len(columns)) or len(rows) < 2 or not counts.any():
+        raise ValueError(
+            f"counts have shape {counts.shape}: {len(rows)} by {len(columns)} labels need counts of "
+            "that shape, not all 0"
+        )
+    support = counts.sum(axis=1)
+    share = 100 * counts / np.maximum(support, 1)[:, None]
+    side = max(7.2, 2.4 + 0.24 * len(rows))
+    figure = new_figure(side + 0.9, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", norm=_root_scale(100))
+    for row, column in np.argwhere((counts > 0) & (share >= 1)):
+        axes.text(
+            column,
+            row,
+            f"{share[row, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if share[row, column] > 30 else "black",
+        )
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+    names = [f"{label}  ({n})" for label, n in zip(rows, support, strict=True)]
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
+    axes.set_xlabel("recognised")
+    axes.set_ylabel("reference (number of tokens)")
+    axes.set_title(f"{title}\nper cent of each reference token", fontsize=11)
+    figure.colorbar(
+        image, ax=axes, shrink=0.8, pad=0.02, ticks=[0, 1, 5, 10, 25, 50, 75, 100]
+    ).set_label("share of the reference token (%)")
+    return figure
+
+
 def learned_filters(
     before: FilterSet,
     after: FilterSet | None,

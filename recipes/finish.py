@@ -82,7 +82,9 @@ def finish(
     )
     path = result.write(output_folder)
     bundle = pretrained.save(
-        output_folder / "bundle", {**_describe(result, config, brain, labels, head), **(bundled or {})}, parts
+        output_folder / "bundle",
+        {**_describe(result, config, brain, labels, head), **(bundled or {})},
+        parts,
     )
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
     _report(brain, result, path, bundle, pictures)

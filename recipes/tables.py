@@ -12,7 +12,16 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .columns import COLUMNS, canonical, cell, expand, has_content, heading, interval_unit, options_text
+from .columns import (
+    COLUMNS,
+    canonical,
+    cell,
+    expand,
+    has_content,
+    heading,
+    interval_unit,
+    options_text,
+)
 from .results import RunResult, load_results
 
 BEGIN = "<!-- results:begin -->"

@@ -63,7 +63,8 @@ def _cosine_restarts(epoch, epochs, restart_epochs):
 
 
 def _cyclic(epoch, epochs, restart_epochs):
-    return 1 - abs(2 * (epoch % restart_epochs) / restart_epochs - 1)
+    # From the top, down and up again: what a warm-up leads to, as in the other schedules.
+    return abs(2 * (epoch % restart_epochs) / restart_epochs - 1)
 
 
 SCHEDULES = {
@@ -274,8 +275,10 @@ def annealing_factor(
     best = scores[0] if scores else 0.0
     for before, score in zip(scores, scores[1:], strict=False):
         reference = before if kind == "newbob" else best
-        improved = reference > 0 and (reference - score) / reference >= threshold and (
-            kind == "newbob" or score < reference
+        improved = (
+            reference > 0
+            and (reference - score) / reference >= threshold
+            and (kind == "newbob" or score < reference)
         )
         waited = 0 if improved else waited + 1
         if waited > patience:

@@ -103,7 +103,9 @@ class BidirectionalLSTM(nn.Module):
         for layer, (ahead, back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if layer:
                 x = self.dropout(x)
-            x = torch.cat([ahead(x)[0], reversed_items(back(reversed_items(x, valid))[0], valid)], 2)
+            x = torch.cat(
+                [ahead(x)[0], reversed_items(back(reversed_items(x, valid))[0], valid)], 2
+            )
         return x
 
 

@@ -69,7 +69,7 @@ class DurationBatchSampler(Sampler[list[int]]):
         most ``num_replicas - 1``, others in every epoch), and with a fixed size also the incomplete
         batch.
     ascending_epochs : int
-        With shuffle, the batches of the epochs up to this one come from the shortest to the longest
+        With shuffle, the batches of epochs 1 up to this one come from the shortest to the longest
         clips: a curriculum for losses that are hard to start on long clips, such as CTC.
 
     Raises
@@ -247,7 +247,7 @@ class DurationBatchSampler(Sampler[list[int]]):
             within = np.argsort(rng.random(dealt.shape), axis=1)
             dealt = np.take_along_axis(dealt, within, axis=1)
             # Batches were cut from the longest clips to the shortest.
-            curriculum = self.epoch <= self.ascending_epochs
+            curriculum = 0 < self.epoch <= self.ascending_epochs
             dealt = dealt[::-1] if curriculum else dealt[np.argsort(rng.random(num_steps))]
         return order, edges, dealt
 

@@ -374,6 +374,7 @@ def _train_subwords(texts: Sequence[str], size: int) -> bytes:
             character_coverage=1.0,
             normalization_rule_name="identity",  # normalised already
             unk_id=0,
+            unk_surface=_UNKNOWN_CHARACTER,
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,

@@ -30,7 +30,7 @@ def add_parser(commands) -> None:
     compare.add_argument(
         "--partial", action="store_true", help="the files are meant to hold more than the list"
     )
-    add_interval_options(compare)
+    add_interval_options(compare, zero="")
     compare.add_argument("--seed", type=int, default=0, help="of the interval's draws")
     compare.add_argument("--json", action="store_true", help="print JSON")
 

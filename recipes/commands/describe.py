@@ -76,7 +76,8 @@ def _facts(registry: Registry, cls: type) -> dict:
         sizes = {"frames_per_second": lobe.num_frames(16000)}
     else:
         given = {"in_frames": 101} if cls.needs_in_frames else {}
-        lobe = cls(in_features=40, **given)
+        # What takes the waveform itself takes nothing else.
+        lobe = cls(in_features=1 if cls.unfit(40, 101) else 40, **given)
         names, sizes = ("in_features", "out_features", "output", "stride"), {}
     trainable = sum(p.numel() for p in lobe.parameters() if p.requires_grad)
     return {

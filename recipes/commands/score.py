@@ -106,7 +106,7 @@ def add_parser(commands) -> None:
         help="write ENROL TEST SCORE target|nontarget, as `auricle compare` reads",
     )
     results.add_argument("--det", metavar="FILE.png", help="draw the DET curve")
-    add_interval_options(results, n_resamples=_TRIALS["n_resamples"])
+    add_interval_options(results)
     score.add_argument("--seed", type=int, default=0, help="of the interval's draws")
     score.add_argument("--json", action="store_true", help="print JSON")
 

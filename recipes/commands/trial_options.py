@@ -150,14 +150,14 @@ def add_crop_options(group) -> None:
     )
 
 
-def add_interval_options(group, n_resamples: int = 1000) -> None:
-    """Add how many draws an interval has."""
+def add_interval_options(group, zero: str = "; 0: no intervals") -> None:
+    """Add how many draws an interval has; `zero` says what none of them means."""
     group.add_argument(
         *spellings("--n-resamples"),
         type=int,
-        default=n_resamples,
+        default=1000,
         metavar="N",
-        help=f"draws of speakers for the intervals; default: {n_resamples}; 0: no intervals",
+        help=f"draws of speakers for the intervals; default: 1000{zero}",
     )
 
 

@@ -81,8 +81,8 @@ def find_missing(protocol, sentences, counts):
 
     Arguments
     ---------
-    sentences : list of (Sentence, str)
-        Those of the protocol that can be used, with their split.
+    sentences : list of Sentence
+        Those of the protocol that can be used.
     counts : dict
         As `count_splits` gives.
     """
@@ -97,8 +97,7 @@ def find_missing(protocol, sentences, counts):
             missing.append(f"{found} of {expected} {_SPLIT_NAMES[split]} speakers")
     if not missing:
         return []
-    missing += _missing_people(protocol, [sentence for sentence, _ in sentences])
-    return missing
+    return missing + _missing_people(protocol, sentences)
 
 
 def _missing_people(protocol, sentences):

@@ -49,7 +49,6 @@ class Sentence:
     region: str
     speaker: str
     name: str
-    folder: str
     audio: AudioFile | None = None
     labels: dict = field(default_factory=dict)
     copies: list = field(default_factory=list)
@@ -65,7 +64,9 @@ class Sentence:
     @property
     def path(self):
         """What an error names: the audio, or where it should be."""
-        return self.audio.key if self.audio else f"{self.folder}/{self.name}"
+        if self.audio:
+            return self.audio.key
+        return next(iter(self.labels.values())).key.rpartition(".")[0]
 
     def files(self):
         """Every file that is read."""
@@ -165,7 +166,7 @@ def _sentences_in(corpus, folder, part, region, speaker):
         suffix = dot + suffix
         if not _SENTENCE.fullmatch(name) or suffix not in AUDIO_SUFFIXES + LABEL_SUFFIXES:
             continue
-        sentence = sentences.setdefault(name, Sentence(part, region, speaker, name, shown))
+        sentence = sentences.setdefault(name, Sentence(part, region, speaker, name))
         if suffix in AUDIO_SUFFIXES:
             audio.setdefault(name, []).append((AUDIO_SUFFIXES.index(suffix), file.key, file))
         elif suffix in sentence.labels:

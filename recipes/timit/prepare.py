@@ -176,7 +176,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
         notes.append(f"divided with seed {settings['seed']}; the study's is 0")
     counts = count_splits(rows)
     _check_speakers(rows, protocol)
-    missing = find_missing(protocol, list(zip(usable, splits, strict=True)), counts)
+    missing = find_missing(protocol, usable, counts)
     if not mini and missing and not settings["skip_broken"]:
         raise PreparationError(
             f"{root} is not the whole of TIMIT for protocol {protocol.name}:"

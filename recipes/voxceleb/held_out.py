@@ -107,7 +107,9 @@ def draw_trials(recordings, num_trials, seed, source="valid_trials.txt"):
             f"{one_video} validation speakers have one video; their target trials are within it"
         )
     if len(pairs) < num_trials - 1:
-        notes.append(f"{len(pairs)} validation trials instead of {num_trials}: no more balance")
+        notes.append(
+            f"{len(pairs)} validation trials instead of {num_trials}: no more are possible"
+        )
     return TrialList.from_pairs(pairs, source), notes
 
 

@@ -13,9 +13,18 @@ from ...lobes.brains.distillation import Distiller, distillation_problems
 from ...processing.data.speaker_augmentation import build_speaker_augmentation
 from ...processing.data.speed import SpeedPerturbation
 from ...processing.scoring.calibration import Calibration, fit_calibration
-from ..runner import RecipeError
+from ..calibration_files import describe, write_calibration
+from ..runner import RecipeError, tell
+from ..trial_scoring import Scored, about_bundle, cosine_scoring
 
-__all__ = ["build_augmentation", "build_distiller", "calibrate", "problems", "start_from"]
+__all__ = [
+    "build_augmentation",
+    "build_distiller",
+    "calibrate",
+    "keep_calibration",
+    "problems",
+    "start_from",
+]
 
 #: Share of target trials that the calibration is fitted for, as the first minDCF has it.
 CALIBRATION_PRIOR = 0.01
@@ -87,6 +96,15 @@ def calibrate(score, prior: float = CALIBRATION_PRIOR) -> Calibration | None:
         return fit_calibration(score.scores, score.trials.is_target, prior, penalty=1e-4)
     except ValueError:
         return None
+
+
+def keep_calibration(folder: Path, brain, held_out) -> None:
+    """Put the calibration, and what it was fitted on, where `auricle verify` looks for it."""
+    if brain.calibration is None:
+        tell("No calibration: on the held-out speakers' trials, scores do not rise with similarity")
+        return
+    scored = Scored(held_out.trials, held_out.scores, cosine_scoring(about_bundle(folder)))
+    write_calibration(folder, describe(brain.calibration, scored))
 
 
 def problems(plain: dict) -> list[str]:

@@ -2,8 +2,7 @@
 
     python recipes/voxceleb/train.py hparams/voxceleb.yaml --help
 
-The default trains a stack of sinc filters and an MLP-Mixer on the mini corpus, which needs no
-download.
+The default trains LEAF + MLP-Mixer on the mini corpus, which needs no download.
 """
 
 import sys
@@ -63,7 +62,8 @@ def train(config):
     brain.tested = "valid"
     brain.evaluate(sets["final_valid"], min_key=brain.headline, test_loader_kwargs=whole)
     brain.valid_record = brain.test_record
-    brain.calibration = model.calibrate(brain.score)
+    held_out = brain.score
+    brain.calibration = model.calibrate(held_out)
     brain.tested = "test"
     brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=whole)
 
@@ -89,6 +89,7 @@ def train(config):
             "bundled": {"margin_scale": hparams["margin_scale"]},
         },
     )
+    run_on_main(model.keep_calibration, [Path(output_folder) / "bundle", brain, held_out])
 
 
 def main(argv=None):

@@ -10,6 +10,7 @@ from auricle.lobes.brains.base import step_seed
 from auricle.lobes.brains.optimization import (
     OPTIMIZERS,
     SCHEDULES,
+    annealing_factor,
     build_optimizer,
     hz_per_unit,
     learning_rate_factor,
@@ -64,6 +65,8 @@ def test_schedules_by_hand():
     assert learning_rate_factor("cosine", 20, 20, 4) == pytest.approx(0, abs=1e-12)
     assert learning_rate_factor("linear", 12, 20, 4) == pytest.approx(0.5)
     assert learning_rate_factor("constant", 19, 20, 4) == 1
+    cyclic = [learning_rate_factor("cyclic", e, 30, 0, 10) for e in (0, 2.5, 5, 7.5, 10, 15)]
+    assert cyclic == pytest.approx([1, 0.5, 0, 0.5, 1, 0])
     restarts = [
         learning_rate_factor("cosine_restarts", e, 30, 0, 10) for e in (0, 5, 9.999, 10, 15)
     ]
@@ -257,3 +260,16 @@ def test_step_seeds_differ_in_every_part_and_fit_torch():
     assert step_seed(1, 12, 3, 0) != step_seed(11, 2, 3, 0)
     assert 0 <= min(seeds) and max(seeds) < 2**63
     torch.manual_seed(max(seeds))
+
+
+def test_newbob_falls_after_each_epoch_that_is_not_better_enough():
+    scores = [0.80, 0.60, 0.599, 0.50, 0.55]  # 25 %, 0.2 %, 17 %, worse
+    falls = [annealing_factor("newbob", scores[:n], 0.8, 0.0025) for n in range(6)]
+    assert falls == pytest.approx([1, 1, 1, 0.8, 0.8, 0.64])
+
+
+def test_plateau_waits_for_its_patience_and_compares_with_the_best():
+    scores = [0.80, 0.60, 0.70, 0.65, 0.62, 0.61, 0.50]
+    falls = [annealing_factor("plateau", scores[:n], 0.5, 0.0, patience=1) for n in range(8)]
+    assert falls == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25])
+    assert annealing_factor("none", scores, 0.5) == 1

@@ -395,7 +395,7 @@ def test_table_without_results_or_readme(auricle, tmp_path):
 def test_table_takes_columns_and_a_bench(auricle, tmp_path):
     result(tmp_path / "1", 1)
     bench = {"frontend": "mel", "options": {}, "forward": 5.06, "forward_backward": 13.29}
-    (tmp_path / "bench.json").write_text(json.dumps({"reference": "mel", "frontends": [bench]}))
+    (tmp_path / "bench.json").write_text(json.dumps({"reference": "mel", "rows": [bench]}))
     words = ["table", tmp_path / "1", "--bench", tmp_path / "bench.json"]
     status, text, _ = auricle(*words, "--columns", "accuracy, forward")
     assert status == 0 and "| frontend | encoder | accuracy (%) | forward / `mel` |" in text

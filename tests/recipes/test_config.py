@@ -14,9 +14,20 @@ from auricle.lobes import FRONTENDS
 from auricle.lobes.brains import optimization
 from auricle.recipes import runner
 from auricle.recipes.speech_commands import protocols
+from auricle.recipes.voxceleb import model as voxceleb_model
+from auricle.recipes.voxceleb import prepare as voxceleb_prepare
 
 RECIPE = "speech_commands"
 CHECKS = [runner.lobe_problems, optimization.problems, protocols.problems]
+RECIPES = {
+    RECIPE: CHECKS,
+    "voxceleb": [
+        runner.lobe_problems,
+        optimization.problems,
+        voxceleb_prepare.problems,
+        voxceleb_model.problems,
+    ],
+}
 ROWS = YAML(typ="safe").load(shipped("experiments"))
 
 
@@ -367,8 +378,9 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("name", ROWS)
 def test_every_shipped_experiment_is_valid_and_builds(name, tmp_path):
     row = ROWS[name]
-    assert row["recipe"] == RECIPE and row["about"]
-    config = load("--experiment", name, "--results_folder", tmp_path)
+    assert row["recipe"] in RECIPES and row["about"]
+    words = ["--experiment", name, "--results_folder", str(tmp_path)]
+    config = load_hparams(words, row["recipe"], RECIPES[row["recipe"]])
     for key, value in row.items():
         assert key in ("recipe", "about") or config.plain[key] == value
     modules = config.build()["modules"]

@@ -25,6 +25,7 @@ def command(corpus, folder, *extra):
     """A small run with every source of chance in it: crops, noise, rooms."""
     settings = {
         "data_folder": corpus,
+        "frontend": "sinc_conv",
         "encoder_options.mlp_mixer.hidden": 16,
         "encoder_options.mlp_mixer.blocks": 1,
         "encoder_options.mlp_mixer.embedding_size": 16,
@@ -65,6 +66,9 @@ def test_a_run_leaves_everything_behind(finished, corpus):
     assert low <= test["eer"] <= high and test["interval"]["over"] == "speaker"
     assert {"min_dcf_0.01", "min_dcf_0.05", "min_cllr"} < set(test)
     assert result.metrics["valid"]["trials"]["source"] != test["trials"]["source"]
+    kept = json.loads((folder / "bundle" / "calibration.json").read_text())
+    assert kept["fitted_on"]["digest"] == result.metrics["valid"]["trials"]["digest"]
+    assert kept["scale"] == test["calibration"]["scale"] and test["cllr"] >= test["min_cllr"]
     for picture in ("det.png", "training_curves.png", "learned_filters.png"):
         assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
         assert picture in printed
@@ -111,7 +115,9 @@ def test_stopped_after_an_epoch_and_resumed_ends_with_the_same_numbers(finished,
     )
     import sys
 
-    assert run(words[0], *words[1:], launcher=(sys.executable, "-c", killer), check=False).returncode
+    assert run(
+        words[0], *words[1:], launcher=(sys.executable, "-c", killer), check=False
+    ).returncode
     assert not (folder / "results.json").exists()
     run(*words)
     (a,), (b,) = load_results(folder), load_results(finished[0])

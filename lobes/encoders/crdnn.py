@@ -1,0 +1,193 @@
+"""SpeechBrain's CRDNN, with padding that changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from speechbrain.lobes.models.CRDNN import CRDNN as SpeechBrainCRDNN
+from speechbrain.lobes.models.CRDNN import CNN_Block, DNN_Block
+from speechbrain.nnet.RNN import LiGRU_Layer
+from torch import nn
+from torch.nn import functional as F
+
+from ..contracts import Encoder
+from ..options import number, whole
+from ..padded_layers import batch_norm_inside, frames_inside, reflected, zero_outside
+from ..registry import register_encoder
+from .blstm import reversed_items
+
+__all__ = ["CRDNN"]
+
+#: Every convolutional block halves the features, and reflects them at their ends before.
+BLOCKS = 2
+FEWEST_FEATURES = 4
+
+
+@register_encoder(
+    "crdnn",
+    paper="Ravanelli et al. 2018, Light Gated Recurrent Units for Speech Recognition, "
+    "arXiv:1803.10225",
+    source="speechbrain/speechbrain@9c826ef",
+)
+class CRDNN(Encoder):
+    """Convolutions, light gated recurrent units in both directions, dense layers; for phones.
+
+    The layers are `speechbrain.lobes.models.CRDNN.CRDNN`; weights trained there can be loaded into
+    `net`, all but the buffers called `drop_masks`.
+
+    Arguments
+    ---------
+    in_features : int
+        F, values per frame, at least 4. SpeechBrain's TIMIT recipe: 40.
+    channels : sequence of two int
+        Of the convolutional blocks, two layers of 3 x 3 each and a pooling of two features to one.
+    time_pooling : int
+        Frames to a step, of which the largest value remains; the stride.
+    rnn_layers : int
+    rnn_units : int
+        Of each direction.
+    dnn_layers : int
+    dnn_units : int
+        D, width of the output.
+    dropout : float
+        Everywhere, in training: of feature rows, of units for a whole clip, of values.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, ceil(N / time_pooling), dnn_units), zero behind
+    each item's end. Parameters at 40 features as it comes, and as published, in SpeechBrain's
+    recipe for TIMIT with CTC: 285,424 and 9,737,088. The published one is
+
+        ``channels=(128, 256), rnn_layers=4, rnn_units=512, dnn_units=512``
+
+    which takes seconds for a step on a CPU.
+
+    Notes
+    -----
+    In training with `lengths`, batch statistics are those of the valid frames. A training batch
+    must hold two steps or more.
+
+    References
+    ----------
+    Followed: SpeechBrain's module; its parameters and layers are used as they are. Equal to it
+    where nothing is padded and the pooling comes out even. Deviations:
+
+    - There the convolutions, the backward direction of the recurrent layers and the batch
+      statistics read the padding; here each item is reflected at its own ends, and both
+      directions see the item alone.
+    - What is left of the last pooling window makes a step; there it is dropped.
+    - Recurrent dropout draws its masks when they are needed. There 16,000 of them are part of every
+      checkpoint, 131 MB at the published size.
+    - The running statistics begin at 0 and 1; there a batch of zeros has been through.
+
+    Example
+    -------
+    >>> CRDNN(in_features=40)(torch.randn(2, 101, 40)).shape
+    torch.Size([2, 51, 128])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        channels: Sequence[int] = (16, 32),
+        time_pooling: int = 2,
+        rnn_layers: int = 2,
+        rnn_units: int = 128,
+        dnn_layers: int = 2,
+        dnn_units: int = 128,
+        dropout: float = 0.15,
+    ):
+        in_features = whole("in_features", in_features, low=FEWEST_FEATURES)
+        if isinstance(channels, str) or not isinstance(channels, Sequence):
+            raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
+        if len(channels) != BLOCKS:
+            raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
+        stride, dnn_units = whole("time_pooling", time_pooling), whole("dnn_units", dnn_units)
+        super().__init__(in_features, dnn_units, "frames", stride)
+        self.net = SpeechBrainCRDNN(
+            self.in_features,
+            dropout=number("dropout", dropout, low=0, below=1),
+            cnn_blocks=BLOCKS,
+            cnn_channels=[whole("channels", width) for width in channels],
+            inter_layer_pooling_size=[2] * BLOCKS,
+            time_pooling=stride > 1,
+            time_pooling_size=stride,
+            rnn_layers=whole("rnn_layers", rnn_layers),
+            rnn_neurons=whole("rnn_units", rnn_units),
+            dnn_blocks=whole("dnn_layers", dnn_layers),
+            dnn_neurons=dnn_units,
+        )
+        for layer in self.net.RNN.rnn:
+            del layer.drop_masks  # `_light_gru` draws its own
+        for part in self.net.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.reset_running_stats()  # building the net has sent zeros through
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        if in_features < FEWEST_FEATURES:
+            return f"its poolings leave nothing of fewer than {FEWEST_FEATURES} features."
+        return None
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        inside = frames_inside(feats, lengths)
+        x = zero_outside(feats, inside, axis=1).transpose(1, 2).unsqueeze(1)
+        for block in self.net.CNN.values():
+            x = _convolved(block, x, inside)
+        if self.stride > 1:
+            x, inside = _pooled(x, inside, self.stride)
+        x = x.permute(0, 3, 2, 1).flatten(2)  # (B, C, F, N) -> (B, N, F C)
+        for layer in self.net.RNN.rnn:
+            x = _light_gru(layer, x, inside)
+        for block in self.net.DNN.values():
+            x = _dense(block, x, inside)
+        return zero_outside(x, inside, axis=1)
+
+
+def _convolved(block: CNN_Block, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    """Two convolutions, normalised per frame, and a pooling: (B, C, F, N) -> (B, C', F // 2, N)."""
+    for conv, norm, act in (
+        (block.conv_1, block.norm_1, block.act_1),
+        (block.conv_2, block.norm_2, block.act_2),
+    ):
+        along = reflected(x.flatten(1, 2), inside, 1).unflatten(1, x.shape[1:3])
+        x = conv.conv(F.pad(along, (0, 0, 1, 1), mode="reflect"))
+        x = act(norm(x.transpose(1, 3))).transpose(1, 3)
+    x = F.max_pool2d(x, (2, 1))
+    return block.drop(x.transpose(1, 3)).transpose(1, 3)
+
+
+def _pooled(
+    x: torch.Tensor, inside: torch.Tensor | None, size: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The largest of each `size` valid frames of (B, C, F, N), and which windows have any."""
+    if inside is None:
+        return F.max_pool2d(x, (1, size), ceil_mode=True), None
+    x = x.masked_fill(~inside[:, None, None], -torch.inf)
+    inside = inside[:, ::size]
+    return zero_outside(F.max_pool2d(x, (1, size), ceil_mode=True), inside), inside
+
+
+def _light_gru(layer: LiGRU_Layer, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    """Both directions, which share their weights: (B, N, F) -> (B, N, 2 H)."""
+    valid = None
+    if inside is not None:
+        valid, inside = inside.sum(1), torch.cat([inside, inside])
+    gates = layer.w(torch.cat([x, reversed_items(x, valid)])).transpose(1, 2)
+    gates = batch_norm_inside(layer.norm, gates, inside).permute(2, 0, 1)
+    state = torch.zeros(gates.shape[1], layer.hidden_size, device=x.device)
+    kept = layer.drop(torch.ones_like(state))
+    states = []
+    for given in gates.unbind():
+        candidate, update = (given + layer.u(state)).chunk(2, dim=1)
+        update = torch.sigmoid(update)
+        state = update * state + (1 - update) * (layer.act(candidate) * kept)
+        states.append(state)
+    ahead, back = torch.stack(states, dim=1).chunk(2)
+    return torch.cat([ahead, reversed_items(back, valid)], dim=2)
+
+
+def _dense(block: DNN_Block, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    x = block.linear(x).transpose(1, 2)
+    return block.dropout(block.act(batch_norm_inside(block.norm.norm, x, inside).transpose(1, 2)))

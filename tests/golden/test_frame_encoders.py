@@ -1,0 +1,464 @@
+"""The encoders that give a step for every few frames, against other people's layers."""
+
+import math
+
+import pytest
+import torch
+import transformers
+from speechbrain.lobes.models.CRDNN import CRDNN
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
+from speechbrain.nnet.attention import RelPosEncXL
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from auricle.lobes import build_encoder
+from auricle.lobes.encoders.wav2vec2 import SMALL as SMALL_MODEL
+
+#: Each encoder, narrow: the way through the code is that of the wide one.
+SMALL = {
+    "blstm": {"hidden": 6, "layers": 2},
+    "bcresnet_blstm": {"hidden": 6, "layers": 2},
+    "crdnn": {"channels": (4, 6), "rnn_units": 8, "dnn_units": 10},
+    "conformer": {"layers": 2, "d_model": 16, "heads": 2, "ff": 24},
+}
+STRIDES = {"blstm": 1, "bcresnet_blstm": 1, "crdnn": 2, "conformer": 2}
+ROUNDING = 1e-5
+
+
+def build(name, in_features=40, **options):
+    torch.manual_seed(0)
+    return build_encoder(name, in_features, options={name: {**SMALL.get(name, {}), **options}})
+
+
+def perturbed(module, seed=1):
+    """Every parameter and statistic away from what it begins with."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(
+                0.2 * (p.std() if p.numel() > 1 else 1) * torch.randn(p.shape, generator=generator)
+            )
+            p.add_(0.05 * torch.randn(p.shape, generator=generator))
+        for part in module.modules():
+            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                size = part.running_mean.shape
+                part.running_mean.copy_(torch.randn(size, generator=generator) / 10)
+                part.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
+    return module
+
+
+def signals(frames, features=40):
+    """Noise, a rising ridge as a chirp leaves it, and bursts with pauses as speech has them."""
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(frames, features, generator=generator)
+    time, channel = torch.arange(frames)[:, None], torch.arange(features)
+    ridge = 4 * torch.exp(-((channel - time * features / frames) ** 2) / 8) - 1
+    syllables = torch.sin(time / 7).clamp(min=0) * (2 + torch.cos(channel / 5)) + noise / 10
+    return torch.stack([noise, ridge, syllables])
+
+
+def close(got, want, tolerance=ROUNDING):
+    largest = float(want.detach().abs().max())
+    torch.testing.assert_close(got, want, rtol=0, atol=tolerance * largest)
+    assert float(want.detach().std()) > 1e-2 * largest
+
+
+def count(module, classes=None):
+    head = 0 if classes is None else classes * (module.out_features + 1)
+    return sum(p.numel() for p in module.parameters()) + head
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_what_stands_behind_the_end_changes_nothing(name):
+    encoder = perturbed(build(name)).eval()
+    frames = [101, 100, 64, 33, 7, 2, 1]
+    feats = torch.randn(len(frames), 101, 40)
+    for item, size in enumerate(frames):
+        feats[item, size:] = 1e3
+    got = encoder(feats, torch.tensor(frames) / 101)
+    assert got.shape == (len(frames), encoder.num_frames(101), encoder.out_features)
+    for item, size in enumerate(frames):
+        steps = encoder.num_frames(size)
+        assert steps == -(-size // STRIDES[name]) and encoder.stride == STRIDES[name]
+        alone = encoder(feats[item : item + 1, :size])[0]
+        torch.testing.assert_close(got[item, :steps], alone, rtol=0, atol=1e-4 * float(got.std()))
+        assert not got[item, steps:].any()
+
+
+@pytest.mark.parametrize("name", sorted(set(SMALL) - {"bcresnet_blstm"}))
+def test_what_stands_behind_the_end_changes_no_gradient(name):
+    """In training, too: batch statistics are those of the valid frames."""
+    encoder = perturbed(build(name, dropout=0.0)).train()
+    lengths = torch.tensor([1.0, 0.5, 0.3])
+    steps = torch.tensor([encoder.num_frames(n) for n in (60, 30, 18)])
+    inside = torch.arange(encoder.num_frames(60)) < steps[:, None]
+    gradients = []
+    for filling in (0.0, 50.0):
+        feats = signals(60)
+        feats[1, 30:], feats[2, 18:] = filling, filling
+        feats.requires_grad_()
+        encoder.zero_grad()
+        (
+            encoder(feats, lengths)[inside].sin() * torch.linspace(-1, 1, encoder.out_features)
+        ).sum().backward()
+        assert not feats.grad[1, 30:].any() and not feats.grad[2, 18:].any()
+        gradients.append([feats.grad, *[p.grad.clone() for p in encoder.parameters()]])
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_an_item_without_a_frame_is_finite(name):
+    encoder = build(name)
+    lengths = torch.tensor([0.0, 1.0])
+    assert encoder.train()(torch.randn(2, 50, 40), lengths).isfinite().all()
+    assert encoder.eval()(torch.randn(2, 50, 40), lengths).isfinite().all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_dropout_is_what_is_drawn_in_training(name):
+    def runs(**options):
+        encoder = build(name, **options).train()
+        return encoder(signals(20)), encoder(signals(20))
+
+    first, second = runs(dropout=0.5)
+    assert (first - second).abs().max() > 1e-3
+    torch.testing.assert_close(*runs(dropout=0.0))
+
+
+@pytest.mark.parametrize("features", [4, 8, 23, 80])
+@pytest.mark.parametrize("name", SMALL)
+def test_any_number_of_features(name, features):
+    if name == "bcresnet_blstm" and features < 8:
+        with pytest.raises(ValueError, match="Encoders that fit: "):
+            build(name, features)
+        return
+    assert build(name, features)(torch.randn(2, 9, features)).shape[1] == -(-9 // STRIDES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("blstm", {"hidden": 0}, "hidden must be a whole number of at least 1, got 0"),
+        ("blstm", {"layers": 1.5}, "layers must be a whole number of at least 1, got 1.5"),
+        ("blstm", {"dropout": 1}, "dropout must be .* below 1, got 1"),
+        ("bcresnet_blstm", {"tau": 0}, "tau must be .* at least 0.125, got 0"),
+        ("bcresnet_blstm", {"hidden": "64"}, "hidden must be .* got '64'"),
+        ("bcresnet_blstm", {"sub_bands": 0}, "sub_bands must be .* got 0"),
+        ("crdnn", {"channels": (4, 6, 8)}, r"channels must be 2 whole numbers, got \(4, 6, 8\)"),
+        ("crdnn", {"channels": 4}, "channels must be 2 whole numbers, got 4"),
+        ("crdnn", {"channels": (4, 0)}, "channels must be .* at least 1, got 0"),
+        ("crdnn", {"time_pooling": 0}, "time_pooling must be .* got 0"),
+        ("crdnn", {"rnn_units": -1}, "rnn_units must be .* got -1"),
+        ("crdnn", {"rnn_layers": 0}, "rnn_layers must be .* got 0"),
+        ("crdnn", {"dnn_layers": 0}, "dnn_layers must be .* got 0"),
+        ("crdnn", {"dropout": -0.1}, "dropout must be .* got -0.1"),
+        ("conformer", {"heads": 3}, "d_model must be even and divisible by heads.* heads 3"),
+        ("conformer", {"d_model": 15, "heads": 1}, "d_model must be even"),
+        ("conformer", {"kernel": 30}, "kernel must be an odd whole number, got 30"),
+        ("conformer", {"stride": 0}, "stride must be .* got 0"),
+        ("conformer", {"layers": 0}, "layers must be .* got 0"),
+        ("conformer", {"ff": None}, "ff must be .* got None"),
+    ],
+)
+def test_options_out_of_range(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        build(name, **options)
+
+
+# -- blstm -----------------------------------------------------------------------------------------
+
+
+def torchs_lstm(ours):
+    """`nn.LSTM` in both directions with the same parameters."""
+    hidden, layers = ours.ahead[0].hidden_size, len(ours.ahead)
+    lstm = nn.LSTM(ours.ahead[0].input_size, hidden, layers, batch_first=True, bidirectional=True)
+    state = {}
+    for direction, suffix in ((ours.ahead, ""), (ours.back, "_reverse")):
+        for layer, one in enumerate(direction):
+            for name, value in one.state_dict().items():
+                state[name.replace("_l0", f"_l{layer}") + suffix] = value
+    lstm.load_state_dict(state)
+    return lstm
+
+
+def packed(lstm, x, frames):
+    sequences = pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
+    return pad_packed_sequence(lstm(sequences)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+@pytest.mark.parametrize("change", [lambda module: module, perturbed], ids=["drawn", "perturbed"])
+def test_blstm_is_torchs_on_packed_sequences(change):
+    encoder = change(build("blstm"))
+    lstm, frames = torchs_lstm(encoder.lstm), torch.tensor([50, 31, 1])
+    ours, other = signals(50).requires_grad_(), signals(50).requires_grad_()
+    want = packed(lstm, other, frames)
+    got = encoder(ours, frames / 50)
+    close(got, want)
+    close(encoder(ours), lstm(other)[0])
+    direction = torch.randn(got.shape)
+    (got * direction).sum().backward()
+    (want * direction).sum().backward()
+    close(ours.grad, other.grad)
+
+
+def test_blstm_parameters():
+    assert count(build("blstm", hidden=128), classes=40) == 579_624
+    assert count(build("blstm", hidden=32, layers=1), classes=40) == 21_544
+    assert count(build_encoder("blstm", 40), classes=40) == 579_624
+
+
+# -- bcresnet_blstm --------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_bcresnet_blstm_is_bcresnet_without_its_mean_and_an_lstm():
+    encoder = perturbed(build("bcresnet_blstm")).eval()
+    bcresnet = build("bcresnet").eval()
+    bcresnet.load_state_dict(encoder.net.state_dict())
+    seen = []
+    encoder.lstm.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    lengths, frames = torch.tensor([1.0, 0.7, 0.3]), torch.tensor([50, 35, 15])
+    got = encoder(signals(50), lengths)
+    means = seen[0].sum(1) / frames[:, None]
+    close(means, bcresnet(signals(50), lengths)[:, 0])
+    close(got, packed(torchs_lstm(encoder.lstm), seen[0], frames))
+    assert count(build_encoder("bcresnet_blstm", 40), classes=40) == 64_172
+    assert (
+        count(
+            build_encoder("bcresnet_blstm", 40, None, {"bcresnet_blstm": {"tau": 3, "hidden": 32}}),
+            40,
+        )
+        == 88_884
+    )
+
+
+# -- crdnn -----------------------------------------------------------------------------------------
+
+
+def speechbrains_crdnn(ours, time_pooling=2):
+    other = CRDNN(
+        input_size=40,
+        dropout=0.0,
+        cnn_channels=[4, 6],
+        time_pooling=time_pooling > 1,
+        time_pooling_size=time_pooling,
+        rnn_layers=2,
+        rnn_neurons=8,
+        dnn_neurons=10,
+    )
+    missing = other.load_state_dict(ours.net.state_dict(), strict=False)
+    assert {key.split(".")[-1] for key in missing.missing_keys} == {"drop_masks"}
+    assert not missing.unexpected_keys
+    return other
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("change", [lambda module: module, perturbed], ids=["drawn", "perturbed"])
+def test_crdnn_is_speechbrains(change, training):
+    encoder = change(build("crdnn", dropout=0.0))
+    other = speechbrains_crdnn(encoder)
+    got = encoder.train(training)(signals(60))
+    close(got, other.train(training)(signals(60)), 1e-4)
+    for name, value in encoder.net.named_buffers():
+        torch.testing.assert_close(value, other.get_buffer(name))
+
+
+@torch.no_grad()
+def test_crdnn_gives_every_item_what_speechbrains_gives_it_alone():
+    encoder = perturbed(build("crdnn")).eval()
+    other = speechbrains_crdnn(encoder).eval()
+    feats = signals(60)
+    got, theirs = encoder(feats, torch.tensor([1.0, 0.5, 0.4])), other(feats)
+    for item, frames in enumerate((60, 30, 24)):
+        alone = other(feats[item : item + 1, :frames])[0]
+        close(got[item, : frames // 2], alone)
+        if frames < 60:
+            assert (theirs[item, : frames // 2] - alone).abs().max() > 1e-2 * alone.abs().max()
+
+
+@pytest.mark.parametrize("pooling", [1, 3])
+@torch.no_grad()
+def test_crdnn_pools_the_frames_that_are_left(pooling):
+    encoder = perturbed(build("crdnn", time_pooling=pooling)).eval()
+    other = speechbrains_crdnn(encoder, pooling).eval()
+    close(encoder(signals(60)), other(signals(60)))
+    for frames in (1, 2, 59, 61):
+        steps = math.ceil(frames / pooling)
+        assert encoder(signals(61)[:, :frames]).shape[1] == encoder.num_frames(frames) == steps
+
+
+def test_crdnn_as_it_comes():
+    assert count(build_encoder("crdnn", 40)) == 285_424
+
+
+@pytest.mark.slow
+def test_crdnn_as_published():
+    encoder = build("crdnn", channels=(128, 256), rnn_layers=4, rnn_units=512, dnn_units=512)
+    assert count(encoder) == 9_737_088
+    assert not any("drop_masks" in key for key in encoder.state_dict())
+
+
+def test_crdnn_takes_four_features_or_more():
+    with pytest.raises(ValueError, match="fewer than 4 features"):
+        build("crdnn", 3)
+
+
+# -- conformer -------------------------------------------------------------------------------------
+
+
+def speechbrains_conformer(ours):
+    other = ConformerEncoder(num_layers=2, d_model=16, d_ffn=24, nhead=2)
+    other.load_state_dict(ours.net.state_dict())
+    return other.eval()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("change", [lambda module: module, perturbed], ids=["drawn", "perturbed"])
+@torch.no_grad()
+def test_conformer_is_speechbrains(change, stride):
+    encoder = change(build("conformer", stride=stride)).eval()
+    other, feats = speechbrains_conformer(encoder), signals(60)
+    side_by_side = torch.stack([feats[:, k::stride] for k in range(stride)], dim=2).flatten(2)
+    x = encoder.input(side_by_side)
+    want, _ = other(x, pos_embs=RelPosEncXL(16)(x))
+    close(encoder(feats), want)
+
+
+@torch.no_grad()
+def test_conformer_gives_every_item_what_speechbrains_gives_it_alone():
+    encoder = perturbed(build("conformer", stride=1)).eval()
+    other, feats = speechbrains_conformer(encoder), signals(60)
+    frames = torch.tensor([60, 30, 20])
+    x = encoder.input(feats)
+    padding = torch.arange(60) >= frames[:, None]
+    theirs, _ = other(x, pos_embs=RelPosEncXL(16)(x), src_key_padding_mask=padding)
+    got = encoder(feats, frames / 60)
+    for item, size in enumerate(frames.tolist()):
+        alone, _ = other(x[item : item + 1, :size], pos_embs=RelPosEncXL(16)(x[:, :size]))
+        close(got[item, :size], alone[0])
+        if size < 60:
+            assert (theirs[item, :size] - alone[0]).abs().max() > 1e-2 * alone.abs().max()
+
+
+def test_conformer_as_it_comes():
+    encoder = build_encoder("conformer", 40)
+    assert count(encoder) == 2_037_168 and encoder.stride == 2
+
+
+# -- wav2vec2 --------------------------------------------------------------------------------------
+
+#: Base models normalise the first convolution over the clip, large ones every one over channels.
+LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+MODELS = {
+    "wav2vec2": (transformers.Wav2Vec2Config, transformers.Wav2Vec2Model, {}),
+    "wav2vec2-large": (transformers.Wav2Vec2Config, transformers.Wav2Vec2Model, LARGE),
+    "hubert": (transformers.HubertConfig, transformers.HubertModel, {}),
+    "hubert-large": (transformers.HubertConfig, transformers.HubertModel, LARGE),
+    "pre-trained": (transformers.Wav2Vec2Config, transformers.Wav2Vec2ForPreTraining, {}),
+}
+
+
+def saved(folder, kind, seed=0):
+    """A model of random values in a folder, perturbed, and the model itself."""
+    config, model, options = MODELS[kind]
+    torch.manual_seed(seed)
+    model = perturbed(model(config(**SMALL_MODEL, **options))).eval()
+    model.save_pretrained(folder)
+    return getattr(model, "wav2vec2", model)
+
+
+def from_path(path, **options):
+    return build_encoder("wav2vec2", 1, options={"wav2vec2": {"path": str(path), **options}})
+
+
+def waveforms(samples=5000):
+    time = torch.arange(samples) / 16000
+    noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
+    chirp = torch.sin(2 * math.pi * (200 + 4000 * time) * time)
+    voiced = torch.sin(2 * math.pi * 120 * time).sign() * torch.sin(2 * math.pi * 4 * time)
+    return torch.stack([noise, chirp, voiced])
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@torch.no_grad()
+def test_wav2vec2_is_transformers(tmp_path, kind):
+    model, encoder = saved(tmp_path, kind), from_path(tmp_path).eval()
+    wavs = waveforms()
+    close(encoder(wavs[..., None]), model(wavs).last_hidden_state)
+    frames = [5000, 2999, 400]
+    for item, size in enumerate(frames):
+        wavs[item, size:] = 9.0
+    got = encoder(wavs[..., None], torch.tensor(frames) / 5000)
+    for item, size in enumerate(frames):
+        alone = model(wavs[item : item + 1, :size]).last_hidden_state[0]
+        assert len(alone) == encoder.num_frames(size)
+        torch.testing.assert_close(got[item, : len(alone)], alone, rtol=0, atol=1e-4)
+        assert not got[item, len(alone) :].any()
+
+
+def test_wav2vec2_steps(tmp_path):
+    model, encoder = saved(tmp_path, "wav2vec2"), from_path(tmp_path)
+    assert (encoder.stride, encoder.window, encoder.out_features) == (320, 400, 32)
+    samples = torch.tensor([400, 401, 719, 720, 721, 16000, 48001])
+    want = model._get_feat_extract_output_lengths(samples).tolist()
+    assert [encoder.num_frames(n) for n in samples] == want
+    assert [encoder.num_frames(n) for n in (0, 1, 399)] == [0, 1, 1]
+    assert encoder(torch.randn(2, 3, 1), torch.tensor([1.0, 0.0])).isfinite().all()
+
+
+def test_wav2vec2_freezes_what_is_asked(tmp_path):
+    saved(tmp_path, "wav2vec2")
+    learned = {}
+    for freeze in ("none", "feature_encoder", "all"):
+        encoder = from_path(tmp_path, freeze=freeze).train()
+        learned[freeze] = {name for name, p in encoder.named_parameters() if p.requires_grad}
+        outputs = [encoder(waveforms()[..., None]) for _ in range(2)]
+        assert torch.equal(*outputs) == (freeze == "all")  # no dropout in what does not learn
+    everything = {name for name, _ in encoder.named_parameters()}
+    assert learned["none"] == everything and not learned["all"]
+    convolutions = {name for name in everything if name.startswith("model.feature_extractor.")}
+    assert learned["feature_encoder"] == everything - convolutions and convolutions
+    assert from_path(tmp_path).freeze == "feature_encoder"
+
+
+def test_wav2vec2_without_a_path_is_random_and_says_so():
+    with pytest.warns(UserWarning, match=r"random values.*wav2vec2: \{path: FOLDER\}"):
+        encoder = build_encoder("wav2vec2", 1)
+    assert encoder.model.encoder.pos_conv_embed.conv.weight.std() > 0
+    assert not encoder.model.config.layerdrop and not encoder.model.config.apply_spec_augment
+
+
+def test_wav2vec2_refuses_pickles(tmp_path):
+    model = saved(tmp_path, "wav2vec2")
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"no \*\.safetensors.*not read.*save_pretrained"):
+        from_path(tmp_path)
+
+
+def test_wav2vec2_refuses_what_it_cannot_open(tmp_path):
+    with pytest.raises(ValueError, match="'/nowhere', which is no folder; nothing is downloaded"):
+        from_path("/nowhere")
+    with pytest.raises(ValueError, match="has no config.json"):
+        from_path(tmp_path)
+    saved(tmp_path, "wav2vec2")
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"wav2vec2"', '"bert"'))
+    with pytest.raises(ValueError, match=r"\('wav2vec2', 'hubert'\), got model_type 'bert'"):
+        from_path(tmp_path)
+    deeper = config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
+    assert deeper != config
+    (tmp_path / "config.json").write_text(deeper)
+    with pytest.raises(ValueError, match=r"lacks weights of wav2vec2: encoder\.layers\.2\."):
+        from_path(tmp_path)
+    with pytest.raises(ValueError, match="freeze must be one of .* got 'everything'"):
+        from_path(tmp_path, freeze="everything")
+    with pytest.raises(ValueError, match="set frontend: waveform. Encoders that fit: "):
+        build_encoder("wav2vec2", 40)
