@@ -46,7 +46,11 @@ class BeamDecoder:
     With a bigram the prefixes are ranked by ``log P(units | sound) + lm_weight * (log P_bigram -
     their number * the bigram's mean per unit in training)``. The mean is subtracted because a
     bigram alone favours short transcripts; so the weight decides which units, and not how many.
-    The end of the utterance is scored for the prefixes that are left in the end.
+
+    Which alignments a search has dropped on its way changes what it thinks of a prefix, so those
+    that are left, and what greedy decoding says, are ranked in the end by their exact probability:
+    without a bigram the result is never less probable than greedy decoding's. There the bigram
+    scores the end of the utterance as well.
 
     Arguments
     ---------
@@ -118,22 +122,27 @@ class BeamDecoder:
             )
         # By item and with whole steps: a batch would be given relative lengths, which are cut off.
         return [
-            self._decode(item.numpy(), count)
-            for item, count in zip(log_probabilities, counts, strict=True)
+            self._decode(item, count) for item, count in zip(log_probabilities, counts, strict=True)
         ]
 
-    def _decode(self, log_probabilities, count: int) -> list[int]:
+    def _decode(self, log_probabilities: torch.Tensor, count: int) -> list[int]:
         if not count:
             return []
-        found = self._searcher.decode_log_probs(log_probabilities, count)
-        return max((self._final(hypothesis) for hypothesis in found), key=lambda pair: pair[0])[1]
+        item = log_probabilities[:count]
+        hypotheses = self._searcher.decode_log_probs(item.numpy(), count)
+        found = [_indices(hypothesis.text) for hypothesis in hypotheses]
+        (greedy,) = GreedyDecoder()(item[None], torch.tensor([count]))
+        if greedy not in found:
+            found.append(greedy)
+        scores = _log_probabilities_of(found, item)
+        if self._bigram is not None:
+            scores = [
+                s + self._lm_weight * self._lm_score(x) for s, x in zip(scores, found, strict=True)
+            ]
+        return max(zip(scores, found, strict=True), key=lambda pair: pair[0])[1]
 
-    def _final(self, hypothesis) -> tuple[float, list[int]]:
-        indices = _indices(hypothesis.text)
-        if self._bigram is None:
-            return hypothesis.score, indices
-        lm_score = self._bigram.log_probability(indices) - len(indices) * self._bigram.mean
-        return hypothesis.score + self._lm_weight * lm_score, indices
+    def _lm_score(self, indices: list[int]) -> float:
+        return self._bigram.log_probability(indices) - len(indices) * self._bigram.mean
 
     def _score_prefix(self, text: str, known: dict[str, float]) -> float:
         """Weighted score of a prefix without its end, from that of the prefix before."""
@@ -209,6 +218,19 @@ def decoding_problems(options: dict) -> list[str]:
     elif weight and decoding == "greedy" and "decoding" in options:
         found.append(f"lm_weight is {weight!r}, and greedy decoding has no bigram: decoding beam")
     return found
+
+
+def _log_probabilities_of(transcripts: list[list[int]], item: torch.Tensor) -> list[float]:
+    """Of each transcript over all its alignments with an item (N, C)."""
+    loss = torch.nn.functional.ctc_loss(
+        item.double()[:, None].expand(-1, len(transcripts), -1),
+        torch.tensor([unit for units in transcripts for unit in units], dtype=torch.long),
+        torch.full((len(transcripts),), len(item)),
+        torch.tensor([len(units) for units in transcripts]),
+        blank=BLANK_INDEX,
+        reduction="none",
+    )
+    return (-loss).tolist()
 
 
 def _indices(text: str) -> list[int]:

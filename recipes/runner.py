@@ -93,7 +93,8 @@ def run_recipe(
     try:
         _init_processes(config)
         train(config)
-        _meet()
+        if os.environ.get("RANK") is not None:
+            _leave_together()
     except (RecipeError, ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("AURICLE_TRACEBACK"):
             raise
@@ -138,11 +139,20 @@ def _init_processes(config: Config) -> None:
     ddp_init_group(config.run_opts)
 
 
-def _meet() -> None:
-    """Wait for the other ranks: one that leaves first closes connections the others still use."""
+def _leave_together() -> None:
+    """End a rank whose work is done, after the others' is done too.
+
+    Not by returning: when a process that has used gloo ends, torch's own clean-up now and then
+    destroys a thread that still runs ("terminate called without an active exception", 2 of about 40
+    runs on a busy machine), and torchrun reports a finished run as failed.
+    """
     from speechbrain.utils.distributed import ddp_barrier
 
     ddp_barrier()
+    _end_processes()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_processes() -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "annealing_factor",
+    "annealing_problems",
     "build_optimizer",
     "hz_per_unit",
     "learning_rate_factor",
@@ -285,6 +286,21 @@ def annealing_factor(
             falls, waited = falls + 1, 0
         best = min(best, score)
     return factor**falls if kind != "none" else 1.0
+
+
+def annealing_problems(plain: dict) -> list[str]:
+    """What is wrong with the annealing of a configuration that has one."""
+    found = []
+    if plain["annealing"] not in ANNEALING:
+        found.append(f"annealing must be one of {', '.join(ANNEALING)}, got {plain['annealing']!r}")
+    if not 0 < plain["annealing_factor"] <= 1:
+        found.append(
+            f"annealing_factor must be above 0 and at most 1, got {plain['annealing_factor']!r}"
+        )
+    for key in ("annealing_threshold", "annealing_patience"):
+        if plain[key] < 0:
+            found.append(f"{key} must be 0 or above, got {plain[key]!r}")
+    return found
 
 
 def prepare_step(

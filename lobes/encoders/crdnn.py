@@ -99,9 +99,8 @@ class CRDNN(Encoder):
         dropout: float = 0.15,
     ):
         in_features = whole("in_features", in_features, low=FEWEST_FEATURES)
-        if isinstance(channels, str) or not isinstance(channels, Sequence):
-            raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
-        if len(channels) != BLOCKS:
+        listed = isinstance(channels, Sequence) and not isinstance(channels, str)
+        if not listed or len(channels) != BLOCKS:
             raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
         stride, dnn_units = whole("time_pooling", time_pooling), whole("dnn_units", dnn_units)
         super().__init__(in_features, dnn_units, "frames", stride)

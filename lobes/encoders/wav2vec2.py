@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..contracts import Encoder, mask_padding, valid_lengths
-from ..options import choice, whole
+from ..options import choice
 from ..padded_layers import even_weights, moments, zero_outside
 from ..registry import register_encoder
 
@@ -90,7 +90,6 @@ class Wav2Vec2(Encoder):
 
     Example
     -------
-    >>> warnings.simplefilter("ignore")
     >>> encoder = Wav2Vec2(in_features=1)
     >>> encoder(torch.zeros(2, 16000, 1)).shape, encoder.num_frames(16000)
     (torch.Size([2, 49, 32]), 49)
@@ -100,7 +99,8 @@ class Wav2Vec2(Encoder):
     example_features, example_frames = 1, 4801
 
     def __init__(self, in_features: int = 1, path: str | None = None, freeze: str = FROZEN[1]):
-        whole("in_features", in_features, high=1)
+        if in_features != 1:
+            raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
         choice("freeze", freeze, FROZEN)
         model = _random_model() if path is None else _pretrained_model(path)
         config = model.config

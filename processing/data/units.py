@@ -7,7 +7,6 @@ hypothesis are both folded to 39. Characters are scored as characters, subwords 
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,6 +21,7 @@ from .phones import (
     folding,
     phones,
 )
+from .subwords import UNKNOWN_CHARACTER, train_subwords
 
 __all__ = ["KINDS", "UnitMismatch", "Units", "check", "spoken_text", "unit_problems"]
 
@@ -36,8 +36,6 @@ KINDS = {
 
 BLANK, UNKNOWN = "<blank>", "<unk>"
 SCORED_PHONES = 39
-# Stands for a character that the training transcripts do not have; equal to none that is spoken.
-_UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 _VERSION = 1
 
 
@@ -137,7 +135,7 @@ class Units:
         if kind == "char":
             alphabet = set("abcdefghijklmnopqrstuvwxyz' ").union(*texts)
             return cls(kind, (BLANK, UNKNOWN, *sorted(alphabet)))
-        model = _train_subwords(texts, bpe_size)
+        model = train_subwords(texts, bpe_size)
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
         return cls(kind, (BLANK, *pieces), model=model)
@@ -206,7 +204,7 @@ class Units:
         labels = [self.labels[index] for index in indices]
         if self.kind == "char":
             # A space at an end or beside a space is no character that anybody spoke.
-            text = "".join(_UNKNOWN_CHARACTER if x == UNKNOWN else x for x in labels)
+            text = "".join(UNKNOWN_CHARACTER if x == UNKNOWN else x for x in labels)
             return list(" ".join(text.split()))
         return self.convention.prepare([self._to_scored[label] for label in labels])
 
@@ -360,38 +358,3 @@ def _text_of(row: Mapping) -> str:
             "recognise phones"
         )
     return text
-
-
-def _train_subwords(texts: Sequence[str], size: int) -> bytes:
-    """A serialised sentencepiece model with no other special piece than the unknown."""
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=size,
-            character_coverage=1.0,
-            normalization_rule_name="identity",  # normalised already
-            unk_id=0,
-            unk_surface=_UNKNOWN_CHARACTER,
-            bos_id=-1,
-            eos_id=-1,
-            pad_id=-1,
-            num_threads=1,
-            minloglevel=2,
-        )
-    except (RuntimeError, OSError) as error:
-        said = str(error).strip().splitlines()[-1]
-        most, least = re.search(r"value <= (\d+)", said), re.search(r"vs (\d+)", said)
-        cure = (
-            f"give at most {most[1]}"
-            if most
-            else f"their characters alone are more: give at least {least[1]}"
-            if least
-            else said
-        )
-        raise ValueError(
-            f"bpe_size is {size}, which does not suit {len(texts)} training transcripts: {cure}"
-        ) from None
-    return model.getvalue()

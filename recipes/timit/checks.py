@@ -5,7 +5,7 @@ from collections import Counter
 from ...processing.data.manifest import SPLITS
 from ...processing.data.phones import fold
 from .corpus import PreparationError
-from .protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION
+from .protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION, TRAINABLE_STFT
 
 _MAX_EXAMPLES = 5
 _SPLIT_NAMES = {"train": "training", "valid": "development", "test": "test"}
@@ -74,6 +74,33 @@ def shared_speakers(rows):
     return {
         (a, b): sorted(speakers[a] & speakers[b]) for a, b in pairs if speakers[a] & speakers[b]
     }
+
+
+def check_speakers(rows, protocol):
+    """No speaker of the test set is trained on, nor, in the standard protocol, of validation."""
+    shared = shared_speakers(rows)
+    if protocol is TRAINABLE_STFT:
+        shared.pop(("train", "valid"), None)
+    if shared:
+        raise PreparationError(
+            "speakers in more than one split: "
+            + "; ".join(f"{a} and {b}: {', '.join(who)}" for (a, b), who in shared.items())
+            + ". TIMIT shares none: somebody's folder lies in TRAIN and in TEST, remove the wrong one"
+        )
+
+
+def check_tokens(counts, protocol):
+    """The whole corpus has the published numbers of reference tokens."""
+    wrong = [
+        f"{split} has {counts[split]['phones']} phones where {expected} are published"
+        for split, expected in protocol.phones.items()
+        if counts[split]["phones"] != expected
+    ]
+    if wrong:
+        raise PreparationError(
+            f"every utterance is there, but {' and '.join(wrong)} (39 phones, silence kept, q "
+            "deleted): the .PHN files are not those of LDC93S1. Restore them."
+        )
 
 
 def find_missing(protocol, sentences, counts):

@@ -12,14 +12,14 @@ import logging
 import sys
 from pathlib import Path
 
-import torch
-
 try:
     from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
     from auricle.processing.data.mini import is_mini
     from auricle.processing.data.scan import scan_files
     from auricle.recipes.timit.checks import (
+        check_speakers,
+        check_tokens,
         count_splits,
         find_missing,
         refuse_broken,
@@ -36,16 +36,14 @@ try:
         write_prepared,
     )
     from auricle.recipes.timit.protocols import (
-        CORE_TEST,
-        DEVELOPMENT,
         MANIFEST,
         PROTOCOLS,
         SAMPLE_RATE_HZ,
         TRAINABLE_STFT,
         find_protocol,
         problems,
-        training_share,
     )
+    from auricle.recipes.timit.splitting import is_used, splits_of
     from auricle.recipes.timit.table import read_table, split_off_validation
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
@@ -120,7 +118,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     root = find_corpus(data_folder)
     mini = is_mini(data_folder) or is_mini(root)
     corpus = read_corpus(root)
-    sentences = [s for s in corpus.sentences.values() if _is_used(s, protocol)]
+    sentences = [s for s in corpus.sentences.values() if is_used(s, protocol)]
     files = [file for sentence in sentences for file in sentence.files()]
     roots = {"": str(root.resolve())}
     copies = [sentence for sentence in sentences if sentence.copies]
@@ -155,7 +153,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
             }
         )
     skipped = refuse_broken(broken, settings["skip_broken"])
-    splits = _splits_of(usable, protocol, settings["seed"])
+    splits = splits_of(usable, protocol, settings["seed"])
     rows = [row | {"split": split} for row, split in zip(rows, splits, strict=True)]
 
     notes = []
@@ -175,7 +173,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     if protocol is TRAINABLE_STFT and settings["seed"] != 0:
         notes.append(f"divided with seed {settings['seed']}; the study's is 0")
     counts = count_splits(rows)
-    _check_speakers(rows, protocol)
+    check_speakers(rows, protocol)
     missing = find_missing(protocol, usable, counts)
     if not mini and missing and not settings["skip_broken"]:
         raise PreparationError(
@@ -186,7 +184,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
         )
     completeness = "mini" if mini else f"subset ({'; '.join(missing)})" if missing else "complete"
     if completeness == "complete":
-        _check_tokens(counts, protocol)
+        check_tokens(counts, protocol)
     record = {
         "dataset": "mini TIMIT" if mini else "TIMIT",
         "completeness": completeness,
@@ -259,31 +257,6 @@ def _finish(rows, counts, record, protocol, settings, output_folder, roots, fing
     return prepared
 
 
-def _is_used(sentence, protocol):
-    if sentence.is_sa and not protocol.has_sa:
-        return False
-    people = (*CORE_TEST, *DEVELOPMENT)
-    return protocol is TRAINABLE_STFT or sentence.part == "train" or sentence.speaker in people
-
-
-def _splits_of(sentences, protocol, seed):
-    """Split of each sentence, in their order."""
-    if protocol is not TRAINABLE_STFT:
-        return [
-            "train" if s.part == "train" else "test" if s.speaker in CORE_TEST else "valid"
-            for s in sentences
-        ]
-    # The study divides its list of files, whose order within a region is the file system's; here
-    # it is by region, speaker and name. What torch's random_split draws is randperm's.
-    splits = ["test"] * len(sentences)
-    training = [i for i, s in enumerate(sentences) if s.part == "train"]
-    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed)).tolist()
-    for place, drawn in enumerate(order):
-        held_out = place >= training_share(len(training))
-        splits[training[drawn]] = "valid" if held_out else "train"
-    return splits
-
-
 def _audio_of(file, audio, path):
     """What is known of an audio file (None: cannot be used), and [(kind, reason)]."""
     if file is None:
@@ -293,32 +266,6 @@ def _audio_of(file, audio, path):
         kind = f"broken audio, {info.kind.replace('_', ' ')}"
         return None, [(kind, f"{file.key}: {info.problem}; {info.cure}")]
     return info, []
-
-
-def _check_speakers(rows, protocol):
-    """No speaker of the test set is trained on, nor, in the standard protocol, of validation."""
-    shared = shared_speakers(rows)
-    if protocol is TRAINABLE_STFT:
-        shared.pop(("train", "valid"), None)
-    if shared:
-        raise PreparationError(
-            "speakers in more than one split: "
-            + "; ".join(f"{a} and {b}: {', '.join(who)}" for (a, b), who in shared.items())
-            + ". TIMIT shares none: somebody's folder lies in TRAIN and in TEST, remove the wrong one"
-        )
-
-
-def _check_tokens(counts, protocol):
-    wrong = [
-        f"{split} has {counts[split]['phones']} phones where {expected} are published"
-        for split, expected in protocol.phones.items()
-        if counts[split]["phones"] != expected
-    ]
-    if wrong:
-        raise PreparationError(
-            f"every utterance is there, but {' and '.join(wrong)} (39 phones, silence kept, q "
-            "deleted): the .PHN files are not those of LDC93S1. Restore them."
-        )
 
 
 def _boolean(text):

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from auricle.lobes import build_encoder
 from auricle.lobes.encoders.wav2vec2 import SMALL as SMALL_MODEL
+from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
 
 #: Each encoder, narrow: the way through the code is that of the wide one.
 SMALL = {
@@ -90,25 +91,24 @@ def test_what_stands_behind_the_end_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(SMALL) - {"bcresnet_blstm"}))
-def test_what_stands_behind_the_end_changes_no_gradient(name):
-    """In training, too: batch statistics are those of the valid frames."""
-    encoder = perturbed(build(name, dropout=0.0)).train()
-    lengths = torch.tensor([1.0, 0.5, 0.3])
-    steps = torch.tensor([encoder.num_frames(n) for n in (60, 30, 18)])
-    inside = torch.arange(encoder.num_frames(60)) < steps[:, None]
-    gradients = []
-    for filling in (0.0, 50.0):
-        feats = signals(60)
-        feats[1, 30:], feats[2, 18:] = filling, filling
+def test_padding_changes_nothing_in_training(name):
+    """Neither what stands in it nor how long it is: batch statistics are of the valid frames."""
+    frames, results = torch.tensor([60, 30, 18]), []
+    for size, filling in ((60, 0.0), (84, 50.0)):
+        encoder = perturbed(build(name, dropout=0.0)).train()
+        feats = torch.full((3, size, 40), filling)
+        for item, count in enumerate(frames):
+            feats[item, :count] = signals(60)[item, :count]
         feats.requires_grad_()
-        encoder.zero_grad()
-        (
-            encoder(feats, lengths)[inside].sin() * torch.linspace(-1, 1, encoder.out_features)
-        ).sum().backward()
-        assert not feats.grad[1, 30:].any() and not feats.grad[2, 18:].any()
-        gradients.append([feats.grad, *[p.grad.clone() for p in encoder.parameters()]])
-    for first, second in zip(*gradients, strict=True):
-        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+        out = encoder(feats, frames / size)
+        steps = torch.tensor([encoder.num_frames(n) for n in frames])
+        valid = out[torch.arange(out.shape[1]) < steps[:, None]]
+        (valid.sin() * torch.linspace(-1, 1, encoder.out_features)).sum().backward()
+        assert all(not feats.grad[item, count:].any() for item, count in enumerate(frames))
+        learned = [p.grad for p in encoder.parameters()]
+        results.append([valid.detach(), feats.grad[:, :60], *learned, *encoder.buffers()])
+    for first, second in zip(*results, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -294,8 +294,22 @@ def test_crdnn_pools_the_frames_that_are_left(pooling):
         assert encoder(signals(61)[:, :frames]).shape[1] == encoder.num_frames(frames) == steps
 
 
+@torch.no_grad()
+def test_crdnn_drops_recurrent_units_for_a_whole_clip():
+    encoder = build("crdnn", rnn_units=64, dropout=0.5).train()
+    seen = []
+    encoder.net.DNN.block_0.linear.register_forward_pre_hook(lambda module, x: seen.append(x[0]))
+    encoder(signals(60))
+    silent = (seen[0] == 0).all(1).float()
+    assert 0.3 < silent.mean() < 0.7
+    assert not torch.equal(silent[0], silent[1])
+
+
 def test_crdnn_as_it_comes():
-    assert count(build_encoder("crdnn", 40)) == 285_424
+    encoder = build_encoder("crdnn", 40)
+    assert count(encoder) == 285_424 and encoder.stride == 2
+    means = [part.running_mean for part in encoder.modules() if isinstance(part, nn.BatchNorm1d)]
+    assert len(means) == 4 and not any(mean.any() for mean in means)
 
 
 @pytest.mark.slow
@@ -462,3 +476,5 @@ def test_wav2vec2_refuses_what_it_cannot_open(tmp_path):
         from_path(tmp_path, freeze="everything")
     with pytest.raises(ValueError, match="set frontend: waveform. Encoders that fit: "):
         build_encoder("wav2vec2", 40)
+    with pytest.raises(ValueError, match="in_features must be 1, the samples themselves, got 40"):
+        Wav2Vec2(40)

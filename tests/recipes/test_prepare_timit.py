@@ -21,7 +21,7 @@ from auricle.processing.data.phones import fold, phones
 from auricle.processing.data.units import Units
 from auricle.recipes.timit import data, protocols
 from auricle.recipes.timit import prepare as script
-from auricle.recipes.timit.checks import find_missing
+from auricle.recipes.timit.checks import check_tokens, find_missing
 from auricle.recipes.timit.corpus import PreparationError, Sentence, find_corpus
 from auricle.recipes.timit.prepare import describe, prepare, problems
 from auricle.recipes.timit.protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION
@@ -412,7 +412,7 @@ def test_one_that_is_missing_from_the_whole_corpus_is_the_only_one_named():
 def test_other_labels_than_the_published_are_noticed():
     counts = {"valid": {"phones": 15057}, "test": {"phones": 7333}}
     with pytest.raises(PreparationError, match="test has 7333 phones where 7215 are published"):
-        script._check_tokens(counts, protocols.STANDARD)
+        check_tokens(counts, protocols.STANDARD)
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -699,8 +699,20 @@ def test_speed_changes_the_length_and_nothing_else(corpus, out):
     assert lengths == {LENGTH, 6000, 3840}
     assert train.durations_s == pytest.approx([6000 / RATE_HZ] * 6)
     assert train.shortest_samples == [3840] * 6
-    sets["valid"].set_epoch(3)
-    assert len(sets["valid"][0]["sig"]) == LENGTH
+    for split in ("valid", "test"):
+        for epoch in range(1, 4):
+            sets[split].set_epoch(epoch)
+            assert {len(sets[split][i]["sig"]) for i in range(4)} == {LENGTH}
+        assert sets[split].durations_s == [LENGTH / RATE_HZ] * 4
+        assert sets[split].shortest_samples == [LENGTH] * 4
+
+
+def test_runs_on_one_corpus_share_its_preparation(corpus, tmp_path):
+    plain = {"results_folder": str(tmp_path / "r"), "protocol": "standard", "data_seed": 0}
+    prepared = data.prepare_from({**plain, "skip_broken": False}, corpus)
+    expected = tmp_path / "r" / "prepared" / "timit-standard-seed0" / "manifest.csv"
+    assert Path(prepared.manifest_path) == expected and expected.is_file()
+    assert prepared.counts["test"]["utterances"] == 4
 
 
 def test_an_utterance_without_units_is_named(corpus, out):

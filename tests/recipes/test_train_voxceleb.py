@@ -25,7 +25,8 @@ def command(corpus, folder, *extra):
     """A small run with every source of chance in it: crops, noise, rooms."""
     settings = {
         "data_folder": corpus,
-        "frontend": "sinc_conv",
+        "frontend": "mel",
+        "valid_speakers": 6,
         "encoder_options.mlp_mixer.hidden": 16,
         "encoder_options.mlp_mixer.blocks": 1,
         "encoder_options.mlp_mixer.embedding_size": 16,
@@ -136,7 +137,7 @@ def test_two_processes_score_every_recording_once(corpus, tmp_path):
 
 def test_a_student_learns_from_a_teacher_of_another_size(finished, corpus, tmp_path):
     teacher = finished[0] / "bundle"
-    extra = ("--distillation.teacher", teacher, "--distillation.alpha", 0.7, "--frontend", "mel")
+    extra = ("--distillation.teacher", teacher, "--distillation.alpha", 0.7, "--frontend", "sinc_conv")
     extra += ("--encoder_options.mlp_mixer.embedding_size", 8)
     result = train(corpus, tmp_path / "student", *extra)
     assert result.options["distillation"]["alpha"] == 0.7
@@ -180,7 +181,7 @@ def test_large_margin_fine_tuning_goes_on_from_a_bundle(corpus, tmp_path):
 
 def test_pretraining_comes_before_the_speakers(corpus, tmp_path):
     folder = tmp_path / "pretrained"
-    extra = ("--frontend", "mel", "--encoder", "lstm_autoencoder", "--pretrain_epochs", 1)
+    extra = ("--encoder", "lstm_autoencoder", "--pretrain_epochs", 1)
     extra += ("--encoder_options.lstm_autoencoder.decoder", "true")
     train(corpus, folder, *extra, "--warmup_epochs", 0)
     losses = [record["train"]["loss"] for record in history(folder)]

@@ -1,0 +1,65 @@
+"""What the recipe puts around the lobes: units, decoders, noise, and what a result says of them."""
+
+from __future__ import annotations
+
+from ...lobes.brains.optimization import annealing_problems
+from ...processing.bigram import Bigram
+from ...processing.ctc_decoding import GreedyDecoder, build_decoder, decoding_problems
+from ...processing.data.additive_noise import AddNoise
+from ...processing.data.noise_sources import GeneratedNoise
+from ...processing.data.units import Units
+
+__all__ = ["build_augmentation", "build_decoders", "build_units", "describe_protocol", "problems"]
+
+
+def build_units(hparams: dict, prepared) -> Units:
+    """The units of the training transcripts."""
+    return Units.build(
+        hparams["units"],
+        prepared.rows("train"),
+        silence_rule=hparams["silence_rule"],
+        glottal_stop=hparams["glottal_stop"],
+        bpe_size=hparams["bpe_size"],
+    )
+
+
+def build_decoders(hparams: dict, prepared, units: Units) -> dict:
+    """Greedy while training; for the test what the YAML says."""
+    bigram = None
+    if hparams["lm_weight"]:
+        lines = [units.encode(row) for row in prepared.rows("train")]
+        bigram = Bigram.train(lines, len(units.labels))
+    test = build_decoder(
+        hparams["decoding"], units.labels, hparams["beam_size"], hparams["lm_weight"], bigram
+    )
+    return {"valid": GreedyDecoder(), "test": test}
+
+
+def build_augmentation(hparams: dict):
+    """Noise as the YAML says; None without."""
+    if not hparams["noise_probability"]:
+        return None
+    return AddNoise(GeneratedNoise(hparams["sample_rate"]), hparams["noise_probability"])
+
+
+def describe_protocol(prepared, units: Units, hparams: dict) -> dict:
+    """All that two error rates have to share to be compared."""
+    described = {
+        "name": prepared.protocol,
+        "test_digest": prepared.test_digest,
+        "units": hparams["units"],
+        **units.describe(),
+        "decoding": hparams["decoding"],
+        "lm_weight": hparams["lm_weight"] if hparams["decoding"] == "beam" else 0.0,
+    }
+    return {**described, "remark": prepared.remark} if prepared.remark else described
+
+
+def problems(plain: dict) -> list[str]:
+    """What is wrong with the decoding, the noise and the annealing of a configuration."""
+    found = decoding_problems(plain) + annealing_problems(plain)
+    if not 0 <= plain["noise_probability"] <= 1:
+        found.append(f"noise_probability must be from 0 to 1, got {plain['noise_probability']!r}")
+    if plain["sorted_epochs"] < 0:
+        found.append(f"sorted_epochs must be 0 or above, got {plain['sorted_epochs']!r}")
+    return found
