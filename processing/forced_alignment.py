@@ -1,10 +1,10 @@
 """When what was said was said: a transcript aligned to the log-probabilities of a CTC model.
 
 A CTC model gives a peak somewhere in each unit and blanks between the peaks, so the best path
-alone is no segmentation. Here the steps between two peaks are divided where the units themselves
-change: at the step m that maximises the sum of log p(unit before) up to m and of log p(unit after)
-from m on, blanks left aside. Where the model is equally sure of both (one unit twice, or two that
-it holds for impossible alike), it is the middle.
+alone is no segmentation. Here the steps between two peaks are shared out: a step between units a
+and b belongs to a by p(a) / (p(a) + p(b)), blanks and other units left aside, and to b by the rest.
+The boundary is where the posteriors of the two cross; it may lie inside a step; and where the model
+cannot tell (one unit twice) it is the middle.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from .segments import Segment
 __all__ = ["AlignmentError", "Peak", "align_steps", "divide", "segment_times", "steps_needed"]
 
 BLANK_INDEX = 0
-_SAME = 1e-5  # nats: sums that differ by less are equal
 
 
 class AlignmentError(ValueError):
@@ -100,31 +99,26 @@ def divide(
 
     Returns
     -------
-    A number m for each of the L - 1 pairs of neighbours: the change is between steps m - 1 and m;
-    halves where the middle is at a step.
+    A number m for each of the L - 1 pairs of neighbours: for a whole m the change is between steps
+    m - 1 and m.
 
     Example
     -------
-    The first unit fades and the second rises; step 2 is still the first's:
+    Of the three blanks two are like the first unit and one is like the second:
 
-    >>> steps = torch.tensor([[0.0, 0.9, 0.1], [0.6, 0.3, 0.1], [0.6, 0.25, 0.15], [0.6, 0.1, 0.3],
-    ...     [0.0, 0.1, 0.9]]).clamp(1e-3).log()
-    >>> divide(steps, [1, 2], align_steps(steps, [1, 2]))
-    [3.0]
+    >>> steps = torch.tensor([[0.02, 0.97, 0.01], [0.9, 0.09, 0.01], [0.9, 0.09, 0.01],
+    ...     [0.9, 0.01, 0.09], [0.02, 0.01, 0.97]]).log()
+    >>> [round(m, 3) for m in divide(steps, [1, 2], align_steps(steps, [1, 2]))]
+    [2.9]
     """
     item = log_probabilities.detach().double().cpu().clamp(min=-1e4)
     changes = []
-    for pair in zip(indices[:-1], indices[1:], peaks[:-1], peaks[1:], strict=True):
-        unit, next_unit, peak, next_peak = pair
-        low, high = peak.end_step, next_peak.start_step
-        gain = (item[low:high, unit] - item[low:high, next_unit]).cumsum(0)
-        gain = torch.cat([torch.zeros(1, dtype=torch.float64), gain])
-        best = (gain >= gain.max() - _SAME).nonzero().flatten() + low
-        middle = (low + high) / 2
-        if best[0] < middle < best[-1] and len(best) == high - low + 1:
-            changes.append(middle)  # the units say nothing about it
-        else:
-            changes.append(float(best[(best - middle).abs().argmin()]))
+    for unit, next_unit, peak, next_peak in zip(
+        indices[:-1], indices[1:], peaks[:-1], peaks[1:], strict=True
+    ):
+        between = item[peak.end_step : next_peak.start_step]
+        share = torch.sigmoid(between[:, unit] - between[:, next_unit])
+        changes.append(peak.end_step + float(share.sum()))
     return changes
 
 

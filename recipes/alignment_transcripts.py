@@ -42,9 +42,7 @@ class Transcript:
     left_out: list[str] = field(default_factory=list)
 
 
-def transcript_of(
-    units: Units, given: str, lexicon: str | os.PathLike | None = None
-) -> Transcript:
+def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = None) -> Transcript:
     """The transcript that somebody gave: phones, words, or a .PHN, .WRD or .TXT file of TIMIT.
 
     Arguments
@@ -68,7 +66,9 @@ def transcript_of(
         segments = read_segments(given)
         given = " ".join(segment.text for segment in segments)
         if suffix == ".phn" and not is_phones:
-            raise ValueError(f"{where}: holds phones, and the bundle knows {units.kind}: give words")
+            raise ValueError(
+                f"{where}: holds phones, and the bundle knows {units.kind}: give words"
+            )
         if suffix != ".phn" and is_phones and lexicon is None:
             raise ValueError(
                 f"{where}: holds words, and the bundle knows phones: give its .PHN file, or "
@@ -187,7 +187,7 @@ def from_text(units: Units, text: str, where: str = "the transcript") -> Transcr
     spoken = spoken_text(row)
     if not spoken:
         raise ValueError(f"{where}: the transcript is empty, there is nothing to align")
-    alphabet = {character for label in units.labels[1:] for character in label} | {" "}
+    alphabet = {character for label in units.labels[2:] for character in label} | {" "}
     if unknown := sorted(set(spoken) - alphabet):
         raise ValueError(
             f"{where}: the bundle does not know {', '.join(map(repr, unknown))}: it was trained on "
@@ -204,9 +204,7 @@ def from_text(units: Units, text: str, where: str = "the transcript") -> Transcr
         else:
             number += label.startswith(_WORD_BEGIN)
             word_of.append(number)
-    return Transcript(
-        indices, [_SPACE if x == " " else x for x in labels], word_of, spoken.split()
-    )
+    return Transcript(indices, [_SPACE if x == " " else x for x in labels], word_of, spoken.split())
 
 
 def read_lexicon(path: str | os.PathLike) -> dict[str, list[str]]:

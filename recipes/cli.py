@@ -8,6 +8,7 @@ import sys
 
 from ..lobes.registry import load_plugin
 from .commands import (
+    align,
     calibrate,
     check,
     compare,
@@ -20,6 +21,7 @@ from .commands import (
     robustness,
     score,
     table,
+    transcribe,
     verify,
 )
 
@@ -34,6 +36,8 @@ COMMANDS = (
     predict,
     filters,
     embed,
+    transcribe,
+    align,
     score,
     compare,
     calibrate,

@@ -6,9 +6,9 @@ import torch
 from speechbrain.lobes.models.Xvector import Xvector
 from speechbrain.nnet.CNN import Conv1d
 from speechbrain.nnet.pooling import StatisticsPooling
-from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
+from ..contracts import Encoder
+from ..padded_layers import frames_inside, reflected
 from ..registry import register_encoder
 
 __all__ = ["XVector"]
@@ -80,43 +80,25 @@ class XVector(Encoder):
                 block.padding = "valid"  # `_reflect_ends` has padded
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames, _ = feats.shape
-        if lengths is None:
-            valid = torch.full((batch,), frames, device=feats.device)
-        else:
-            valid = valid_lengths(lengths.to(feats.device), frames).clamp(min=1)
+        inside = frames_inside(feats, lengths)
         x = feats
         for block in self.net.blocks:
             if isinstance(block, Conv1d) and block.kernel_size > 1:
-                x = block(_reflect_ends(x, valid, block.dilation * (block.kernel_size - 1) // 2))
-            elif isinstance(block, StatisticsPooling):
-                x = _mean_and_deviation(x, valid)
-            else:
-                x = block(x)
+                pad = block.dilation * (block.kernel_size - 1) // 2
+                x = block(reflected(x.transpose(1, 2), inside, pad).transpose(1, 2))
+                continue
+            x = _mean_and_deviation(x, inside) if isinstance(block, StatisticsPooling) else block(x)
         return x
 
 
-def _reflect_ends(x: torch.Tensor, valid: torch.Tensor, pad: int) -> torch.Tensor:
-    """Reflect each item at its own first and last valid frame: (B, N, C) -> (B, N + 2 pad, C)."""
-    frames, channels = x.shape[1:]
-    behind = torch.arange(frames, device=x.device) >= valid[:, None]
-    padded = F.pad(x.masked_fill(behind[:, :, None], 0.0), (0, 0, pad, pad))
-    step = torch.arange(pad, device=x.device)
-    target = torch.cat([(step - pad).expand(len(x), -1), valid[:, None] + step], dim=1)
-    # A triangle wave, so that clips shorter than the padding are reflected to and fro.
-    period = (2 * (valid - 1)).clamp(min=1)[:, None]
-    source = torch.minimum(target.abs() % period, period - target.abs() % period)
-    ends = x.gather(1, source[:, :, None].expand(-1, -1, channels))
-    return padded.scatter_add(1, (target + pad)[:, :, None].expand(-1, -1, channels), ends)
-
-
-def _mean_and_deviation(x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+def _mean_and_deviation(x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
     """Mean and standard deviation over each item's valid frames: (B, N, C) -> (B, 1, 2 C)."""
     x = x.float()
-    inside = (torch.arange(x.shape[1], device=x.device) < valid[:, None])[:, :, None]
-    count = valid[:, None, None].to(x.dtype)
-    mean = x.masked_fill(~inside, 0.0).sum(1, keepdim=True) / count
-    square = (x - mean).masked_fill(~inside, 0.0).square().sum(1, keepdim=True)
+    if inside is None:
+        inside = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    outside, count = ~inside[:, :, None], inside.sum(1)[:, None, None].to(x.dtype)
+    mean = x.masked_fill(outside, 0.0).sum(1, keepdim=True) / count
+    square = (x - mean).masked_fill(outside, 0.0).square().sum(1, keepdim=True)
     # The root of exactly 0 has an infinite slope.
     deviation = (square / (count - 1).clamp(min=1)).clamp(min=1e-10).sqrt()
     return torch.cat([mean, deviation + 1e-5], dim=2)

@@ -35,6 +35,17 @@ VARIANTS = {
         {"transformer": {"output": "frames", "layers": 2, "d_model": 32, "ff": 64}},
     ),
 }
+# Options of an encoder that take another way through its code.
+for _variant, _name, _options in (
+    ("mlp_mixer-tokens", "mlp_mixer", {"token_mixing": True, "hidden": 16, "blocks": 1}),
+    (
+        "mlp_mixer-sinc",
+        "mlp_mixer",
+        {"convolution": "trunk", "pooling": "bottleneck", "hidden": 16, "blocks": 1},
+    ),
+    ("redimnet-b1", "redimnet", {"size": "b1"}),
+):
+    VARIANTS[_variant] = ("encoder", _name, {_name: _options})
 SMALL_CQT = {"min_freq_hz": 130.81, "num_features": 36, "filter_scale": 0.5}
 # Options of a frontend that take another way through its code. Few filters: the way is the same.
 for _variant, _name, _options in (
