@@ -6,7 +6,7 @@ RUN = $(VENV)/bin
 LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
-EXTRAS = mini,test,export,transformers
+EXTRAS = mini,test,export,transformers,timm
 TABLE = $(RUN)/auricle table recipes/speech_commands/results \
 	--bench tests/bench/frontends.json --readme recipes/speech_commands/README.md
 

@@ -190,6 +190,9 @@ class Encoder(nn.Module):
 
     #: True when the encoder is built for one number of frames and needs `in_frames`.
     needs_in_frames: bool = False
+    #: F and N of the frames it is described and tested with; one that reads samples says so here.
+    example_features: int = 40
+    example_frames: int = 101
 
     def __init__(self, in_features: int, out_features: int, output: str, stride: int = 1):
         super().__init__()

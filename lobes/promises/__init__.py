@@ -64,6 +64,8 @@ def subject_of(kind: str, name: str, options: dict | None = None) -> Subject:
         name,
         lambda features, frames: build_encoder(name, features, frames, options),
         lambda features, frames: encoder.unfit(features, frames, **given),
+        encoder.example_features,
+        encoder.example_frames,
     )
 
 

@@ -7,7 +7,6 @@ import torch
 from ..contracts import valid_lengths
 from .subject import (
     BF16_TOLERANCE,
-    FRAMES,
     PARTS,
     RATE_HZ,
     SAMPLES,
@@ -198,11 +197,11 @@ def rates(subject: Subject) -> None:
 @promise("encoder", title="takes any number of features, or declares which it cannot take")
 def feature_counts(subject: Subject) -> None:
     for features in (20, 80):
-        why = subject.unfit(features, FRAMES) if subject.unfit else None
+        why = subject.unfit(features, subject.frames) if subject.unfit else None
         if why:
             require(isinstance(why, str), f"unfit() gave {why!r}", "return a sentence or None")
             continue
-        lobe = subject.build(features, FRAMES).train()
+        lobe = subject.build(features, subject.frames).train()
         output = lobe(subject.batch(features=features))
         require_finite(output, f"output for {features} features", "see the promise `finite`")
         require(

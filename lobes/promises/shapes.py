@@ -7,8 +7,6 @@ import torch
 from ..contracts import Encoder, Frontend
 from ..normalization import KINDS
 from .subject import (
-    FEATURES,
-    FRAMES,
     RATE_HZ,
     Subject,
     promise,
@@ -63,11 +61,12 @@ def encoder_shapes(subject: Subject) -> None:
         "derive the class from auricle.lobes.contracts.Encoder",
     )
     require(
-        lobe.in_features == FEATURES,
-        f"in_features {lobe.in_features} when built for {FEATURES}",
+        lobe.in_features == subject.features,
+        f"in_features {lobe.in_features} when built for {subject.features}",
         "hand the argument in_features on to super().__init__",
     )
-    for size in (FRAMES, 100, 64, 47):
+    whole = subject.size
+    for size in (whole, whole - 1, whole * 64 // 101, whole * 47 // 101):
         if not subject.takes(lobe, size):
             continue
         output = lobe(subject.batch(size, items=2))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..contracts import project_after
+from ..contracts import Encoder, project_after
 
 FRONTEND_PROMISES: dict[str, Callable[[Subject], None]] = {}
 ENCODER_PROMISES: dict[str, Callable[[Subject], None]] = {}
@@ -17,7 +17,6 @@ ENCODER_PROMISES: dict[str, Callable[[Subject], None]] = {}
 RATE_HZ = 16000
 #: 0.3 s and a bit: no multiple of any hop, so that rounding of frame counts is exercised.
 SAMPLES = 4801
-FEATURES, FRAMES = 40, 101
 #: Valid part of the items of a padded batch.
 PARTS = (1.0, 0.7624, 0.4752)
 
@@ -68,12 +67,16 @@ class Subject:
         gives a new instance on every call.
     unfit : callable or None
         `unfit(in_features, in_frames)` of an encoder: why it cannot take such frames, or None.
+    features, frames : int
+        F and N of what an encoder is checked with.
     """
 
     kind: str
     name: str
     factory: Callable[..., nn.Module]
     unfit: Callable[[int, int], str | None] | None = None
+    features: int = Encoder.example_features
+    frames: int = Encoder.example_frames
 
     @property
     def tolerance(self) -> float:
@@ -82,15 +85,15 @@ class Subject:
     @property
     def size(self) -> int:
         """Length of the batches, in samples or frames."""
-        return SAMPLES if self.kind == "frontend" else FRAMES
+        return SAMPLES if self.kind == "frontend" else self.frames
 
     def build(self, *given, seed: int = 0) -> nn.Module:
         """A new instance; another `seed` gives other initial values where these are drawn."""
         torch.manual_seed(seed)
-        default = (RATE_HZ,) if self.kind == "frontend" else (FEATURES, FRAMES)
+        default = (RATE_HZ,) if self.kind == "frontend" else (self.features, self.frames)
         return self.factory(*(given or default))
 
-    def batch(self, size: int = 0, items: int = 3, features: int = FEATURES, seed: int = 0):
+    def batch(self, size: int = 0, items: int = 3, features: int = 0, seed: int = 0):
         """Noise with a rising tone for a frontend; frames with a slow drift for an encoder."""
         size = size or self.size
         generator = torch.Generator().manual_seed(seed)
@@ -99,7 +102,7 @@ class Subject:
             tone = torch.sin(time_ * size * (0.05 + 0.8 * time_))
             return 0.1 * torch.randn(items, size, generator=generator) + 0.3 * tone
         drift = torch.sin(6 * time_)[:, None]
-        return torch.randn(items, size, features, generator=generator) + drift
+        return torch.randn(items, size, features or self.features, generator=generator) + drift
 
     def takes(self, lobe: nn.Module, size: int) -> bool:
         """Whether an instance takes inputs of this length (some encoders are built for one)."""
