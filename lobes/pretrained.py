@@ -35,6 +35,11 @@ __all__ = [
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperparams.yaml"
+#: Tasks whose models label no files, and the command that uses them.
+OTHER_USES = {
+    "speaker_verification": "auricle verify BUNDLE A.wav B.wav",
+    "phone_recognition": "auricle transcribe BUNDLE FILE.wav",
+}
 DEFAULT_HEAD = {"name": "classifier", "options": {}}
 #: The four modules, by SpeechBrain's inference names.
 PARTS = ("compute_features", "mean_var_norm", "embedding_model", "classifier")
@@ -99,10 +104,11 @@ class Bundle(nn.Module):
         BundleError
             A bundle that was not trained to label.
         """
-        if self.description["head"]["name"] != "classifier":
+        task = self.description.get("task")
+        if task in OTHER_USES:
             raise BundleError(
-                f"this bundle was trained for {self.description['task']} and gives no labels; "
-                "two recordings are compared with: auricle verify BUNDLE A.wav B.wav"
+                f"this bundle was trained for {task} and gives no labels; it is used with: "
+                f"{OTHER_USES[task]}"
             )
         from ..processing.data.audio import read_audio
 

@@ -35,7 +35,7 @@ class GreedyDecoder:
 
     def __call__(self, log_probabilities: torch.Tensor, steps: torch.Tensor) -> list[list[int]]:
         log_probabilities, counts = _on_cpu(log_probabilities, steps)
-        # SpeechBrain rounds its relative lengths; in double precision they come back exactly.
+        # SpeechBrain turns relative lengths into steps by rounding: they come back exactly.
         relative = torch.tensor(counts, dtype=torch.float64) / max(log_probabilities.shape[1], 1)
         return ctc_greedy_decode(log_probabilities, relative, blank_id=BLANK_INDEX)
 
@@ -107,8 +107,7 @@ class BeamDecoder:
             beam_size=int(beam_size),
             beam_prune_logp=beam_prune_logp,
             token_prune_min_logp=unit_prune_logp,
-            # It goes by words, of which there is one: it would drop different prefixes.
-            prune_history=False,
+            prune_history=False,  # a history of words, and there are none
             topk=int(beam_size),
         )
         self._searcher.score_prefix = self._score_prefix if self._bigram else None

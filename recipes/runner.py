@@ -6,6 +6,7 @@ Written once, so that a recipe's `train.py` holds only what is particular to its
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import logging
@@ -36,16 +37,20 @@ class RecipeError(Exception):
     """A run that cannot go on, in words for the person who started it."""
 
 
-def lobe_problems(plain: dict) -> list[str]:
-    """What is wrong with the lobes and their options in a configuration."""
+def lobe_problems(plain: dict, output: str | None = None) -> list[str]:
+    """What is wrong with the lobes and their options in a configuration.
+
+    Arguments
+    ---------
+    plain : plain values of the YAML.
+    output : what the recipe needs of an encoder, "utterance" or "frames"; None: either will do.
+    """
     problems = option_problems(
         FRONTENDS, plain["frontend"], plain["frontend_options"]
     ) + option_problems(ENCODERS, plain["encoder"], plain["encoder_options"])
     if problems:
         return problems
     # Values are the lobes' own business: building them now tells before data is prepared.
-    import torch
-
     try:
         frontend = build_frontend(
             plain["frontend"], plain["sample_rate"], plain["frontend_options"]
@@ -53,17 +58,44 @@ def lobe_problems(plain: dict) -> list[str]:
         build_normalization(plain["normalization"], frontend)
     except (TypeError, ValueError) as error:
         return [f"frontend {plain['frontend']}: {error}"]
+    clip_s = plain.get("clip_s")
     try:
-        with torch.device("meta"):  # no memory, no initial values
-            build_encoder(
-                plain["encoder"],
-                frontend.num_features,
-                count_frames(frontend, plain.get("clip_s")),
-                plain["encoder_options"],
-            )
+        encoder = _sketch(plain["encoder"], frontend, clip_s, plain["encoder_options"])
     except (TypeError, ValueError) as error:
         return [f"encoder {plain['encoder']}: {error}"]
+    if output and encoder.output != output:
+        fit = [
+            name
+            for name in ENCODERS.names()
+            if _output_of(name, frontend, clip_s, plain["encoder_options"]) == output
+        ]
+        return [
+            f"encoder {plain['encoder']} gives {_OUTPUTS[encoder.output]}, and this recipe needs "
+            f"{_OUTPUTS[output]}. Encoders that give them: {', '.join(fit) or 'none'}"
+        ]
     return []
+
+
+_OUTPUTS = {"utterance": "one vector per utterance", "frames": "frames"}
+
+
+def _sketch(name: str, frontend, clip_s, options: dict):
+    """An encoder without memory or initial values, where its making allows that."""
+    import torch
+
+    frames = count_frames(frontend, clip_s)
+    try:
+        with torch.device("meta"):
+            return build_encoder(name, frontend.num_features, frames, options)
+    except (NotImplementedError, RuntimeError):  # some nets read a value while they are made
+        return build_encoder(name, frontend.num_features, frames, options)
+
+
+def _output_of(name: str, frontend, clip_s, options: dict) -> str:
+    try:
+        return _sketch(name, frontend, clip_s, options).output
+    except (TypeError, ValueError):  # does not fit this frontend, or is broken
+        return ""
 
 
 def run_recipe(
@@ -71,8 +103,17 @@ def run_recipe(
     train: Callable[[Config], None],
     checks: Iterable[Callable[[dict], list[str]]],
     argv: list[str] | None = None,
+    output: str = "utterance",
 ) -> int:
     """Read the command line, set up the processes, train; errors of the user end in one message.
+
+    Arguments
+    ---------
+    recipe : its folder and its YAML.
+    train : what is run with the checked configuration.
+    checks : what else a configuration has to pass, as for `load_hparams`.
+    argv : the command line, by default the process'.
+    output : what the recipe needs of an encoder: "utterance" or "frames".
 
     Returns
     -------
@@ -85,7 +126,8 @@ def run_recipe(
     # SpeechBrain's modules read their level from here when they are imported.
     os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
     try:
-        config = load_hparams(argv, recipe, [lobe_problems, *checks])
+        lobes = functools.partial(lobe_problems, output=output)
+        config = load_hparams(argv, recipe, [lobes, *checks])
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()

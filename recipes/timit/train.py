@@ -80,7 +80,7 @@ def main(argv=None):
     from auricle.recipes.timit import model, prepare
 
     checks = [optimization.problems, prepare.problems, model.problems]
-    return runner.run_recipe("timit", train, checks, argv)
+    return runner.run_recipe("timit", train, checks, argv, output="frames")
 
 
 if __name__ == "__main__":

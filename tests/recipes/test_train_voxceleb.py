@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from command_line import TORCHRUN, run, training
+from command_line import TORCHRUN, history, run, training
 from safetensors.torch import load_file
 
 from auricle.lobes import pretrained
@@ -41,11 +41,6 @@ def train(corpus, folder, *extra):
     assert main(command(corpus, folder, *extra)[1:]) == 0
     (result,) = load_results(folder)
     return result
-
-
-def history(folder):
-    file = next((folder / "checkpoints").glob("CKPT*/history.ckpt"))
-    return json.loads(file.read_text())["epochs"]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +132,14 @@ def test_two_processes_score_every_recording_once(corpus, tmp_path):
 
 def test_a_student_learns_from_a_teacher_of_another_size(finished, corpus, tmp_path):
     teacher = finished[0] / "bundle"
-    extra = ("--distillation.teacher", teacher, "--distillation.alpha", 0.7, "--frontend", "sinc_conv")
+    extra = (
+        "--distillation.teacher",
+        teacher,
+        "--distillation.alpha",
+        0.7,
+        "--frontend",
+        "sinc_conv",
+    )
     extra += ("--encoder_options.mlp_mixer.embedding_size", 8)
     result = train(corpus, tmp_path / "student", *extra)
     assert result.options["distillation"]["alpha"] == 0.7

@@ -1,5 +1,6 @@
 """Running a recipe as a user does: its train.py in a process of its own, on one thread."""
 
+import json
 import os
 import subprocess
 import sys
@@ -40,3 +41,9 @@ def run(*words, check=True, launcher=(sys.executable,), timeout=300, **environme
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def history(folder):
+    """The records of all epochs of a run: those of its latest checkpoint."""
+    files = (folder / "checkpoints").glob("CKPT*/history.ckpt")
+    return max((json.loads(file.read_text())["epochs"] for file in files), key=len)
