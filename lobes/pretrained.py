@@ -27,6 +27,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "BundlePretrainer",
+    "amend",
     "count_parameters",
     "label_encoder",
     "load",
@@ -188,6 +189,16 @@ def _weights(parts: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
         for name in PARTS
         for key, value in parts[name].state_dict().items()
     }
+
+
+def amend(folder: str | os.PathLike, **entries) -> None:
+    """Add entries to the description of a bundle that is there already."""
+    path = Path(folder, DESCRIPTION)
+    description = json.loads(path.read_text(encoding="utf-8")) | entries
+    partial = path.with_suffix(".part")
+    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, path)
 
 
 def load(folder: str | os.PathLike) -> Bundle:

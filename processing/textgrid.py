@@ -38,6 +38,14 @@ def write_textgrid(
     References
     ----------
     Praat manual, "TextGrid file formats".
+
+    Example
+    -------
+    >>> import tempfile
+    >>> phones = [Segment(0, 800, "h#"), Segment(800, 2000, "ae")]
+    >>> path = write_textgrid({"phones": phones}, tempfile.mkdtemp() + "/a.TextGrid", 16000, 2000)
+    >>> read_textgrid(path, 16000)["phones"] == phones
+    True
     """
     if not tiers:
         raise ValueError("a TextGrid needs at least one tier")

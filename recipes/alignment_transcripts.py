@@ -94,6 +94,13 @@ def from_phones(units: Units, symbols: Sequence[str], where: str = "the transcri
     ------
     ValueError
         A symbol that is in no set, or only in one coarser than the bundle's, by name.
+
+    Example
+    -------
+    >>> units = Units.build("phones39", [{"id": "u"}])
+    >>> found = from_phones(units, "h# sh ix q".split())
+    >>> found.labels, [units.labels[index] for index in found.indices], found.left_out
+    (['h#', 'sh', 'ix'], ['sil', 'sh', 'ih'], ['q'])
     """
     pairs, left_out = [], []
     for position, symbol in enumerate(symbols, start=1):

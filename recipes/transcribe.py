@@ -30,6 +30,7 @@ __all__ = [
 TASK = "phone_recognition"
 #: In a bundle's folder, beside the model: the bigram of its training transcripts.
 BIGRAM_FILE = "bigram.json"
+SHORTEST_S = 0.025
 NAMES = ("stem", "path")
 
 
@@ -92,15 +93,15 @@ def read_whole(bundle: Bundle, path: str | os.PathLike) -> torch.Tensor:
     Raises
     ------
     ValueError
-        A file that cannot be read, or is shorter than one window of the frontend.
+        A file that cannot be read, or is too short to hold a phone or to give a frame.
     """
     wav = read_audio(path, bundle.sample_rate, resample="convert", channels="mix")
-    window = bundle.compute_features.window
-    if len(wav) < window:
-        lasts_ms, needed_ms = (1000 * n / bundle.sample_rate for n in (len(wav), window))
+    if len(wav) < SHORTEST_S * bundle.sample_rate or not bundle.compute_features.num_frames(
+        len(wav)
+    ):
         raise ValueError(
-            f"{path}: lasts {lasts_ms:.1f} ms, and the model looks at windows of {needed_ms:.1f} ms: "
-            "too short to hold anything"
+            f"{path}: lasts {1000 * len(wav) / bundle.sample_rate:.1f} ms, too short to hold anything "
+            f"that is said: a phone and a window of the model last {1000 * SHORTEST_S:g} ms or more"
         )
     return wav
 

@@ -14,10 +14,11 @@ from ...processing.data import manifest
 from ...processing.data.cache import AudioCache
 from ...processing.data.speed import SpeedPerturbation
 from ...processing.data.units import Units
+from ...processing.forced_alignment import steps_needed
 from .prepare import prepare
 from .prepared import Prepared
 
-__all__ = ["Utterances", "build_datasets", "check_steps", "prepare_from", "steps_needed"]
+__all__ = ["Utterances", "build_datasets", "check_steps", "prepare_from"]
 
 SPLITS = ("train", "valid", "test")
 _MAX_EXAMPLES = 5
@@ -116,17 +117,6 @@ def _dataset(prepared, split, units, rate, cache, speed) -> Utterances:
     return dataset
 
 
-def steps_needed(target: torch.Tensor) -> int:
-    """Fewest steps in which CTC can say a target: its units, and a blank between equal ones.
-
-    Example
-    -------
-    >>> steps_needed(torch.tensor([4, 4, 2, 4]))
-    5
-    """
-    return len(target) + int((target[1:] == target[:-1]).sum())
-
-
 def check_steps(sets: dict[str, Utterances], frontend, encoder) -> None:
     """Every utterance must give CTC the steps its transcript needs, at the fastest speed as well.
 
@@ -148,7 +138,7 @@ def check_steps(sets: dict[str, Utterances], frontend, encoder) -> None:
     short = []
     for split, dataset in sets.items():
         for name, samples in zip(dataset.data_ids, dataset.shortest_samples, strict=True):
-            steps, needed = steps_of(samples), steps_needed(dataset.targets[name])
+            steps, needed = steps_of(samples), steps_needed(dataset.targets[name].tolist())
             if steps < needed:
                 short.append((split, name, samples, steps, needed, len(dataset.targets[name])))
     if short:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ...lobes import pretrained
 from ...lobes.brains.optimization import annealing_problems
 from ...processing.bigram import Bigram
 from ...processing.ctc_decoding import GreedyDecoder, build_decoder, decoding_problems
 from ...processing.data.additive_noise import AddNoise
 from ...processing.data.noise_sources import GeneratedNoise
 from ...processing.data.units import Units
+from ..align import boundary_shift_ms
+from ..transcribe import BIGRAM_FILE
 
-__all__ = ["build_augmentation", "build_decoders", "build_units", "describe_protocol", "problems"]
+__all__ = [
+    "build_augmentation",
+    "build_bigram",
+    "build_decoders",
+    "build_units",
+    "complete_bundle",
+    "describe_protocol",
+    "problems",
+]
+
+#: Validation utterances on which a model's boundaries are centred.
+SHIFT_UTTERANCES = 100
 
 
 def build_units(hparams: dict, prepared) -> Units:
@@ -23,15 +39,17 @@ def build_units(hparams: dict, prepared) -> Units:
     )
 
 
+def build_bigram(prepared, units: Units) -> Bigram:
+    """Which unit follows which in the training transcripts."""
+    return Bigram.train([units.encode(row) for row in prepared.rows("train")], len(units.labels))
+
+
 def build_decoders(hparams: dict, prepared, units: Units) -> dict:
     """Greedy while training; for the test what the YAML says."""
-    bigram = None
-    if hparams["lm_weight"]:
-        lines = [units.encode(row) for row in prepared.rows("train")]
-        bigram = Bigram.train(lines, len(units.labels))
-    test = build_decoder(
-        hparams["decoding"], units.labels, hparams["beam_size"], hparams["lm_weight"], bigram
-    )
+    options = (hparams[key] for key in ("decoding", "beam_size", "lm_weight"))
+    decoding, beam_size, lm_weight = options
+    bigram = build_bigram(prepared, units) if lm_weight else None
+    test = build_decoder(decoding, units.labels, beam_size, lm_weight, bigram)
     return {"valid": GreedyDecoder(), "test": test}
 
 
@@ -40,6 +58,19 @@ def build_augmentation(hparams: dict):
     if not hparams["noise_probability"]:
         return None
     return AddNoise(GeneratedNoise(hparams["sample_rate"]), hparams["noise_probability"])
+
+
+def complete_bundle(folder: Path, prepared, units: Units) -> None:
+    """What `auricle transcribe` and `auricle align` need beside the weights.
+
+    The bigram of the training transcripts, and, where the corpus has phone times, by how much the
+    model's boundaries are early or late on some of the validation utterances.
+    """
+    build_bigram(prepared, units).save(folder / BIGRAM_FILE)
+    rows = [row for row in prepared.rows("valid") if row.get("phone_ends")][:SHIFT_UTTERANCES]
+    if rows and units.scored_as == "phone":
+        shift_ms = boundary_shift_ms(pretrained.load(folder), units, rows, prepared.roots)
+        pretrained.amend(folder, boundary_shift_ms=shift_ms)
 
 
 def describe_protocol(prepared, units: Units, hparams: dict) -> dict:

@@ -72,6 +72,7 @@ def train(config):
             "bundled": {"units": units.state()},
         },
     )
+    run_on_main(model.complete_bundle, [Path(output_folder) / "bundle", prepared, units])
 
 
 def main(argv=None):

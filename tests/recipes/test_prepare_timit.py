@@ -19,6 +19,7 @@ from auricle.processing.data.mini import timit as mini_timit
 from auricle.processing.data.mini import write_mini
 from auricle.processing.data.phones import fold, phones
 from auricle.processing.data.units import Units
+from auricle.processing.forced_alignment import steps_needed
 from auricle.recipes.timit import data, protocols
 from auricle.recipes.timit import prepare as script
 from auricle.recipes.timit.checks import check_tokens, find_missing
@@ -735,7 +736,7 @@ class Steps:
 def test_steps_that_ctc_needs(corpus, out):
     replace_in(file_of(corpus, ".PHN"), "1600 2400 q", "1600 2400 sh")  # a repeat
     sets, _ = sets_of(corpus, out)
-    assert data.steps_needed(sets["train"].targets["faaa0_sx37"]) == 6
+    assert steps_needed(sets["train"].targets["faaa0_sx37"].tolist()) == 6
     data.check_steps(sets, Steps(100), Steps(8))  # 48, 6
     with pytest.raises(ValueError, match="1 utterances have fewer") as caught:
         data.check_steps(sets, Steps(100), Steps(9))  # 5

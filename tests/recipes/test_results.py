@@ -455,6 +455,38 @@ def test_times_come_from_the_bench_by_frontend_and_options(tmp_path):
     assert len(rows(markdown_table(results, columns=["forward", "seeds"]))[0]) == 4  # no bench
 
 
+def speaker_run(seed, eer, low, high, **changes):
+    test = {"eer": eer, "min_dcf_0.01": 0.9, "interval": {"eer": [low, high], "over": "speaker"}}
+    return run(
+        task="speaker_verification",
+        encoder="ecapa",
+        seed=seed,
+        metrics={"valid": {"eer": eer}, "test": test},
+        **changes,
+    )
+
+
+def test_scores_are_those_of_the_task_with_the_interval_of_the_test_set():
+    table = rows(markdown_table([speaker_run(1, 0.10, 0.08, 0.13), speaker_run(2, 0.12, 0.1, 0.15)]))
+    assert table[0][2:5] == ["EER (%)", "95 % interval over speakers", "minDCF(0.01)"]
+    assert table[2][2].startswith("11.00 ± ") and table[2][3] == "9.00 to 14.00"
+
+
+def test_a_models_speed_comes_from_the_bench_by_both_lobes_and_their_options(tmp_path):
+    path = tmp_path / "models.json"
+    speed = {"embeddings_per_s_1": 41.2, "embeddings_per_s_2": 80.0}
+    options = {"frontend": {}, "encoder": {"channels": 64}}
+    row = {"frontend": "leaf", "encoder": "ecapa", "options": options, **speed}
+    path.write_text(json.dumps({"reference": "", "rows": [row]}))
+    results = [
+        speaker_run(1, 0.1, 0.08, 0.13, options={"encoder_options": {"channels": 64}}),
+        speaker_run(1, 0.1, 0.08, 0.13),
+    ]
+    columns = ["embeddings_per_s_1", "embeddings_per_s_2"]
+    table = rows(markdown_table(results, columns, load_bench(path)))
+    assert [row[3:] for row in table[2:]] == [["", ""], ["41", "80"]]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": 1, "rows": []}'])
 def test_a_file_that_is_no_bench_is_refused(text, tmp_path):
     path = tmp_path / "bench.json"

@@ -70,6 +70,8 @@ def test_the_bundle_knows_its_units_and_labels_no_files(finished, corpus):
     bundle = pretrained.load(finished[0] / "bundle")
     units = Units.from_state(bundle.description["units"])
     assert list(units.labels) == bundle.labels and units.labels[0] == "<blank>"
+    assert abs(bundle.description["boundary_shift_ms"]) < 1000
+    assert (finished[0] / "bundle" / "bigram.json").is_file()
     with pytest.raises(ValueError, match="auricle transcribe"):
         bundle.predict_file(next(corpus.rglob("*.WAV")))
 
