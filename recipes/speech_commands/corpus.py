@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import list_folder
+from ..preparation import PreparationError
 from .protocols import (
     KEYWORDS,
     NOISE,
@@ -19,10 +20,6 @@ from .protocols import (
 
 LIST_FILES = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 OFFICIAL_TEST = "official_test"  # name of the second root in the manifest
-
-
-class PreparationError(ValueError):
-    """A data set that cannot be prepared; the text lists what is wrong and what to do."""
 
 
 @dataclass

@@ -15,19 +15,20 @@ from pathlib import Path
 
 try:
     from auricle.processing.data import manifest
-    from auricle.processing.data.download import DownloadError, extract_tar, fetch
+    from auricle.processing.data.download import extract_tar, fetch
     from auricle.processing.data.scan import scan_files
+    from auricle.recipes.preparation import (
+        PreparationError,
+        add_switch,
+        prepare_from_command_line,
+    )
     from auricle.recipes.speech_commands.checks import (
         check_speakers,
         completeness,
         count_classes,
         drop_broken,
     )
-    from auricle.recipes.speech_commands.corpus import (
-        OFFICIAL_TEST,
-        PreparationError,
-        read_corpus,
-    )
+    from auricle.recipes.speech_commands.corpus import OFFICIAL_TEST, read_corpus
     from auricle.recipes.speech_commands.draw import draw, silence_rows, split_noises
     from auricle.recipes.speech_commands.prepared import (
         Prepared,
@@ -288,12 +289,6 @@ def _download(protocol, data_folder, official_test_folder, progress):
             extract_tar(fetch(archive.url, path, archive.checksum, progress), folder)
 
 
-def _boolean(text):
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
 def main(arguments=None):
     """Prepare from the command line and print the class counts."""
     parser = argparse.ArgumentParser(
@@ -312,9 +307,7 @@ def main(arguments=None):
         ("skip_broken", "leave out and list what cannot be used, instead of stopping"),
         ("download", "fetch the archives that are not there (2.4 GB)"),
     ):
-        parser.add_argument(
-            f"--{name}", type=_boolean, nargs="?", const=True, default=False, help=what
-        )
+        add_switch(parser, name, what)
     for name in ("silence_percentage", "unknown_percentage"):
         parser.add_argument(
             f"--{name}", type=float, default=10, help="of the keyword clips (default: 10)"
@@ -323,14 +316,7 @@ def main(arguments=None):
     parser.add_argument("--max_valid_per_class", type=int, default=0, help="0: all")
     parser.add_argument("--scan_cache", help="CSV file that remembers what was decoded")
     parser.add_argument("--num_workers", type=int, help="threads that decode")
-    options = vars(parser.parse_args(arguments))
-    logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    try:
-        prepared = prepare(**options)
-    except (PreparationError, DownloadError, manifest.ManifestError, ValueError, OSError) as error:
-        sys.exit(f"prepare.py: {error}")
-    print(describe(prepared))
-    print(f"\nwrote {prepared.manifest_path}")
+    prepare_from_command_line(parser, prepare, describe, arguments)
 
 
 if __name__ == "__main__":

@@ -4,42 +4,11 @@ from collections import Counter
 
 from ...processing.data.manifest import SPLITS
 from ...processing.data.phones import fold
-from .corpus import PreparationError
+from ..preparation import PreparationError
 from .protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION, TRAINABLE_STFT
 
 _MAX_EXAMPLES = 5
 _SPLIT_NAMES = {"train": "training", "valid": "development", "test": "test"}
-
-
-def refuse_broken(problems, skip_broken):
-    """Raise all that cannot be used, five of a kind by name, or list it.
-
-    Arguments
-    ---------
-    problems : list of (str, str, str)
-        (path, kind, reason that names the file).
-
-    Returns
-    -------
-    list of dict
-        {"path", "kind", "reason"}.
-    """
-    if problems and not skip_broken:
-        by_kind = {}
-        for _, kind, reason in problems:
-            by_kind.setdefault(kind, []).append(reason)
-        lines = []
-        for kind, reasons in by_kind.items():
-            lines.append(f"  {kind} ({len(reasons)}):")
-            lines += [f"    {reason}" for reason in reasons[:_MAX_EXAMPLES]]
-            if len(reasons) > _MAX_EXAMPLES:
-                lines.append(f"    ... and {len(reasons) - _MAX_EXAMPLES} more")
-        raise PreparationError(
-            "what follows cannot be used:\n"
-            + "\n".join(lines)
-            + "\nRestore it from the corpus, or go on without these utterances: --skip_broken true"
-        )
-    return [{"path": path, "kind": kind, "reason": reason} for path, kind, reason in problems]
 
 
 def count_splits(rows):

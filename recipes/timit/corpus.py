@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...processing.data.scan import AudioFile
+from ..preparation import PreparationError
 
 # The published file first: where a copy in another container lies beside it, it is the one read.
 AUDIO_SUFFIXES = (".wav", ".wav.wav", ".sph", ".flac")
@@ -21,10 +22,6 @@ _REGION = re.compile(r"dr[1-8]")
 _SPEAKER = re.compile(r"[fm][a-z]{3}\d")
 _SENTENCE = re.compile(r"s[aix]\d+")
 _MAX_DEPTH = 4
-
-
-class PreparationError(ValueError):
-    """A data set that cannot be prepared; the text lists what is wrong and what to do."""
 
 
 @dataclass

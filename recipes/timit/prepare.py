@@ -17,15 +17,20 @@ try:
     from auricle.processing.data.audio import AudioError
     from auricle.processing.data.mini import is_mini
     from auricle.processing.data.scan import scan_files
+    from auricle.recipes.preparation import (
+        PreparationError,
+        add_switch,
+        prepare_from_command_line,
+        refuse_broken,
+    )
     from auricle.recipes.timit.checks import (
         check_speakers,
         check_tokens,
         count_splits,
         find_missing,
-        refuse_broken,
         shared_speakers,
     )
-    from auricle.recipes.timit.corpus import PreparationError, find_corpus, read_corpus
+    from auricle.recipes.timit.corpus import find_corpus, read_corpus
     from auricle.recipes.timit.labels import read_labels
     from auricle.recipes.timit.prepared import (
         Prepared,
@@ -53,6 +58,7 @@ except ModuleNotFoundError as error:
 __all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
 
 logger = logging.getLogger(__name__)
+_CURE = "Restore it from the corpus, or go on without these utterances: --skip_broken true"
 
 
 def prepare(
@@ -152,7 +158,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
                 "phone_ends": " ".join(map(str, labels.phone_ends)),
             }
         )
-    skipped = refuse_broken(broken, settings["skip_broken"])
+    skipped = refuse_broken(broken, settings["skip_broken"], _CURE)
     splits = splits_of(usable, protocol, settings["seed"])
     rows = [row | {"split": split} for row, split in zip(rows, splits, strict=True)]
 
@@ -211,7 +217,7 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
             broken += [(row["path"], kind, reason) for kind, reason in wrong]
             if not wrong:
                 usable.append(row | {"duration_s": info.duration_s, "label": ""})
-    skipped = refuse_broken(broken, settings["skip_broken"])
+    skipped = refuse_broken(broken, settings["skip_broken"], _CURE)
     notes = []
     held_out = split_off_validation(usable, settings["seed"])
     if held_out:
@@ -268,12 +274,6 @@ def _audio_of(file, audio, path):
     return info, []
 
 
-def _boolean(text):
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
 def main(arguments=None):
     """Prepare from the command line and print the counts."""
     parser = argparse.ArgumentParser(
@@ -285,23 +285,13 @@ def main(arguments=None):
         "--protocol", default="standard", help=f"one of {', '.join(PROTOCOLS)} (default: standard)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    parser.add_argument(
-        "--skip_broken",
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        help="leave out and list what cannot be used or is missing, instead of stopping",
+    add_switch(
+        parser,
+        "skip_broken",
+        "leave out and list what cannot be used or is missing, instead of stopping",
     )
     parser.add_argument("--num_workers", type=int, help="threads that decode")
-    options = vars(parser.parse_args(arguments))
-    logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    try:
-        prepared = prepare(**options, progress=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"prepare.py: {error}")
-    print(describe(prepared))
-    print(f"\nwrote {prepared.manifest_path}")
+    prepare_from_command_line(parser, prepare, describe, arguments, progress=True)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from ...processing.data import manifest
+from ..preparation import describe_rest, read_record, write_record
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -102,12 +101,7 @@ def describe(prepared):
     lines.append("(phones: of 39, silence kept, q deleted)")
     if prepared.remark:
         lines.append(f"results are {prepared.remark}")
-    lines += [f"note: {note}" for note in prepared.notes]
-    if prepared.skipped:
-        lines.append(f"skipped {len(prepared.skipped)}:")
-        lines += [f"  {s['kind']}: {s['reason']}" for s in prepared.skipped[:20]]
-        if len(prepared.skipped) > 20:
-            lines.append("  ... all of them are in prepare.json")
+    lines += describe_rest(prepared.notes, prepared.skipped)
     return "\n".join(lines)
 
 
@@ -128,28 +122,13 @@ def write_prepared(prepared, output_folder, fingerprint):
     """Write prepare.json: all of `Prepared` but the folders of this run."""
     record = asdict(prepared)
     record.pop("roots")
-    record["manifest_path"] = "manifest.csv"
-    record["fingerprint"] = fingerprint
-    record["manifest_sha256"] = _sha256(Path(prepared.manifest_path))
-    path = output_folder / "prepare.json"
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_record({**record, "manifest_path": "manifest.csv"}, output_folder, fingerprint)
 
 
 def read_prepared(output_folder, fingerprint, roots):
     """What is prepared in a folder, or None when it is of something else or not whole."""
-    try:
-        record = json.loads((output_folder / "prepare.json").read_text(encoding="utf-8"))
-        path = output_folder / record["manifest_path"]
-        if record.pop("fingerprint") != fingerprint:
-            return None
-        if record.pop("manifest_sha256") != _sha256(path):
-            return None
-        return Prepared(**record | {"manifest_path": str(path), "roots": roots})
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
+    record = read_record(output_folder, fingerprint)
+    if record is None:
         return None
-
-
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    path = output_folder / record["manifest_path"]
+    return Prepared(**record | {"manifest_path": str(path), "roots": roots})

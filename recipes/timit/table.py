@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ...processing.data.manifest import SPLITS
 from ...processing.data.mini.seeding import seed_for
 from ...processing.data.scan import AudioFile
-from .corpus import PreparationError
+from ..preparation import PreparationError
 from .labels import SYMBOLS
 
 TABLES = {"manifest.tsv": "\t", "manifest.csv": ","}

@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError
-from .corpus import CODED_SUFFIXES, Files, PreparationError
+from ..preparation import PreparationError
+from .corpus import CODED_SUFFIXES, Files
 from .protocols import SAMPLE_RATE_HZ
 
 CODECS = {"wav": "pcm_s16le", "flac": "flac"}

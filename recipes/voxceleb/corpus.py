@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AUDIO_SUFFIXES
+from ..preparation import PreparationError
 
 # What needs ffmpeg comes last: a converted file beside it is taken instead.
 CODED_SUFFIXES = (".m4a", ".mp4", ".aac")
@@ -39,10 +40,6 @@ _FOREIGN_SPEAKER = {  # how the other corpus numbers its speakers
     "voxceleb1": re.compile(r"id0\d{4}"),
     "voxceleb2": re.compile(r"id1[01]\d{3}"),
 }
-
-
-class PreparationError(ValueError):
-    """A data set that cannot be prepared; the text lists what is wrong and what to do."""
 
 
 @dataclass

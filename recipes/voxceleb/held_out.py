@@ -9,7 +9,7 @@ import math
 import random
 
 from ...processing.scoring.trials import TrialList
-from .corpus import PreparationError
+from ..preparation import PreparationError
 
 
 def shuffled(items, *key):

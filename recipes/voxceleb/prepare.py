@@ -8,21 +8,19 @@ be used is either one error or, with `skip_broken`, a counted and listed skip.
 
 import argparse
 import hashlib
-import logging
 import sys
 from pathlib import Path
 
 try:
-    from auricle.processing.data.manifest import ManifestError
     from auricle.processing.data.mini import is_mini
     from auricle.processing.scoring.trials import write_trials
-    from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
-    from auricle.recipes.voxceleb.corpus import (
+    from auricle.recipes.preparation import (
         PreparationError,
-        find_folders,
-        list_files,
-        split_suffix,
+        add_switch,
+        prepare_from_command_line,
     )
+    from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
+    from auricle.recipes.voxceleb.corpus import find_folders, list_files, split_suffix
     from auricle.recipes.voxceleb.prepared import (
         VALID_TRIALS,
         Prepared,
@@ -271,12 +269,6 @@ def _completeness(protocol, mini, parts, settings):
     return f"subset ({'; '.join(differing)})" if differing else "complete"
 
 
-def _boolean(text):
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
 def _share_or_count(text):
     try:
         return int(text)
@@ -314,26 +306,14 @@ def main(arguments=None):
     parser.add_argument(
         "--min_duration_s", type=float, default=0.5, help="shortest recording (default: 0.5)"
     )
-    parser.add_argument(
-        "--skip_broken",
-        type=_boolean,
-        nargs="?",
-        const=True,
-        default=False,
-        help="leave out and list what cannot be trained on, instead of stopping",
+    add_switch(
+        parser, "skip_broken", "leave out and list what cannot be trained on, instead of stopping"
     )
     parser.add_argument("--max_per_speaker", type=int, default=0, help="utterances; 0: all")
     parser.add_argument("--cache_folder", help="for converted audio and what was seen of the files")
     parser.add_argument("--codec", default="wav", help="of converted audio: wav or flac")
     parser.add_argument("--num_workers", type=int, help="threads that read or convert")
-    options = vars(parser.parse_args(arguments))
-    logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    try:
-        prepared = prepare(**options)
-    except (ManifestError, ValueError, OSError) as error:
-        sys.exit(f"prepare.py: {error}")
-    print(describe(prepared))
-    print(f"\nwrote {prepared.manifest_path}")
+    prepare_from_command_line(parser, prepare, describe, arguments)
 
 
 if __name__ == "__main__":

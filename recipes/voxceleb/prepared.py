@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ...processing.scoring.trials import read_trials
+from ..preparation import describe_rest, read_record, write_record
 from .utterances import read_rows
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
-VERSION = 1
+VERSION = 2
 VALID_TRIALS = "valid_trials.txt"
 
 
@@ -104,12 +104,7 @@ def describe(prepared):
             f"{split:<6}{counts['speakers']:>10}{counts['utterances']:>12}"
             f"{counts['hours']:>10.2f}{counts.get('trials', ''):>10}"
         )
-    lines += [f"note: {note}" for note in prepared.notes]
-    if prepared.skipped:
-        lines.append(f"skipped {len(prepared.skipped)}:")
-        lines += [f"  {s['path']}: {s['reason']}" for s in prepared.skipped[:20]]
-        if len(prepared.skipped) > 20:
-            lines.append("  ... all of them are in prepare.json")
+    lines += describe_rest(prepared.notes, prepared.skipped)
     return "\n".join(lines)
 
 
@@ -122,16 +117,8 @@ def fingerprint_of(settings, corpora, trials):
 
 def write_prepared(record, output_folder, fingerprint):
     """Write prepare.json: all of `Prepared` but the folders of this run and what other files hold."""
-    path = output_folder / "prepare.json"
-    written = {
-        **record,
-        "manifest_path": "manifest.csv",
-        "fingerprint": fingerprint,
-        "sha256": {name: _sha256(output_folder / name) for name in ("manifest.csv", VALID_TRIALS)},
-    }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    files = ("manifest.csv", VALID_TRIALS)
+    write_record({**record, "manifest_path": "manifest.csv"}, output_folder, fingerprint, files)
 
 
 def read_prepared(output_folder, fingerprint, roots, test_trials):
@@ -146,29 +133,15 @@ def read_prepared(output_folder, fingerprint, roots, test_trials):
         Folders by root name; those that are not used are left out.
     test_trials : TrialList
     """
-    try:
-        record = json.loads((output_folder / "prepare.json").read_text(encoding="utf-8"))
-        if record.pop("fingerprint") != fingerprint:
-            return None
-        for name, sha256 in record.pop("sha256").items():
-            if _sha256(output_folder / name) != sha256:
-                return None
-        used = {name: str(roots[name]) for name in record["prefixes"]}
-        if not all(Path(folder).is_dir() for folder in used.values()):
-            return None
-        path = output_folder / record["manifest_path"]
-        utterances = read_rows(path, record["counts"], used, record["prefixes"])
-        record |= {"manifest_path": str(path), "roots": used, "utterances": utterances}
-        record["labels"] = utterances["train"].speakers
-        valid_trials = read_trials(output_folder / VALID_TRIALS)
-        return Prepared(**record, trials={"valid": valid_trials, "test": test_trials})
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
+    record = read_record(output_folder, fingerprint)
+    if record is None:
         return None
-
-
-def _sha256(path):
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            total.update(block)
-    return total.hexdigest()
+    used = {name: str(roots[name]) for name in record["prefixes"] if name in roots}
+    if len(used) < len(record["prefixes"]) or not all(map(os.path.isdir, used.values())):
+        return None
+    path = output_folder / record["manifest_path"]
+    utterances = read_rows(path, record["counts"], used, record["prefixes"])
+    record |= {"manifest_path": str(path), "roots": used, "utterances": utterances}
+    record["labels"] = utterances["train"].speakers
+    valid_trials = read_trials(output_folder / VALID_TRIALS)
+    return Prepared(**record, trials={"valid": valid_trials, "test": test_trials})

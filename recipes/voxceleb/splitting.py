@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ..preparation import PreparationError
 from . import headers
 from .convert import coded, convert
-from .corpus import PreparationError
 from .held_out import draw_trials, hold_out, shuffled
 from .utterances import Rows
 

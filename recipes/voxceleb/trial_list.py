@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ...processing.scoring.trials import read_trials
-from .corpus import PreparationError, split_suffix
+from ..preparation import PreparationError
+from .corpus import split_suffix
 from .protocols import META_URL, OWN_LIST
 
 

@@ -17,10 +17,10 @@ import soundfile
 
 from auricle.processing.data import manifest, scan
 from auricle.processing.data.download import DownloadError
+from auricle.recipes.preparation import PreparationError
 from auricle.recipes.speech_commands import corpus as corpus_module
 from auricle.recipes.speech_commands import prepare as script
 from auricle.recipes.speech_commands import protocols
-from auricle.recipes.speech_commands.corpus import PreparationError
 from auricle.recipes.speech_commands.draw import draw, split_noises, uniform
 from auricle.recipes.speech_commands.prepare import describe
 from auricle.recipes.speech_commands.prepared import Prepared

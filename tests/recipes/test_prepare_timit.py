@@ -20,10 +20,11 @@ from auricle.processing.data.mini import write_mini
 from auricle.processing.data.phones import fold, phones
 from auricle.processing.data.units import Units
 from auricle.processing.forced_alignment import steps_needed
+from auricle.recipes.preparation import PreparationError
 from auricle.recipes.timit import data, protocols
 from auricle.recipes.timit import prepare as script
 from auricle.recipes.timit.checks import check_tokens, find_missing
-from auricle.recipes.timit.corpus import PreparationError, Sentence, find_corpus
+from auricle.recipes.timit.corpus import Sentence, find_corpus
 from auricle.recipes.timit.prepare import describe, prepare, problems
 from auricle.recipes.timit.protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION
 

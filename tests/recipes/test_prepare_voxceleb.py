@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from auricle.recipes.preparation import PreparationError
 from auricle.recipes.voxceleb import headers, protocols
 from auricle.recipes.voxceleb import prepare as script
-from auricle.recipes.voxceleb.corpus import PreparationError, find_folders, list_files
+from auricle.recipes.voxceleb.corpus import find_folders, list_files
 from auricle.recipes.voxceleb.held_out import draw_trials, hold_out, video_of
 from auricle.recipes.voxceleb.prepare import describe, problems
 from auricle.recipes.voxceleb.protocols import PROTOCOLS, Protocol

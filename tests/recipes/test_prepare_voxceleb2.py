@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from auricle.recipes.preparation import PreparationError
 from auricle.recipes.voxceleb import prepare as script
-from auricle.recipes.voxceleb.corpus import PreparationError
 
 RATE_HZ = 16000
 VOX1 = ("id10001", "id10002", "id10003", "id10004", "id10005", "id10006")
