@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechbrain.utils.distributed import if_main_process
+
 from ..hparams.loader import shipped_defaults
 from ..lobes import count_frames, pretrained
 from ..processing import plots
 from ..processing.filterbank.displacement import displacement
 from .results import RunResult, describe_device
-from .runner import FREE_KEYS, tell
+from .runner import FREE_KEYS, Run, tell
 
 __all__ = ["finish"]
 
@@ -27,28 +29,30 @@ _NO_OPTIONS = (
 
 
 def finish(
+    run: Run,
     brain,
-    config,
-    output_folder: Path,
-    labels: list[str],
-    data_digest: str,
+    *,
+    task: str,
+    dataset: str,
     protocol: dict,
+    labels: list[str],
     head: dict | None = None,
     bundled: dict | None = None,
-    **about,
-) -> RunResult:
-    """Write everything a finished run leaves behind, from the best epoch's model.
+) -> None:
+    """Write everything a finished run leaves behind, from the best epoch's model, on one rank.
 
     Arguments
     ---------
+    run : as `start` gave it
     brain : a trained and tested Brain, its modules holding the best epoch
-    config : the Config it was built from
-    output_folder : where to
+    task, dataset, protocol : as in `RunResult`
     labels : class names in order
-    data_digest, protocol, about : as in `RunResult`: task, dataset, corpus, counts
     head : {"name", "options"} of the head, as `build_head` takes them; None: the classifier
     bundled : what the bundle's description says besides
     """
+    if not if_main_process():
+        return
+    config, output_folder = run.config, run.output_folder
     plain, history = config.plain, brain.history
     best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
     parts = brain.lobes
@@ -56,8 +60,12 @@ def finish(
     before = brain.initial_filters
     after = None if before is None else parts["compute_features"].filters()
     result = RunResult(
+        task=task,
+        dataset=dataset,
         protocol=protocol,
-        data_digest=data_digest,
+        data_digest=run.prepared.digest,
+        corpus=run.corpus,
+        counts=run.prepared.counts,
         frontend=plain["frontend"],
         encoder=plain["encoder"],
         options=options,
@@ -78,7 +86,6 @@ def finish(
         device=describe_device(brain.device),
         filters=None if before is None else displacement(before, after),
         experiment=config.experiment,
-        **about,
     )
     path = result.write(output_folder)
     bundle = pretrained.save(
@@ -88,7 +95,6 @@ def finish(
     )
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
     _report(brain, result, path, bundle, pictures)
-    return result
 
 
 def _options(config) -> dict:

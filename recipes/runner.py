@@ -27,7 +27,16 @@ from ..lobes.build import (
 from ..lobes.registry import ENCODERS, FRONTENDS
 from ..processing.memory import keep_freed_memory
 
-__all__ = ["RecipeError", "claim_folder", "lobe_problems", "resolve_corpus", "run_recipe"]
+__all__ = [
+    "RecipeError",
+    "Run",
+    "claim_folder",
+    "lobe_problems",
+    "resolve_corpus",
+    "run_recipe",
+    "start",
+    "tell",
+]
 
 #: Keys that may change between two starts of one run.
 FREE_KEYS = ("cache_gb", "num_workers", "fresh", "download", "data_folder", "official_test_folder")
@@ -228,6 +237,46 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
     what = "auricle's own synthetic mini corpus, not a benchmark" if synthetic else "a real corpus"
     tell(f"Corpus: {name} ({what})")
     return folder, {"name": name, "synthetic": synthetic}
+
+
+@dataclasses.dataclass
+class Run:
+    """A run that is about to train.
+
+    Attributes
+    ----------
+    config : Config
+    hparams : dict, what the YAML builds
+    output_folder : Path, claimed for this run
+    prepared : what the recipe's `prepare` gave
+    corpus : {"name", "synthetic", "complete"}
+    """
+
+    config: Config
+    hparams: dict
+    output_folder: Path
+    prepared: object
+    corpus: dict
+
+
+def start(config: Config, recipe: str, prepare_from: Callable, describe: Callable) -> Run:
+    """Find and prepare the data, say what it is, build the YAML's objects, claim the folder.
+
+    Arguments
+    ---------
+    config : the checked configuration.
+    recipe : whose mini corpus "mini" stands for.
+    prepare_from : (plain values, data folder) -> prepared, with `digest` and `completeness`.
+    describe : prepared -> text.
+    """
+    folder, corpus = resolve_corpus(config, recipe)
+    prepared = prepare_from(config.plain, folder)
+    tell(describe(prepared))
+    hparams = config.build()
+    output_folder = claim_folder(config, hparams["output_folder"], prepared.digest)
+    hparams["checkpointer"].sweep()
+    corpus = {**corpus, "complete": prepared.completeness == "complete"}
+    return Run(config, hparams, output_folder, prepared, corpus)
 
 
 def tell(text: str) -> None:

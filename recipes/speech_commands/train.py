@@ -12,25 +12,16 @@ try:
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
-from pathlib import Path
-
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
-    from speechbrain.utils.distributed import run_on_main
-
     from auricle.lobes.brains.classification import ClassificationBrain
     from auricle.recipes.finish import finish
     from auricle.recipes.speech_commands import data
     from auricle.recipes.speech_commands.prepare import describe
 
-    folder, corpus = runner.resolve_corpus(config, "speech_commands")
-    prepared = data.prepare_from(config.plain, folder)
-    runner.tell(describe(prepared))
-
-    hparams = config.build()
-    output_folder = runner.claim_folder(config, hparams["output_folder"], prepared.digest)
-    hparams["checkpointer"].sweep()
+    run = runner.start(config, "speech_commands", data.prepare_from, describe)
+    hparams, prepared = run.hparams, run.prepared
     brain = ClassificationBrain(
         prepared.labels,
         modules=hparams["modules"],
@@ -43,27 +34,19 @@ def train(config):
     loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
     brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
-
-    corpus = {**corpus, "complete": prepared.completeness == "complete"}
-    run_on_main(
-        finish,
-        kwargs={
-            "brain": brain,
-            "config": config,
-            "output_folder": Path(output_folder),
-            "task": "keyword_spotting",
-            "dataset": "speech_commands",
-            "protocol": {
-                "name": prepared.protocol,
-                "split": prepared.split_source,
-                "test": prepared.test_source,
-                "test_digest": prepared.test_digest,
-            },
-            "data_digest": prepared.digest,
-            "corpus": corpus,
-            "counts": prepared.counts,
-            "labels": prepared.labels,
-        },
+    protocol = {
+        "name": prepared.protocol,
+        "split": prepared.split_source,
+        "test": prepared.test_source,
+        "test_digest": prepared.test_digest,
+    }
+    finish(
+        run,
+        brain,
+        task="keyword_spotting",
+        dataset="speech_commands",
+        protocol=protocol,
+        labels=prepared.labels,
     )
 
 

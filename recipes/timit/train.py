@@ -12,8 +12,6 @@ try:
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
-from pathlib import Path
-
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
@@ -25,23 +23,17 @@ def train(config):
     from auricle.recipes.timit import data, model
     from auricle.recipes.timit.prepare import describe
 
-    folder, corpus = runner.resolve_corpus(config, "timit")
-    prepared = data.prepare_from(config.plain, folder)
-    runner.tell(describe(prepared))
-
-    hparams = config.build()
+    run = runner.start(config, "timit", data.prepare_from, describe)
+    hparams, prepared = run.hparams, run.prepared
     units = model.build_units(hparams, prepared)
-    output_folder = runner.claim_folder(config, hparams["output_folder"], prepared.digest)
-    hparams["checkpointer"].sweep()
     modules = hparams["modules"]
     width = hparams["embedding_model"].out_features
     modules["classifier"] = build_head("classifier", width, len(units.labels))
     sets = data.build_datasets(hparams, prepared, units)
     data.check_steps(sets, modules["compute_features"], modules["embedding_model"])
-    decoders = model.build_decoders(hparams, prepared, units)
     brain = CTCBrain(
         units,
-        decoders,
+        model.build_decoders(hparams, prepared, units),
         modules=modules,
         hparams=hparams,
         run_opts=config.run_opts,
@@ -55,24 +47,16 @@ def train(config):
     )
     brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=loader)
 
-    corpus = {**corpus, "complete": prepared.completeness == "complete"}
-    run_on_main(
-        finish,
-        kwargs={
-            "brain": brain,
-            "config": config,
-            "output_folder": Path(output_folder),
-            "task": "phone_recognition",
-            "dataset": prepared.dataset,
-            "protocol": model.describe_protocol(prepared, units, hparams),
-            "data_digest": prepared.digest,
-            "corpus": corpus,
-            "counts": prepared.counts,
-            "labels": units.labels,
-            "bundled": {"units": units.state()},
-        },
+    finish(
+        run,
+        brain,
+        task="phone_recognition",
+        dataset=prepared.dataset,
+        protocol=model.describe_protocol(prepared, units, hparams),
+        labels=list(units.labels),
+        bundled={"units": units.state()},
     )
-    run_on_main(model.complete_bundle, [Path(output_folder) / "bundle", prepared, units])
+    run_on_main(model.complete_bundle, [run.output_folder / "bundle", prepared, units])
 
 
 def main(argv=None):

@@ -12,8 +12,6 @@ try:
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
-from pathlib import Path
-
 
 def train(config):
     """Prepare, train, calibrate, test, and write results, pictures and the pretrained bundle."""
@@ -25,13 +23,8 @@ def train(config):
     from auricle.recipes.voxceleb import data, model
     from auricle.recipes.voxceleb.prepare import describe
 
-    folder, corpus = runner.resolve_corpus(config, "voxceleb")
-    prepared = data.prepare_from(config.plain, folder)
-    runner.tell(describe(prepared))
-
-    hparams = config.build()
-    output_folder = runner.claim_folder(config, hparams["output_folder"], prepared.digest)
-    hparams["checkpointer"].sweep()
+    run = runner.start(config, "voxceleb", data.prepare_from, describe)
+    hparams, prepared = run.hparams, run.prepared
     labels = data.class_labels(prepared, hparams["speed_factors"])
     head = {"name": "cosine", "options": {"subcenters": hparams["subcenters"]}}
     modules = hparams["modules"]
@@ -39,7 +32,7 @@ def train(config):
     modules["classifier"] = build_head(head["name"], width, len(labels), head["options"])
     if hparams["init_from"]:
         runner.tell(model.start_from(hparams["init_from"], modules, labels))
-    distiller = model.build_distiller(hparams, labels, output_folder)
+    distiller = model.build_distiller(hparams, labels, run.output_folder)
     if distiller is not None:
         modules.update(distiller.modules)
     brain = SpeakerBrain(
@@ -67,29 +60,23 @@ def train(config):
     brain.tested = "test"
     brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=whole)
 
-    run_on_main(
-        finish,
-        kwargs={
-            "brain": brain,
-            "config": config,
-            "output_folder": Path(output_folder),
-            "task": "speaker_verification",
-            "dataset": "voxceleb",
-            "protocol": {
-                "name": prepared.protocol,
-                "train_on": hparams["train_on"],
-                "trials": prepared.trials["test"].source,
-                "trials_digest": prepared.trials["test"].digest,
-            },
-            "data_digest": prepared.digest,
-            "corpus": {**corpus, "complete": prepared.completeness == "complete"},
-            "counts": prepared.counts,
-            "labels": labels,
-            "head": head,
-            "bundled": {"margin_scale": hparams["margin_scale"]},
-        },
+    protocol = {
+        "name": prepared.protocol,
+        "train_on": hparams["train_on"],
+        "trials": prepared.trials["test"].source,
+        "trials_digest": prepared.trials["test"].digest,
+    }
+    finish(
+        run,
+        brain,
+        task="speaker_verification",
+        dataset="voxceleb" if config.plain["protocol"] != "list" else run.corpus["name"],
+        protocol=protocol,
+        labels=labels,
+        head=head,
+        bundled={"margin_scale": hparams["margin_scale"]},
     )
-    run_on_main(model.keep_calibration, [Path(output_folder) / "bundle", brain, held_out])
+    run_on_main(model.keep_calibration, [run.output_folder / "bundle", brain, held_out])
 
 
 def main(argv=None):
