@@ -1,5 +1,6 @@
 """Configuration: whatever is mistyped is refused, all at once, before anything is built."""
 
+import functools
 import os
 import re
 import subprocess
@@ -14,6 +15,8 @@ from auricle.lobes import FRONTENDS
 from auricle.lobes.brains import optimization
 from auricle.recipes import runner
 from auricle.recipes.speech_commands import protocols
+from auricle.recipes.timit import model as timit_model
+from auricle.recipes.timit import prepare as timit_prepare
 from auricle.recipes.voxceleb import model as voxceleb_model
 from auricle.recipes.voxceleb import prepare as voxceleb_prepare
 
@@ -26,6 +29,12 @@ RECIPES = {
         optimization.problems,
         voxceleb_prepare.problems,
         voxceleb_model.problems,
+    ],
+    "timit": [
+        functools.partial(runner.lobe_problems, output="frames"),
+        optimization.problems,
+        timit_prepare.problems,
+        timit_model.problems,
     ],
 }
 ROWS = YAML(typ="safe").load(shipped("experiments"))
