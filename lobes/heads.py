@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .angular_margin import CosineClassifier
+from .regression_head import RegressionHead
 
 __all__ = ["HEADS", "Classifier", "build_head"]
 
@@ -40,7 +41,11 @@ class Classifier(nn.Module):
 
 
 #: Heads by the names that bundles give them.
-HEADS: dict[str, type[nn.Module]] = {"classifier": Classifier, "cosine": CosineClassifier}
+HEADS: dict[str, type[nn.Module]] = {
+    "classifier": Classifier,
+    "cosine": CosineClassifier,
+    "regression": RegressionHead,
+}
 
 
 def build_head(name: str, in_features: int, num_classes: int, options: dict | None = None):

@@ -25,6 +25,9 @@ from auricle.lobes.registry import UnknownLobe
 OPTIONS = {
     # 76 million parameters at full width: 30 s per promise. The same code at a narrow width.
     "cnn14": {"cnn14": {"channels": (4, 8, 8, 16, 16, 32)}},
+    # 48 and 72 million, most of them in dense layers: two minutes together.
+    "envnet": {"envnet": {"dense": 64}},
+    "vggish": {"vggish": {"channels": (4, 8, 8, 16), "dense": 64}},
 }
 
 # Options that make another lobe of one, tested beside the default.
@@ -44,6 +47,10 @@ for _variant, _name, _options in (
         {"convolution": "trunk", "pooling": "bottleneck", "hidden": 16, "blocks": 1},
     ),
     ("redimnet-b1", "redimnet", {"size": "b1"}),
+    ("crnn-frames", "crnn", {"output": "frames"}),
+    ("musicnn-frames", "musicnn", {"output": "frames", "vertical": 16, "horizontal": 8}),
+    ("wavenet_dilated-frames", "wavenet_dilated", {"output": "frames", "stacks": 1}),
+    ("sample_cnn-kernel-3", "sample_cnn", {"channels": (8,) * 9 + (16,), "last_kernel": 3}),
 ):
     VARIANTS[_variant] = ("encoder", _name, {_name: _options})
 SMALL_CQT = {"min_freq_hz": 130.81, "num_features": 36, "filter_scale": 0.5}

@@ -467,7 +467,9 @@ def speaker_run(seed, eer, low, high, **changes):
 
 
 def test_scores_are_those_of_the_task_with_the_interval_of_the_test_set():
-    table = rows(markdown_table([speaker_run(1, 0.10, 0.08, 0.13), speaker_run(2, 0.12, 0.1, 0.15)]))
+    table = rows(
+        markdown_table([speaker_run(1, 0.10, 0.08, 0.13), speaker_run(2, 0.12, 0.1, 0.15)])
+    )
     assert table[0][2:5] == ["EER (%)", "95 % interval over speakers", "minDCF(0.01)"]
     assert table[2][2].startswith("11.00 ± ") and table[2][3] == "9.00 to 14.00"
 

@@ -62,7 +62,7 @@ class Size:
     num_songs: int
 
 
-SIZES = {"tiny": Size(24), "small": Size(240)}
+SIZES = {"tiny": Size(24), "small": Size(320)}
 
 
 class Song(NamedTuple):
@@ -104,9 +104,9 @@ def write(folder: Path, size: str, seed: int) -> dict:
     for i, song in enumerate(tqdm(songs, desc="mini DEAM", unit="song", delay=1)):
         samples = _record(song, seed, stereo=i % _STEREO_EVERY == 0)
         digest.update(f"{song.id}".encode() + samples.astype("<i2").tobytes())
-        soundfile.write(
-            folder / AUDIO_FOLDER / f"{song.id}.mp3", samples, SAMPLE_RATE_HZ, format="MP3"
-        )
+        path = folder / AUDIO_FOLDER / f"{song.id}.mp3"
+        # As float: from 16-bit stereo, libsndfile 1.2.2 encodes what lies behind its buffer.
+        soundfile.write(path, samples.astype(np.float32) / 32768, SAMPLE_RATE_HZ, format="MP3")
     _write_static(folder, songs, seed)
     _write_dynamic(folder, songs, seed)
     _write_metadata(folder, songs)

@@ -76,7 +76,7 @@ def draw_artist(rng: np.random.Generator) -> Artist:
 
 def draw_deviation(rng: np.random.Generator) -> Deviation:
     """Draw a song's deviations."""
-    spread = Deviation(0.8, 0.15, 2.5, 2.5, 2.0, 0.12, 0.35, 0.12, 0.2, 0)
+    spread = Deviation(0.6, 0.15, 2.0, 2.5, 2.0, 0.12, 0.35, 0.09, 0.2, 0)
     drawn = [float(rng.normal(0, s)) for s in spread[:-1]]
     return Deviation(*drawn, key=int(rng.integers(12)))
 

@@ -1,0 +1,226 @@
+"""Regression of valence and arousal, per clip or over time: CCC in, CCC over songs out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import speechbrain as sb
+import torch
+from torch.nn.functional import adaptive_avg_pool1d
+
+from ...processing import emotion_plots
+from ...processing.scoring.regression import RegressionScores
+from ..concordance import regression_loss
+from .base import BaseBrain
+
+__all__ = ["RegressionBrain", "points_of_labels"]
+
+
+def points_of_labels(
+    steps: torch.Tensor, step_counts: torch.Tensor, label_counts: torch.Tensor, points: int
+) -> torch.Tensor:
+    """Mean of the encoder's steps that lie within each label's share of the clip.
+
+    A clip's labels divide its valid length evenly (0.5 s each at 2 Hz), whatever else is in the
+    batch.
+
+    Arguments
+    ---------
+    step_counts, label_counts : (B,), valid steps and labels, at least 1.
+    points : labels of the longest clip.
+
+    Shape
+    -----
+    (B, N, D) -> (B, points, D); zero behind the last label.
+
+    Example
+    -------
+    >>> steps = torch.tensor([[1.0, 3.0, 5.0, 7.0]])[..., None]
+    >>> points_of_labels(steps, torch.tensor([4]), torch.tensor([2]), 3)[..., 0]
+    tensor([[2., 6., 0.]])
+    """
+    result = steps.new_zeros(len(steps), points, steps.shape[2])
+    counts = zip(step_counts.tolist(), label_counts.tolist(), strict=True)
+    for item, (valid, labels) in enumerate(counts):
+        valid, labels = max(1, int(valid)), max(1, int(labels))
+        pooled = adaptive_avg_pool1d(steps[item, :valid].T.unsqueeze(0), labels)
+        result[item, :labels] = pooled[0].T
+    return result
+
+
+class RegressionBrain(BaseBrain):
+    """Frontend, encoder, regression head; CCC loss, squared error or both.
+
+    A batch has `id`, `sig`, `group` (the song) and `target`, mapped from the labels' scale to
+    -1 to 1: (B, D) for a label per clip, or (B, N, D) with lengths for labels over time, which
+    divide the clip evenly; then also `times_s` (B, N), in s from the beginning of the song. An
+    encoder of frames is averaged over the clip, or over each label's share of it.
+
+    The loss of validation is that of the whole set, at the level of the score, and no mean over
+    batches, which for CCC is another number.
+
+    Arguments
+    ---------
+    dimensions : list of str
+        What the outputs are, in order.
+    scale : dict
+        {"low", "high"} of the labels; predictions are mapped back to it and scored there.
+    augment_wavs : callable or None
+        (wavs (B, T), lengths (B,)) -> wavs, in training.
+
+    Hyperparameters
+    ---------------
+    loss ("ccc", "mse", "mix"), loss_mix (share of CCC in "mix"), ccc_window (items of past batches
+    in the CCC; 0: the present batch alone).
+    """
+
+    headline = "ccc"
+
+    def __init__(
+        self,
+        dimensions: Sequence[str],
+        scale: Mapping[str, float],
+        *args,
+        augment_wavs=None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.dimensions, self.scale = list(dimensions), dict(scale)
+        self.augment_wavs = augment_wavs
+        hparams = self.hparams
+        self.loss = regression_loss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
+
+    def on_stage_start(self, stage, epoch=None):
+        super().on_stage_start(stage, epoch)
+        self.loss.train(stage == sb.Stage.TRAIN)
+        if stage == sb.Stage.TRAIN:
+            self.loss.reset()  # a resumed run begins an epoch with nothing to remember either
+
+    def compute_forward(self, batch, stage):
+        """Predictions like the target, (B, D) or (B, N, D), from -1 to 1 by convention."""
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if stage == sb.Stage.TRAIN:
+            if self.augment_wavs is not None:
+                wavs = self.augment_wavs(wavs, lengths)
+            self.history.audio_seconds += (
+                float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
+            )
+        embedding, frame_lengths = self.embed(wavs, lengths, stage)
+        values = self.part("classifier", stage)(embedding)
+        target, label_counts = self._target(batch)
+        dynamic = target.ndim == 3
+        if dynamic and self.lobes["embedding_model"].output != "frames":
+            raise ValueError(
+                "labels over time need an encoder of frames, and this one gives one embedding per "
+                "clip: choose another (auricle list encoders says which), or labels per clip"
+            )
+        if values.shape[1] == 1 and not dynamic:
+            return values.squeeze(1)
+        steps = self._num_steps(frame_lengths, wavs.shape[1]).clamp(max=values.shape[1])
+        if dynamic:
+            return points_of_labels(values, steps, label_counts, target.shape[1])
+        return points_of_labels(values, steps, torch.ones_like(steps), 1).squeeze(1)
+
+    def _num_steps(self, frame_lengths, num_samples: int) -> torch.Tensor:
+        """Valid steps of the encoder, (B,)."""
+        total = self.lobes["compute_features"].num_frames(num_samples)
+        count = self.lobes["embedding_model"].num_frames
+        frames = torch.round(frame_lengths.double() * total).long().tolist()
+        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
+
+    def _target(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Targets (B, D) or (B, N, D) in float32, and how many labels each item has (B,)."""
+        target, relative = batch.target, None
+        if isinstance(target, sb.dataio.batch.PaddedData):
+            target, relative = target
+        elif not torch.is_tensor(target):
+            target = torch.stack([torch.as_tensor(row) for row in target])
+        target = target.to(self.device, torch.float32)
+        if target.ndim != 3:
+            return target, torch.ones(len(target), dtype=torch.long, device=target.device)
+        if relative is None:
+            relative = torch.ones(len(target))
+        counts = (relative.double() * target.shape[1]).round().long()
+        return target, counts.to(target.device)
+
+    # -- loss --------------------------------------------------------------------------------------
+
+    def compute_objectives(self, predictions, batch, stage):
+        target, counts = self._target(batch)
+        valid = None
+        if target.ndim == 3:
+            valid = torch.arange(target.shape[1], device=target.device) < counts[:, None]
+        loss = self.loss(predictions, target, valid)
+        if stage != sb.Stage.TRAIN:
+            self.add_to_score(predictions, batch)
+        return loss
+
+    def _merged_record(self):
+        record = super()._merged_record()
+        # Squared error on -1 to 1, where the loss is; the mean over dimensions of the squares.
+        squares = [record[f"rmse_unit_scale_{name}"] ** 2 for name in self.dimensions]
+        loss = self.loss.combine(record["ccc"], sum(squares) / len(squares))
+        return {"loss": loss, **record}
+
+    # -- scores ------------------------------------------------------------------------------------
+
+    def new_score(self, stage):
+        intervals = 1000 if stage == sb.Stage.TEST else 0
+        return RegressionScores(self.dimensions, self.scale, n_resamples=intervals)
+
+    def add_to_score(self, predictions, batch):
+        target, counts = self._target(batch)
+        predictions, target = (self._on_scale(values) for values in (predictions, target))
+        if target.ndim == 2:
+            self.score.append(batch.id, predictions, target, batch.group)
+            return
+        times_s = batch.times_s
+        times_s = times_s.data if isinstance(times_s, sb.dataio.batch.PaddedData) else times_s
+        self.score.append_sequences(batch.id, predictions, target, times_s, counts, batch.group)
+
+    def _on_scale(self, values: torch.Tensor) -> torch.Tensor:
+        low, high = self.scale["low"], self.scale["high"]
+        return low + (values.detach().double() + 1) / 2 * (high - low)
+
+    def pictures(self, folder, name):
+        songs, song, times_s, predictions, targets = self.score.points()
+        paths = []
+        if self.score.level == "point":
+            chosen = [songs[i] for i in range(0, len(songs), max(1, len(songs) // 4))][:4]
+            curves = {}
+            for title in chosen:
+                at = song == songs.index(title)
+                curves[title] = (times_s[at], targets[at], predictions[at])
+            path = folder / "emotion_curves.png"
+            paths.append(
+                emotion_plots.dynamic_curves(
+                    curves, path, f"Test: {name}", self.dimensions, self.scale
+                )
+            )
+        if {"valence", "arousal"} <= set(self.dimensions):
+            axes = [self.dimensions.index(which) for which in ("valence", "arousal")]
+            path = folder / "valence_arousal.png"
+            paths.append(
+                emotion_plots.valence_arousal_plane(
+                    targets[:, axes], predictions[:, axes], path, f"Test: {name}", self.scale
+                )
+            )
+        return paths
+
+    def describe_test(self):
+        test = self.test_record
+        each = ", ".join(f"{name} {test[f'ccc_{name}']:.3f}" for name in self.dimensions)
+        interval = ""
+        if test["interval"]:
+            low, high = test["interval"]["ccc"]
+            interval = (
+                f"95 % interval {low:.3f} to {high:.3f} over {test['interval']['n_groups']} "
+                f"{test['interval']['over']}s; "
+            )
+        scale = test["scale"]
+        return (
+            f"Test CCC {test['ccc']:.3f} ({interval}{each}), R2 {test['r2']:.3f}, "
+            f"RMSE {test['rmse']:.3f} on {scale['low']:g} to {scale['high']:g}, "
+            f"at {test['level']} level"
+        )

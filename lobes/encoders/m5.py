@@ -1,0 +1,123 @@
+"""M5: a window of 80 samples, three layers of convolutions, and a mean over time."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..contracts import Encoder
+from ..options import whole
+from ..padded_layers import zero_outside
+from ..registry import register_encoder
+from .sample_cnn import check_waveform, norm_values, trimmed, waveform_unfit
+
+__all__ = ["M5", "frames_up_to"]
+
+KERNEL_SAMPLES = 80
+POOL = 4
+
+
+@register_encoder(
+    "m5",
+    paper="Dai et al. 2016, Very Deep Convolutional Neural Networks for Raw Waveforms, ICASSP "
+    "2017, arXiv:1610.00087",
+    source="pytorch/tutorials@84c6357",
+)
+class M5(Encoder):
+    """Four convolutions on the waveform, each pooled by 4, and the mean over a clip of any length.
+
+    The first convolution looks at 80 samples, the others at 3 steps; batch norm, ReLU and maximum
+    over 4 steps follow each. It takes the frontend `waveform`.
+
+    Arguments
+    ---------
+    in_features : int
+        1: a frame is a sample.
+    channels : sequence of four int
+        Published: (128, 128, 256, 512); torchaudio's tutorial: (32, 32, 64, 64).
+    stride : int
+        Of the first convolution, in samples, at most 80. Published: 4; torchaudio's tutorial: 16.
+
+    Shape
+    -----
+    feats (B, N, 1), lengths (B,) or None -> (B, 1, channels[-1]).
+    Parameters: 553,984, with a head of 2 outputs 555,010. The tutorial's: 24,640, with its head of
+    35 outputs 26,915.
+
+    Notes
+    -----
+    Every layer gives ceil(steps in / stride) steps, so that a single sample is a clip. Batch
+    statistics are those of the valid steps. Activations kept for training, in float32, of 12 clips
+    of 30 s at 22.05 kHz: 3,846 MiB, with the tutorial's options 264 MiB; clips of different lengths
+    add copies of them, clips of one length do not.
+
+    References
+    ----------
+    Followed: the paper's table, and the source's layers. Deviation from the source: convolutions
+    are padded with zeros, and the last, incomplete part of a pooling counts, which the paper's
+    sizes (32,000 samples end as 32 steps) ask for.
+
+    Example
+    -------
+    >>> M5(channels=(32, 32, 64, 64), stride=16)(torch.randn(2, 8000, 1)).shape
+    torch.Size([2, 1, 64])
+    """
+
+    #: Sizes of the input it is described and tested with.
+    example_features, example_frames = 1, 4801
+
+    def __init__(
+        self,
+        in_features: int = 1,
+        channels: tuple[int, ...] = (128, 128, 256, 512),
+        stride: int = 4,
+    ):
+        widths = [whole("channels", width) for width in channels]
+        if len(widths) != 4:
+            raise ValueError(f"channels must be four numbers, got {channels!r}")
+        check_waveform(in_features)
+        super().__init__(in_features, widths[-1], output="utterance")
+        self.first_stride = whole("stride", stride, high=KERNEL_SAMPLES)
+        self.convolutions = nn.ModuleList(
+            [nn.Conv1d(1, widths[0], KERNEL_SAMPLES, stride=self.first_stride)]
+        )
+        for before, after in zip(widths, widths[1:], strict=False):
+            self.convolutions.append(nn.Conv1d(before, after, 3, padding=1))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        return waveform_unfit(in_features)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        x, valid = trimmed(feats, lengths)
+        x = zero_outside(x.transpose(1, 2), frames_up_to(valid, x.shape[1]))
+        left = (KERNEL_SAMPLES - self.first_stride) // 2
+        x = F.pad(x, (left, KERNEL_SAMPLES - 1 - left))
+        valid = _fewer(valid, self.first_stride)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = convolution(x)
+            inside = frames_up_to(valid, x.shape[2])
+            x = F.relu(norm_values(norm, x, inside), inplace=True)
+            # After the ReLU a zero never wins against a valid step.
+            x = F.max_pool1d(zero_outside(x, inside), POOL, ceil_mode=True)
+            valid = _fewer(valid, POOL)
+        mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None]
+        return mean.float().unsqueeze(1)
+
+
+def frames_up_to(valid: torch.Tensor | None, frames: int) -> torch.Tensor | None:
+    """Which of the frames are valid, (B, frames), for counts (B,); None for None.
+
+    Example
+    -------
+    >>> frames_up_to(torch.tensor([2, 1]), 2)
+    tensor([[ True,  True],
+            [ True, False]])
+    """
+    return None if valid is None else torch.arange(frames, device=valid.device) < valid[:, None]
+
+
+def _fewer(valid: torch.Tensor | None, stride: int) -> torch.Tensor | None:
+    return None if valid is None else (valid + stride - 1) // stride

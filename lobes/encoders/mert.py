@@ -1,0 +1,260 @@
+"""MERT, a transformer that was trained on music, from a local folder."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..contracts import Encoder, mask_padding, valid_lengths
+from ..options import choice
+from ..padded_layers import mean_inside
+from ..pretrained_weights import check_against, read_safetensors
+from ..registry import register_encoder
+from .wav2vec2 import FROZEN, SETTINGS, SMALL, Wav2Vec2, _plain
+
+__all__ = ["MERT"]
+
+KINDS = ("mert_model", "hubert", "wav2vec2")
+#: Settings of MERT's own code that change the network, and the value at which it is a HuBERT.
+OWN_SETTINGS = {
+    "feature_extractor_cqt": False,
+    "deepnorm": False,
+    "feat_proj_layer_norm": True,
+}
+
+
+@register_encoder(
+    "mert",
+    paper="Li et al. 2023, MERT: Acoustic Music Understanding Model with Large-Scale "
+    "Self-supervised Training, arXiv:2306.00107",
+    source="transformers.HubertModel",
+)
+class MERT(Wav2Vec2):
+    """A vector per clip from the waveform by a pretrained MERT (needs the extra `transformers`).
+
+    It takes the frontend `waveform` at the rate that the folder's config says, 24 kHz for the
+    published MERT-v1 (attribute `rate_hz`), normalised per clip ("sentence").
+
+    Arguments
+    ---------
+    in_features : int
+        1: a frame is a sample.
+    path : str or None
+        A folder with `config.json` and one `*.safetensors`. Nothing is downloaded, pickles are
+        not read, and the Python files that come with MERT are not run: its weights are put into
+        transformers' HubertModel, which is the same network for MERT-v0 and v1. None, which
+        warns: a small net of random values, to try what is around it.
+    layer : int or str
+        Which hidden state is averaged over time: 0, before the first block, to the number of
+        blocks; negative ones count from the last, -1. "weighted": a learned mean of all of them,
+        which starts even.
+    freeze : str
+        What is not trained: "feature_encoder", the convolutions on the waveform; "none"; "all",
+        which also leaves out dropout. With "weighted" the weights of the mean are trained always.
+
+    Shape
+    -----
+    feats (B, N, 1), lengths (B,) or None -> (B, 1, D), the mean over the steps of 320 samples of
+    an item; D is 768 for 95M, 1024 for 330M, 32 without a path.
+
+    Raises
+    ------
+    ValueError
+        No such folder; nothing but pickles in it; another kind of model; a setting that
+        HubertModel does not have (a constant-Q transform beside the convolutions, deep norm, no
+        norm before the projection), named; weights that lack or are too many, named; no such layer.
+
+    Notes
+    -----
+    A block behind the chosen layer would not learn: such blocks are removed. MERT-v1-330M's
+    "attention_relax" shifts scores before the softmax, which changes nothing but rounding.
+
+    References
+    ----------
+    Followed: transformers' HubertModel (hidden_states), to which the published checkpoint's
+    config and names belong. Deviations: as of the encoder `wav2vec2`, the group norm counts an
+    item's own samples, and nothing is masked or skipped at random.
+
+    Example
+    -------
+    >>> MERT(in_features=1)(torch.zeros(2, 24000, 1)).shape
+    torch.Size([2, 1, 32])
+    """
+
+    def __init__(
+        self,
+        in_features: int = 1,
+        path: str | None = None,
+        layer: int | str = -1,
+        freeze: str = FROZEN[1],
+    ):
+        if in_features != 1:
+            raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
+        choice("freeze", freeze, FROZEN)
+        model, rate_hz = _random_model() if path is None else _pretrained_model(path)
+        config = model.config
+        blocks = config.num_hidden_layers
+        if layer != "weighted" and (
+            isinstance(layer, bool)
+            or not isinstance(layer, int)
+            or not -blocks - 1 <= layer <= blocks
+        ):
+            raise ValueError(
+                f'layer must be "weighted" or a whole number from {-blocks - 1} to {blocks}, the '
+                f"hidden states of {blocks} blocks, got {layer!r}"
+            )
+        Encoder.__init__(self, in_features, config.hidden_size, "utterance")
+        self.rate_hz = rate_hz
+        self.window, self.hop = 1, 1
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            self.window += (kernel - 1) * self.hop
+            self.hop *= stride
+        self.freeze = freeze
+        self.layer = layer if layer == "weighted" else layer % (blocks + 1)
+        positions = model.encoder.pos_conv_embed
+        positions.conv = _plain(positions.conv)
+        self.model = model.float()
+        if freeze != "none":
+            frozen = model if freeze == "all" else model.feature_extractor
+            frozen.requires_grad_(False)
+        self._leave_out_unused(blocks)
+        if self.layer == "weighted":
+            self.layer_scores = nn.Parameter(torch.zeros(blocks + 1))
+        self.train()  # transformers returns a model in eval mode
+
+    def _leave_out_unused(self, blocks: int) -> None:
+        """Remove what stands behind the layer and would never get a gradient."""
+        encoder = self.model.encoder
+        if self.layer == "weighted":
+            return
+        encoder.layers = encoder.layers[: self.layer]
+        # Large models normalise once more behind the last block, and there alone.
+        if self.model.config.do_stable_layer_norm and self.layer < blocks:
+            encoder.layer_norm = nn.Identity()
+
+    def num_frames(self, num_frames: int) -> int:
+        """One: a vector per clip."""
+        return 1
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        wavs = mask_padding(feats.squeeze(2), lengths)
+        samples = None
+        if lengths is not None:
+            samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1]).clamp(min=self.window)
+        x = nn.functional.pad(wavs, (0, max(0, self.window - wavs.shape[1])))
+        x = self._convolved(x[:, None], samples).transpose(1, 2)
+        inside = None
+        if samples is not None:
+            steps = 1 + (samples - self.window) // self.hop
+            inside = torch.arange(x.shape[1], device=x.device) < steps[:, None]
+        x = self.model.feature_projection(x)
+        x = x[0] if isinstance(x, tuple) else x  # HuBERT's gives no pair
+        if self.layer == "weighted":
+            x = self._mean_of_states(x, inside)
+        else:
+            x = self.model.encoder(x, attention_mask=inside).last_hidden_state
+        return mean_inside(x, inside, (1,), axis=1)
+
+    def _mean_of_states(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        """The learned mean of what goes into each block and what comes out in the end."""
+        states: list[torch.Tensor] = []
+        hooks = [
+            block.register_forward_pre_hook(lambda _, given: states.append(given[0]))
+            for block in self.model.encoder.layers
+        ]
+        try:
+            states.append(self.model.encoder(x, attention_mask=inside).last_hidden_state)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        weights = self.layer_scores.softmax(0)
+        return sum(weight * state for weight, state in zip(weights, states, strict=True))
+
+
+def _transformers():
+    try:
+        import transformers
+    except ImportError as error:
+        raise ValueError(
+            "encoder 'mert' needs the package transformers: pip install 'auricle[transformers]'"
+        ) from error
+    return transformers
+
+
+def _random_model() -> tuple[nn.Module, int]:
+    transformers = _transformers()
+    warnings.warn(
+        "encoder 'mert' without a path is a small net of random values; a pretrained one: "
+        "encoder_options: {mert: {path: FOLDER}}",
+        stacklevel=3,
+    )
+    return transformers.HubertModel(transformers.HubertConfig(**SMALL, **SETTINGS)), 24000
+
+
+def _pretrained_model(path: str) -> tuple[nn.Module, int]:
+    """The model in a folder and its sample rate, every weight of it from `*.safetensors`."""
+    folder = Path(path).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"path must be a folder with config.json and *.safetensors, got {str(path)!r}, which "
+            f"{'has no config.json' if folder.is_dir() else 'is no folder'}; nothing is downloaded"
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"path {str(path)!r} holds no *.safetensors; pickles (pytorch_model.bin) can run code "
+            'and are not read. Where you trust one, convert it once: python -c "import torch, '
+            "safetensors.torch as s; s.save_file({k: v.clone() for k, v in "
+            "torch.load('pytorch_model.bin', weights_only=True).items()}, 'model.safetensors')\""
+        )
+    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = about.get("model_type")
+    if kind not in KINDS:
+        raise ValueError(
+            f"path must hold a model of one of {KINDS}, got model_type {kind!r} in {folder}"
+        )
+    wrong = {
+        name: about[name] for name, value in OWN_SETTINGS.items() if about.get(name, value) != value
+    }
+    if wrong:
+        raise ValueError(
+            f"path {str(path)!r} holds a network that transformers' HubertModel is not: it has "
+            + ", ".join(
+                f"{name} {got!r}, expected {OWN_SETTINGS[name]!r}" for name, got in wrong.items()
+            )
+        )
+    transformers = _transformers()
+    if kind == "wav2vec2":
+        config_class, model_class = transformers.Wav2Vec2Config, transformers.Wav2Vec2Model
+    else:
+        config_class, model_class = transformers.HubertConfig, transformers.HubertModel
+    left_out = ("model_type", "auto_map", "architectures", "torch_dtype", "dtype")
+    settings = {name: value for name, value in about.items() if name not in left_out}
+    model = model_class(config_class(**{**settings, **SETTINGS}))
+    weights, _ = read_safetensors(str(folder))
+    weights = _named_as(weights, model.state_dict(), model_class.base_model_prefix)
+    check_against(path, weights, model.state_dict(), {"model_type": kind})
+    model.load_state_dict(weights)
+    rate_hz = about.get("sample_rate", 24000 if kind == "mert_model" else 16000)
+    return model, int(rate_hz)
+
+
+def _named_as(weights: dict, expected: dict, prefix: str) -> dict:
+    """Without a prefix, heads of pre-training and old names of the weight normalisation."""
+    named = {}
+    for name, value in weights.items():
+        name = name.removeprefix(prefix + ".").removeprefix("mert_model.")
+        for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+            name = name.replace(f"conv.{old}", f"conv.parametrizations.weight.{new}")
+        if name.split(".")[0] in ("lm_head", "final_proj", "label_embs_concat", "project_hid"):
+            continue
+        named[name] = value
+    # Used while masking at random alone; a file may do without.
+    if "masked_spec_embed" in expected:
+        named.setdefault("masked_spec_embed", expected["masked_spec_embed"])
+    else:
+        named.pop("masked_spec_embed", None)
+    return named

@@ -1,0 +1,162 @@
+"""musicnn: filters as tall as a timbre and as long as a rhythm."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..contracts import Encoder
+from ..frame_norm import norm_frames
+from ..options import choice, number, whole
+from ..padded_layers import zero_outside
+from ..registry import register_encoder
+from ..valid_frames import TemporalBatchNorm
+from .m5 import frames_up_to
+from .sample_cnn import norm_values, trimmed
+from .vggish import spectrum_unfit
+
+__all__ = ["MusicNN"]
+
+#: Heights of the vertical filters, as parts of the spectrum; all are 7 frames wide.
+HEIGHTS, WIDTH_FRAMES = (0.7, 0.4), 7
+#: Lengths of the horizontal filters.
+LENGTHS_FRAMES = (129, 65, 33)
+
+
+@register_encoder(
+    "musicnn",
+    paper="Pons et al. 2018, End-to-end Learning for Music Audio Tagging at Scale, ISMIR, "
+    "arXiv:1711.02520",
+    source="minzwon/sota-music-tagging-models@06fa058",
+)
+class MusicNN(Encoder):
+    """Vertical filters for timbre, horizontal ones for rhythm, and a residual stack behind them.
+
+    The input is normalised as a whole. Filters over 70% and 40% of the features and 7 frames, of
+    which the strongest position along frequency counts, stand beside filters over 129, 65 and 33
+    frames of the mean over frequency. Three convolutions over 7 frames follow, the last two with
+    what they are given added; all four results together are pooled over the clip, whatever its
+    length, by maximum and mean, and go through a dense layer with batch norm and ReLU.
+
+    Arguments
+    ---------
+    in_features : int
+        F, values per frame; any number above 1. Published: 96 mel bands every 16 ms.
+    vertical : int
+        Filters of each of the two heights. Published: 204.
+    horizontal : int
+        Filters of each of the three lengths. Published: 51.
+    channels : int
+        Of the three convolutions. Published: 64 for small data sets, 512 for large ones.
+    dense : int
+        Width of the dense layer, and D. Published: 200 and 500.
+    dropout : float
+        Of the output, in training.
+    output : str
+        "utterance", or "frames": the dense layer on each frame's values, without pooling.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, 1, dense), or (B, N, dense), zero behind each
+    item's end.
+    Parameters at 96 features: 774,250 as published for small data sets, with a head of 50 outputs
+    784,300; 7,946,950 and 7,972,000 with 512 channels and 500 dense units (published: 787 thousand
+    and 7.9 million). 561 channels are in front of the stack. "frames": 623,650.
+
+    Notes
+    -----
+    Batch statistics are those of the valid frames. A training batch of a single clip gives the
+    dense layer's normalisation nothing to compare, and its bias comes out. Activations kept for
+    training, in float32, of 12 clips of 30 s in 1,876 frames: 3.3 GiB; clips of different
+    lengths add copies of them.
+
+    References
+    ----------
+    Followed: Musicnn of the source, after jordipons/musicnn-training@3c25c6d, whose model has
+    787 thousand parameters: it normalises the pooled values once more, which is 3,012 of them, and
+    its horizontal filters are one frame shorter. Deviations: filter heights are parts of any number
+    of features where the source takes those of 96; padded frames take no part; the output "frames".
+
+    Example
+    -------
+    >>> MusicNN(96, vertical=8, horizontal=4, channels=8)(torch.randn(2, 300, 96)).shape
+    torch.Size([2, 1, 200])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        vertical: int = 204,
+        horizontal: int = 51,
+        channels: int = 64,
+        dense: int = 200,
+        dropout: float = 0.5,
+        output: str = "utterance",
+    ):
+        tall, long = whole("vertical", vertical), whole("horizontal", horizontal)
+        width = whole("channels", channels)
+        choice("output", output, ("utterance", "frames"))
+        super().__init__(in_features, whole("dense", dense), output)
+        self.input_norm = nn.BatchNorm2d(1)
+        self.vertical = nn.ModuleList(
+            nn.Conv2d(
+                1,
+                tall,
+                (max(1, int(part * self.in_features)), WIDTH_FRAMES),
+                padding=(0, WIDTH_FRAMES // 2),
+            )
+            for part in HEIGHTS
+        )
+        self.vertical_norms = nn.ModuleList(nn.BatchNorm2d(tall) for _ in HEIGHTS)
+        self.horizontal = nn.ModuleList(
+            nn.Conv1d(1, long, frames, padding=frames // 2) for frames in LENGTHS_FRAMES
+        )
+        self.horizontal_norms = nn.ModuleList(nn.BatchNorm1d(long) for _ in LENGTHS_FRAMES)
+        front = len(HEIGHTS) * tall + len(LENGTHS_FRAMES) * long
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, width, 7, padding=3) for before in (front, width, width)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(3))
+        values = (front + 3 * width) * (2 if output == "utterance" else 1)
+        self.dense = nn.Linear(values, self.out_features)
+        self.dense_norm = TemporalBatchNorm(self.out_features)
+        self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        return spectrum_unfit(in_features)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        total = feats.shape[1]
+        feats, valid = trimmed(feats, lengths)
+        inside = frames_up_to(valid, feats.shape[1])
+        x = self._frame_level(feats, inside)
+        if self.output == "frames":
+            x = F.relu(norm_frames(self.dense_norm, self.dense(x.transpose(1, 2)), valid))
+            x = F.pad(zero_outside(x, inside, axis=1), (0, 0, 0, total - x.shape[1]))
+            return self.dropout(x)
+        # Nothing is negative, so the zeros behind the end never win.
+        mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None]
+        pooled = torch.cat([x.amax(2), mean.to(x.dtype)], dim=1)
+        x = norm_frames(self.dense_norm, self.dense(pooled).unsqueeze(1), None)
+        return self.dropout(F.relu(x))
+
+    def _frame_level(self, feats: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+        """(B, N, F) -> (B, 561 + 3 channels, N), zero behind each item's end."""
+        x = zero_outside(feats.transpose(1, 2).unsqueeze(1), inside)
+        x = zero_outside(norm_values(self.input_norm, x, inside), inside)
+        front = []
+        for convolution, norm in zip(self.vertical, self.vertical_norms, strict=True):
+            # The maximum first: the ReLU after it is of one row and changes no order.
+            front.append(F.relu(norm_values(norm, convolution(x), inside).amax(2)))
+        x = x.mean(2)
+        for convolution, norm in zip(self.horizontal, self.horizontal_norms, strict=True):
+            front.append(F.relu(norm_values(norm, convolution(x), inside)))
+        outputs = [zero_outside(torch.cat(front, dim=1), inside)]
+        for index, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
+            y = zero_outside(F.relu(norm_values(norm, convolution(outputs[-1]), inside)), inside)
+            outputs.append(y + outputs[-1] if index else y)
+        return torch.cat(outputs, dim=1)

@@ -1,0 +1,223 @@
+"""SampleCNN: filters of three samples, stacked until one window has become one frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..contracts import Encoder, valid_lengths
+from ..options import choice, number, whole
+from ..padded_layers import batch_norm_inside
+from ..registry import register_encoder
+
+__all__ = ["SampleCNN", "cut_windows", "mean_of_windows", "norm_values", "trimmed"]
+
+
+@register_encoder(
+    "sample_cnn",
+    paper="Lee et al. 2017, Sample-level Deep Convolutional Neural Networks for Music Auto-tagging "
+    "Using Raw Waveforms, SMC, arXiv:1703.01789",
+    source="minzwon/sota-music-tagging-models@06fa058",
+)
+class SampleCNN(Encoder):
+    """Convolutions over 3 samples with pooling by 3, on windows of 59,049 samples of the waveform.
+
+    A convolution with stride 3 and nine layers of convolution over 3 steps, batch norm, ReLU and
+    maximum over 3 turn 3 ** 10 samples, 2.68 s at 22.05 kHz, into one frame, and one more
+    layer follows.
+
+    A clip of any length is cut into the least number of windows that cover it, evenly spread from
+    its first sample to its last, and the windows' frames are averaged. A clip shorter than a window
+    is repeated until it fills one. It takes the frontend `waveform`.
+
+    Arguments
+    ---------
+    in_features : int
+        1: a frame is a sample.
+    channels : sequence of int
+        Channels of the first convolution and of each layer after it; a window holds
+        3 ** len(channels) samples. Published: ten of them, the default.
+    last_kernel : int
+        Steps that the last layer, whose input is a single step, looks at: 1 as published, 3 as in
+        CLMR.
+    dropout : float
+        Of the output, in training.
+
+    Shape
+    -----
+    feats (B, N, 1), lengths (B,) or None -> (B, 1, channels[-1]).
+    Parameters: 1,844,224 (1,869,874 with a head of 50 outputs, published 1.9 million); 2,368,512
+    with `last_kernel` 3, of which 524,288 never see a step.
+
+    Notes
+    -----
+    The windows of a batch are computed as one batch, so that no layer sees padding, and batch
+    statistics are those of the clips. Activations kept for training, in float32: 67.5 MiB for a
+    window, 810 MiB for 12 clips of one window and 9.5 GiB for 12 clips of 30 s at 22.05 kHz (12
+    windows each). Windows that overlap repeat samples of the input; nothing else is held twice.
+
+    References
+    ----------
+    Followed: SampleCNN of the source. Deviations: the first convolution reads samples 0 to 2 and
+    not -1 to 1, as the paper's (and CLMR's, Spijkervet/CLMR@09d32de) does, so that the last sample
+    counts; the average over a clip's windows is of what stands before the head and is part of
+    training, where the paper trains on single windows and averages predictions, which is the
+    same for a linear head.
+
+    Example
+    -------
+    >>> SampleCNN(channels=(8, 8, 16))(torch.randn(2, 100, 1)).shape
+    torch.Size([2, 1, 16])
+    """
+
+    #: Sizes of the input it is described and tested with.
+    example_features, example_frames = 1, 4801
+
+    def __init__(
+        self,
+        in_features: int = 1,
+        channels: tuple[int, ...] = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512),
+        last_kernel: int = 1,
+        dropout: float = 0.5,
+    ):
+        widths = _widths(channels)
+        check_waveform(in_features)
+        super().__init__(in_features, widths[-1], output="utterance")
+        self.window = 3 ** len(widths)
+        last = choice("last_kernel", last_kernel, (1, 3))
+        self.convolutions = nn.ModuleList([nn.Conv1d(1, widths[0], 3, stride=3)])
+        for before, after in zip(widths, widths[1:], strict=False):
+            self.convolutions.append(nn.Conv1d(before, after, 3, padding=1))
+        self.convolutions.append(nn.Conv1d(widths[-1], widths[-1], last, padding=last // 2))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in [*widths, widths[-1]])
+        self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        return waveform_unfit(in_features)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        x, counts = cut_windows(feats, lengths, self.window)
+        x = x.transpose(1, 2)
+        last = len(self.norms) - 1
+        for index, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
+            x = F.relu(norm_values(norm, convolution(x)), inplace=True)
+            if 0 < index < last:
+                x = F.max_pool1d(x, 3)
+        return self.dropout(mean_of_windows(x.squeeze(2), counts)).unsqueeze(1)
+
+
+def _widths(channels) -> list[int]:
+    widths = [whole("channels", width) for width in channels]
+    if len(widths) < 2:
+        raise ValueError(f"channels must be two or more, got {channels!r}")
+    return widths
+
+
+def waveform_unfit(in_features: int) -> str | None:
+    """Why an encoder of waveforms cannot take such frames."""
+    return None if in_features == 1 else "it reads the waveform itself; set frontend: waveform."
+
+
+def check_waveform(in_features: int) -> None:
+    """Refuse, when an encoder of waveforms is built, anything else."""
+    if in_features != 1:
+        raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
+
+
+def trimmed(
+    feats: torch.Tensor, lengths: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Frames up to the end of the longest item, and each item's count; None where all are alike.
+
+    A layer that is told that all frames are valid needs no mask, whose results would have to be
+    kept beside those of the layer. On the meta device no count is known: all are taken as valid.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, N', F), (B,) of at least 1 or None
+
+    Example
+    -------
+    >>> frames, valid = trimmed(torch.zeros(2, 4, 1), torch.tensor([0.75, 0.5]))
+    >>> frames.shape, valid
+    (torch.Size([2, 3, 1]), tensor([3, 2]))
+    """
+    if lengths is None or feats.device.type == "meta":
+        return feats, None
+    valid = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return feats, valid
+    longest = int(valid.max())
+    feats = feats[:, :longest]
+    return feats, (None if bool((valid == longest).all()) else valid)
+
+
+def cut_windows(
+    feats: torch.Tensor, lengths: torch.Tensor | None, size: int
+) -> tuple[torch.Tensor, list[int]]:
+    """Windows of `size` frames that cover each item, as one batch, and how many each item has.
+
+    The least number of windows, the first at an item's start, the last at its end, the others
+    evenly between; an item shorter than a window is repeated.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (sum of counts, size, F)
+
+    Example
+    -------
+    >>> x, counts = cut_windows(torch.arange(10.0).view(2, 5, 1), torch.tensor([1.0, 0.4]), 3)
+    >>> x[..., 0].int().tolist(), counts
+    ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
+    """
+    feats, valid = trimmed(feats, lengths)
+    items, frames, features = feats.shape
+    if valid is None:
+        count = -(-frames // size)
+        if frames == count * size:  # windows side by side are the batch itself
+            return feats.reshape(items * count, size, features), [count] * items
+        places = _places(frames, size).to(feats.device)
+        return feats[:, places].flatten(0, 1), [count] * items
+    places = [_places(count, size) for count in valid.tolist()]
+    counts = [len(place) for place in places]
+    item = torch.arange(items).repeat_interleave(torch.tensor(counts))[:, None]
+    return feats[item.to(feats.device), torch.cat(places).to(feats.device)], counts
+
+
+def _places(frames: int, size: int) -> torch.Tensor:
+    """Frames of each window, (K, size)."""
+    inner = torch.arange(size)
+    if frames <= size:
+        return (inner % frames)[None]
+    count = -(-frames // size)
+    starts = torch.arange(count) * (frames - size) // (count - 1)
+    return starts[:, None] + inner
+
+
+def mean_of_windows(x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    """Mean over each item's windows: (sum of counts, D) -> (B, D).
+
+    Example
+    -------
+    >>> mean_of_windows(torch.tensor([[1.0], [3.0], [5.0]]), [2, 1])
+    tensor([[2.],
+            [5.]])
+    """
+    x = x.float()
+    if len(set(counts)) == 1:
+        return x.view(len(counts), counts[0], -1).mean(1)
+    return torch.stack([part.mean(0) for part in x.split(counts)])
+
+
+def norm_values(
+    norm: nn.Module, x: torch.Tensor, inside: torch.Tensor | None = None, axis: int = -1
+) -> torch.Tensor:
+    """`batch_norm_inside`; a single value, which has no variance, is normed as in evaluation."""
+    if norm.training and x.numel() == x.shape[1]:
+        mean, variance = norm.running_mean, norm.running_var
+        return F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
+    return batch_norm_inside(norm, x, inside, axis)

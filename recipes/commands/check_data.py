@@ -1,0 +1,82 @@
+"""`auricle check labels` and `auricle check leakage`: whether a data set says what it claims to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+__all__ = ["check_labels", "check_leakage"]
+
+_MAX_EXAMPLES = 10
+
+
+def check_labels(folder: str, as_json: bool = False) -> int:
+    """Print how static and dynamic labels agree, block by block; 1 unless all are straight."""
+    from ..music_emotion.datasets import read_corpus
+    from ..music_emotion.labels import check_agreement, describe_agreement
+
+    corpus = read_corpus(folder)
+    blocks = check_agreement(corpus)
+    if not blocks:
+        raise ValueError(f"{folder}: no song of {corpus.dataset} has static and dynamic labels")
+    bad = [block for block in blocks if block.verdict in ("exchanged", "undecided")]
+    decided = any(block.verdict == "straight" for block in blocks)
+    if as_json:
+        shown = [{"ids": block.name, **asdict(block)} for block in blocks]
+        print(json.dumps({"dataset": corpus.dataset, "blocks": shown}, indent=2))
+        return 1 if bad or not decided else 0
+    print(f"{corpus.dataset} in {folder}")
+    print(describe_agreement(blocks))
+    for block in bad:
+        straight, exchanged = block.mean_correlation
+        if block.verdict == "undecided":
+            said = "cannot be told from exchanged ones"
+        elif corpus.dataset == "DEAM" and block.first == 1:
+            said = "are EXCHANGED; swap_2013_static auto or true puts them right"
+        else:
+            said = "are EXCHANGED; the recipe does not put this right"
+        print(
+            f"ids {block.name}: valence and arousal of the static labels {said} "
+            f"(mean correlation {straight:.3f} as named, {exchanged:.3f} exchanged)"
+        )
+    if not bad:
+        print("no block is exchanged" if decided else "too few songs to tell")
+    return 1 if bad or not decided else 0
+
+
+def check_leakage(a: str, b: str, audio: bool = True, as_json: bool = False) -> int:
+    """Print the songs that two data sets share; 1 if there are any."""
+    from ..music_emotion.datasets import read_corpus
+    from ..music_emotion.leakage import find_shared, ids_are_comparable
+
+    one, other = read_corpus(a), read_corpus(b)
+    by_id = ids_are_comparable(one, other)
+    heard = [
+        sum(song.audio is not None for song in corpus.songs.values()) for corpus in (one, other)
+    ]
+    audio = audio and all(heard)
+    shared = find_shared(one, other, audio=audio, progress=not as_json)
+    if as_json:
+        record = {
+            "a": {"dataset": one.dataset, "songs": len(one.songs)},
+            "b": {"dataset": other.dataset, "songs": len(other.songs)},
+            "compared": [what for what, is_so in (("ids", by_id), ("audio", audio)) if is_so],
+            "shared": [song._asdict() for song in shared],
+        }
+        print(json.dumps(record, indent=2))
+        return 1 if shared else 0
+    if not by_id:
+        print("the numbers of the two data sets mean different songs: they are not compared")
+    if not audio:
+        print("sounds are not compared")
+    if not by_id and not audio:
+        raise ValueError("nothing is left to compare: both data sets need their audio")
+    print(f"{one.dataset} ({len(one.songs)} songs) and {other.dataset} ({len(other.songs)} songs)")
+    for song in shared[:_MAX_EXAMPLES]:
+        print(f"  {song.a} of A is {song.b} of B: {song.reason}")
+    if len(shared) > _MAX_EXAMPLES:
+        print(f"  ... and {len(shared) - _MAX_EXAMPLES} more; --json lists all")
+    print(f"{len(shared)} songs are shared" if shared else "no song is shared")
+    if shared:
+        print("to train on A and test on B, leave them out: exclude_leakage = the folder of B")
+    return 1 if shared else 0

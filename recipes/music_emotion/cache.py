@@ -1,0 +1,231 @@
+"""Decode every song once: its window, mixed to mono, at the target rate, as 16-bit WAV.
+
+mp3 decoders differ in what they cut off at both ends, and decoding costs more than reading; so a
+song is decoded once, and from then on a clip has one length. A journal grows line by line while
+songs are decoded: a preparation that was interrupted goes on where it stopped.
+"""
+
+import csv
+import functools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import soundfile
+import torch
+import torchaudio
+from tqdm import tqdm
+
+from ...processing.data.audio import AudioError, probe_audio
+from .mpeg import read_song
+
+__all__ = ["PAD_S", "CachedClip", "Window", "decode_songs"]
+
+PAD_S = 0.5
+"""A clip that ends this much before its window is padded with zeros: encoders round lengths."""
+_SHORTEST_S = 1.0
+_JOURNAL = "decoded.csv"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which part of each song, and what happens where a song ends before it.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+    sample_rate_hz : int
+    short_clips : "error" or "shift"
+        shift moves the window back to where the song has it; of a song that is shorter than the
+        window, all is taken.
+    """
+
+    start_s: float
+    end_s: float
+    sample_rate_hz: int
+    short_clips: str = "error"
+
+    @property
+    def folder_name(self):
+        """Windows that are not the same lie in different folders."""
+        part = f"{self.start_s:g}-{self.end_s:g}s-{self.sample_rate_hz}hz"
+        return part + ("-shifted" if self.short_clips == "shift" else "")
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """A decoded clip.
+
+    Attributes
+    ----------
+    id, key : str
+        The song, and its file below the data folder.
+    size, mtime_ns : int
+        Of that file when it was decoded.
+    num_samples : int
+        Of the clip.
+    start_s : float
+        Where in the song it begins.
+    song_s : float
+        How long the song is.
+    padded_samples, clipped_samples : int
+        Zeros at the end; samples beyond full scale, as mp3 decoders give them for loud songs.
+    """
+
+    id: str
+    key: str
+    size: int
+    mtime_ns: int
+    num_samples: int
+    start_s: float
+    song_s: float
+    padded_samples: int
+    clipped_samples: int
+
+
+def decode_songs(songs, folder, window, num_workers=None, progress=False):
+    """The cached clips of songs; decodes those that are not cached or have changed.
+
+    Arguments
+    ---------
+    songs : list of Song
+        With their audio.
+    folder : Path
+        The cache; clips go to a folder of their own below it for each window.
+    window : Window
+    num_workers : int, optional
+        Threads; by default one per processor. libsndfile and torch leave the interpreter free.
+    progress : bool
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    dict
+        By id: CachedClip, or AudioError; kind "short" is a clip that ends before its window.
+    """
+    folder = Path(folder) / window.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _read_journal(folder / _JOURNAL)
+    found, unknown = {}, []
+    for song in songs:
+        clip = known.get(song.id)
+        seen = clip and (clip.key, clip.size, clip.mtime_ns)
+        if seen == (song.audio.key, song.audio.size, song.audio.mtime_ns) and _is_there(
+            folder, clip
+        ):
+            found[song.id] = clip
+        else:
+            unknown.append(song)
+    if not unknown:
+        return found
+    lock = threading.Lock()
+    with (
+        open(folder / _JOURNAL, "a", newline="", encoding="utf-8") as journal,
+        ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as pool,
+    ):
+        writer = csv.writer(journal, lineterminator="\n")
+
+        def decode(song):
+            try:
+                clip = _decode(song, folder, window)
+            except AudioError as error:
+                return error
+            with lock:
+                writer.writerow(asdict(clip).values())
+                journal.flush()
+            return clip
+
+        results = tqdm(
+            pool.map(decode, unknown),
+            "decoding songs",
+            len(unknown),
+            unit="song",
+            disable=not progress,
+        )
+        found.update(zip((song.id for song in unknown), results, strict=True))
+    return found
+
+
+def clip_path(window, id):
+    """A clip's file below the cache folder."""
+    return f"{window.folder_name}/{id}.wav"
+
+
+def _decode(song, folder, window):
+    path = song.audio.path
+    rate_hz = probe_audio(path).sample_rate_hz
+    # All of it: only then is it known that the file does not end early.
+    samples = read_song(path)
+    total = len(samples)
+    wanted = round((window.end_s - window.start_s) * rate_hz)
+    start = round(window.start_s * rate_hz)
+    if start + wanted - total > PAD_S * rate_hz:
+        if window.short_clips == "error" or total < _SHORTEST_S * rate_hz:
+            raise AudioError(
+                path,
+                f"lasts {total / rate_hz:.2f} s, which is shorter than the window from "
+                f"{window.start_s:g} to {window.end_s:g} s",
+                "choose an earlier window_s, or short_clips shift",
+                "short",
+            )
+        start = max(0, total - wanted)
+        wanted = min(wanted, total)
+    samples = samples[start : start + wanted]
+    num_samples = round(wanted * window.sample_rate_hz / rate_hz)
+    padded = num_samples - round(len(samples) * window.sample_rate_hz / rate_hz)
+    if rate_hz != window.sample_rate_hz:
+        samples = _resampler(rate_hz, window.sample_rate_hz)(samples)
+    samples = torch.nn.functional.pad(samples, (0, num_samples - len(samples)))  # cuts as well
+    scaled = (samples * 32768).round()
+    clipped = int((scaled.abs() > 32768).sum())
+    partial = folder / f"{song.id}.{os.getpid()}.part"
+    soundfile.write(
+        partial,
+        scaled.clamp(-32768, 32767).to(torch.int16).numpy(),
+        window.sample_rate_hz,
+        subtype="PCM_16",
+        format="WAV",
+    )
+    os.replace(partial, folder / f"{song.id}.wav")
+    return CachedClip(
+        song.id,
+        song.audio.key,
+        song.audio.size,
+        song.audio.mtime_ns,
+        num_samples,
+        start / rate_hz,
+        total / rate_hz,
+        max(0, padded),
+        clipped,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _resampler(from_hz, to_hz):
+    return torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
+
+
+def _is_there(folder, clip):
+    try:
+        return os.path.getsize(folder / f"{clip.id}.wav") == 44 + 2 * clip.num_samples
+    except OSError:
+        return False
+
+
+def _read_journal(path):
+    """Clips by id; a line that was cut off when the power failed counts nothing."""
+    kinds = [field.type for field in fields(CachedClip)]
+    known = {}
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            for row in csv.reader(file):
+                try:
+                    values = [kind(text) for kind, text in zip(kinds, row, strict=True)]
+                except ValueError:
+                    continue
+                known[row[0]] = CachedClip(*values)
+    except FileNotFoundError:
+        pass
+    return known

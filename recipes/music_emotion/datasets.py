@@ -1,0 +1,43 @@
+"""Which of the data sets a folder holds."""
+
+from ..preparation import PreparationError
+from . import deam, emomusic, pmemo
+from .corpus import Tree
+
+__all__ = ["read_corpus"]
+
+_READERS = {"DEAM": deam, "EmoMusic": emomusic, "PMEmo": pmemo}
+
+
+def read_corpus(data_folder, dataset=None):
+    """Read the tables of a data folder, and list its audio; nothing is decoded.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        A folder somewhere above the tables.
+    dataset : "DEAM", "EmoMusic" or "PMEmo", optional
+        What it must hold; None takes whichever it holds.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    PreparationError
+        The folder holds none of them, another one, several, or tables without their columns.
+    """
+    tree = Tree(data_folder)
+    found = [name for name, module in _READERS.items() if module.holds(tree)]
+    if len(found) > 1:
+        raise PreparationError(f"{data_folder} holds {' and '.join(found)}; name the folder of one")
+    if not found or dataset not in (None, found[0]):
+        raise PreparationError(
+            f"data folder {data_folder} holds {found[0] if found else 'none of the data sets'}"
+            + (f", not {dataset}" if dataset else "")
+            + ". DEAM is known by static_annotations_averaged_songs_1_2000.csv, EmoMusic by "
+            "songs_info.csv and static_annotations.csv, PMEmo by metadata.csv and "
+            "static_annotations.csv, in any folder below it."
+        )
+    return _READERS[found[0]].read(tree)

@@ -1,0 +1,168 @@
+"""The protocols of music emotion by name: which data set, which labels, which songs test.
+
+References
+----------
+DEAM: A. Aljanaki, Y.-H. Yang, M. Soleymani, "Developing a benchmark for emotional analysis of
+music", PLOS ONE 12, 2017: 1,802 songs, no official split of the static labels; the sizes of
+deam-random are those of AMAAI-Lab/Music2Emotion, its songs are not.
+EmoMusic: M. Soleymani et al., "1000 songs for emotional analysis of music", CrowdMM 2013; the
+division of the development songs by artist follows p-lambda/jukemir@4b0257b (and MARBLE).
+PMEmo: K. Zhang et al., "The PMEmo dataset for music emotion recognition", ICMR 2018; sizes as above.
+"""
+
+import difflib
+import math
+from dataclasses import dataclass
+
+TARGETS = ("static", "dynamic")
+DEFAULT_WINDOW_S = (15.0, 45.0)
+SHORT_CLIPS = ("error", "shift")
+SWAP = ("auto", True, False)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a result is measured on.
+
+    Attributes
+    ----------
+    dataset : "DEAM", "EmoMusic" or "PMEmo"
+    shares : tuple of int
+        Songs in training, validation and test of the whole data set; a part of it is divided in
+        the same proportions. For mediaeval-2015 and emomusic-official the table decides on test.
+    targets : tuple of str
+        The kinds of labels it is for.
+    short_clips : "error" or "shift"
+        What happens to clips that end before the window does, unless the caller says it.
+    official : bool
+        Whether the test songs are those that the data set's authors set aside.
+    """
+
+    name: str
+    dataset: str
+    shares: tuple
+    targets: tuple
+    short_clips: str
+    official: bool
+    remark: str
+
+
+DEAM_RANDOM = Protocol(
+    "deam-random",
+    "DEAM",
+    (1261, 271, 270),
+    TARGETS,
+    "error",
+    False,
+    "on auricle's own random split of DEAM by song; DEAM has no official one, and no other "
+    "published number is on these songs",
+)
+MEDIAEVAL_2015 = Protocol(
+    "mediaeval-2015",
+    "DEAM",
+    (1482, 262, 58),
+    ("dynamic",),
+    "error",
+    True,
+    "tested on the 58 songs of MediaEval 2015, in the window alone and not on whole songs; trained "
+    "on all earlier songs, of which the benchmark's participants had a selection",
+)
+EMOMUSIC_OFFICIAL = Protocol(
+    "emomusic-official",
+    "EmoMusic",
+    (504, 115, 125),
+    TARGETS,
+    "error",
+    True,
+    "tested on the evaluation songs of MediaEval 2013; development songs divided by artist",
+)
+PMEMO_RANDOM = Protocol(
+    "pmemo-random",
+    "PMEmo",
+    (536, 116, 115),
+    TARGETS,
+    "shift",
+    False,
+    "on auricle's own random split of PMEmo by song; its authors cross-validate",
+)
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (DEAM_RANDOM, MEDIAEVAL_2015, EMOMUSIC_OFFICIAL, PMEMO_RANDOM)
+}
+
+
+def find_protocol(name):
+    """The protocol of that name.
+
+    Raises
+    ------
+    ValueError
+        No protocol has the name; the text lists those that exist.
+    """
+    if isinstance(name, str) and name in PROTOCOLS:
+        return PROTOCOLS[name]
+    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+
+
+def problems(plain):
+    """What is wrong with the data part of a configuration, all of it at once.
+
+    Arguments
+    ---------
+    plain : dict
+        Plain values of the YAML. Read are protocol, target, swap_2013_static, window_s,
+        short_clips, sample_rate, data_seed and skip_broken, as far as they are there.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> problems({"protocol": "deam-randon", "window_s": [15, 10]})
+    ["protocol 'deam-randon' is not known (did you mean deam-random?); there are deam-random, \
+mediaeval-2015, emomusic-official, pmemo-random", \
+'window_s is [15, 10]; it must be [start, end] in seconds, 0 <= start < end, or null for the default']
+    """
+    found = []
+    protocol = None
+    if "protocol" in plain:
+        try:
+            protocol = find_protocol(plain["protocol"])
+        except ValueError as error:
+            found.append(str(error))
+    target = plain.get("target", "static")
+    if target not in TARGETS:
+        found.append(f"target is {target!r}; it can be {' or '.join(TARGETS)}")
+    elif protocol and target not in protocol.targets:
+        found.append(f"protocol {protocol.name} is for target {' or '.join(protocol.targets)} only")
+    swap = plain.get("swap_2013_static", "auto")
+    if not isinstance(swap, bool) and swap != "auto":
+        found.append(f"swap_2013_static is {swap!r}; it can be auto, true or false")
+    if not _is_window(plain.get("window_s")):
+        found.append(
+            f"window_s is {plain['window_s']!r}; it must be [start, end] in seconds, "
+            "0 <= start < end, or null for the default"
+        )
+    short = plain.get("short_clips")
+    if short is not None and short not in SHORT_CLIPS:
+        found.append(f"short_clips is {short!r}; it can be {', '.join(SHORT_CLIPS)} or null")
+    for name, least, default in (("sample_rate", 1000, 16000), ("data_seed", 0, 0)):
+        value = plain.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            found.append(f"{name} is {value!r}; it must be a whole number, {least} or more")
+    if not isinstance(plain.get("skip_broken", False), bool):
+        found.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
+    return found
+
+
+def _is_window(window_s):
+    if window_s is None:
+        return True
+    try:
+        start_s, end_s = window_s
+        return 0 <= float(start_s) < float(end_s) and math.isfinite(float(end_s))
+    except (TypeError, ValueError):
+        return False
