@@ -8,6 +8,7 @@ patches only.
 from __future__ import annotations
 
 import functools
+import inspect
 
 import torch
 from torch import nn
@@ -127,6 +128,11 @@ class PatchTransformer(Encoder):
         whole("freeze_blocks", freeze_blocks, low=0, high=blocks)
         super().__init__(in_features, width, output="utterance")
         vit = timm(self.registered_name).models.vision_transformer
+        if "attn_mask" not in inspect.signature(vit.Block.forward).parameters:
+            raise ValueError(
+                f"encoder {self.registered_name!r} needs timm 1.0.16 or newer, whose blocks take a "
+                "mask: pip install --upgrade 'auricle[timm]'"
+            )
         self.size, self.patch = size, patch
         self.patch_stride = (stride_features, stride_frames)
         self.positions, self.interpolation = positions, interpolation

@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio
+from ..processing.data.crops import evenly_spaced
 from ..processing.scoring.embeddings import Embeddings
 
 __all__ = ["extract", "folder_reader"]
@@ -143,13 +144,10 @@ def crops_of(wav: torch.Tensor, crops: int, crop_samples: int) -> list[torch.Ten
     >>> [crop.tolist() for crop in crops_of(torch.arange(7), 3, 3)]
     [[0, 1, 2], [2, 3, 4], [4, 5, 6]]
     """
-    if not crops or len(wav) <= crop_samples:
+    if not crops:
         return [wav]
-    room = len(wav) - crop_samples
-    if crops == 1:
-        return [wav[room // 2 : room // 2 + crop_samples]]
-    starts = [round(room * index / (crops - 1)) for index in range(crops)]
-    return [wav[start : start + crop_samples] for start in starts]
+    parts = evenly_spaced(len(wav), crop_samples, crops)
+    return [wav[start : start + size] for start, size in parts]
 
 
 def _batches(
