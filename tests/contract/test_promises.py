@@ -27,6 +27,7 @@ OPTIONS = {
     "cnn14": {"cnn14": {"channels": (4, 8, 8, 16, 16, 32)}},
     # 48 and 72 million, most of them in dense layers: two minutes together.
     "envnet": {"envnet": {"dense": 64}},
+    "resnet50": {"resnet50": {"width": 16}},
     "vggish": {"vggish": {"channels": (4, 8, 8, 16), "dense": 64}},
 }
 
