@@ -8,10 +8,12 @@ reader's care.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from . import robustness_table
 from .columns import (
     COLUMNS,
     canonical,
@@ -142,6 +144,31 @@ def markdown_tables(
     return "\n\n".join(sections)
 
 
+def robustness_sections(
+    paths: str | os.PathLike | Iterable[str | os.PathLike], level: int = 3
+) -> list[str]:
+    """What `auricle robustness` has left in the folders named, as Markdown, in order of path.
+
+    Raises
+    ------
+    ValueError
+        A file that is no report of the suite.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    sections = []
+    for path in map(Path, paths):
+        for file in sorted(path.rglob("robustness.json")) if path.is_dir() else ():
+            try:
+                report = json.loads(file.read_text(encoding="utf-8"))
+                text = robustness_table.markdown(report).strip()
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{file} is no report of robustness: {error!r}") from None
+            systems = ", ".join(f"`{name}`" for name in report["systems"])
+            sections.append(f"{'#' * level} Robustness of {systems} (`{file.parent.name}`)\n\n{text}")
+    return sections
+
+
 def update_readme(
     readme_path: str | os.PathLike,
     results_folder: str | os.PathLike | Iterable[str | os.PathLike],
@@ -184,6 +211,7 @@ def update_readme(
             f"{len(begins)} and {len(ends)}"
         )
     tables = markdown_tables(load_results(results_folder), columns, bench=bench)
+    tables = "\n\n".join([tables, *robustness_sections(results_folder)])
     new_lines = lines[: begins[0] + 1] + ["", *tables.splitlines(), ""] + lines[ends[0] :]
     newline = "\r\n" if "\r\n" in old else "\n"
     new = newline.join(new_lines) + (newline if old.endswith("\n") else "")

@@ -541,3 +541,36 @@ def test_readme_without_one_place_for_results_is_refused(text, tmp_path):
     assert readme.read_text() == text
     with pytest.raises(ValueError, match="no such file"):
         update_readme(tmp_path / "other.md", tmp_path / "runs")
+
+
+def test_a_readme_shows_the_robustness_suite_too(tmp_path):
+    clean = {"system": "mel", "condition": "clean", "group": "clean", "eer": 0.1, "missing": ""}
+    report = {
+        "systems": {"mel": {}},
+        "records": [{**clean, "interval": [0.08, 0.12]}],
+        "comparisons": [],
+        "sides": "test",
+        "seed": 0,
+        "trials": {
+            "source": "mine.txt",
+            "target": 3,
+            "nontarget": 4,
+            "recordings": 5,
+            "digest": "ab" * 32,
+        },
+        "versions": {"auricle": "0", "torch": "2"},
+        "interval": {"n_resamples": 9, "confidence": 0.95, "n_speakers": 2, "seed": 0},
+    }
+    folder = tmp_path / "results"
+    run(seed=1).write(folder / "a")
+    (folder / "subset").mkdir()
+    file = folder / "subset" / "robustness.json"
+    readme = tmp_path / "README.md"
+    readme.write_text(f"x\n{BEGIN}\n{END}\n")
+    file.write_text(json.dumps(report))
+    assert update_readme(readme, folder)
+    text = readme.read_text()
+    assert "### Robustness of `mel` (`subset`)" in text and "10.00 (8.00 to 12.00)" in text
+    file.write_text("{}")
+    with pytest.raises(ValueError, match="no report of robustness"):
+        update_readme(readme, folder)
