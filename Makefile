@@ -7,8 +7,9 @@ LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
 EXTRAS = mini,test,export,transformers,timm
-TABLE = $(RUN)/auricle table recipes/speech_commands/results \
-	--bench tests/bench/frontends.json --readme recipes/speech_commands/README.md
+# $(call table,RECIPE,BENCH)
+table = $(RUN)/auricle table recipes/$(1)/results --bench tests/bench/$(2).json \
+	--readme recipes/$(1)/README.md
 
 .PHONY: demo test test-fast lint format bench tables clean
 
@@ -38,18 +39,22 @@ test-fast: $(VENV)/.test
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
 	$(RUN)/ruff format --check $(LINT) .
-	$(TABLE) --check
+	$(call table,speech_commands,frontends) --check
+	$(call table,voxceleb,speaker_models) --check
 
 format: $(VENV)/.test
 	$(RUN)/ruff check --fix $(RULES) $(LINT) .
 	$(RUN)/ruff format $(LINT) .
 
 tables: $(VENV)/.test
-	$(TABLE)
+	$(call table,speech_commands,frontends)
+	$(call table,voxceleb,speaker_models)
 
 bench: $(VENV)/.test
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md
 	$(RUN)/python tests/bench/verification.py --report tests/bench/verification.md
+	$(RUN)/python tests/bench/speaker_models.py --report tests/bench/speaker_models.md \
+		--models recipes/voxceleb/results
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md

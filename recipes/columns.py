@@ -15,6 +15,7 @@ __all__ = [
     "canonical",
     "cell",
     "expand",
+    "flat_options",
     "has_content",
     "heading",
     "interval_unit",
@@ -205,20 +206,24 @@ def canonical(value) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
+def flat_options(options: dict, prefix: str = "") -> dict:
+    """{"encoder": {"bcresnet": {"tau": 2}}} as {"encoder.bcresnet.tau": 2}."""
+    flat: dict = {}
+    for key in sorted(options):
+        value, name = options[key], f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            flat |= flat_options(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
 def options_text(options: dict) -> str:
     """{"encoder": {"bcresnet": {"tau": 2}}} as `encoder.bcresnet.tau=2`, one per option."""
-    flat: list[str] = []
-
-    def walk(prefix: str, value) -> None:
-        if isinstance(value, dict) and value:
-            for key in sorted(value):
-                walk(f"{prefix}.{key}" if prefix else key, value[key])
-        else:
-            text = value if isinstance(value, str) else canonical(value)
-            flat.append(f"`{prefix}={text}`".replace("|", "\\|"))
-
-    walk("", options) if options else None
-    return "<br>".join(flat)
+    return "<br>".join(
+        f"`{name}={value if isinstance(value, str) else canonical(value)}`".replace("|", "\\|")
+        for name, value in flat_options(options).items()
+    )
 
 
 def _params_text(params: dict) -> str:

@@ -102,7 +102,7 @@ def _options(config) -> dict:
     defaults = shipped_defaults(config.schema)
     plain = config.plain
     differing = {
-        key: value
+        key: _differing(value, defaults[key])
         for key, value in plain.items()
         if key in defaults and key not in _NO_OPTIONS and value != defaults[key]
     }
@@ -113,6 +113,13 @@ def _options(config) -> dict:
         if used:
             differing[f"{kind}_options"] = used
     return differing
+
+
+def _differing(value, default):
+    """Of a map, the entries that are not as shipped."""
+    if not (isinstance(value, dict) and isinstance(default, dict)):
+        return value
+    return {key: entry for key, entry in value.items() if entry != default.get(key)}
 
 
 def _describe(result: RunResult, config, brain, labels: list[str], head: dict | None) -> dict:

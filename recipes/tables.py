@@ -19,6 +19,7 @@ from .columns import (
     canonical,
     cell,
     expand,
+    flat_options,
     has_content,
     heading,
     interval_unit,
@@ -82,7 +83,7 @@ def markdown_table(
         key = (result.frontend, result.encoder, canonical(result.options))
         rows.setdefault(key, []).append(result)
     common = _common_options([runs[0] for runs in rows.values()])
-    options_differ = any(set(result.options) - set(common) for result in results)
+    options_differ = any(_without(result.options, common) for result in results)
     columns = expand(columns, results[0])
     columns = [name for name in columns if has_content(name, rows.values(), bench)]
     header = ["frontend", "encoder"] + ["options"] * options_differ
@@ -264,15 +265,16 @@ def _common_options(runs: list[RunResult]) -> dict:
     """Options that all rows of an experiment's table share: said once and not in every row."""
     if len(runs) < 2 or runs[0].experiment is None:
         return {}
+    options = [flat_options(run.options) for run in runs]
     return {
         key: value
-        for key, value in runs[0].options.items()
-        if all(key in run.options and run.options[key] == value for run in runs)
+        for key, value in options[0].items()
+        if all(key in own and own[key] == value for own in options)
     }
 
 
 def _without(options: dict, common: dict) -> dict:
-    return {key: value for key, value in options.items() if key not in common}
+    return {key: value for key, value in flat_options(options).items() if key not in common}
 
 
 def _heading(result: RunResult) -> str:
