@@ -346,7 +346,7 @@ def test_a_written_corpus_is_left_alone_and_anything_else_is_not_overwritten(tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("no_such", "x"), "'no_such'; known are speech_commands"),
+        (("no_such", "x"), "'no_such'; known are .*speech_commands"),
         (("speech_commands", "x", "huge"), "'huge'; known are tiny, small"),
         (("speech_commands", "x", "tiny", -1), "seed is -1"),
     ],

@@ -404,7 +404,7 @@ def test_table_takes_columns_and_a_bench(auricle, tmp_path):
     assert status == 2 and "no number 'accuracies'" in error
     (tmp_path / "bench.json").write_text("{}")
     status, _, error = auricle(*words)
-    assert status == 2 and "is no bench of frontends" in error
+    assert status == 2 and "is no bench of lobes" in error
 
 
 # -- the installed command ---------------------------------------------------------------------------
