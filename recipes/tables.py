@@ -166,7 +166,9 @@ def robustness_sections(
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{file} is no report of robustness: {error!r}") from None
             systems = ", ".join(f"`{name}`" for name in report["systems"])
-            sections.append(f"{'#' * level} Robustness of {systems} (`{file.parent.name}`)\n\n{text}")
+            sections.append(
+                f"{'#' * level} Robustness of {systems} (`{file.parent.name}`)\n\n{text}"
+            )
     return sections
 
 

@@ -53,7 +53,15 @@ def trained(frontend: str, options: dict, folder: Path) -> tuple[pretrained.Bund
     """The recipe's bundle after an epoch on mini, and validation's share of that epoch."""
     words = ["--frontend", frontend, "--encoder", "mlp_mixer", "--output_folder", str(folder)]
     words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    words += ["--number_of_epochs", "1", "--warmup_epochs", "0", "--device", "cpu", "--noprogressbar"]
+    words += [
+        "--number_of_epochs",
+        "1",
+        "--warmup_epochs",
+        "0",
+        "--device",
+        "cpu",
+        "--noprogressbar",
+    ]
     if train([*words, "--results_folder", str(folder.parent)]):
         raise SystemExit(f"training {frontend} failed")
     history = History()
@@ -167,7 +175,7 @@ def speeds(results_folder: Path, rounds: int) -> list[dict]:
 def report(rows, models) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in collect_versions().items())
     lines = ["# Speaker models", "", "Written by `tests/bench/speaker_models.py`.", ""]
-    lines += [f"- {BATCH} waveforms of {CLIP_S:g} s at {RATE} Hz, untouched by other work"]
+    lines += [f"- {BATCH} waveforms of {CLIP_S:g} s at {RATE} Hz"]
     lines += [f"- machine: {platform.machine()}, {os.cpu_count()} CPUs; {torch.get_num_threads()} "]
     lines[-1] += f"threads; load {os.getloadavg()[0]:.1f}"
     lines += [f"- {versions}", "", "| | measured | asked | kept |", "|---|---|---|---|"]
@@ -176,7 +184,10 @@ def report(rows, models) -> str:
         lines.append(f"| {what} | {value:.3g} {unit} | {goal} | {verdict} |")
     if models:
         lines += ["", "Embeddings per second of the models of the recipe's tables:", ""]
-        lines += ["| frontend | encoder | options | 1 thread | 2 threads |", "|---|---|---|---|---|"]
+        lines += [
+            "| frontend | encoder | options | 1 thread | 2 threads |",
+            "|---|---|---|---|---|",
+        ]
         for row in models:
             speed = " | ".join(f"{row[f'embeddings_per_s_{number}']:.0f}" for number in (1, 2))
             options = json.dumps({k: v for k, v in row["options"].items() if v})
