@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 __all__ = [
     "PreparationError",
     "add_switch",
     "describe_rest",
+    "pick_protocol",
     "prepare_from_command_line",
     "read_record",
     "refuse_broken",
@@ -28,6 +30,21 @@ _LISTED = 20  # of what was left out, in a description
 
 class PreparationError(ValueError):
     """A data set that cannot be prepared; the text lists what is wrong and what to do."""
+
+
+def pick_protocol(name: str, protocols: Mapping):
+    """The protocol of that name among a recipe's own.
+
+    Raises
+    ------
+    ValueError
+        No protocol has the name; the text names the nearest, and all.
+    """
+    if isinstance(name, str) and name in protocols:
+        return protocols[name]
+    near = difflib.get_close_matches(str(name), protocols, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(protocols)}")
 
 
 def refuse_broken(

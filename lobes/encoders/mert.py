@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
 from ..options import choice
 from ..padded_layers import mean_inside
 from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
-from .wav2vec2 import FROZEN, SETTINGS, SMALL, Wav2Vec2, _plain
+from .wav2vec2 import FROZEN, SETTINGS, SMALL, Wav2Vec2
 
 __all__ = ["MERT"]
 
@@ -109,18 +109,8 @@ class MERT(Wav2Vec2):
             )
         Encoder.__init__(self, in_features, config.hidden_size, "utterance")
         self.rate_hz = rate_hz
-        self.window, self.hop = 1, 1
-        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-            self.window += (kernel - 1) * self.hop
-            self.hop *= stride
-        self.freeze = freeze
+        self._adopt(model, freeze)
         self.layer = layer if layer == "weighted" else layer % (blocks + 1)
-        positions = model.encoder.pos_conv_embed
-        positions.conv = _plain(positions.conv)
-        self.model = model.float()
-        if freeze != "none":
-            frozen = model if freeze == "all" else model.feature_extractor
-            frozen.requires_grad_(False)
         self._leave_out_unused(blocks)
         if self.layer == "weighted":
             self.layer_scores = nn.Parameter(torch.zeros(blocks + 1))
@@ -141,18 +131,7 @@ class MERT(Wav2Vec2):
         return 1
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        wavs = mask_padding(feats.squeeze(2), lengths)
-        samples = None
-        if lengths is not None:
-            samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1]).clamp(min=self.window)
-        x = nn.functional.pad(wavs, (0, max(0, self.window - wavs.shape[1])))
-        x = self._convolved(x[:, None], samples).transpose(1, 2)
-        inside = None
-        if samples is not None:
-            steps = 1 + (samples - self.window) // self.hop
-            inside = torch.arange(x.shape[1], device=x.device) < steps[:, None]
-        x = self.model.feature_projection(x)
-        x = x[0] if isinstance(x, tuple) else x  # HuBERT's gives no pair
+        x, inside = self._projected(feats, lengths)
         if self.layer == "weighted":
             x = self._mean_of_states(x, inside)
         else:

@@ -104,12 +104,16 @@ class Wav2Vec2(Encoder):
         choice("freeze", freeze, FROZEN)
         model = _random_model() if path is None else _pretrained_model(path)
         config = model.config
-        hop, window = 1, 1
-        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-            window += (kernel - 1) * hop
-            hop *= stride
         super().__init__(in_features, config.hidden_size, "frames", math.prod(config.conv_stride))
-        self.window = window
+        self._adopt(model, freeze)
+        self.train()  # transformers returns a model in eval mode
+
+    def _adopt(self, model: nn.Module, freeze: str) -> None:
+        """Take a model over: the samples of its steps, what can be pickled, what is frozen."""
+        self.window, self.hop = 1, 1
+        for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
+            self.window += (kernel - 1) * self.hop
+            self.hop *= stride
         self.freeze = freeze
         positions = model.encoder.pos_conv_embed
         positions.conv = _plain(positions.conv)
@@ -117,7 +121,6 @@ class Wav2Vec2(Encoder):
         if freeze != "none":
             frozen = model if freeze == "all" else model.feature_extractor
             frozen.requires_grad_(False)
-        self.train()  # transformers returns a model in eval mode
 
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
@@ -137,6 +140,14 @@ class Wav2Vec2(Encoder):
         return self
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        x, inside = self._projected(feats, lengths)
+        x = self.model.encoder(x, attention_mask=inside).last_hidden_state
+        return zero_outside(x, inside, axis=1)
+
+    def _projected(
+        self, feats: torch.Tensor, lengths: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the transformer reads, (B, N', D), and which steps are valid; None: all."""
         wavs = mask_padding(feats.squeeze(2), lengths)
         samples = None
         if lengths is not None:
@@ -145,12 +156,10 @@ class Wav2Vec2(Encoder):
         x = self._convolved(x[:, None], samples).transpose(1, 2)
         inside = None
         if samples is not None:
-            steps = 1 + (samples - self.window) // self.stride
+            steps = 1 + (samples - self.window) // self.hop
             inside = torch.arange(x.shape[1], device=x.device) < steps[:, None]
         x = self.model.feature_projection(x)
-        x = x[0] if isinstance(x, tuple) else x  # HuBERT's gives no pair
-        x = self.model.encoder(x, attention_mask=inside).last_hidden_state
-        return zero_outside(x, inside, axis=1)
+        return (x[0] if isinstance(x, tuple) else x), inside  # HuBERT's gives no pair
 
     def _convolved(self, x: torch.Tensor, samples: torch.Tensor | None) -> torch.Tensor:
         """The convolutions, none of which reads behind an item's last step: (B, C, N')."""

@@ -10,9 +10,10 @@ division of the development songs by artist follows p-lambda/jukemir@4b0257b (an
 PMEmo: K. Zhang et al., "The PMEmo dataset for music emotion recognition", ICMR 2018; sizes as above.
 """
 
-import difflib
 import math
 from dataclasses import dataclass
+
+from ..preparation import pick_protocol
 
 TARGETS = ("static", "dynamic")
 DEFAULT_WINDOW_S = (15.0, 45.0)
@@ -99,11 +100,7 @@ def find_protocol(name):
     ValueError
         No protocol has the name; the text lists those that exist.
     """
-    if isinstance(name, str) and name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+    return pick_protocol(name, PROTOCOLS)
 
 
 def problems(plain):

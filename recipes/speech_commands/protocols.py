@@ -11,10 +11,11 @@ arXiv:1804.03209, 2018. The split by hash is the one published with the data set
 archive); file counts are those of the archives and of their list files.
 """
 
-import difflib
 import hashlib
 import re
 from dataclasses import dataclass
+
+from ..preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 SILENCE, UNKNOWN, NOISE = "_silence_", "_unknown_", "_background_noise_"
@@ -124,11 +125,7 @@ def find_protocol(name):
     ValueError
         No protocol has the name; the text lists those that exist.
     """
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+    return pick_protocol(name, PROTOCOLS)
 
 
 def which_set(file_name):

@@ -14,11 +14,11 @@ heungky/trainable-STFT-Mel@1fc500e, train_ASR_hydra.py: all sentences, SA includ
 part divided at random into 4,000 and 620, the full test part.
 """
 
-import difflib
 from dataclasses import dataclass
 
 from ...processing.data.speed import SpeedPerturbation
 from ...processing.data.units import unit_problems
+from ..preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 
@@ -103,11 +103,7 @@ def find_protocol(name):
     ValueError
         No protocol has the name; the text lists those that exist.
     """
-    if isinstance(name, str) and name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+    return pick_protocol(name, PROTOCOLS)
 
 
 def training_share(num_utterances):

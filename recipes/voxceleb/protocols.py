@@ -11,9 +11,10 @@ Speaker Recognition", Interspeech 2018 (VoxCeleb2, Vox1-E, Vox1-H). The cleaned 
 recordings that were labelled wrongly. Counts are those of the published files.
 """
 
-import difflib
 import math
 from dataclasses import dataclass
+
+from ..preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 META_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"
@@ -78,11 +79,7 @@ def find_protocol(name):
     >>> find_protocol("vox1-o-cleaned").trials
     37611
     """
-    if isinstance(name, str) and name in PROTOCOLS:
-        return PROTOCOLS[name]
-    near = difflib.get_close_matches(str(name), PROTOCOLS, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(PROTOCOLS)}")
+    return pick_protocol(name, PROTOCOLS)
 
 
 def problems(plain):
