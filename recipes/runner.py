@@ -6,15 +6,15 @@ Written once, so that a recipe's `train.py` holds only what is particular to its
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import json
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..hparams.loader import Config, ConfigError, load_hparams, usage
 from ..lobes.build import (
@@ -25,13 +25,20 @@ from ..lobes.build import (
     option_problems,
 )
 from ..lobes.registry import ENCODERS, FRONTENDS
-from ..processing.memory import keep_freed_memory
+from ..processing.memory import keep_freed_memory, peak_memory_bytes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..lobes.run_memory import RunMemory
 
 __all__ = [
     "RecipeError",
     "Run",
     "claim_folder",
     "lobe_problems",
+    "measured_memory",
+    "report_memory",
     "resolve_corpus",
     "run_recipe",
     "start",
@@ -112,7 +119,7 @@ def run_recipe(
     train: Callable[[Config], None],
     checks: Iterable[Callable[[dict], list[str]]],
     argv: list[str] | None = None,
-    output: str = "utterance",
+    output: str | Callable[[dict], str | None] = "utterance",
 ) -> int:
     """Read the command line, set up the processes, train; errors of the user end in one message.
 
@@ -122,7 +129,8 @@ def run_recipe(
     train : what is run with the checked configuration.
     checks : what else a configuration has to pass, as for `load_hparams`.
     argv : the command line, by default the process'.
-    output : what the recipe needs of an encoder: "utterance" or "frames".
+    output : what the recipe needs of an encoder: "utterance" or "frames"; or what says so of a
+        configuration (None: either will do).
 
     Returns
     -------
@@ -135,8 +143,10 @@ def run_recipe(
     # SpeechBrain's modules read their level from here when they are imported.
     os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
     try:
-        lobes = functools.partial(lobe_problems, output=output)
-        config = load_hparams(argv, recipe, [lobes, *checks])
+        needed = output if callable(output) else lambda plain: output
+        config = load_hparams(
+            argv, recipe, [lambda plain: lobe_problems(plain, needed(plain)), *checks]
+        )
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()
@@ -250,6 +260,7 @@ class Run:
     output_folder : Path, claimed for this run
     prepared : what the recipe's `prepare` gave
     corpus : {"name", "synthetic", "complete"}
+    memory : RunMemory or None, what `report_memory` estimated
     """
 
     config: Config
@@ -257,6 +268,7 @@ class Run:
     output_folder: Path
     prepared: object
     corpus: dict
+    memory: RunMemory | None = None
 
 
 def start(config: Config, recipe: str, prepare_from: Callable, describe: Callable) -> Run:
@@ -277,6 +289,46 @@ def start(config: Config, recipe: str, prepare_from: Callable, describe: Callabl
     hparams["checkpointer"].sweep()
     corpus = {**corpus, "complete": prepared.completeness == "complete"}
     return Run(config, hparams, output_folder, prepared, corpus)
+
+
+def report_memory(
+    run: Run,
+    clip_s: float,
+    batch_items: int,
+    lobes: Mapping[str, nn.Module] | None = None,
+    cache_bytes: int = 0,
+) -> RunMemory:
+    """Say what the run will take at its peak, and warn where that is more than there is.
+
+    Call it before training, with the modules complete; `finish` then records estimate and peak.
+
+    Arguments
+    ---------
+    run : as `start` gave it; gets `memory`.
+    clip_s : longest clip of a training step, in s.
+    batch_items : clips of a step.
+    lobes : the modules, by default those of the YAML.
+    cache_bytes : decoded audio that the run will keep.
+    """
+    from ..lobes.run_memory import estimate_run
+
+    hparams = run.hparams
+    run.memory = estimate_run(
+        lobes or hparams["modules"],
+        round(clip_s * hparams["sample_rate"]),
+        batch_items,
+        hparams["optimizing"],
+        cache_bytes=cache_bytes,
+    )
+    tell(f"Memory: about {run.memory}")
+    return run.memory
+
+
+def measured_memory(run: Run, device) -> dict | None:
+    """Estimate and peak of a run so far, for its results; None where nothing was estimated."""
+    if run.memory is None:
+        return None
+    return {"estimate_bytes": run.memory.total, "peak_bytes": peak_memory_bytes(device)}
 
 
 def tell(text: str) -> None:

@@ -1,0 +1,12 @@
+"""Claims about waveform and spectrogram models, each measured: one module per claim.
+
+A module with a CLAIM (one sentence) is a claim, under the name of its file. TRAINS says whether
+measuring it trains networks: then it has `measure(settings)`, otherwise `measure()`. Both return a
+`Finding`. `catalogue` lists them without importing any.
+"""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(
+        "this folder is the package auricle.recipes.music_emotion.claims; install it with: "
+        "pip install -e . and import it by that name"
+    )

@@ -1,0 +1,128 @@
+"""What measuring a claim has found: the claim, the measurement, the verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["DOES_NOT_HOLD", "HOLDS", "NOT_DECIDED", "VERDICTS", "Finding"]
+
+HOLDS = "holds"
+DOES_NOT_HOLD = "does not hold"
+NOT_DECIDED = "not decided"
+VERDICTS = (HOLDS, DOES_NOT_HOLD, NOT_DECIDED)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, what was measured, and whether the claim holds.
+
+    Arguments
+    ---------
+    name : str
+        Of the claim, as `auricle claims` takes it.
+    claim : str
+        One sentence.
+    measured : sequence of mappings
+        Rows of a table, by column; columns carry units. Values are text, numbers, booleans or None
+        (an empty cell). A row may lack a column.
+    verdict : str
+        "holds", "does not hold" or "not decided".
+    because : str
+        What the verdict rests on, in a sentence or more.
+
+    Raises
+    ------
+    ValueError
+        For another verdict, no row, or a value that is not finite.
+
+    Example
+    -------
+    >>> found = Finding("sums", "1 + 1 is 3", [{"what": "1 + 1", "value": 2}], "does not hold",
+    ...                 "it is 2.")
+    >>> print(found.text())
+    sums
+      claim: 1 + 1 is 3
+    <BLANKLINE>
+      what   value
+      1 + 1      2
+    <BLANKLINE>
+      verdict: does not hold: it is 2.
+    """
+
+    name: str
+    claim: str
+    measured: Sequence[Mapping[str, object]]
+    verdict: str
+    because: str
+
+    def __post_init__(self):
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {self.verdict!r}")
+        if not self.measured:
+            raise ValueError(f"claim {self.name!r}: nothing was measured")
+        for row in self.measured:
+            for column, value in row.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"claim {self.name!r}: {column} is {value}, not a number")
+
+    def text(self) -> str:
+        """Name, claim, table and verdict, to be read."""
+        lines = [self.name, f"  claim: {self.claim}", ""]
+        lines += [f"  {line}" for line in table(self.measured)]
+        return "\n".join([*lines, "", f"  verdict: {self.verdict}: {self.because}"])
+
+    def as_dict(self) -> dict:
+        """The same as plain values."""
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "measured": [dict(row) for row in self.measured],
+            "verdict": self.verdict,
+            "because": self.because,
+        }
+
+    def json(self) -> str:
+        """The same as a JSON object."""
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Lines of aligned columns: numbers to the right, text to the left.
+
+    Example
+    -------
+    >>> for line in table([{"model": "vit", "MiB": 1351.04}, {"model": "ast"}]): print(line)
+    model    MiB
+    vit    1,351
+    ast
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    right = [
+        any(isinstance(row.get(column), (int, float)) for row in rows)
+        and not any(isinstance(row.get(column), str) for row in rows)
+        for column in columns
+    ]
+
+    def line(texts: Sequence[str]) -> str:
+        placed = zip(texts, widths, right, strict=True)
+        return "  ".join(f"{text:>{w}}" if r else f"{text:<{w}}" for text, w, r in placed).rstrip()
+
+    return [line(columns), *map(line, cells)]
+
+
+def cell(value: object) -> str:
+    """Text of a value: whole numbers in groups of three, others with four digits."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,32 @@
+"""What the command gives to a claim that trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a claim that trains is measured.
+
+    Arguments
+    ---------
+    results_folder : str
+        Where the runs go, and where those that are there already are read from.
+    data_folder : str
+        The corpus; "mini" is auricle's own.
+    seeds : int or None
+        How many, from 0; None: the claim's own number.
+    epochs : int or None
+        Of each run; None: the recipe's own number.
+    dry : bool
+        Train nothing: read the runs that are there, and say which are missing.
+    """
+
+    results_folder: str = "results/claims"
+    data_folder: str = "mini"
+    seeds: int | None = None
+    epochs: int | None = None
+    dry: bool = False

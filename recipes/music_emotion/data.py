@@ -1,0 +1,175 @@
+"""From the prepared songs to batches: the window or random parts of it, labels on -1..1."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+
+from ...processing.data import manifest
+from ...processing.data.cache import AudioCache
+from ...processing.data.crops import RandomCrop
+from ..preparation import on_every_rank
+from .prepare import prepare
+from .prepared import Prepared
+from .scales import to_unit
+
+__all__ = ["DIMENSIONS", "build_datasets", "prepare_from"]
+
+DIMENSIONS = ("valence", "arousal")
+SPLITS = ("train", "valid", "test")
+#: Distance of labels over time, in s.
+LABEL_STEP_S = 0.5
+
+
+def prepare_from(plain: dict, folder: Path) -> Prepared:
+    """Prepare the data a configuration describes; every rank gets the same.
+
+    Arguments
+    ---------
+    plain : plain values of the YAML
+    folder : the data folder
+    """
+    same = ("protocol", "target", "swap_2013_static", "window_s", "short_clips", "sample_rate")
+    same += ("exclude_leakage", "skip_broken")
+    # Preparation depends on data and protocol, not on the model: runs share it, and all
+    # preparations of one data set share its decoded songs.
+    prepared = Path(plain["results_folder"]) / "prepared"
+    corpus = Path(folder).resolve().name
+    window_s = plain["window_s"]
+    name = [corpus, plain["protocol"], plain["target"], f"seed{plain['data_seed']}"]
+    if window_s:
+        name.append("{:g}to{:g}s".format(*window_s))
+    arguments = {
+        "data_folder": folder,
+        "output_folder": prepared / "-".join(map(str, name)),
+        "seed": plain["data_seed"],
+        "cache_folder": plain["decoded_folder"] or prepared / f"{corpus}-decoded",
+        **{key: plain[key] for key in same},
+    }
+    return on_every_rank(prepare, arguments)
+
+
+class Songs(DynamicItemDataset):
+    """A dataset of songs whose items may change from epoch to epoch.
+
+    Attributes
+    ----------
+    durations_s : list of float
+        The longest that each item may be.
+    """
+
+    durations_s: list[float]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Worker processes are started anew in every epoch and see it."""
+        self.epoch = epoch
+
+
+def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
+    """One SpeechBrain dataset per split: `id`, `sig` (T,), `target`, `group` (the song).
+
+    A static target is (2,), valence and arousal from -1 to 1. A dynamic one is (N, 2), with
+    `times_s` (N,) from the beginning of the song, and `sig` is the part of the song that the labels
+    divide evenly. With `crop_s`, training hears another random part in every epoch; validation and
+    test hear the whole window.
+
+    Raises
+    ------
+    ValueError
+        A crop longer than what there is of every song.
+    """
+    cache = AudioCache(hparams["cache_gb"])
+    make = _dynamic_set if prepared.target == "dynamic" else _static_set
+    sets = {
+        split: make(prepared, split, hparams["crop_s"] if split == "train" else None, cache, hparams)
+        for split in SPLITS
+    }
+    longest_s = max(row["duration_s"] for row in prepared.rows("train"))
+    if hparams["crop_s"] and hparams["crop_s"] > longest_s:
+        raise ValueError(
+            f"crop_s is {hparams['crop_s']:g}, and the longest song has {longest_s:g} s in the "
+            "window: give a shorter crop_s, a longer window_s, or null for the whole window"
+        )
+    return sets
+
+
+def _reader(prepared, rows, cache, rate):
+    def read(name):
+        return cache.get(name, lambda: manifest.read_row(rows[name], prepared.roots, rate))
+
+    return read
+
+
+def _static_set(prepared, split, crop_s, cache, hparams) -> Songs:
+    rate = hparams["sample_rate"]
+    rows = {row["id"]: row for row in prepared.rows(split)}
+    songs = Songs({name: {} for name in rows})
+    read = _reader(prepared, rows, cache, rate)
+    crop = RandomCrop(round(crop_s * rate), hparams["seed"]) if crop_s else None
+
+    def signal(name):
+        wav = read(name)
+        if crop is None:
+            return wav
+        start, size = crop.draw(name, len(wav), songs.epoch)
+        return wav[start : start + size]
+
+    def target(name):
+        labels = torch.tensor([rows[name][dimension] for dimension in DIMENSIONS])
+        return to_unit(labels, prepared.scale)
+
+    songs.add_dynamic_item(signal, takes="id", provides="sig")
+    songs.add_dynamic_item(target, takes="id", provides="target")
+    songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
+    songs.set_output_keys(["id", "sig", "target", "group"])
+    longest_s = crop_s or math.inf
+    songs.durations_s = [min(rows[name]["duration_s"], longest_s) for name in songs.data_ids]
+    songs.set_epoch(1)
+    return songs
+
+
+def _dynamic_set(prepared, split, crop_s, cache, hparams) -> Songs:
+    rate = hparams["sample_rate"]
+    rows = {row["id"]: row for row in prepared.rows(split)}
+    labels = {name: _labels(row, prepared.scale) for name, row in rows.items()}
+    songs = Songs({name: {} for name in rows if len(labels[name][1])})
+    read = _reader(prepared, rows, cache, rate)
+    crop = RandomCrop(max(1, round(crop_s / LABEL_STEP_S)), hparams["seed"]) if crop_s else None
+
+    def example(name):
+        first_s, target = labels[name]
+        start, size = 0, len(target)
+        if crop is not None:
+            start, size = crop.draw(name, size, songs.epoch)
+        begin_s = first_s + start * LABEL_STEP_S
+        wav = read(name)[round(begin_s * rate) : round((begin_s + size * LABEL_STEP_S) * rate)]
+        missing = round(size * LABEL_STEP_S * rate) - len(wav)
+        # The last label's share may end behind the window.
+        yield torch.nn.functional.pad(wav, (0, max(0, missing)))
+        yield target[start : start + size]
+        yield rows[name]["start_s"] + begin_s + LABEL_STEP_S * torch.arange(size).double()
+
+    songs.add_dynamic_item(example, takes="id", provides=["sig", "target", "times_s"])
+    songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
+    songs.set_output_keys(["id", "sig", "target", "times_s", "group"])
+    longest_s = crop_s or math.inf
+    songs.durations_s = [
+        min(len(labels[name][1]) * LABEL_STEP_S, longest_s) for name in songs.data_ids
+    ]
+    songs.set_epoch(1)
+    return songs
+
+
+def _labels(row, scale) -> tuple[float, torch.Tensor]:
+    """Time in the clip and values (N, 2) of a song's longest run of labels without a gap."""
+    values = [row[f"dynamic_{dimension}"] for dimension in DIMENSIONS]
+    target = to_unit(torch.tensor(values, dtype=torch.float32).T, scale)
+    best, start = (0, 0), 0
+    for end, there in enumerate([*torch.isfinite(target).all(1).tolist(), False]):
+        if not there:
+            best, start = max(best, (end - start, -start)), end + 1
+    size, first = best[0], -best[1]
+    return row["dynamic_start_s"] + first * LABEL_STEP_S, target[first : first + size]

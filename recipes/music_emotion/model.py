@@ -1,0 +1,59 @@
+"""What the recipe puts around the lobes: what a result and a bundle say, what is left of a test."""
+
+from __future__ import annotations
+
+from ...lobes.concordance import regression_loss
+from .data import DIMENSIONS
+
+__all__ = ["HEAD", "describe_bundle", "describe_protocol", "needed_output", "problems"]
+
+HEAD = {"name": "regression", "options": {}}
+
+
+def needed_output(plain: dict) -> str | None:
+    """What the target needs of an encoder: frames over time; per song, either will do."""
+    return "frames" if plain["target"] == "dynamic" else None
+
+
+def describe_protocol(prepared) -> dict:
+    """All that two scores have to share to be compared."""
+    start_s, end_s = prepared.window_s
+    return {
+        "name": prepared.protocol,
+        "target": prepared.target,
+        "test_digest": prepared.test_digest,
+        "window_s": [start_s, end_s],
+        "scale": prepared.scale,
+        "static_labels_exchanged_back": prepared.exchange["exchanged"],
+        "remark": prepared.remark,
+    }
+
+
+def describe_bundle(prepared) -> dict:
+    """What `auricle predict` needs to know of the songs and labels a model was trained on."""
+    start_s, end_s = prepared.window_s
+    return {
+        "target": prepared.target,
+        "scale": prepared.scale,
+        "window_s": [start_s, end_s],
+        "clip_s": end_s - start_s,
+    }
+
+
+def problems(plain: dict) -> list[str]:
+    """What is wrong with the loss and the crops of a configuration."""
+    found = []
+    try:
+        regression_loss(plain["loss"], plain["loss_mix"], plain["ccc_window"])
+    except ValueError as error:
+        found.append(str(error))
+    if plain["crop_s"] is not None and not plain["crop_s"] > 0:
+        found.append(f"crop_s must be above 0 s, or null for the window, got {plain['crop_s']!r}")
+    if plain["loss"] != "mse" and plain["batch_size"] == 1 and not plain["ccc_window"]:
+        found.append(
+            "batch_size 1 without ccc_window: a CCC of one song is 0 whatever is predicted; give a "
+            "larger batch_size, a ccc_window, or --loss mse"
+        )
+    if plain["average_checkpoints"] < 1:
+        found.append(f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}")
+    return found

@@ -1,0 +1,66 @@
+"""Train and score valence and arousal on DEAM, EmoMusic or PMEmo.
+
+    python recipes/music_emotion/train.py hparams/music_emotion.yaml --help
+
+The default trains log-mel + CRNN on the mini corpus, which needs no download.
+"""
+
+import sys
+
+try:
+    from auricle.recipes import runner
+except ImportError as error:
+    sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
+
+
+def train(config):
+    """Prepare, train, test, and write results, pictures and the pretrained bundle."""
+    from auricle.lobes.brains.regression import RegressionBrain
+    from auricle.lobes.heads import build_head
+    from auricle.recipes.finish import finish
+    from auricle.recipes.music_emotion import data, model
+    from auricle.recipes.music_emotion.prepare import describe
+
+    run = runner.start(config, "music_emotion", data.prepare_from, describe)
+    hparams, prepared = run.hparams, run.prepared
+    modules = hparams["modules"]
+    width = hparams["embedding_model"].out_features
+    modules["classifier"] = build_head(
+        model.HEAD["name"], width, len(data.DIMENSIONS), model.HEAD["options"]
+    )
+    sets = data.build_datasets(hparams, prepared)
+    brain = RegressionBrain(
+        data.DIMENSIONS,
+        prepared.scale,
+        modules=modules,
+        hparams=hparams,
+        run_opts=config.run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
+    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
+    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
+
+    finish(
+        run,
+        brain,
+        task="music_emotion",
+        dataset=prepared.dataset,
+        protocol=model.describe_protocol(prepared),
+        labels=list(data.DIMENSIONS),
+        head=model.HEAD,
+        bundled=model.describe_bundle(prepared),
+    )
+
+
+def main(argv=None):
+    """Command line; returns the exit status."""
+    from auricle.lobes.brains import optimization
+    from auricle.recipes.music_emotion import model, prepare
+
+    checks = [optimization.problems, prepare.problems, model.problems]
+    return runner.run_recipe("music_emotion", train, checks, argv, output=model.needed_output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
