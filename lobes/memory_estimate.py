@@ -17,7 +17,13 @@ from torch.nn import functional
 
 from .options import choice, whole
 
-__all__ = ["TrainingMemory", "activation_bytes", "training_memory"]
+__all__ = [
+    "ATTENTION",
+    "TrainingMemory",
+    "activation_bytes",
+    "counted_attention",
+    "training_memory",
+]
 
 ATTENTION = ("fused", "math")
 #: Weight, gradient and the two averages of Adam, in float32.
@@ -142,7 +148,7 @@ def activation_bytes(
     try:
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-            _counted_attention(attention == "math"),
+            counted_attention(attention == "math"),
         ):
             torch.func.functional_call(encoder, values, (feats,))
     except (NotImplementedError, RuntimeError) as error:
@@ -161,7 +167,7 @@ def _storage(tensor: torch.Tensor) -> int:
 
 
 @contextmanager
-def _counted_attention(with_matrix: bool) -> Iterator[None]:
+def counted_attention(with_matrix: bool) -> Iterator[None]:
     """What attention keeps, whichever kernel the meta device would choose.
 
     Not a TorchFunctionMode: torch's own multi-head attention calls it from where no mode reaches.
@@ -196,4 +202,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        raise RuntimeError("an estimate has no backward pass")
+        query, key, value, *_ = ctx.saved_tensors
+        if len(ctx.saved_tensors) > 5:  # the gradient of the matrix
+            torch.empty_like(ctx.saved_tensors[5])
+        return *(torch.empty_like(tensor) for tensor in (query, key, value)), None

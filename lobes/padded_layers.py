@@ -16,9 +16,12 @@ __all__ = [
     "batch_norm_inside",
     "even_weights",
     "frames_inside",
+    "frames_up_to",
     "mean_inside",
     "moments",
+    "norm_values",
     "reflected",
+    "trimmed",
     "weights_inside",
     "zero_outside",
 ]
@@ -40,7 +43,47 @@ def frames_inside(feats: torch.Tensor, lengths: torch.Tensor | None) -> torch.Te
         return None
     frames = feats.shape[1]
     valid = valid_lengths(lengths.to(feats.device), frames).clamp(min=1)
-    return torch.arange(frames, device=feats.device) < valid[:, None]
+    return frames_up_to(valid, frames)
+
+
+def frames_up_to(valid: torch.Tensor | None, frames: int) -> torch.Tensor | None:
+    """Which of the frames are valid, (B, frames), for counts (B,); None for None.
+
+    Example
+    -------
+    >>> frames_up_to(torch.tensor([2, 1]), 2)
+    tensor([[ True,  True],
+            [ True, False]])
+    """
+    return None if valid is None else torch.arange(frames, device=valid.device) < valid[:, None]
+
+
+def trimmed(
+    feats: torch.Tensor, lengths: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Frames up to the end of the longest item, and each item's count; None where all are alike.
+
+    A layer that is told that all frames are valid needs no mask, whose results would have to be
+    kept beside those of the layer. On the meta device no count is known: all are taken as valid.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, N', F), (B,) of at least 1 or None
+
+    Example
+    -------
+    >>> frames, valid = trimmed(torch.zeros(2, 4, 1), torch.tensor([0.75, 0.5]))
+    >>> frames.shape, valid
+    (torch.Size([2, 3, 1]), tensor([3, 2]))
+    """
+    if lengths is None or feats.device.type == "meta":
+        return feats, None
+    valid = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return feats, valid
+    longest = int(valid.max())
+    feats = feats[:, :longest]
+    return feats, (None if bool((valid == longest).all()) else valid)
 
 
 def _as(x: torch.Tensor, inside: torch.Tensor, axis: int) -> torch.Tensor:
@@ -85,6 +128,16 @@ def batch_norm_inside(
     normed = norm(frames_first[inside].unsqueeze(-1)).squeeze(-1)
     filled = torch.zeros_like(frames_first, dtype=normed.dtype)
     return filled.index_put((inside,), normed).movedim(1, axis)
+
+
+def norm_values(
+    norm: nn.Module, x: torch.Tensor, inside: torch.Tensor | None = None, axis: int = -1
+) -> torch.Tensor:
+    """`batch_norm_inside`; a single value, which has no variance, is normed as in evaluation."""
+    if norm.training and x.numel() == x.shape[1]:
+        mean, variance = norm.running_mean, norm.running_var
+        return F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
+    return batch_norm_inside(norm, x, inside, axis)
 
 
 def _bounded(gradient: torch.Tensor) -> torch.Tensor:

@@ -14,11 +14,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .accepted_input import picture_unfit
 from .contracts import Encoder, mask_padding, valid_lengths
+from .extras import timm
 from .options import choice, number, whole
-from .pretrained_weights import check_against
+from .padded_layers import frames_up_to
+from .patch_positions import patches_along, positions_of_items
 
-__all__ = ["SIZES", "PatchTransformer", "timm"]
+__all__ = ["SIZES", "PatchTransformer"]
 
 #: Width, heads, blocks.
 SIZES = {
@@ -30,25 +33,6 @@ SIZES = {
 FF_RATIO = 4
 POSITIONS = ("interpolate", "cut")
 POOLINGS = ("token", "mean")
-
-
-def timm(lobe: str):
-    """The package timm, imported when it is needed.
-
-    Raises
-    ------
-    ValueError
-        It is not installed; names the extra.
-    """
-    try:
-        import timm
-        import timm.models.resnet
-        import timm.models.vision_transformer
-    except ImportError as error:
-        raise ValueError(
-            f"encoder {lobe!r} needs the package timm: pip install 'auricle[timm]'"
-        ) from error
-    return timm
 
 
 class PatchTransformer(Encoder):
@@ -139,7 +123,10 @@ class PatchTransformer(Encoder):
         self.edges, self.pooling = edges, pooling
         self.freeze_blocks = freeze_blocks
         #: Rows and columns of the grid that the positions are learned for.
-        self.grid = (self._steps(in_features, 0), self._steps(frames, 1))
+        self.grid = (
+            patches_along(in_features, patch, stride_features, edges),
+            self.columns(frames),
+        )
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(1, width, patch, self.patch_stride)
         self.cls_token = nn.Parameter(torch.empty(1, 1, width))
@@ -176,9 +163,7 @@ class PatchTransformer(Encoder):
 
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        if in_features == 1:
-            return "it reads pictures, and a waveform is none; set another frontend."
-        return None
+        return picture_unfit(in_features)
 
     def _draw(self) -> None:
         """Initial values, as timm draws them."""
@@ -199,59 +184,9 @@ class PatchTransformer(Encoder):
                 block.eval()
         return self
 
-    def take(self, path: str, weights: dict[str, torch.Tensor], about: dict) -> None:
-        """Weights under the names of `state_dict`, of a file and its config, checked.
-
-        Of a deeper network of the same width the first blocks are taken.
-        """
-        depth = len(self.blocks)
-        patch = weights["patch_embed.proj.weight"].shape
-        found = {
-            "width": weights["cls_token"].shape[-1],
-            "blocks": 1 + max(map(_block_of, weights)),
-            "patch": patch[-1],
-        }
-        if (
-            found["width"] != self.out_features
-            or found["blocks"] < depth
-            or patch[-2:] != (self.patch, self.patch)
-        ):
-            sizes = {known[0]: name for name, known in SIZES.items()}
-            size = sizes.get(found["width"], "unknown")
-            raise ValueError(
-                f"path {str(path)!r} holds a transformer of width {found['width']} "
-                f"(size {size!r}), {found['blocks']} blocks and patches "
-                f"of {patch[-2]} x {patch[-1]}; size {self.size!r} as asked for expects width "
-                f"{self.out_features}, {depth} blocks and patches of {self.patch} x {self.patch}"
-            )
-        weights = {name: value for name, value in weights.items() if _block_of(name) < depth}
-        names = {
-            f"{self.registered_name} size": self.size,
-            "patch": self.patch,
-            "blocks": depth,
-        }
-        check_against(path, weights, self.state_dict(), names)
-        heads = SIZES[self.size][1]
-        given = about.get("num_attention_heads", heads)
-        if given != heads:
-            raise ValueError(
-                f"path {str(path)!r} has {given} attention heads in its config, where size "
-                f"{self.size!r} has {heads}"
-            )
-        for norm in self.modules():
-            if isinstance(norm, nn.LayerNorm):
-                norm.eps = float(about.get("layer_norm_eps", norm.eps))
-        self.load_state_dict(weights)
-
-    def _steps(self, size: int, axis: int) -> int:
-        """Patches along an axis (0: features, 1: frames) of so many values; at least one."""
-        behind = max(0, int(size) - self.patch)
-        stride = self.patch_stride[axis]
-        return 1 + (-(-behind // stride) if self.edges == "pad" else behind // stride)
-
     def columns(self, frames: int) -> int:
         """Patches in time for a clip of `frames` frames."""
-        return self._steps(frames, 1)
+        return patches_along(int(frames), self.patch, self.patch_stride[1], self.edges)
 
     def tokens(self, frames: int) -> int:
         """Prefix tokens and patches for a clip of `frames` frames."""
@@ -287,9 +222,7 @@ class PatchTransformer(Encoder):
         counts = None
         if lengths is not None:
             valid = valid_lengths(lengths.to(feats.device), frames).clamp(min=1)
-            behind = (valid - self.patch).clamp(min=0)
-            stride = self.patch_stride[1]
-            counts = 1 + ((behind + stride - 1) if self.edges == "pad" else behind) // stride
+            counts = patches_along(valid, self.patch, self.patch_stride[1], self.edges)
         image = mask_padding(feats, lengths).transpose(1, 2)[:, None]
         read = [
             self.patch + (steps - 1) * stride
@@ -301,44 +234,12 @@ class PatchTransformer(Encoder):
         if self.prefix_tokens == 2:
             prefix = torch.cat([prefix, self.dist_token], dim=1)
         prefix = (prefix + self.pos_embed[:, : self.prefix_tokens]).expand(batch, -1, -1)
-        patches = patches + self._positions(columns, counts)
+        table = self.pos_embed[:, self.prefix_tokens :].unflatten(1, self.grid)
+        patches = patches + positions_of_items(
+            table, columns, counts, self.positions, self.interpolation
+        )
         x = self.pos_drop(torch.cat([prefix.to(patches.dtype), patches], dim=1))
         if counts is None:
             return x, None
-        inside = torch.arange(columns, device=x.device) < counts[:, None]
-        inside = inside.repeat(1, self.grid[0])
+        inside = frames_up_to(counts, columns).repeat(1, self.grid[0])
         return x, torch.cat([inside.new_ones(batch, self.prefix_tokens), inside], dim=1)
-
-    def _positions(self, columns: int, counts: torch.Tensor | None) -> torch.Tensor:
-        """Positions of the patches, (1 or B, rows * columns, width), by each item's own columns."""
-        rows, learned = self.grid
-        table = self.pos_embed[:, self.prefix_tokens :].unflatten(1, (rows, learned))
-        if self.positions == "cut" and columns <= learned:
-            return table[:, :, :columns].flatten(1, 2)
-        if counts is None:
-            return self._resized(table, columns).flatten(1, 2)
-        sizes = counts.tolist()
-        made = {}
-        for size in sorted(set(sizes)):
-            short = self.positions == "cut" and size <= learned
-            own = table[:, :, :size] if short else self._resized(table, size)
-            made[size] = F.pad(own, (0, 0, 0, columns - size))
-        return torch.cat([made[size] for size in sizes]).flatten(1, 2)
-
-    def _resized(self, table: torch.Tensor, columns: int) -> torch.Tensor:
-        """(1, rows, learned, D) -> (1, rows, columns, D)"""
-        if columns == table.shape[2]:
-            return table
-        return F.interpolate(
-            table.movedim(3, 1),
-            size=(table.shape[1], columns),
-            mode=self.interpolation,
-            align_corners=False,
-            antialias=self.interpolation == "bicubic",
-        ).movedim(1, 3)
-
-
-def _block_of(name: str) -> int:
-    """Number of the block that a tensor belongs to; -1: to none."""
-    parts = name.split(".")
-    return int(parts[1]) if parts[0] == "blocks" and parts[1].isdigit() else -1

@@ -40,6 +40,7 @@ DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperpa
 OTHER_USES = {
     "speaker_verification": "auricle verify BUNDLE A.wav B.wav",
     "phone_recognition": "auricle transcribe BUNDLE FILE.wav",
+    "music_emotion": "auricle predict BUNDLE SONG.mp3",
 }
 DEFAULT_HEAD = {"name": "classifier", "options": {}}
 #: The four modules, by SpeechBrain's inference names.
@@ -114,12 +115,12 @@ class Bundle(nn.Module):
         from ..processing.data.audio import read_audio
 
         wav = read_audio(path, self.sample_rate, resample="convert", channels="mix")
-        probabilities = self(self._clips(wav)).exp().mean(0)
+        probabilities = self(self.clips(wav)).exp().mean(0)
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best])
 
-    def _clips(self, wav: torch.Tensor) -> torch.Tensor:
-        """(T,) -> (B, clip) with half a clip between starts."""
+    def clips(self, wav: torch.Tensor) -> torch.Tensor:
+        """(T,) -> (B, clip) with half a clip between starts, zeros behind the end."""
         if not self.clip_s:
             return wav[None]
         size = round(self.clip_s * self.sample_rate)

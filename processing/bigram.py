@@ -131,5 +131,7 @@ class Bigram:
         """
         try:
             return cls.from_state(json.loads(Path(path).read_text(encoding="utf-8")))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is damaged, it is no JSON ({error})") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

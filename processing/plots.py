@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008).
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
 _DPI = 140
+# Of a history: the number of items, and a second error rate, which would be taken for the first.
+_NOT_DRAWN = ("n", "per_utterance_mean")
 #: What the two banks of a picture of filters are called.
 TRAINING = ("before training", "after training")
 
@@ -75,7 +77,10 @@ def token_confusion(
 def token_confusion_figure(counts, labels: Mapping[str, Sequence[str]], title: str):
     """The figure that `token_confusion` saves."""
     counts = _array(counts)
-    rows, columns = (list(labels[side]) for side in ("reference", "hypothesis"))
+    # A space, as a character, is shown as alignments show it.
+    rows, columns = (
+        [label.replace(" ", "_") for label in labels[side]] for side in ("reference", "hypothesis")
+    )
     if counts.shape != (len(rows), len(columns)) or len(rows) < 2 or not counts.any():
         raise ValueError(
             f"counts have shape {counts.shape}: {len(rows)} by {len(columns)} labels need counts of "
@@ -149,8 +154,8 @@ def training_curves(
     history : one mapping per epoch: "epoch" (from 1), and any of "train_loss", "valid_loss",
         "train_accuracy", "valid_accuracy" and further "train_..." and "valid_..." measures.
         Accuracies, error rates and F1 scores are shares and drawn in percent. What an epoch
-        lacks, or what is not finite, is left out of the curve; "n", a number of items, is no
-        measure and not drawn.
+        lacks, or what is not finite, is left out of the curve. Whole numbers in every epoch ("n",
+        edits) are counts that a measure is made of, and are not drawn.
     path : where the PNG goes; folders are made.
     title : what was trained on what.
     best_epoch : the epoch that was kept, marked by a line.
@@ -368,8 +373,9 @@ def training_curves_figure(
     measures: list[str] = []
     for epoch in history:
         for name in epoch:
-            if name.startswith(sides) and name[6:] not in (*measures, "n"):
+            if name.startswith(sides) and name[6:] not in (*measures, *_NOT_DRAWN):
                 measures.append(name[6:])
+    measures = [name for name in measures if not _is_count(history, name)]
     if not measures:
         raise ValueError(
             'the history holds no measure: name them "train_loss", "valid_accuracy" and so on; '
@@ -380,7 +386,7 @@ def training_curves_figure(
     figure.suptitle(title)
     numbers = np.array([epoch["epoch"] for epoch in history], dtype=float)
     for axes, measure in zip(panels, measures, strict=True):
-        percent = measure.endswith(("accuracy", "error", "f1", "eer", "per"))
+        percent = measure.endswith(("accuracy", "error", "f1", "eer", "per", "cer", "wer"))
         drawn = []
         for side, colour, name in (
             ("train_", _BLUE, "training"),
@@ -414,6 +420,12 @@ def _hz_to_mel(hz):
 
 def _mel_to_hz(mel):
     return 700 * (10 ** (np.maximum(mel, 0) / 2595) - 1)
+
+
+def _is_count(history: Sequence[Mapping[str, float]], measure: str) -> bool:
+    """Whether a measure is a whole number wherever it is given."""
+    values = [epoch.get(side + measure) for epoch in history for side in ("train_", "valid_")]
+    return all(isinstance(value, int) for value in values if value is not None)
 
 
 def _root_scale(top: float):

@@ -21,10 +21,19 @@ from ..processing.textgrid import write_textgrid
 from .alignment_transcripts import Transcript, from_phones
 from .transcribe import log_probabilities, read_whole
 
-__all__ = ["Aligned", "align_file", "boundary_shift_ms", "score_alignment", "shift_of", "write"]
+__all__ = [
+    "Aligned",
+    "align_file",
+    "boundary_shift_ms",
+    "check_units",
+    "score_alignment",
+    "shift_of",
+    "write",
+]
 
 SUFFIXES = (".phn", ".wrd", ".textgrid")
 TIERS = ("units", "words", "all")
+_LARGEST_SHIFT_MS = 1000
 _UNIT_NAMES = {"phone": "phones", "char": "characters", "word": "subwords"}
 
 
@@ -41,8 +50,29 @@ class Aligned(NamedTuple):
 
 
 def shift_of(bundle: Bundle, shift_ms: float | None = None) -> float:
-    """The shift given, or that of the bundle, or 0; in ms."""
-    return bundle.description.get("boundary_shift_ms", 0.0) if shift_ms is None else shift_ms
+    """The shift given, or that of the bundle, or 0; in ms.
+
+    Raises
+    ------
+    ValueError
+        No number is given, or more than a model can be early or late by.
+    """
+    if shift_ms is None:
+        return bundle.description.get("boundary_shift_ms", 0.0)
+    if not abs(shift_ms) <= _LARGEST_SHIFT_MS:  # NaN is in no range
+        raise ValueError(
+            f"shift_ms is {shift_ms:g}; it must be from -{_LARGEST_SHIFT_MS} to {_LARGEST_SHIFT_MS}"
+        )
+    return shift_ms
+
+
+def check_units(units: Units) -> None:
+    """Raise ValueError unless the units are phones, whose times a corpus has."""
+    if units.scored_as != "phone":
+        raise ValueError(
+            f"the known times are those of phones, and the bundle knows {units.kind}: "
+            "take a bundle of phones"
+        )
 
 
 def align_file(
@@ -166,11 +196,7 @@ def score_alignment(
     ValueError
         Units that are no phones; a row without times, by name; what `align_file` refuses.
     """
-    if units.scored_as != "phone":
-        raise ValueError(
-            f"the known times are those of phones, and the bundle knows {units.kind}: "
-            "take a bundle of phones"
-        )
+    check_units(units)
     shift_ms = shift_of(bundle, shift_ms)
     fold = folding(61, units.phone_set, units.glottal_stop).__getitem__
     errors = BoundaryErrors()

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..processing.data.phones import PHONE_SETS, folding, silences
-from ..processing.data.units import Units, spoken_text
+from ..processing.data.spoken_text import spoken_text
+from ..processing.data.units import Units
 from ..processing.segments import read_segments
+from .given_paths import check_readable
 
 __all__ = ["Transcript", "from_phones", "from_text", "from_words", "read_lexicon", "transcript_of"]
 
 FILES = (".phn", ".wrd", ".txt")
+_IF_WORDS = (
+    "if these are words, give --lexicon FILE with a line 'WORD PHONE ...' for each, or a .PHN file"
+)
 _SPACE, _WORD_BEGIN = "|", "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -62,7 +67,10 @@ def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = 
     suffix = Path(given).suffix.lower() if len(given.split()) == 1 else ""
     where = given if suffix in FILES else "the transcript"
     is_phones = units.scored_as == "phone"
+    if lexicon is not None:
+        check_readable(lexicon, "a lexicon, a line 'WORD PHONE ...' per word")
     if suffix in FILES:
+        check_readable(given, "a .PHN, .WRD or .TXT file of TIMIT")
         segments = read_segments(given)
         given = " ".join(segment.text for segment in segments)
         if suffix == ".phn" and not is_phones:
@@ -75,7 +83,7 @@ def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = 
                 "--lexicon FILE with a line 'WORD PHONE ...' for each word"
             )
     if not given.split():
-        raise ValueError(f"{where}: the transcript is empty, there is nothing to align")
+        raise _empty(where)
     if not is_phones:
         if lexicon is not None:
             raise ValueError(f"a lexicon is for bundles of phones, and this one knows {units.kind}")
@@ -85,10 +93,13 @@ def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = 
     return from_phones(units, given.split(), where)
 
 
-def from_phones(units: Units, symbols: Sequence[str], where: str = "the transcript") -> Transcript:
+def from_phones(
+    units: Units, symbols: Sequence[str], where: str = "the transcript", cure: str = _IF_WORDS
+) -> Transcript:
     """Phones of the 61, 48 or 39, each folded to what the bundle knows.
 
-    Where the bundle was trained on runs of silence collapsed, a run is one silence.
+    Where the bundle was trained on runs of silence collapsed, a run is one silence. `cure` is what
+    to do about a symbol that is none.
 
     Raises
     ------
@@ -104,7 +115,7 @@ def from_phones(units: Units, symbols: Sequence[str], where: str = "the transcri
     """
     pairs, left_out = [], []
     for position, symbol in enumerate(symbols, start=1):
-        phone = _fold(units, symbol, position, where)
+        phone = _fold(units, symbol, f"{where}: {symbol!r} (token {position})", cure)
         if phone is None:
             left_out.append(symbol)
         else:
@@ -118,7 +129,7 @@ def from_phones(units: Units, symbols: Sequence[str], where: str = "the transcri
             if not (pair[0] in silent and previous in silent)
         ]
     if not pairs:
-        raise ValueError(f"{where}: the transcript is empty, there is nothing to align")
+        raise _empty(where)
     return Transcript(
         [units.labels.index(phone) for phone, _ in pairs],
         [symbol for _, symbol in pairs],
@@ -127,22 +138,31 @@ def from_phones(units: Units, symbols: Sequence[str], where: str = "the transcri
     )
 
 
-def _fold(units: Units, symbol: str, position: int, where: str) -> str | None:
+def _fold(units: Units, symbol: str, named: str, cure: str) -> str | None:
     for source in PHONE_SETS:
         if source >= units.phone_set:
             table = folding(source, units.phone_set, units.glottal_stop)
             if symbol in table:
                 return table[symbol]
-    if any(symbol in folding(source, 39, "keep") for source in PHONE_SETS):
+    if symbol in _all_symbols():
         raise ValueError(
-            f"{where}: {symbol!r} (token {position}) is a phone of a set that is coarser than the "
-            f"bundle's {units.kind}, and stands for several of its units: write it as one of the "
-            f"{units.phone_set}"
+            f"{named} is a phone of a set that is coarser than the bundle's {units.kind}, and "
+            f"stands for several of its units: write it as one of the {units.phone_set}"
         )
-    raise ValueError(
-        f"{where}: {symbol!r} (token {position}) is none of TIMIT's 61, 48 or 39 phones; if these "
-        "are words, give --lexicon FILE with a line 'WORD PHONE ...' for each, or a .PHN file"
-    )
+    lower = symbol.lower()
+    if lower in _all_symbols():
+        cure = f"{lower!r} is: write it in lower case"
+    raise ValueError(f"{named} is none of TIMIT's 61, 48 or 39 phones; {cure}")
+
+
+def _all_symbols() -> set[str]:
+    """Of all three sets, the glottal stop included."""
+    return {symbol for source in PHONE_SETS for symbol in folding(source, 39, "keep")}
+
+
+def _empty(where: str) -> ValueError:
+    named = "" if where == "the transcript" else f"{where}: "
+    return ValueError(f"{named}the transcript is empty, there is nothing to align")
 
 
 def from_words(
@@ -160,14 +180,18 @@ def from_words(
     """
     missing = sorted({word for word in words if word not in lexicon})
     if missing:
-        raise ValueError(f"{where}: not in the lexicon: {', '.join(missing)}")
+        raise ValueError(
+            f"{where}: not in the lexicon: {', '.join(missing)}; add a line 'WORD PHONE ...' for each"
+        )
     if not words:
-        raise ValueError(f"{where}: the transcript is empty, there is nothing to align")
+        raise _empty(where)
     silence = silences(units.phone_set)[0]
     symbols, word_of = [silence], [None]
     for number, word in enumerate(words):
         # Each word for itself: what is left out of one is not to shift the words behind it.
-        phones = from_phones(units, lexicon[word], f"the lexicon, word {word!r}")
+        phones = from_phones(
+            units, lexicon[word], f"the lexicon, word {word!r}", "mend that line of the lexicon"
+        )
         symbols += phones.labels
         word_of += [number] * len(phones.labels)
     symbols.append(silence)
@@ -188,12 +212,19 @@ def from_text(units: Units, text: str, where: str = "the transcript") -> Transcr
     Raises
     ------
     ValueError
-        Nothing spoken in it; a character that the bundle has not seen in training, by name.
+        Nothing spoken in it; phones; a character that the bundle has not seen in training, by name.
     """
+    tokens = text.split()
+    # One token may well be a word ("ah"); a sentence of phones' names is none.
+    if len(tokens) > 1 and _all_symbols().issuperset(tokens):
+        raise ValueError(
+            f"{where}: holds phones ({' '.join(tokens[:4])} ...), and the bundle knows {units.kind}: "
+            "give words"
+        )
     row = {"id": where, "text": text}
     spoken = spoken_text(row)
     if not spoken:
-        raise ValueError(f"{where}: the transcript is empty, there is nothing to align")
+        raise _empty(where)
     alphabet = {character for label in units.labels[2:] for character in label} | {" "}
     if unknown := sorted(set(spoken) - alphabet):
         raise ValueError(

@@ -9,8 +9,10 @@ import sys
 from ..lobes.registry import load_plugin
 from .commands import (
     align,
+    attention,
     calibrate,
     check,
+    claims,
     compare,
     describe,
     embed,
@@ -35,6 +37,7 @@ COMMANDS = (
     mini,
     predict,
     filters,
+    attention,
     embed,
     transcribe,
     align,
@@ -43,6 +46,7 @@ COMMANDS = (
     calibrate,
     verify,
     robustness,
+    claims,
     table,
 )
 

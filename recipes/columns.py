@@ -54,7 +54,12 @@ _HEADINGS = {
     "parameters": "parameters (frontend + encoder + head)",
     "epochs": "epochs",
     "wall_s": "time per run",
+    "epoch_s": "time per epoch",
+    "songs_per_s": "songs/s",
+    "peak_memory": "peak memory",
 }
+#: Columns that may have nothing to say.
+_SPARSE = ("epoch_s", "songs_per_s", "peak_memory")
 _MOVED = {"centre_shift_hz": 1, "centre_shift_erb": 3, "bandwidth_shift_hz": 1, "divergence": 4}
 #: Columns that a bench measures, with their decimals.
 _BENCH = {"forward": 1, "forward_backward": 1, "embeddings_per_s_1": 0, "embeddings_per_s_2": 0}
@@ -169,7 +174,7 @@ def _measured(name: str, run: RunResult, bench: dict | None) -> str:
 
 def has_content(name: str, rows: Iterable[list[RunResult]], bench: dict | None) -> bool:
     """Whether any row has something to say in this column; scores always do."""
-    return name not in (*_MOVED, *_BENCH) or any(cell(name, runs, bench) for runs in rows)
+    return name not in (*_MOVED, *_BENCH, *_SPARSE) or any(cell(name, runs, bench) for runs in rows)
 
 
 def cell(name: str, runs: list[RunResult], bench: dict | None) -> str:
@@ -187,6 +192,8 @@ def cell(name: str, runs: list[RunResult], bench: dict | None) -> str:
         return _interval_text(runs)
     if name == "wall_s":
         return _duration_text(sum(run.wall_s for run in runs) / len(runs))
+    if name in _SPARSE:
+        return _mean_text(name, runs)
     own = {
         "seeds": lambda: str(len(runs)),
         "frontend_parameters": lambda: f"{first.params['frontend']:,}",
@@ -194,6 +201,29 @@ def cell(name: str, runs: list[RunResult], bench: dict | None) -> str:
         "epochs": lambda: _range_text(runs),
     }
     return own[name]() if name in own else _score_text(runs, name)
+
+
+def _mean_text(name: str, runs: list[RunResult]) -> str:
+    """Mean over the runs that have it."""
+    values = {
+        "epoch_s": [run.wall_s / run.epochs for run in runs if run.epochs],
+        "songs_per_s": [run.epochs * _songs(run) / run.wall_s for run in runs if run.wall_s],
+        "peak_memory": [run.memory["peak_bytes"] / 2**30 for run in runs if run.memory],
+    }[name]
+    if not any(values):
+        return ""
+    mean = sum(values) / len(values)
+    if name == "songs_per_s":
+        return f"{mean:.1f}"
+    if name == "peak_memory":
+        return f"{mean:.1f} GiB"
+    return f"{mean:.1f} s" if mean < 10 else _duration_text(mean)
+
+
+def _songs(run: RunResult) -> int:
+    """Songs of the training set, where the data set consists of songs."""
+    train = run.counts.get("train")
+    return train.get("songs", 0) if isinstance(train, dict) else 0
 
 
 def interval_unit(run: RunResult) -> str:

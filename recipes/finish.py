@@ -11,7 +11,7 @@ from ..lobes import count_frames, pretrained
 from ..processing import plots
 from ..processing.filterbank.displacement import displacement
 from .results import RunResult, describe_device
-from .runner import FREE_KEYS, Run, tell
+from .runner import FREE_KEYS, Run, measured_memory, tell
 
 __all__ = ["finish"]
 
@@ -86,6 +86,7 @@ def finish(
         device=describe_device(brain.device),
         filters=None if before is None else displacement(before, after),
         experiment=config.experiment,
+        memory=measured_memory(run, brain.device),
     )
     path = result.write(output_folder)
     bundle = pretrained.save(

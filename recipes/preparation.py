@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import hashlib
 import json
@@ -16,10 +17,13 @@ __all__ = [
     "PreparationError",
     "add_switch",
     "describe_rest",
+    "on_every_rank",
     "pick_protocol",
     "prepare_from_command_line",
+    "read_prepared",
     "read_record",
     "refuse_broken",
+    "write_prepared",
     "write_record",
 ]
 
@@ -119,6 +123,29 @@ def read_record(output_folder: Path, fingerprint: str) -> dict | None:
         return None
 
 
+def write_prepared(prepared, output_folder: Path, fingerprint: str) -> None:
+    """`write_record` of a recipe's `Prepared`: all of it but the folders of this run."""
+    record = dataclasses.asdict(prepared)
+    record.pop("roots")
+    write_record({**record, "manifest_path": "manifest.csv"}, output_folder, fingerprint)
+
+
+def read_prepared(kind: type, output_folder: Path, fingerprint: str, roots: dict):
+    """What `write_prepared` left in a folder, as this kind, or None, as `read_record`.
+
+    Arguments
+    ---------
+    kind : the recipe's `Prepared`, a dataclass with `manifest_path` and `roots`.
+    output_folder, fingerprint : as of `read_record`.
+    roots : folders by root name, of this run.
+    """
+    record = read_record(output_folder, fingerprint)
+    if record is None:
+        return None
+    path = output_folder / record["manifest_path"]
+    return kind(**record | {"manifest_path": str(path), "roots": roots})
+
+
 def _sha256(path: Path) -> str:
     total = hashlib.sha256()
     with open(path, "rb") as file:
@@ -148,6 +175,23 @@ def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
+
+
+def on_every_rank(prepare: Callable, arguments: Mapping, **only_main):
+    """What `prepare` gives, on every rank: the main process prepares, the others find it done.
+
+    Arguments
+    ---------
+    prepare : of the recipe; when all is there, it reads it instead of preparing again.
+    arguments : its arguments, but `progress`: only the main process draws bars.
+    only_main : further arguments for the main process, such as `download`.
+    """
+    from speechbrain.utils.distributed import run_on_main
+
+    # Kept in a list and not returned: what is returned would be sent to the other ranks.
+    prepared = []
+    run_on_main(lambda: prepared.append(prepare(**arguments, **only_main, progress=True)))
+    return prepared[0] if prepared else prepare(**arguments, progress=False)
 
 
 def prepare_from_command_line(

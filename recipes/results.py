@@ -24,8 +24,9 @@ from pathlib import Path
 
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
-_OPTIONAL = ("filters", "experiment")
+_OPTIONAL = ("filters", "experiment", "memory")
 _PARTS = ("frontend", "encoder", "head")
+_MEMORY = ("estimate_bytes", "peak_bytes")
 _SOURCE_TREE = Path(__file__).resolve().parents[1]
 
 
@@ -114,6 +115,9 @@ class RunResult:
         a frontend without filters, and in files that are older than this field.
     experiment : the row of `experiments.yaml` that the run is of; None without one, and in files
         that are older than this field.
+    memory : {"estimate_bytes", "peak_bytes"}, what was printed before training and the most that
+        the process, or its GPU memory, then took; None where it was not measured, and in files
+        that are older than this field.
 
     Raises
     ------
@@ -143,6 +147,7 @@ class RunResult:
     git_commit: str | None = field(default_factory=git_commit)
     filters: dict | None = None
     experiment: str | None = None
+    memory: dict | None = None
 
     def __post_init__(self):
         faults: list[str] = []
@@ -217,6 +222,13 @@ class RunResult:
             not isinstance(self.experiment, str) or not self.experiment
         ):
             faults.append(f"experiment is {self.experiment!r}: give a non-empty string, or null")
+        memory = self.memory
+        if memory is not None and not (
+            isinstance(memory, dict)
+            and set(memory) == set(_MEMORY)
+            and all(map(_is_count, memory.values()))
+        ):
+            faults.append(f"memory is {memory!r}: give bytes for {', '.join(_MEMORY)}, or null")
         if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
             faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
         return faults

@@ -23,9 +23,16 @@ from ..lobes.build import (
     build_normalization,
     count_frames,
     option_problems,
+    options_of,
 )
 from ..lobes.registry import ENCODERS, FRONTENDS
-from ..processing.memory import keep_freed_memory, peak_memory_bytes
+from ..processing.memory import (
+    available_bytes,
+    give_freed_memory_back,
+    keep_freed_memory,
+    peak_memory_bytes,
+    use_large_pages,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,14 +92,17 @@ def lobe_problems(plain: dict, output: str | None = None) -> list[str]:
             for name in ENCODERS.names()
             if _output_of(name, frontend, clip_s, plain["encoder_options"]) == output
         ]
+        name, way = plain["encoder"], ""
+        if "output" in options_of(ENCODERS, name):
+            way = f"--encoder_options.{name}.output {output} makes it give them. "
         return [
-            f"encoder {plain['encoder']} gives {_OUTPUTS[encoder.output]}, and this recipe needs "
-            f"{_OUTPUTS[output]}. Encoders that give them: {', '.join(fit) or 'none'}"
+            f"encoder {name} gives {_OUTPUTS[encoder.output]}, and {_OUTPUTS[output]} are needed. "
+            f"{way}Encoders that give them: {', '.join(fit) or 'none'}"
         ]
     return []
 
 
-_OUTPUTS = {"utterance": "one vector per utterance", "frames": "frames"}
+_OUTPUTS = {"utterance": "vectors of whole utterances", "frames": "frames"}
 
 
 def _sketch(name: str, frontend, clip_s, options: dict):
@@ -312,15 +322,32 @@ def report_memory(
     """
     from ..lobes.run_memory import estimate_run
 
-    hparams = run.hparams
+    hparams, options = run.hparams, run.config.run_opts
+    device = (options.device if options else None) or "cpu"
     run.memory = estimate_run(
         lobes or hparams["modules"],
         round(clip_s * hparams["sample_rate"]),
         batch_items,
         hparams["optimizing"],
         cache_bytes=cache_bytes,
+        device=device,
     )
-    tell(f"Memory: about {run.memory}")
+    if not run.memory.small:
+        give_freed_memory_back()
+    available = available_bytes(device)
+    on_gpu = str(device).startswith("cuda")
+    # Of the process, what is there already is no longer available, nor needed again.
+    ranks = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    needed = ranks * (run.memory.total - run.memory.process)
+    there = "" if available is None else f"; {available / 2**30:.1f} GiB available"
+    tell(f"Memory: about {run.memory} in training{'' if ranks == 1 else ' of each rank'}{there}")
+    if available is not None and needed > available:
+        tell(
+            f"WARNING: this run needs about {needed / 2**30:.1f} GiB more than now, and only "
+            f"{available / 2**30:.1f} GiB are available: it may be slow or be stopped by the "
+            "system. Take a smaller --batch_size, shorter clips or windows, a smaller encoder, or "
+            "freeze blocks of it where it has such an option"
+        )
     return run.memory
 
 

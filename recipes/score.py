@@ -8,6 +8,7 @@ from pathlib import Path
 from ..processing.data.phones import UnknownPhone
 from ..processing.scoring.sequence import EditCounts
 from ..processing.scoring.transcripts import format_alignment, format_summary, score_files
+from .given_paths import check_readable, check_writable
 
 __all__ = ["score"]
 
@@ -43,6 +44,8 @@ def score(
     ValueError
         What `score_files` refuses, with the file or the utterance; an option for phones with
         another unit; an alignment file that would replace a transcript.
+    OSError
+        A file that is not there; no folder for the alignment.
     """
     given = {name: value for name, value in (phones or {}).items() if value is not None}
     if given and unit != "phone":
@@ -50,6 +53,10 @@ def score(
         raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")
     if alignment and Path(alignment).resolve() in (Path(hyp).resolve(), Path(ref).resolve()):
         raise ValueError(f"--alignment {alignment} would replace a transcript: name another file")
+    for path in (hyp, ref):
+        check_readable(path, "a file of transcripts, a line 'NAME TOKEN ...' per utterance")
+    if alignment:
+        check_writable(alignment, "--alignment")
     sources = {f"{side}_phone_set": given.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
     try:
         counts = score_files(
@@ -58,7 +65,7 @@ def score(
     except UnknownPhone as error:
         raise ValueError(
             f"{error}; if a file is written in another set of TIMIT's phones, say which: "
-            "--hyp-phones, --ref-phones"
+            "--hyp-phones, --ref-phones; if it holds words: --unit word or --unit char"
         ) from None
     summary = counts.summarize(seed=seed)
     if alignment:

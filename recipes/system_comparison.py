@@ -8,6 +8,7 @@ from dataclasses import asdict
 from ..processing.scoring.pair_scores import read_scored_trials
 from ..processing.scoring.speaker_bootstrap import HEADLINE, compare
 from ..processing.scoring.trials import read_trials
+from .comparison_report import difference_line, verdict
 from .name_lists import read_speakers
 
 __all__ = ["compare_systems"]
@@ -63,7 +64,8 @@ def compare_systems(
     record = {"files": {"a": a, "b": b}, "metric": metric, **asdict(found)}
     record["interval"] = list(found.interval)
     record |= {"seed": seed, "counts": listed.counts}
-    record["verdict"] = _verdict(record)
+    on = f"these {record['counts']['trials']:,} trials of {record['n_speakers']} speakers"
+    record["verdict"] = verdict(record, on)
     record["trials"] = {name: getattr(listed, name) for name in ("source", "format", "digest")}
     if as_json:
         print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
@@ -73,43 +75,16 @@ def compare_systems(
 
 
 def _lines(record: dict) -> list[str]:
-    low, high = (_number(record, value, "+") for value in record["interval"])
+    def number(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.2f} %" if record["metric"] == "eer" else f"{value:{sign}.4f}"
+
     name = "EER" if record["metric"] == "eer" else record["metric"]
     counts, trials = record["counts"], record["trials"]
     return [
         f"{trials['source']} (SHA-256 {trials['digest'][:16]}): {counts['trials']:,} trials, "
         f"{counts['target']:,} target, {counts['nontarget']:,} nontarget",
-        f"A  {_number(record, record['a'])} {name}  {record['files']['a']}",
-        f"B  {_number(record, record['b'])} {name}  {record['files']['b']}",
-        f"A - B  {_number(record, record['difference'], '+')} [{low}, {high}], p "
-        f"{_p_value(record)} ({100 * record['confidence']:g} %, paired bootstrap over "
-        f"{record['n_speakers']} speakers, {record['n_resamples']} resamples, seed "
-        f"{record['seed']})",
+        f"A  {number(record['a'])} {name}  {record['files']['a']}",
+        f"B  {number(record['b'])} {name}  {record['files']['b']}",
+        difference_line(record, number, f"{record['n_speakers']} speakers"),
         record["verdict"],
     ]
-
-
-def _verdict(record: dict) -> str:
-    trials = f"these {record['counts']['trials']:,} trials of {record['n_speakers']} speakers"
-    if record["a"] == record["b"] and record["interval"] == [0.0, 0.0]:
-        return f"A and B err alike in every resample of {trials}: nothing tells them apart."
-    if not record["differ"]:
-        return (
-            f"A and B do not differ measurably on {trials}: the interval of the difference holds 0."
-        )
-    better, worse = ("A", "B") if record["difference"] < 0 else ("B", "A")
-    return (
-        f"{better} errs less than {worse} on {trials}: the interval of the difference leaves out "
-        "0. This is about these two trained models, not about the methods that made them."
-    )
-
-
-def _number(record: dict, value: float, sign: str = "") -> str:
-    if record["metric"] == "eer":
-        return f"{100 * value:{sign}.2f} %"
-    return f"{value:{sign}.4f}"
-
-
-def _p_value(record: dict) -> str:
-    least = 1 / record["n_resamples"]
-    return f"< {least:g}" if record["p_value"] <= least else f"= {record['p_value']:.3g}"

@@ -83,7 +83,12 @@ def decoder_of(
                 f"{folder} has no {BIGRAM_FILE}: lm_weight needs the bigram of the training "
                 "transcripts; take --lm-weight 0"
             )
-        bigram = Bigram.load(path)
+        try:
+            bigram = Bigram.load(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; take a whole copy of the bundle, or --lm-weight 0"
+            ) from None
     return build_decoder(decoding, units.labels, beam_size, lm_weight, bigram)
 
 

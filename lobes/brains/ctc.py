@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import speechbrain as sb
 import torch
 
@@ -11,7 +13,10 @@ from ...processing.scoring.sequence import RATES
 from .base import BaseBrain
 from .optimization import annealing_factor
 
-__all__ = ["CTCBrain"]
+__all__ = ["NOTHING_YET", "CTCBrain"]
+
+#: An error rate at which a network has not begun to emit more than blanks and a few frequent units.
+NOTHING_YET = 0.9
 
 
 class CTCBrain(BaseBrain):
@@ -83,8 +88,15 @@ class CTCBrain(BaseBrain):
         self.score.append(batch.id, batch.reference, [self.units.decode(line) for line in found])
 
     def annealing_factor(self):
+        """What the past error rates make of the learning rate.
+
+        With CTC a network gives blanks only for a while, and its error rate stands near 1: a rate
+        that fell then would keep it there. Epochs count from the first with less than
+        `NOTHING_YET`.
+        """
         hparams = self.hparams
-        scores = [record["valid"][self.headline] for record in self.history.epochs]
+        rates = [record["valid"][self.headline] for record in self.history.epochs]
+        scores = list(itertools.dropwhile(lambda rate: rate >= NOTHING_YET, rates))
         return annealing_factor(
             hparams.annealing,
             scores,

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
 from ...processing import emotion_plots
+from ...processing.scales import from_unit
 from ...processing.scoring.regression import RegressionScores
 from ..concordance import regression_loss
 from .base import BaseBrain
@@ -180,8 +181,7 @@ class RegressionBrain(BaseBrain):
         self.score.append_sequences(batch.id, predictions, target, times_s, counts, batch.group)
 
     def _on_scale(self, values: torch.Tensor) -> torch.Tensor:
-        low, high = self.scale["low"], self.scale["high"]
-        return low + (values.detach().double() + 1) / 2 * (high - low)
+        return from_unit(values.detach().double(), self.scale)
 
     def pictures(self, folder, name):
         songs, song, times_s, predictions, targets = self.score.points()

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 import torch  # noqa: F401 - for the example
 
+from ..patch_positions import resized_positions, square_grid
 from ..patch_transformer import PatchTransformer
-from ..pretrained_weights import (
-    fold_patches,
-    patch_transformer_weights,
-    resized_positions,
-    square_grid,
-)
+from ..patch_weights import fold_patches, patch_transformer_weights, take_weights
 from ..registry import register_encoder
 
 __all__ = ["AST"]
@@ -136,7 +132,7 @@ class AST(PatchTransformer):
         grid = self._grid_of(path, positions.shape[1] - 2, about)
         weights["pos_embed"] = resized_positions(positions, 2, grid, self.grid, "cut")
         fold_patches(weights, mean, std)
-        self.take(path, weights, about)
+        take_weights(self, path, weights, about)
 
     def _grid_of(self, path: str, places: int, about: dict) -> tuple[int, int]:
         """Rows and columns of a checkpoint's positions."""

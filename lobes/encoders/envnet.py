@@ -6,16 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..accepted_input import check_waveform, waveform_unfit
+from ..clip_windows import cut_windows, mean_of_windows
 from ..contracts import Encoder
 from ..options import number, whole
+from ..padded_layers import norm_values
 from ..registry import register_encoder
-from .sample_cnn import (
-    check_waveform,
-    cut_windows,
-    mean_of_windows,
-    norm_values,
-    waveform_unfit,
-)
 
 __all__ = ["EnvNet"]
 

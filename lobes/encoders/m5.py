@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..accepted_input import check_waveform, waveform_unfit
 from ..contracts import Encoder
 from ..options import whole
-from ..padded_layers import zero_outside
+from ..padded_layers import frames_up_to, norm_values, trimmed, zero_outside
 from ..registry import register_encoder
-from .sample_cnn import check_waveform, norm_values, trimmed, waveform_unfit
 
-__all__ = ["M5", "frames_up_to"]
+__all__ = ["M5"]
 
 KERNEL_SAMPLES = 80
 POOL = 4
@@ -105,18 +105,6 @@ class M5(Encoder):
             valid = _fewer(valid, POOL)
         mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None]
         return mean.float().unsqueeze(1)
-
-
-def frames_up_to(valid: torch.Tensor | None, frames: int) -> torch.Tensor | None:
-    """Which of the frames are valid, (B, frames), for counts (B,); None for None.
-
-    Example
-    -------
-    >>> frames_up_to(torch.tensor([2, 1]), 2)
-    tensor([[ True,  True],
-            [ True, False]])
-    """
-    return None if valid is None else torch.arange(frames, device=valid.device) < valid[:, None]
 
 
 def _fewer(valid: torch.Tensor | None, stride: int) -> torch.Tensor | None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from pathlib import Path
-
 import torch
 from torch import nn
 
-from ..contracts import Encoder
+from ..accepted_input import check_waveform
+from ..extras import transformers
 from ..options import choice
 from ..padded_layers import mean_inside
 from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
-from .wav2vec2 import FROZEN, SETTINGS, SMALL, Wav2Vec2
+from ..transformers_folder import SETTINGS, config_in, random_model
+from ..waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["MERT"]
 
+MERT_RATE_HZ = 24000
 KINDS = ("mert_model", "hubert", "wav2vec2")
 #: Settings of MERT's own code that change the network, and the value at which it is a HuBERT.
 OWN_SETTINGS = {
@@ -33,7 +32,7 @@ OWN_SETTINGS = {
     "Self-supervised Training, arXiv:2306.00107",
     source="transformers.HubertModel",
 )
-class MERT(Wav2Vec2):
+class MERT(WaveformTransformer):
     """A vector per clip from the waveform by a pretrained MERT (needs the extra `transformers`).
 
     It takes the frontend `waveform` at the rate that the folder's config says, 24 kHz for the
@@ -92,12 +91,13 @@ class MERT(Wav2Vec2):
         layer: int | str = -1,
         freeze: str = FROZEN[1],
     ):
-        if in_features != 1:
-            raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
+        check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
-        model, rate_hz = _random_model() if path is None else _pretrained_model(path)
-        config = model.config
-        blocks = config.num_hidden_layers
+        if path is None:
+            model, rate_hz = random_model("mert", "Hubert"), MERT_RATE_HZ
+        else:
+            model, rate_hz = _pretrained_model(path)
+        blocks = model.config.num_hidden_layers
         if layer != "weighted" and (
             isinstance(layer, bool)
             or not isinstance(layer, int)
@@ -107,9 +107,8 @@ class MERT(Wav2Vec2):
                 f'layer must be "weighted" or a whole number from {-blocks - 1} to {blocks}, the '
                 f"hidden states of {blocks} blocks, got {layer!r}"
             )
-        Encoder.__init__(self, in_features, config.hidden_size, "utterance")
+        super().__init__(in_features, model, freeze, "utterance")
         self.rate_hz = rate_hz
-        self._adopt(model, freeze)
         self.layer = layer if layer == "weighted" else layer % (blocks + 1)
         self._leave_out_unused(blocks)
         if self.layer == "weighted":
@@ -131,7 +130,7 @@ class MERT(Wav2Vec2):
         return 1
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self._projected(feats, lengths)
+        x, inside = self.projected(feats, lengths)
         if self.layer == "weighted":
             x = self._mean_of_states(x, inside)
         else:
@@ -154,47 +153,14 @@ class MERT(Wav2Vec2):
         return sum(weight * state for weight, state in zip(weights, states, strict=True))
 
 
-def _transformers():
-    try:
-        import transformers
-    except ImportError as error:
-        raise ValueError(
-            "encoder 'mert' needs the package transformers: pip install 'auricle[transformers]'"
-        ) from error
-    return transformers
-
-
-def _random_model() -> tuple[nn.Module, int]:
-    transformers = _transformers()
-    warnings.warn(
-        "encoder 'mert' without a path is a small net of random values; a pretrained one: "
-        "encoder_options: {mert: {path: FOLDER}}",
-        stacklevel=3,
-    )
-    return transformers.HubertModel(transformers.HubertConfig(**SMALL, **SETTINGS)), 24000
-
-
 def _pretrained_model(path: str) -> tuple[nn.Module, int]:
     """The model in a folder and its sample rate, every weight of it from `*.safetensors`."""
-    folder = Path(path).expanduser()
-    if not (folder / "config.json").is_file():
-        raise ValueError(
-            f"path must be a folder with config.json and *.safetensors, got {str(path)!r}, which "
-            f"{'has no config.json' if folder.is_dir() else 'is no folder'}; nothing is downloaded"
-        )
-    if not list(folder.glob("*.safetensors")):
-        raise ValueError(
-            f"path {str(path)!r} holds no *.safetensors; pickles (pytorch_model.bin) can run code "
-            'and are not read. Where you trust one, convert it once: python -c "import torch, '
-            "safetensors.torch as s; s.save_file({k: v.clone() for k, v in "
-            "torch.load('pytorch_model.bin', weights_only=True).items()}, 'model.safetensors')\""
-        )
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = about.get("model_type")
-    if kind not in KINDS:
-        raise ValueError(
-            f"path must hold a model of one of {KINDS}, got model_type {kind!r} in {folder}"
-        )
+    conversion = (
+        "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in "
+        "torch.load('pytorch_model.bin', weights_only=True).items()}, 'model.safetensors')"
+    )
+    about = config_in(path, KINDS, conversion)
+    kind = about["model_type"]
     wrong = {
         name: about[name] for name, value in OWN_SETTINGS.items() if about.get(name, value) != value
     }
@@ -205,19 +171,16 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
                 f"{name} {got!r}, expected {OWN_SETTINGS[name]!r}" for name, got in wrong.items()
             )
         )
-    transformers = _transformers()
-    if kind == "wav2vec2":
-        config_class, model_class = transformers.Wav2Vec2Config, transformers.Wav2Vec2Model
-    else:
-        config_class, model_class = transformers.HubertConfig, transformers.HubertModel
+    package, family = transformers("mert"), "Wav2Vec2" if kind == "wav2vec2" else "Hubert"
+    config_class, model_class = (getattr(package, family + part) for part in ("Config", "Model"))
     left_out = ("model_type", "auto_map", "architectures", "torch_dtype", "dtype")
     settings = {name: value for name, value in about.items() if name not in left_out}
     model = model_class(config_class(**{**settings, **SETTINGS}))
-    weights, _ = read_safetensors(str(folder))
+    weights, _ = read_safetensors(str(path))
     weights = _named_as(weights, model.state_dict(), model_class.base_model_prefix)
     check_against(path, weights, model.state_dict(), {"model_type": kind})
     model.load_state_dict(weights)
-    rate_hz = about.get("sample_rate", 24000 if kind == "mert_model" else 16000)
+    rate_hz = about.get("sample_rate", MERT_RATE_HZ if kind == "mert_model" else 16000)
     return model, int(rate_hz)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from ..accepted_input import picture_unfit
 from ..contracts import Encoder, valid_lengths
+from ..extras import timm
 from ..options import number, whole
 from ..padded_layers import batch_norm_inside, mean_inside, zero_outside
-from ..patch_transformer import timm
 from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
 
@@ -98,9 +99,7 @@ class ResNet50(Encoder):
 
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        if in_features == 1:
-            return "it reads pictures, and a waveform is none; set another frontend."
-        return None
+        return picture_unfit(in_features)
 
     def _load(self, path: str) -> None:
         weights, _ = read_safetensors(path)

@@ -6,12 +6,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
+from ..accepted_input import check_waveform, waveform_unfit
+from ..clip_windows import cut_windows, mean_of_windows
+from ..contracts import Encoder
 from ..options import choice, number, whole
-from ..padded_layers import batch_norm_inside
+from ..padded_layers import norm_values
 from ..registry import register_encoder
 
-__all__ = ["SampleCNN", "cut_windows", "mean_of_windows", "norm_values", "trimmed"]
+__all__ = ["SampleCNN"]
 
 
 @register_encoder(
@@ -115,109 +117,3 @@ def _widths(channels) -> list[int]:
     if len(widths) < 2:
         raise ValueError(f"channels must be two or more, got {channels!r}")
     return widths
-
-
-def waveform_unfit(in_features: int) -> str | None:
-    """Why an encoder of waveforms cannot take such frames."""
-    return None if in_features == 1 else "it reads the waveform itself; set frontend: waveform."
-
-
-def check_waveform(in_features: int) -> None:
-    """Refuse, when an encoder of waveforms is built, anything else."""
-    if in_features != 1:
-        raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
-
-
-def trimmed(
-    feats: torch.Tensor, lengths: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Frames up to the end of the longest item, and each item's count; None where all are alike.
-
-    A layer that is told that all frames are valid needs no mask, whose results would have to be
-    kept beside those of the layer. On the meta device no count is known: all are taken as valid.
-
-    Shape
-    -----
-    feats (B, N, F), lengths (B,) or None -> (B, N', F), (B,) of at least 1 or None
-
-    Example
-    -------
-    >>> frames, valid = trimmed(torch.zeros(2, 4, 1), torch.tensor([0.75, 0.5]))
-    >>> frames.shape, valid
-    (torch.Size([2, 3, 1]), tensor([3, 2]))
-    """
-    if lengths is None or feats.device.type == "meta":
-        return feats, None
-    valid = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return feats, valid
-    longest = int(valid.max())
-    feats = feats[:, :longest]
-    return feats, (None if bool((valid == longest).all()) else valid)
-
-
-def cut_windows(
-    feats: torch.Tensor, lengths: torch.Tensor | None, size: int
-) -> tuple[torch.Tensor, list[int]]:
-    """Windows of `size` frames that cover each item, as one batch, and how many each item has.
-
-    The least number of windows, the first at an item's start, the last at its end, the others
-    evenly between; an item shorter than a window is repeated.
-
-    Shape
-    -----
-    feats (B, N, F), lengths (B,) or None -> (sum of counts, size, F)
-
-    Example
-    -------
-    >>> x, counts = cut_windows(torch.arange(10.0).view(2, 5, 1), torch.tensor([1.0, 0.4]), 3)
-    >>> x[..., 0].int().tolist(), counts
-    ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
-    """
-    feats, valid = trimmed(feats, lengths)
-    items, frames, features = feats.shape
-    if valid is None:
-        count = -(-frames // size)
-        if frames == count * size:  # windows side by side are the batch itself
-            return feats.reshape(items * count, size, features), [count] * items
-        places = _places(frames, size).to(feats.device)
-        return feats[:, places].flatten(0, 1), [count] * items
-    places = [_places(count, size) for count in valid.tolist()]
-    counts = [len(place) for place in places]
-    item = torch.arange(items).repeat_interleave(torch.tensor(counts))[:, None]
-    return feats[item.to(feats.device), torch.cat(places).to(feats.device)], counts
-
-
-def _places(frames: int, size: int) -> torch.Tensor:
-    """Frames of each window, (K, size)."""
-    inner = torch.arange(size)
-    if frames <= size:
-        return (inner % frames)[None]
-    count = -(-frames // size)
-    starts = torch.arange(count) * (frames - size) // (count - 1)
-    return starts[:, None] + inner
-
-
-def mean_of_windows(x: torch.Tensor, counts: list[int]) -> torch.Tensor:
-    """Mean over each item's windows: (sum of counts, D) -> (B, D).
-
-    Example
-    -------
-    >>> mean_of_windows(torch.tensor([[1.0], [3.0], [5.0]]), [2, 1])
-    tensor([[2.],
-            [5.]])
-    """
-    x = x.float()
-    if len(set(counts)) == 1:
-        return x.view(len(counts), counts[0], -1).mean(1)
-    return torch.stack([part.mean(0) for part in x.split(counts)])
-
-
-def norm_values(
-    norm: nn.Module, x: torch.Tensor, inside: torch.Tensor | None = None, axis: int = -1
-) -> torch.Tensor:
-    """`batch_norm_inside`; a single value, which has no variance, is normed as in evaluation."""
-    if norm.training and x.numel() == x.shape[1]:
-        mean, variance = norm.running_mean, norm.running_var
-        return F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
-    return batch_norm_inside(norm, x, inside, axis)

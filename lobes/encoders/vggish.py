@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..accepted_input import spectrum_unfit
+from ..clip_windows import cut_windows, mean_of_windows
 from ..contracts import Encoder
 from ..options import whole
 from ..registry import register_encoder
-from .sample_cnn import cut_windows, mean_of_windows
 
-__all__ = ["VGGish", "spectrum_unfit"]
+__all__ = ["VGGish"]
 
 
 @register_encoder(
@@ -109,10 +110,3 @@ class VGGish(Encoder):
         x = self.features(x.unsqueeze(1))  # (K, C, frames, features)
         x = self.embeddings(x.permute(0, 2, 3, 1).flatten(1))
         return mean_of_windows(x, counts).unsqueeze(1)
-
-
-def spectrum_unfit(in_features: int) -> str | None:
-    """Why an encoder of spectrograms cannot take such frames."""
-    if in_features > 1:
-        return None
-    return "it reads a spectrogram, not samples; set frontend: mel, or another with many features."

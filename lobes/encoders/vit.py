@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
+from ..patch_positions import resized_positions, square_grid
 from ..patch_transformer import PatchTransformer
-from ..pretrained_weights import (
-    fold_patches,
-    patch_transformer_weights,
-    resized_positions,
-    square_grid,
-)
+from ..patch_weights import fold_patches, patch_transformer_weights, take_weights
 from ..registry import register_encoder
 
 __all__ = ["ViT"]
@@ -132,4 +128,4 @@ class ViT(PatchTransformer):
         grid = square_grid(path, positions.shape[1] - 1)
         weights["pos_embed"] = resized_positions(positions, 1, grid, self.grid, "bicubic")
         fold_patches(weights, mean, std)
-        self.take(path, weights, about)
+        take_weights(self, path, weights, about)

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
-import warnings
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..accepted_input import check_waveform
+from ..extras import transformers
 from ..options import choice
-from ..padded_layers import even_weights, moments, zero_outside
+from ..padded_layers import zero_outside
 from ..registry import register_encoder
+from ..transformers_folder import SETTINGS, config_in, random_model
+from ..waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["Wav2Vec2"]
 
-FROZEN = ("none", "feature_encoder", "all")
-#: What a model of random values is built with where no folder is given.
-SMALL = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "conv_dim": (16,) * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-}
-#: What would draw at random in training, leave parameters without a gradient, or change the stride.
-SETTINGS = {
-    "apply_spec_augment": False,
-    "mask_time_prob": 0.0,
-    "mask_feature_prob": 0.0,
-    "layerdrop": 0.0,
-    "add_adapter": False,
-}
+#: model_type, and what transformers calls it.
+FAMILIES = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}
 
 
 @register_encoder(
@@ -43,7 +27,7 @@ SETTINGS = {
     paper="Baevski et al., wav2vec 2.0: A Framework for Self-Supervised Learning, NeurIPS 2020",
     source="transformers.Wav2Vec2Model",
 )
-class Wav2Vec2(Encoder):
+class Wav2Vec2(WaveformTransformer):
     """Steps of 20 ms from the waveform by a pretrained wav2vec 2.0 or HuBERT, to be fine-tuned.
 
     It takes the frontend `waveform` at 16 kHz; the recommended normalisation of that, "sentence",
@@ -95,151 +79,34 @@ class Wav2Vec2(Encoder):
     (torch.Size([2, 49, 32]), 49)
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(self, in_features: int = 1, path: str | None = None, freeze: str = FROZEN[1]):
-        if in_features != 1:
-            raise ValueError(f"in_features must be 1, the samples themselves, got {in_features!r}")
+        check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
-        model = _random_model() if path is None else _pretrained_model(path)
-        config = model.config
-        super().__init__(in_features, config.hidden_size, "frames", math.prod(config.conv_stride))
-        self._adopt(model, freeze)
+        model = random_model("wav2vec2", "Wav2Vec2") if path is None else _pretrained_model(path)
+        super().__init__(in_features, model, freeze, "frames", math.prod(model.config.conv_stride))
         self.train()  # transformers returns a model in eval mode
-
-    def _adopt(self, model: nn.Module, freeze: str) -> None:
-        """Take a model over: the samples of its steps, what can be pickled, what is frozen."""
-        self.window, self.hop = 1, 1
-        for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
-            self.window += (kernel - 1) * self.hop
-            self.hop *= stride
-        self.freeze = freeze
-        positions = model.encoder.pos_conv_embed
-        positions.conv = _plain(positions.conv)
-        self.model = model.float()
-        if freeze != "none":
-            frozen = model if freeze == "all" else model.feature_extractor
-            frozen.requires_grad_(False)
-
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        if in_features != 1:
-            return "it reads the waveform itself; set frontend: waveform."
-        return None
 
     def num_frames(self, num_frames: int) -> int:
         """Exact number of steps of `num_frames` samples: 1 + max(0, N - window) // stride."""
         samples = int(num_frames)
         return 1 + max(0, samples - self.window) // self.stride if samples > 0 else 0
 
-    def train(self, mode: bool = True) -> Wav2Vec2:
-        super().train(mode)
-        if self.freeze == "all":
-            self.model.eval()
-        return self
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self._projected(feats, lengths)
+        x, inside = self.projected(feats, lengths)
         x = self.model.encoder(x, attention_mask=inside).last_hidden_state
         return zero_outside(x, inside, axis=1)
-
-    def _projected(
-        self, feats: torch.Tensor, lengths: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What the transformer reads, (B, N', D), and which steps are valid; None: all."""
-        wavs = mask_padding(feats.squeeze(2), lengths)
-        samples = None
-        if lengths is not None:
-            samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1]).clamp(min=self.window)
-        x = nn.functional.pad(wavs, (0, max(0, self.window - wavs.shape[1])))
-        x = self._convolved(x[:, None], samples).transpose(1, 2)
-        inside = None
-        if samples is not None:
-            steps = 1 + (samples - self.window) // self.hop
-            inside = torch.arange(x.shape[1], device=x.device) < steps[:, None]
-        x = self.model.feature_projection(x)
-        return (x[0] if isinstance(x, tuple) else x), inside  # HuBERT's gives no pair
-
-    def _convolved(self, x: torch.Tensor, samples: torch.Tensor | None) -> torch.Tensor:
-        """The convolutions, none of which reads behind an item's last step: (B, C, N')."""
-        for layer in self.model.feature_extractor.conv_layers:
-            norm = getattr(layer, "layer_norm", None)
-            if samples is None or not isinstance(norm, nn.GroupNorm):
-                x = layer(x)
-                continue
-            x = layer.conv(x)
-            valid = (samples - layer.conv.kernel_size[0]) // layer.conv.stride[0] + 1
-            inside = torch.arange(x.shape[2], device=x.device) < valid[:, None]
-            x = layer.activation(_normed(norm, x, inside))
-        return x
-
-
-def _normed(norm: nn.GroupNorm, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Each channel of (B, C, N) with mean and variance of each item's valid steps."""
-    mean, variance = moments(x, even_weights(x, inside))
-    gain = norm.weight[:, None] * (variance + norm.eps).rsqrt()
-    return (x - mean) * gain + norm.bias[:, None]
-
-
-def _plain(conv: nn.Conv1d) -> nn.Conv1d:
-    """The convolution without weight normalisation, which cannot be pickled."""
-    plain = nn.Conv1d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding,
-        groups=conv.groups,
-    )  # fmt: skip
-    with torch.no_grad():
-        plain.weight.copy_(conv.weight)
-        plain.bias.copy_(conv.bias)
-    return plain
-
-
-def _transformers():
-    try:
-        import transformers
-    except ImportError as error:
-        raise ValueError(
-            "encoder 'wav2vec2' needs the package transformers: pip install 'auricle[transformers]'"
-        ) from error
-    return transformers
-
-
-def _random_model() -> nn.Module:
-    transformers = _transformers()
-    warnings.warn(
-        "encoder 'wav2vec2' without a path is a small net of random values; a pretrained one: "
-        "encoder_options: {wav2vec2: {path: FOLDER}}",
-        stacklevel=3,
-    )
-    return transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**SMALL, **SETTINGS))
 
 
 def _pretrained_model(path: str) -> nn.Module:
     """The model in a folder, every weight of it from `*.safetensors`."""
-    folder = Path(path).expanduser()
-    if not (folder / "config.json").is_file():
-        raise ValueError(
-            f"path must be a folder with config.json and *.safetensors, got {str(path)!r}, which "
-            f"{'has no config.json' if folder.is_dir() else 'is no folder'}; nothing is downloaded"
-        )
-    if not list(folder.glob("*.safetensors")):
-        raise ValueError(
-            f"path {str(path)!r} holds no *.safetensors; pickles (pytorch_model.bin) can run code "
-            'and are not read. Where you trust one, convert it once: python -c "import '
-            f"transformers; transformers.AutoModel.from_pretrained({str(path)!r})"
-            '.save_pretrained(NEW_FOLDER)"'
-        )
-    transformers = _transformers()
-    kinds = {
-        "wav2vec2": (transformers.Wav2Vec2Config, transformers.Wav2Vec2Model),
-        "hubert": (transformers.HubertConfig, transformers.HubertModel),
-    }
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if kind not in kinds:
-        raise ValueError(
-            f"path must hold a model of one of {tuple(kinds)}, got model_type {kind!r} in {folder}"
-        )
-    config_class, model_class = kinds[kind]
+    conversion = (
+        f"import transformers; transformers.AutoModel.from_pretrained({str(path)!r})"
+        ".save_pretrained(NEW_FOLDER)"
+    )
+    kind = config_in(path, tuple(FAMILIES), conversion)["model_type"]
+    package, folder = transformers("wav2vec2"), Path(path).expanduser()
+    config_class = getattr(package, f"{FAMILIES[kind]}Config")
+    model_class = getattr(package, f"{FAMILIES[kind]}Model")
     config = config_class.from_pretrained(folder, local_files_only=True, **SETTINGS)
     model, report = model_class.from_pretrained(
         folder,

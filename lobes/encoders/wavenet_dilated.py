@@ -6,12 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..accepted_input import check_waveform, waveform_unfit
 from ..contracts import Encoder
 from ..options import choice, whole
-from ..padded_layers import mean_inside, zero_outside
+from ..padded_layers import frames_up_to, mean_inside, trimmed, zero_outside
 from ..registry import register_encoder
-from .m5 import frames_up_to
-from .sample_cnn import check_waveform, trimmed, waveform_unfit
 
 __all__ = ["WaveNetDilated"]
 

@@ -7,40 +7,21 @@ hypothesis are both folded to 39. Characters are scored as characters, subwords 
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import sentencepiece
 
 from ..scoring.sequence import RATES, EditCounts
-from .phones import (
-    GLOTTAL_STOP_RULES,
-    SILENCE_RULES,
-    PhoneConvention,
-    fold,
-    folding,
-    phones,
-)
+from .phones import PhoneConvention, fold, folding, phones
+from .spoken_text import text_of
 from .subwords import UNKNOWN_CHARACTER, train_subwords
+from .unit_options import KINDS, unit_problems
 
-__all__ = ["KINDS", "UnitMismatch", "Units", "check", "spoken_text", "unit_problems"]
-
-KINDS = {
-    "phones39": "phone",
-    "phones48": "phone",
-    "phones61": "phone",
-    "char": "char",
-    "bpe": "word",
-}
-"""What each kind is scored as."""
+__all__ = ["Units"]
 
 BLANK, UNKNOWN = "<blank>", "<unk>"
 SCORED_PHONES = 39
 _VERSION = 1
-
-
-class UnitMismatch(ValueError):
-    """Two sets of units that are not the same."""
 
 
 class Units:
@@ -131,7 +112,7 @@ class Units:
         if KINDS[kind] == "phone":
             symbols = phones(int(kind.removeprefix("phones")), glottal_stop)
             return cls(kind, (BLANK, *symbols), silence_rule, glottal_stop)
-        texts = [_text_of(row) for row in rows]
+        texts = [text_of(row) for row in rows]
         if kind == "char":
             alphabet = set("abcdefghijklmnopqrstuvwxyz' ").union(*texts)
             return cls(kind, (BLANK, UNKNOWN, *sorted(alphabet)))
@@ -166,9 +147,9 @@ class Units:
             found = [self._index[phone] for phone in self._targets.prepare(folded)]
         elif self.kind == "char":
             unknown = self._index[UNKNOWN]
-            found = [self._index.get(character, unknown) for character in _text_of(row)]
+            found = [self._index.get(character, unknown) for character in text_of(row)]
         else:
-            found = [piece + 1 for piece in self._subwords().encode(_text_of(row))]
+            found = [piece + 1 for piece in self._subwords().encode(text_of(row))]
         if not found:
             raise ValueError(
                 f"utterance {row['id']!r} has no unit of {self.kind} in its transcript: "
@@ -182,7 +163,7 @@ class Units:
             symbols = row.get("phones", "").split()
             folded = fold(symbols, 61, SCORED_PHONES, self.glottal_stop, where=row["id"])
             return self.convention.prepare(folded)
-        text = _text_of(row)
+        text = text_of(row)
         return list(text) if self.kind == "char" else text.split()
 
     def decode(self, indices: Iterable[int]) -> list[str]:
@@ -277,84 +258,3 @@ class Units:
         if self._processor is None:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=self._model)
         return self._processor
-
-
-def check(state_a: Mapping, state_b: Mapping, names: tuple[str, str] = ("one", "other")) -> None:
-    """Raise `UnitMismatch` unless two states are of the same units in the same order.
-
-    The silence rule may differ: it belongs to the score, not to what comes out of a model.
-
-    Example
-    -------
-    >>> a, b = (Units.build(kind, [{"id": "u"}]) for kind in ("phones39", "phones48"))
-    >>> check(a.state(), b.state(), ("the bundle", "the configuration"))
-    Traceback (most recent call last):
-        ...
-    auricle.processing.data.units.UnitMismatch: the bundle has the 39 units of phones39, the \
-configuration the 48 of phones48
-    """
-    first, second = (
-        f"{name} {'has ' if i == 0 else ''}the {len(state['labels']) - 1} "
-        f"{'units ' if i == 0 else ''}of {state['kind']}"
-        for i, (name, state) in enumerate(zip(names, (state_a, state_b), strict=True))
-    )
-    if state_a["kind"] != state_b["kind"] or len(state_a["labels"]) != len(state_b["labels"]):
-        raise UnitMismatch(f"{first}, {second}")
-    if list(state_a["labels"]) != list(state_b["labels"]):
-        pairs = zip(state_a["labels"], state_b["labels"], strict=True)
-        index, (a, b) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-        raise UnitMismatch(
-            f"{first}, {second}, but unit {index} is {a!r} in one and {b!r} in the other"
-        )
-    if state_a["model"] != state_b["model"]:
-        raise UnitMismatch(f"{first}, {second}, but their subword models differ")
-
-
-def unit_problems(options: Mapping) -> list[str]:
-    """What is wrong with `units`, `silence_rule`, `glottal_stop` and `bpe_size`, as far as given.
-
-    Example
-    -------
-    >>> unit_problems({"units": "phones40"})
-    ["units is 'phones40'; it can be phones39, phones48, phones61, char or bpe"]
-    """
-    found = []
-    for name, allowed in (
-        ("units", tuple(KINDS)),
-        ("silence_rule", SILENCE_RULES),
-        ("glottal_stop", GLOTTAL_STOP_RULES),
-    ):
-        value = options.get(name, allowed[0])
-        if not isinstance(value, str) or value not in allowed:
-            found.append(
-                f"{name} is {value!r}; it can be {', '.join(allowed[:-1])} or {allowed[-1]}"
-            )
-    size = options.get("bpe_size", 100)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 10:
-        found.append(f"bpe_size is {size!r}; it must be a whole number of subwords, 10 or more")
-    return found
-
-
-def spoken_text(row: Mapping) -> str:
-    """What is said in a row, in lower case without punctuation: its words, or else its text.
-
-    Example
-    -------
-    >>> spoken_text({"text": "Don't ask me - carry it!"})
-    "don't ask me carry it"
-    """
-    text = row.get("words") or row.get("text") or ""
-    text = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    # A hyphen parts words; other punctuation is not spoken.
-    kept = re.sub(r"[^\w\s']|_", " ", text)
-    return " ".join(word for word in kept.split() if word.strip("'"))
-
-
-def _text_of(row: Mapping) -> str:
-    text = spoken_text(row)
-    if not text:
-        raise ValueError(
-            f"utterance {row['id']!r} has no words in its transcript: leave it out, mend it, or "
-            "recognise phones"
-        )
-    return text

@@ -3,6 +3,9 @@
 Definitions:
 
 - Error rate = edits of all utterances / reference tokens of all utterances; never a mean of rates.
+- ``per_utterance_mean`` is that mean of rates, a short utterance weighing as much as a long one. It
+  is what studies print that score each utterance for itself with fastwer, and is comparable with
+  theirs at most (same phones, same silences), never with an error rate.
 - What an edit is, how ties are split into the three kinds, and what optional silences cost is
   `auricle.processing.scoring.alignment`'s.
 - The divisor counts the optional tokens of the reference too, so that it depends on the reference
@@ -214,9 +217,10 @@ class EditCounts:
         dict with "per", "cer" or "wer" (a share: 0.1478; above 1 with many insertions), unit,
         phone_set, silence_rule and glottal_stop (phones only), reference_tokens,
         hypothesis_tokens, edits, hits, substitutions, deletions, insertions, optional {matched,
-        deleted, inserted}, n (utterances), n_with_edits, interval, and for phones and characters
-        confusion {labels, counts}: the labels of the rows end with "<ins>", those of the columns
-        with "<del>".
+        deleted, inserted}, n (utterances), n_with_edits, per_utterance_mean (mean over utterances
+        of edits / reference tokens, those without a token left out; not the error rate),
+        interval, and for phones and characters confusion {labels, counts}: the labels of the rows
+        end with "<ins>", those of the columns with "<del>".
 
         Raises
         ------
@@ -244,6 +248,7 @@ class EditCounts:
             "optional": self._count_optional(kinds),
             "n": len(self),
             "n_with_edits": int((counts[:, 0] > 0).sum()),
+            "per_utterance_mean": _mean_of_rates(counts),
             "interval": _interval(
                 RATES[self.unit],
                 counts,
@@ -293,6 +298,12 @@ class EditCounts:
 
     def _settings(self) -> tuple:
         return self.unit, self.convention, self.allow_empty_references
+
+
+def _mean_of_rates(counts: np.ndarray) -> float:
+    """Mean of edits / tokens over the utterances (n, 2) that have a reference token."""
+    edits, tokens = counts[counts[:, 1] > 0].T
+    return float((edits / tokens).mean())
 
 
 def _interval(rate: str, counts: np.ndarray, draw: dict) -> dict:

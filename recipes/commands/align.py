@@ -69,10 +69,13 @@ def run(arguments) -> int:
         arguments.usage_error("give FILE and TRANSCRIPT, or --score FOLDER")
     from ..align import SUFFIXES, align_file, write
     from ..alignment_transcripts import transcript_of
+    from ..given_paths import check_writable
     from ..transcribe import open_recogniser
 
     if arguments.out and not arguments.out.lower().endswith(SUFFIXES):
         arguments.usage_error(f"--out {arguments.out}: the file ends in .PHN, .WRD or .TextGrid")
+    if arguments.out:
+        check_writable(arguments.out, "--out")
     bundle, units = open_recogniser(arguments.bundle)
     transcript = transcript_of(units, arguments.transcript, arguments.lexicon)
     aligned = align_file(bundle, units, arguments.file, transcript, arguments.shift_ms)
@@ -92,24 +95,34 @@ def run(arguments) -> int:
 
 
 def _score(arguments) -> int:
-    from ..align import score_alignment, shift_of
-    from ..timit.prepare import prepare
+    from ..align import check_units, score_alignment, shift_of
+    from ..timit.prepare import PreparationError, prepare
+    from ..timit.table import find_tables
     from ..transcribe import open_recogniser
 
     bundle, units = open_recogniser(arguments.bundle)
+    check_units(units)
+    shift_ms = shift_of(bundle, arguments.shift_ms)
+    if tables := find_tables(arguments.score):
+        raise ValueError(
+            f"--score {arguments.score}: {tables[0].name} has no phone times; an alignment is "
+            "scored on TIMIT or mini TIMIT, whose .PHN files have them"
+        )
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(arguments.score, folder, skip_broken=arguments.skip_broken)
+        try:
+            prepared = prepare(arguments.score, folder, skip_broken=arguments.skip_broken)
+        except PreparationError as error:
+            # The recipe spells its options in another way.
+            raise ValueError(str(error).replace("--skip_broken true", "--skip-broken")) from None
         rows = prepared.rows(arguments.split)
-    errors = score_alignment(
-        bundle, units, rows, prepared.roots, arguments.shift_ms, sys.stderr.isatty()
-    )
+    errors = score_alignment(bundle, units, rows, prepared.roots, shift_ms, sys.stderr.isatty())
     found = errors.summarize()
     about = {
         "dataset": prepared.dataset,
         "completeness": prepared.completeness,
         "split": arguments.split,
         "units": units.kind,
-        "shift_ms": shift_of(bundle, arguments.shift_ms),
+        "shift_ms": shift_ms,
     }
     if arguments.json:
         print(json.dumps({**about, **found}, indent=2, allow_nan=False))

@@ -21,7 +21,8 @@ def add_parser(commands) -> None:
         "--columns",
         help="comma-separated: scores, centre_shift_hz, centre_shift_erb, bandwidth_shift_hz, "
         "divergence, forward, forward_backward, embeddings_per_s_1, embeddings_per_s_2, interval, "
-        "seeds, frontend_parameters, parameters, epochs, wall_s (empty columns are left out)",
+        "seeds, frontend_parameters, parameters, epochs, wall_s, epoch_s, songs_per_s, "
+        "peak_memory (empty columns are left out)",
     )
     table.add_argument(
         "--bench", metavar="FILE.json", help="speeds, by tests/bench/frontends.py and its like"

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from ...lobes.concordance import regression_loss
-from .data import DIMENSIONS
+import math
 
-__all__ = ["HEAD", "describe_bundle", "describe_protocol", "needed_output", "problems"]
+from ...lobes.concordance import regression_loss
+from .. import runner
+
+__all__ = [
+    "HEAD",
+    "describe_bundle",
+    "describe_protocol",
+    "needed_output",
+    "problems",
+    "report_memory",
+]
 
 HEAD = {"name": "regression", "options": {}}
 
@@ -13,6 +22,19 @@ HEAD = {"name": "regression", "options": {}}
 def needed_output(plain: dict) -> str | None:
     """What the target needs of an encoder: frames over time; per song, either will do."""
     return "frames" if plain["target"] == "dynamic" else None
+
+
+def report_memory(run, sets) -> None:
+    """Say what training will take, before it does; songs are as long as the longest part heard."""
+    hparams = run.hparams
+    train_s = max(sets["train"].durations_s)
+    batch = hparams["batch_size"]
+    if hparams["max_batch_s"]:
+        batch = max(1, min(batch or math.inf, int(hparams["max_batch_s"] / train_s)))
+    # Decoded songs are kept as 16 bits.
+    total_s = sum(row["duration_s"] for row in run.prepared.rows())
+    decoded_bytes = min(2 * total_s * hparams["sample_rate"], hparams["cache_gb"] * 1e9)
+    runner.report_memory(run, train_s, batch, cache_bytes=int(decoded_bytes))
 
 
 def describe_protocol(prepared) -> dict:

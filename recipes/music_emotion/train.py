@@ -15,8 +15,11 @@ except ImportError as error:
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
+    from speechbrain.utils.distributed import run_on_main
+
     from auricle.lobes.brains.regression import RegressionBrain
     from auricle.lobes.heads import build_head
+    from auricle.processing.scoring.regression_files import FILE_NAME, write_scores
     from auricle.recipes.finish import finish
     from auricle.recipes.music_emotion import data, model
     from auricle.recipes.music_emotion.prepare import describe
@@ -29,6 +32,7 @@ def train(config):
         model.HEAD["name"], width, len(data.DIMENSIONS), model.HEAD["options"]
     )
     sets = data.build_datasets(hparams, prepared)
+    model.report_memory(run, sets)
     brain = RegressionBrain(
         data.DIMENSIONS,
         prepared.scale,
@@ -51,6 +55,7 @@ def train(config):
         head=model.HEAD,
         bundled=model.describe_bundle(prepared),
     )
+    run_on_main(write_scores, [run.output_folder / FILE_NAME, brain.score])
 
 
 def main(argv=None):

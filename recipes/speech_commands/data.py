@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.distributed import run_on_main
 from torch import nn
 
 from ...processing.data import manifest
 from ...processing.data.audio import read_audio
 from ...processing.data.augment import BackgroundNoise, TimeShift
 from ...processing.data.cache import AudioCache
+from ..preparation import on_every_rank
 from .prepare import prepare
 from .protocols import SAMPLE_RATE_HZ, SILENCE
 
@@ -45,10 +45,8 @@ def prepare_from(plain: dict, folder: Path):
         "official_test_folder": plain["official_test_folder"],
         "skip_broken": plain["skip_broken"],
         "max_per_class": plain["max_per_class"],
-        "download": plain["download"],
     }
-    run_on_main(prepare, kwargs=arguments)
-    return prepare(**{**arguments, "download": False})
+    return on_every_rank(prepare, arguments, download=plain["download"])
 
 
 def build_datasets(hparams: dict, prepared) -> dict[str, DynamicItemDataset]:

@@ -21,6 +21,8 @@ try:
         PreparationError,
         add_switch,
         prepare_from_command_line,
+        read_prepared,
+        write_prepared,
     )
     from auricle.recipes.speech_commands.checks import (
         check_speakers,
@@ -34,8 +36,6 @@ try:
         Prepared,
         describe,
         fingerprint_of,
-        read_prepared,
-        write_prepared,
     )
     from auricle.recipes.speech_commands.protocols import (
         PROTOCOLS,
@@ -134,7 +134,7 @@ def prepare(
         roots[OFFICIAL_TEST] = str(Path(official_test_folder).resolve())
     output_folder.mkdir(parents=True, exist_ok=True)
     fingerprint = fingerprint_of(settings, corpus)
-    again = read_prepared(output_folder, fingerprint, roots)
+    again = read_prepared(Prepared, output_folder, fingerprint, roots)
     if again is not None:
         return again
 

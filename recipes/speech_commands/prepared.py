@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ...processing.data import manifest
-from ..preparation import describe_rest, read_record, write_record
+from ..preparation import describe_rest
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
 _VERSION = 2
@@ -109,19 +109,3 @@ def fingerprint_of(settings, corpus):
         total.update(f"{file.key}\n{file.size}\n{file.mtime_ns}\n".encode())
     total.update(json.dumps([corpus.lists, corpus.problems], sort_keys=True).encode())
     return total.hexdigest()
-
-
-def write_prepared(prepared, output_folder, fingerprint):
-    """Write prepare.json: all of `Prepared` but the folders of this run."""
-    record = asdict(prepared)
-    record.pop("roots")
-    write_record({**record, "manifest_path": "manifest.csv"}, output_folder, fingerprint)
-
-
-def read_prepared(output_folder, fingerprint, roots):
-    """What is prepared in a folder, or None when it is of something else or not whole."""
-    record = read_record(output_folder, fingerprint)
-    if record is None:
-        return None
-    path = output_folder / record["manifest_path"]
-    return Prepared(**record | {"manifest_path": str(path), "roots": roots})

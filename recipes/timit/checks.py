@@ -4,8 +4,9 @@ from collections import Counter
 
 from ...processing.data.manifest import SPLITS
 from ...processing.data.phones import fold
+from ...processing.data.timit_speakers import CORE_TEST, DEVELOPMENT
 from ..preparation import PreparationError
-from .protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION, TRAINABLE_STFT
+from .protocols import SPEAKERS_BY_REGION, TRAINABLE_STFT
 
 _MAX_EXAMPLES = 5
 _SPLIT_NAMES = {"train": "training", "valid": "development", "test": "test"}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.distributed import run_on_main
 
 from ...processing.data import manifest
 from ...processing.data.cache import AudioCache
 from ...processing.data.speed import SpeedPerturbation
 from ...processing.data.units import Units
 from ...processing.forced_alignment import steps_needed
+from ..preparation import on_every_rank
 from .prepare import prepare
 from .prepared import Prepared
 
@@ -43,8 +43,7 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
         "seed": plain["data_seed"],
         "skip_broken": plain["skip_broken"],
     }
-    run_on_main(prepare, kwargs={**arguments, "progress": True})
-    return prepare(**arguments)
+    return on_every_rank(prepare, arguments)
 
 
 class Utterances(DynamicItemDataset):

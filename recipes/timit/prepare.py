@@ -21,7 +21,9 @@ try:
         PreparationError,
         add_switch,
         prepare_from_command_line,
+        read_prepared,
         refuse_broken,
+        write_prepared,
     )
     from auricle.recipes.timit.checks import (
         check_speakers,
@@ -37,8 +39,6 @@ try:
         describe,
         digest_of,
         fingerprint_of,
-        read_prepared,
-        write_prepared,
     )
     from auricle.recipes.timit.protocols import (
         MANIFEST,
@@ -59,6 +59,7 @@ __all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
 
 logger = logging.getLogger(__name__)
 _CURE = "Restore it from the corpus, or go on without these utterances: --skip_broken true"
+_TABLE_CURE = "Mend the table or its recordings, or go on without these rows: --skip_broken true"
 
 
 def prepare(
@@ -130,7 +131,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     copies = [sentence for sentence in sentences if sentence.copies]
     found = [corpus.problems, mini, [sentence.copies for sentence in copies]]
     fingerprint = fingerprint_of(settings, files, found)
-    if again := read_prepared(output_folder, fingerprint, roots):
+    if again := read_prepared(Prepared, output_folder, fingerprint, roots):
         return again
 
     audio = scan_files([s.audio for s in sentences if s.audio], **scan)
@@ -206,7 +207,7 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
     roots = {"": str(folder.resolve())}
     found = [hashlib.sha256(path.read_bytes()).hexdigest(), folder.resolve().name]
     fingerprint = fingerprint_of(settings, files.values(), found)
-    if again := read_prepared(output_folder, fingerprint, roots):
+    if again := read_prepared(Prepared, output_folder, fingerprint, roots):
         return again
 
     audio = scan_files(list(files.values()), **scan)
@@ -217,7 +218,7 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
             broken += [(row["path"], kind, reason) for kind, reason in wrong]
             if not wrong:
                 usable.append(row | {"duration_s": info.duration_s, "label": ""})
-    skipped = refuse_broken(broken, settings["skip_broken"], _CURE)
+    skipped = refuse_broken(broken, settings["skip_broken"], _TABLE_CURE)
     notes = []
     held_out = split_off_validation(usable, settings["seed"])
     if held_out:

@@ -8,8 +8,6 @@ anybody's table of recordings.
 References
 ----------
 J. Garofolo et al., "TIMIT Acoustic-Phonetic Continuous Speech Corpus", LDC93S1, 1993.
-kaldi-asr/kaldi@f400766, egs/timit/s5/conf/{dev,test}_spk.list, and speechbrain@9c826ef,
-recipes/TIMIT/timit_prepare.py, whose lists of speakers are the same.
 heungky/trainable-STFT-Mel@1fc500e, train_ASR_hydra.py: all sentences, SA included, the training
 part divided at random into 4,000 and 620, the full test part.
 """
@@ -17,21 +15,11 @@ part divided at random into 4,000 and 620, the full test part.
 from dataclasses import dataclass
 
 from ...processing.data.speed import SpeedPerturbation
-from ...processing.data.units import unit_problems
+from ...processing.data.unit_options import unit_problems
 from ..preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 
-CORE_TEST = tuple(
-    "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 mbpm0 mklt0 fnlp0 "
-    "mcmj0 mjdh0 fmgd0 mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0".split()
-)
-DEVELOPMENT = tuple(
-    "faks0 fdac1 fjem0 mgwt0 mjar0 mmdb1 mmdm2 mpdf0 fcmh0 fkms0 mbdg0 mbwm0 mcsh0 fadg0 fdms0 "
-    "fedw0 mgjf0 mglb0 mrtk0 mtaa0 mtdt0 mthc0 mwjg0 fnmr0 frew0 fsem0 mbns0 mmjr0 mdls0 mdlf0 "
-    "mdvc0 mers0 fmah0 fdrw0 mrcs0 mrjm4 fcal1 mmwh0 fjsj0 majc0 mjsw0 mreb0 fgjd0 fjmg0 mroa0 "
-    "mteb0 mjfc0 mrjr0 fmml0 mrws1".split()
-)
 # Speakers by dialect region, DR1 to DR8.
 SPEAKERS_BY_REGION = {
     "train": (38, 76, 76, 68, 70, 35, 77, 22),

@@ -2,7 +2,8 @@
 
 import torch
 
-from .protocols import CORE_TEST, DEVELOPMENT, TRAINABLE_STFT, training_share
+from ...processing.data.timit_speakers import CORE_TEST, DEVELOPMENT
+from .protocols import TRAINABLE_STFT, training_share
 
 
 def is_used(sentence, protocol):

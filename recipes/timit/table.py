@@ -19,8 +19,15 @@ COLUMNS = ("path", "speaker", "split", "phones")
 VALID_SHARE = 0.1  # of the training speakers, where the table has no validation split
 
 _SPLITS = {split: split for split in SPLITS} | {"dev": "valid", "validation": "valid"}
+_SEPARATORS = {".tsv": "tabs", ".csv": "commas"}
 _AUDIO_FOLDERS = ("", "wav", "audio", "clips")
 _ARPABET = {"wh": "w", "sil": "pau", "sp": "pau"}  # what TIMIT calls otherwise, or not at all
+
+
+def find_tables(data_folder):
+    """The tables that lie in a folder, a list of Path."""
+    paths = [Path(data_folder, name) for name in TABLES]
+    return [path for path in paths if path.is_file()]
 
 
 def read_table(data_folder):
@@ -43,7 +50,7 @@ def read_table(data_folder):
         No table, two of them, or one that lacks a column.
     """
     folder = Path(data_folder)
-    present = [folder / name for name in TABLES if (folder / name).is_file()]
+    present = find_tables(folder)
     if len(present) != 1:
         raise PreparationError(
             f"data folder {folder} holds {' and '.join(p.name for p in present) or 'no table'}: "
@@ -60,7 +67,8 @@ def read_table(data_folder):
         if lacking:
             raise PreparationError(
                 f"{path} lacks the columns {', '.join(lacking)}; it has "
-                f"{', '.join(reader.fieldnames or ['none'])}"
+                f"{', '.join(reader.fieldnames or ['none'])}. Needed are {', '.join(COLUMNS)}, and "
+                f"text where there is one, separated by {_SEPARATORS[path.suffix]}"
             )
         base = None
         for record in reader:

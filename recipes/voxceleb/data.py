@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.distributed import run_on_main
 
 from ...processing.data.audio import read_audio
 from ...processing.data.cache import AudioCache
 from ...processing.data.crops import RandomCrop, evenly_spaced
 from ...processing.data.speed import SpeedPerturbation
+from ..preparation import on_every_rank
 from .prepare import prepare
 from .prepared import Prepared
 
@@ -57,8 +57,7 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
         "skip_broken": plain["skip_broken"],
         "max_per_speaker": plain["max_per_speaker"],
     }
-    run_on_main(prepare, kwargs=arguments)
-    return prepare(**arguments)
+    return on_every_rank(prepare, arguments)
 
 
 def class_labels(prepared: Prepared, speed_factors: list[float]) -> list[str]:

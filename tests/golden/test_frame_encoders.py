@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import transformers
+from spectrogram_signals import signals
 from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
 from speechbrain.nnet.attention import RelPosEncXL
@@ -12,8 +13,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from auricle.lobes import build_encoder
-from auricle.lobes.encoders.wav2vec2 import SMALL as SMALL_MODEL
 from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
+from auricle.lobes.transformers_folder import SMALL as SMALL_MODEL
 
 #: Each encoder, narrow: the way through the code is that of the wide one.
 SMALL = {
@@ -46,16 +47,6 @@ def perturbed(module, seed=1):
                 part.running_mean.copy_(torch.randn(size, generator=generator) / 10)
                 part.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
     return module
-
-
-def signals(frames, features=40):
-    """Noise, a rising ridge as a chirp leaves it, and bursts with pauses as speech has them."""
-    generator = torch.Generator().manual_seed(3)
-    noise = torch.randn(frames, features, generator=generator)
-    time, channel = torch.arange(frames)[:, None], torch.arange(features)
-    ridge = 4 * torch.exp(-((channel - time * features / frames) ** 2) / 8) - 1
-    syllables = torch.sin(time / 7).clamp(min=0) * (2 + torch.cos(channel / 5)) + noise / 10
-    return torch.stack([noise, ridge, syllables])
 
 
 def close(got, want, tolerance=ROUNDING):

@@ -190,6 +190,49 @@ def test_curves_show_the_history_in_percent_where_it_is_a_share():
     ]
 
 
+def test_counts_that_a_measure_is_made_of_have_no_panel():
+    """As a phone recogniser's history has them; ten panels in a row could not be read."""
+    history = [
+        {
+            "epoch": epoch,
+            "train_loss": 3.0 / epoch,
+            "valid_per": 0.5 / epoch,
+            "valid_edits": 60 // epoch,
+            "valid_reference_tokens": 120,
+            "valid_per_utterance_mean": 0.51 / epoch,
+        }
+        for epoch in (1, 2)
+    ]
+    figure = plots.training_curves_figure(history, "")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "per (%)"]
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [50, 25])
+    with pytest.raises(ValueError, match="no measure"):
+        plots.training_curves_figure([{"epoch": 1, "valid_edits": 3}], "")
+
+
+@pytest.mark.parametrize("symbols", [27, 39, 61])
+def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
+    generator = np.random.default_rng(symbols)
+    counts = generator.integers(0, 9, (symbols + 1,) * 2) + np.diag(np.full(symbols + 1, 200))
+    names = [" ", *(f"ax-{i}" for i in range(symbols - 1))]
+    labels = {"reference": [*names, "<ins>"], "hypothesis": [*names, "<del>"]}
+    figure = plots.token_confusion_figure(counts, labels, "Test: mel + blstm")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    # A space is seen, and what is said above the picture fits.
+    assert axes.get_xticklabels()[0].get_text() == "_"
+    assert axes.get_yticklabels()[0].get_text() == f"_  ({counts[0].sum()})"
+    texts = axes.texts[: 2 * len(names)]
+    for group in (axes.get_xticklabels(), axes.get_yticklabels(), texts):
+        boxes = [text.get_window_extent() for text in group]
+        for box, after in zip(boxes, boxes[1:], strict=False):
+            assert not box.overlaps(after)
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_yticklabels()):
+        box = text.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+
+
 @pytest.mark.parametrize(
     ("counts", "labels", "message"),
     [

@@ -8,14 +8,9 @@ import random
 import pytest
 
 from auricle.processing.data.phones import UnknownPhone, fold, phones
-from auricle.processing.data.units import (
-    KINDS,
-    UnitMismatch,
-    Units,
-    check,
-    spoken_text,
-    unit_problems,
-)
+from auricle.processing.data.spoken_text import spoken_text
+from auricle.processing.data.unit_options import KINDS, unit_problems
+from auricle.processing.data.units import Units
 
 TEXTS = (
     "She had your dark suit in greasy wash water all year.",
@@ -230,23 +225,6 @@ def test_a_number_of_subwords_that_the_transcripts_do_not_give():
         build("bpe", bpe_size=12)
     with pytest.raises(ValueError, match="no training row"):
         Units.build("char", [])
-
-
-def test_other_units_are_refused_and_a_silence_rule_is_none_of_them():
-    state = build("phones39").state()
-    check(state, build("phones39", silence_rule="collapse").state())
-    names = ("the bundle", "the run")
-    with pytest.raises(
-        UnitMismatch, match="the bundle has the 39 units of phones39, the run the 48"
-    ):
-        check(state, build("phones48").state(), names)
-    with pytest.raises(UnitMismatch, match="39 units of phones39, the run the 40 of phones39"):
-        check(state, build("phones39", glottal_stop="keep").state(), names)
-    other = Units.build("bpe", ROWS[:2], bpe_size=60).state()
-    with pytest.raises(UnitMismatch, match="unit [0-9]+ is"):
-        check(build("bpe").state(), other)
-    with pytest.raises(UnitMismatch, match="subword models differ"):
-        check(build("bpe").state(), build("bpe").state() | {"model": "QUJD"})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from auricle.hparams.loader import ConfigError, load_hparams, shipped, shipped_d
 from auricle.lobes import FRONTENDS
 from auricle.lobes.brains import optimization
 from auricle.recipes import runner
+from auricle.recipes.music_emotion import model as music_model
+from auricle.recipes.music_emotion import prepare as music_prepare
 from auricle.recipes.speech_commands import protocols
 from auricle.recipes.timit import model as timit_model
 from auricle.recipes.timit import prepare as timit_prepare
@@ -35,6 +37,12 @@ RECIPES = {
         optimization.problems,
         timit_prepare.problems,
         timit_model.problems,
+    ],
+    "music_emotion": [
+        runner.lobe_problems,
+        optimization.problems,
+        music_prepare.problems,
+        music_model.problems,
     ],
 }
 ROWS = YAML(typ="safe").load(shipped("experiments"))

@@ -1,10 +1,12 @@
 """TIMIT preparation: forms of the corpus, splits, completeness, tables, every kind of bad input."""
 
 import csv
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from auricle.processing.data import manifest
 from auricle.processing.data.mini import timit as mini_timit
 from auricle.processing.data.mini import write_mini
 from auricle.processing.data.phones import fold, phones
+from auricle.processing.data.timit_speakers import CORE_TEST, DEVELOPMENT
 from auricle.processing.data.units import Units
 from auricle.processing.forced_alignment import steps_needed
 from auricle.recipes.preparation import PreparationError
@@ -26,7 +29,7 @@ from auricle.recipes.timit import prepare as script
 from auricle.recipes.timit.checks import check_tokens, find_missing
 from auricle.recipes.timit.corpus import Sentence, find_corpus
 from auricle.recipes.timit.prepare import describe, prepare, problems
-from auricle.recipes.timit.protocols import CORE_TEST, DEVELOPMENT, SPEAKERS_BY_REGION
+from auricle.recipes.timit.protocols import SPEAKERS_BY_REGION
 
 RATE_HZ = 16000
 LENGTH = 4800
@@ -106,9 +109,11 @@ def said(function, *arguments, **options):
 def test_the_lists_of_speakers():
     assert len(set(CORE_TEST)) == 24 and len(set(DEVELOPMENT)) == 50
     assert not set(CORE_TEST) & set(DEVELOPMENT)
-    # another copy of the lists, which the mini corpus needs
-    assert [name.upper() for name in CORE_TEST] == list(mini_timit.CORE_TEST)
-    assert [name.upper() for name in DEVELOPMENT] == list(mini_timit.DEVELOPMENT)
+    # Of each region two men and a woman, in its order.
+    assert "".join(name[0] for name in CORE_TEST) == "mmf" * 8
+    assert Counter(name[0] for name in DEVELOPMENT) == {"m": 32, "f": 18}
+    names = " ".join(sorted((*CORE_TEST, *DEVELOPMENT)))
+    assert hashlib.sha256(names.encode()).hexdigest().startswith("880ae47600e9cc19")
     assert {part: sum(counts) for part, counts in SPEAKERS_BY_REGION.items()} == {
         "train": 462,
         "test": 168,
@@ -638,6 +643,7 @@ def test_bad_tables(tmp_path, cell, value, kind, reason):
     folder = make_table(tmp_path / "a", cells={(2, cell): value})
     text = said(prepare, folder, tmp_path / "out", "manifest")
     assert f"{kind} (1):" in text and reason in text
+    assert "Mend the table or its recordings, or" in text  # there is no corpus to restore it from
     prepared = prepare(folder, tmp_path / "out", "manifest", skip_broken=True)
     assert len(prepared.rows()) == 23 and prepared.skipped[0]["kind"] == kind
 
@@ -651,7 +657,8 @@ def test_tables_that_are_none(tmp_path):
     assert "holds manifest.tsv and manifest.csv" in text
     (folder / "manifest.tsv").unlink()
     text = said(prepare, folder, tmp_path / "out", "manifest")
-    assert "lacks the columns speaker, split, phones; it has path" in text
+    assert "lacks the columns speaker, split, phones; it has path. Needed are path" in text
+    assert text.endswith("separated by commas")
     (folder / "manifest.csv").write_text("path,speaker,split,phones\n")
     assert "holds no recording" in said(prepare, folder, tmp_path / "out", "manifest")
 
@@ -712,6 +719,7 @@ def test_speed_changes_the_length_and_nothing_else(corpus, out):
 def test_runs_on_one_corpus_share_its_preparation(corpus, tmp_path):
     plain = {"results_folder": str(tmp_path / "r"), "protocol": "standard", "data_seed": 0}
     prepared = data.prepare_from({**plain, "skip_broken": False}, corpus)
+    assert data.prepare_from({**plain, "skip_broken": False}, corpus) == prepared
     expected = tmp_path / "r" / "prepared" / "timit-standard-seed0" / "manifest.csv"
     assert Path(prepared.manifest_path) == expected and expected.is_file()
     assert prepared.counts["test"]["utterances"] == 4

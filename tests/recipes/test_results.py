@@ -28,7 +28,7 @@ MINI = {"name": "mini", "synthetic": True, "complete": True}
 # the list of DESIGN section 3, and corpus, epochs, started
 FIELDS = set(
     "task dataset protocol data_digest counts frontend encoder options seed params metrics wall_s "
-    "audio_s_per_s device versions git_commit corpus epochs started filters experiment".split()
+    "audio_s_per_s device versions git_commit corpus epochs started filters experiment memory".split()
 )
 
 
@@ -574,3 +574,39 @@ def test_a_readme_shows_the_robustness_suite_too(tmp_path):
     file.write_text("{}")
     with pytest.raises(ValueError, match="no report of robustness"):
         update_readme(readme, folder)
+
+
+# ---- memory and speed ----------------------------------------------------------------------------
+
+
+def test_memory_goes_into_the_file_and_older_files_are_still_read(tmp_path):
+    memory = {"estimate_bytes": 2 * 2**30, "peak_bytes": 3 * 2**30}
+    path = run(memory=memory).write(tmp_path)
+    assert load_results(path)[0].memory == memory
+    record = json.loads(path.read_text())
+    del record["memory"]
+    path.write_text(json.dumps(record))
+    (older,) = load_results(path)
+    assert older.memory is None and older == run()
+
+
+@pytest.mark.parametrize(
+    "memory", [{}, {"peak_bytes": 1}, {"estimate_bytes": 1.5, "peak_bytes": 1}, 7]
+)
+def test_memory_that_is_no_two_counts_is_refused(memory):
+    with pytest.raises(ValueError, match="memory is .* give bytes for estimate_bytes, peak_bytes"):
+        run(memory=memory)
+
+
+def test_columns_of_memory_and_speed():
+    columns = ["epoch_s", "songs_per_s", "peak_memory", "seeds"]
+    train = {"train": {"songs": 400}, "test": {"songs": 100}}
+    measured = [
+        run(seed=seed, counts=train, memory={"estimate_bytes": 2**30, "peak_bytes": peak})
+        for seed, peak in ((1, 2 * 2**30), (2, 3 * 2**30))
+    ]
+    table = rows(markdown_table([*measured, run(seed=3, counts=train)], columns))
+    assert table[0][2:] == ["time per epoch", "songs/s", "peak memory", "seeds"]
+    assert table[2][2:] == ["8.0 s", "50.0", "2.5 GiB", "3"]
+    # A column without a single value is left out.
+    assert rows(markdown_table([run()], columns))[0][2:] == ["time per epoch", "seeds"]

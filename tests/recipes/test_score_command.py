@@ -140,11 +140,14 @@ def test_the_format_can_be_said(auricle, tmp_path):
         (HYP, ("--unit", "word", "--hyp-phones", 61), "--hyp-phones.* is for phones"),
         (HYP, ("--unit", "char", "--silence", "keep"), "--silence is for phones, .* char"),
         (HYP, ("--alignment", "./hyp.txt"), "would replace a transcript"),
-        (HYP, ("--alignment", "no/such/folder"), "no/such/folder"),
+        (HYP, ("--alignment", "no/such/file"), "--alignment no/such/file: there is no folder"),
+        (HYP, ("--alignment", "."), r"--alignment \.: is a folder; name a file"),
         (HYP, ("--seed", -1), "seed|negative"),
         (HYP, ("--phone-set", 40), "--phone-set: invalid choice: 40"),
         (HYP, ("--unit", "syllable"), "--unit: invalid choice: 'syllable'"),
-        (HYP, ("--hyp", "missing.txt"), "missing.txt"),
+        (HYP, ("--hyp", "missing.txt"), "auricle: missing.txt: no such file; give a file of tran"),
+        (HYP, ("--ref", "."), r"auricle: \.: is a folder; give a file of transcripts"),
+        ("u1 sil\nu2 she had\n", (), "'she' .* if it holds words: --unit word or --unit char"),
     ],
 )
 def test_bad_input_is_named(auricle, tmp_path, hyp, options, message):

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from command_line import TORCHRUN, history, run, training
 from safetensors.torch import load_file
 
 from auricle.lobes import pretrained
+from auricle.lobes.brains import ctc
 from auricle.processing.data.units import Units
 from auricle.recipes.results import load_results
 from auricle.recipes.timit.train import main
@@ -138,11 +140,27 @@ def test_beam_search_with_a_bigram_scores_the_test(finished, corpus, tmp_path):
     assert result.protocol["decoding"] == "beam" and result.protocol["lm_weight"] == 0.3
 
 
-def test_adadelta_with_newbob_lowers_the_rate(corpus, tmp_path):
+def test_adadelta_with_newbob_lowers_the_rate(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(ctc, "NOTHING_YET", 2.0)
     extra = ("--optimizing", "adadelta", "--lr", 1.0, "--annealing", "newbob")
     train(corpus, tmp_path / "bob", *extra, "--annealing_threshold", 0.9, "--annealing_patience", 0)
     rates = [record["lr"] for record in history(tmp_path / "bob")]
     assert rates == pytest.approx([1.0, 1.0, 0.5])
+
+
+def test_the_rate_stays_until_more_than_blanks_is_recognised():
+    """The error rate of a network of blanks is 1, epoch after epoch."""
+    epochs = [{"valid": {"per": rate}} for rate in (1.0, 1.0, 0.96, 0.97, 0.7, 0.7, 0.7, 0.5)]
+    hparams = SimpleNamespace(
+        annealing="plateau", annealing_factor=0.5, annealing_threshold=0.0, annealing_patience=1
+    )
+    found = []
+    for n in range(len(epochs) + 1):
+        brain = SimpleNamespace(
+            hparams=hparams, headline="per", history=SimpleNamespace(epochs=epochs[:n])
+        )
+        found.append(ctc.CTCBrain.annealing_factor(brain))
+    assert found == [1, 1, 1, 1, 1, 1, 1, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -165,6 +166,9 @@ def test_beam_search_and_its_bigram(auricle):
     Bigram.train([[1]], 3).save(folder / "bigram.json")
     status, _, err = auricle(*beam, "--lm-weight", 5)
     assert status == 2 and "same units" in err
+    (folder / "bigram.json").write_text('{"version": 1, "num_')
+    status, _, err = auricle(*beam, "--lm-weight", 5)
+    assert status == 2 and "bigram.json is damaged" in err and "--lm-weight 0" in err
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
@@ -295,6 +299,12 @@ def test_a_lexicon_gives_words(auricle, tmp_path, phones39):
     assert status == 2 and "not in the lexicon: far, ran" in err
     status, _, err = auricle("align", phones39, "a.wav", PHONES, "--out", "found.WRD")
     assert status == 2 and "words are not known" in err
+    status, _, err = auricle("align", phones39, "a.wav", "she", "--lexicon", "missing.txt")
+    assert status == 2 and "missing.txt: no such file; give a lexicon" in err
+    (tmp_path / "lexicon.txt").write_text("she sh iyy\n")
+    status, _, err = auricle("align", phones39, "a.wav", "she", "--lexicon", "lexicon.txt")
+    assert status == 2 and "word 'she': 'iyy' (token 2)" in err
+    assert "mend that line of the lexicon" in err and "--lexicon" not in err
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
@@ -314,6 +324,10 @@ def test_text_is_aligned_as_characters_and_subwords(auricle, kind):
     assert auricle("align", folder, "a.wav", "she", "--out", "a.phn")[0] == 0
     status, _, err = auricle("align", folder, "a.wav", "she \u00f1ot")
     assert status == 2 and "\u00f1" in err
+    # Phones would otherwise be spelled: 's', 'h', 'i', 'y'.
+    status, _, err = auricle("align", folder, "a.wav", PHONES)
+    assert status == 2 and f"holds phones (h# sh iy hv ...), and the bundle knows {kind}" in err
+    assert auricle("align", folder, "a.wav", "ah")[0] == 0  # a word
 
 
 @pytest.mark.parametrize(
@@ -341,12 +355,13 @@ def test_runs_of_silence_are_one_where_the_bundle_was_trained_so(auricle):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("", "transcript is empty"),
+        ("", "auricle: the transcript is empty"),
+        ("empty.TXT", "empty.TXT holds no segment"),
         ("q", "transcript is empty"),
         ("h# she h#", "'she' (token 2) is none of TIMIT's 61, 48 or 39 phones"),
-        ("h# SH h#", "'SH'"),
+        ("h# SH h#", "'SH' (token 2) is none of TIMIT's 61, 48 or 39 phones; 'sh' is: write it in"),
         (" ".join(["ae", "t"] * 60), "a.wav: 120 units need 120 steps, and the model gives 101"),
-        ("missing.PHN", "missing.PHN"),
+        ("missing.PHN", "auricle: missing.PHN: no such file; give a .PHN, .WRD or .TXT file"),
         ("words.WRD", "--lexicon"),
         ("broken.PHN", "line 1"),
     ],
@@ -354,6 +369,7 @@ def test_runs_of_silence_are_one_where_the_bundle_was_trained_so(auricle):
 def test_transcripts_that_cannot_be(auricle, tmp_path, phones39, given, says):
     (tmp_path / "words.WRD").write_text("0 100 she\n100 200 had\n")
     (tmp_path / "broken.PHN").write_text("she had\n")
+    (tmp_path / "empty.TXT").write_text("")
     status, out, err = auricle("align", phones39, "a.wav", given, "--out", "found.PHN")
     assert (status, out) == (2, "") and says in err
     assert not (tmp_path / "found.PHN").exists()
@@ -373,6 +389,44 @@ def test_a_wrong_call(auricle, phones39):
     ):
         status, _, err = auricle("align", phones39, *words)
         assert status == 2 and says in err
+
+
+def test_what_cannot_be_written_is_said_before_the_work(auricle, tmp_path, phones39):
+    (tmp_path / "folder.PHN").mkdir()
+    for out, says in (
+        ("missing/a.PHN", "--out missing/a.PHN: there is no folder missing; make it"),
+        ("folder.PHN", "--out folder.PHN: is a folder; name a file"),
+    ):
+        # The bundle is not even looked for.
+        status, _, err = auricle("align", "no_bundle", "a.wav", PHONES, "--out", out)
+        assert status == 2 and says in err
+
+
+@pytest.mark.parametrize("shift_ms", ["nan", "inf", "-1001"])
+def test_a_shift_that_no_model_has(auricle, phones39, shift_ms):
+    status, _, err = auricle("align", phones39, "a.wav", PHONES, "--shift-ms=" + shift_ms)
+    assert status == 2 and f"shift_ms is {shift_ms}; it must be from -1000 to 1000" in err
+
+
+def test_what_has_no_phone_times_is_not_scored(auricle, tmp_path, phones39):
+    table = tmp_path / "speech"
+    table.mkdir()
+    (table / "manifest.tsv").write_text("path\n")
+    status, _, err = auricle("align", phones39, "--score", table)
+    assert status == 2 and "manifest.tsv has no phone times" in err and "--protocol" not in err
+    # Before the corpus is read.
+    status, _, err = auricle("align", make_bundle("chars", "char"), "--score", "missing")
+    assert status == 2 and "the bundle knows char: take a bundle of phones" in err
+
+
+def test_the_cure_for_a_broken_corpus_is_an_option_of_this_command(
+    auricle, tiny, tmp_path, phones39
+):
+    corpus = shutil.copytree(tiny("timit"), tmp_path / "corpus")
+    next(corpus.glob("TEST/*/*/SX*.PHN")).unlink()
+    status, _, err = auricle("align", phones39, "--score", corpus)
+    assert status == 2 and "missing .PHN" in err and err.rstrip().endswith("--skip-broken")
+    assert auricle("align", phones39, "--score", corpus, "--skip-broken")[0] == 0
 
 
 # --- how exact it is -----------------------------------------------------------------------------

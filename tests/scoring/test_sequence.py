@@ -36,7 +36,8 @@ def test_a_score_worked_by_hand():
 def test_tokens_are_added_before_dividing():
     """One edit in 1 token and none in 9: 10 %, where the mean of the rates would be 50 %."""
     counts = score_transcripts({"a": ["x"], "b": ["y"] * 9}, {"a": ["z"], "b": ["y"] * 9}, "word")
-    assert counts.summarize()["wer"] == 0.1
+    summary = counts.summarize()
+    assert summary["wer"] == 0.1 and summary["per_utterance_mean"] == 0.5
 
 
 def test_confusion_worked_by_hand():
@@ -175,6 +176,7 @@ def test_empty_references():
     sides = {"u1": ["a"], "u2": []}, {"u1": ["a"], "u2": ["b"]}
     summary = score_transcripts(*sides, "word", allow_empty_references=True).summarize()
     assert (summary["wer"], summary["insertions"]) == (1.0, 1)
+    assert summary["per_utterance_mean"] == 0.0  # of "u1" alone: "u2" has nothing to divide by
     empty = score_transcripts({"u": []}, {"u": ["b"]}, "word", allow_empty_references=True)
     with pytest.raises(ValueError, match="no reference has a token"):
         empty.summarize()

@@ -2,10 +2,9 @@
 
 What is like the corpus: `TRAIN/DR1/FCJF0/SX37.WAV` and the .PHN, .WRD and .TXT beside it, audio in
 NIST SPHERE files of 16 kHz and 16 bits, times in samples; people named by sex, initials and a
-digit, the 24 of the core test set and the 50 of the development set (kaldi-asr/kaldi@ecce8e2,
-egs/timit/s5/conf) among them; two sentences that everybody speaks (SA), sentences that seven speak
-(SX, a speaker's numbers 90 apart, 3 to 452), sentences of one speaker (SI, 453 to 2342), none of
-SX or SI in both TRAIN and TEST; the 61 symbols.
+digit, those of the core test set and of the development set among them; two sentences that
+everybody speaks (SA), sentences that seven speak (SX, a speaker's numbers 90 apart, 3 to 452),
+sentences of one speaker (SI, 453 to 2342), none of SX or SI in both TRAIN and TEST; the 61 symbols.
 
 What is not: the sentences, which are auricle's own; the other 94 test speakers; the development
 speakers' regions (they are dealt in order, the core test's are right). Everybody speaks General
@@ -27,6 +26,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from .. import timit_speakers
 from .recording import Delivery, Spoken, Voices, ambient_noise, record
 from .rooms import place_response
 from .seeding import generator_for
@@ -42,17 +42,8 @@ GENERATOR_VERSION = 1
 
 SAMPLE_RATE_HZ = 16000
 
-# Three of each region, in the order of the regions.
-CORE_TEST = (
-    "MDAB0 MWBT0 FELC0 MTAS1 MWEW0 FPAS0 MJMP0 MLNT0 FPKT0 MLLL0 MTLS0 FJLM0 MBPM0 MKLT0 FNLP0 "
-    "MCMJ0 MJDH0 FMGD0 MGRT0 MNJM0 FDHC0 MJLN0 MPAM0 FMLD0"
-).split()
-DEVELOPMENT = (
-    "FAKS0 FDAC1 FJEM0 MGWT0 MJAR0 MMDB1 MMDM2 MPDF0 FCMH0 FKMS0 MBDG0 MBWM0 MCSH0 FADG0 FDMS0 "
-    "FEDW0 MGJF0 MGLB0 MRTK0 MTAA0 MTDT0 MTHC0 MWJG0 FNMR0 FREW0 FSEM0 MBNS0 MMJR0 MDLS0 MDLF0 "
-    "MDVC0 MERS0 FMAH0 FDRW0 MRCS0 MRJM4 FCAL1 MMWH0 FJSJ0 MAJC0 MJSW0 MREB0 FGJD0 FJMG0 MROA0 "
-    "MTEB0 MJFC0 MRJR0 FMML0 MRWS1"
-).split()
+CORE_TEST = [name.upper() for name in timit_speakers.CORE_TEST]
+DEVELOPMENT = [name.upper() for name in timit_speakers.DEVELOPMENT]
 SHARED_SENTENCES = (
     "Why should a good judge choose the oyster boat near your garage?",
     "My yellow leather suitcase fell off the bus with both thick books.",

@@ -13,6 +13,8 @@ from .settings import Settings
 
 __all__ = ["Claim", "claims", "find_claims"]
 
+FOLDER = Path(__file__).parent
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -38,8 +40,10 @@ class Claim:
         return module.measure(settings or Settings()) if self.trains else module.measure()
 
 
-def claims() -> dict[str, Claim]:
+def claims(folder: Path = FOLDER) -> dict[str, Claim]:
     """All claims by name: first those that are computed, then those that train.
+
+    A module is one by its line CLAIM; nothing of it is executed.
 
     Example
     -------
@@ -47,7 +51,7 @@ def claims() -> dict[str, Claim]:
     False
     """
     found = []
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         literals = _literals(path)
         if "CLAIM" in literals:
             found.append(Claim(path.stem, literals["CLAIM"], literals["TRAINS"]))
@@ -65,8 +69,8 @@ def find_claims(names: list[str]) -> list[Claim]:
     known = claims()
     unknown = [name for name in names if name not in known]
     if unknown:
-        said = "; ".join(f"no claim is called {name!r}{nearest(name, known)}" for name in unknown)
-        raise ValueError(f"{said}; there are {', '.join(known)}")
+        said = " ".join(f"no claim is called {name!r}{nearest(name, known)}" for name in unknown)
+        raise ValueError(f"{said} The claims: {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

@@ -1,0 +1,40 @@
+"""Packages of the extras, imported when a lobe needs them; without one, the error names the extra."""
+
+from __future__ import annotations
+
+import importlib
+
+__all__ = ["timm", "transformers"]
+
+
+def timm(lobe: str):
+    """The package timm, with its residual networks and Vision Transformers.
+
+    Raises
+    ------
+    ValueError
+        It is not installed; names the extra.
+    """
+    return _package("timm", lobe, "timm.models.resnet", "timm.models.vision_transformer")
+
+
+def transformers(lobe: str):
+    """The package transformers.
+
+    Raises
+    ------
+    ValueError
+        It is not installed; names the extra.
+    """
+    return _package("transformers", lobe)
+
+
+def _package(name: str, lobe: str, *modules: str):
+    try:
+        for module in modules:
+            importlib.import_module(module)
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(
+            f"encoder {lobe!r} needs the package {name}: pip install 'auricle[{name}]'"
+        ) from error

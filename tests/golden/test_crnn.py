@@ -1,0 +1,41 @@
+"""The CRNN against its published count, and against its layers and equations."""
+
+import torch
+from music_encoders import build, close, count, perturbed, published, with_head
+from torch.nn import functional as F
+
+
+def test_crnn_sizes():
+    assert with_head(published("crnn", 96), 50) == 394_100
+    assert count(published("crnn", 40)) == count(published("crnn", 229)) == 392_450
+    assert published("crnn", 96, output="frames").num_frames(1366) == 15  # as in the Keras model
+    dynamic = published("crnn", 96, output="frames", time_pools=(2, 3, 4, 2))
+    assert dynamic.stride == 48  # 2.08 per second at a hop of 10 ms
+
+
+@torch.no_grad()
+def test_crnn_is_the_source_s_layers_and_the_equations_of_the_units():
+    encoder = perturbed(build("crnn", 96))
+    generator = torch.Generator().manual_seed(5)
+    feats = (
+        torch.randn(3, 288, 96, generator=generator) * torch.tensor([1.0, 0.5, 2.0])[:, None, None]
+    )
+    x = encoder.input_norm(feats.transpose(1, 2)[:, None])
+    pools = [(2, 2), (3, 3), (4, 4), (4, 4)]
+    for layer, norm, pool in zip(encoder.convolutions, encoder.norms, pools, strict=True):
+        x = F.max_pool2d(norm(F.conv2d(x, layer.weight, layer.bias, padding=1)).relu(), pool)
+    assert x.shape == (3, 8, 1, 3)
+    steps = [x[:, :, 0, t] for t in range(3)]
+    for level in range(2):
+        given, own, given_bias, own_bias = encoder.recurrent.all_weights[level]
+        state, states = torch.zeros(3, 6), []
+        for step in steps:
+            reset, update, new = (step @ given.T + given_bias).chunk(3, 1)
+            own_reset, own_update, own_new = (state @ own.T + own_bias).chunk(3, 1)
+            update = (update + own_update).sigmoid()
+            new = (new + (reset + own_reset).sigmoid() * own_new).tanh()
+            state = (1 - update) * new + update * state
+            states.append(state)
+        steps = states
+    close(encoder(feats), steps[-1][:, None])
+    close(perturbed(build("crnn", 96, output="frames"))(feats), torch.stack(steps, 1))

@@ -1,0 +1,50 @@
+"""musicnn against published counts, and against the source's layers."""
+
+import torch
+from music_encoders import build, close, perturbed, published, signals, with_head
+from torch import nn
+from torch.nn import functional as F
+
+
+def test_musicnn_sizes():
+    small = published("musicnn", 96)
+    assert small.convolutions[0].in_channels == 561
+    assert with_head(small, 50) == 784_300
+    # The authors' own: 787 thousand. It normalises the pooled values once more, and its filters of
+    # 128, 64 and 32 frames are one shorter.
+    assert with_head(small, 50) + 2 * 2 * (561 + 3 * 64) - 3 * 51 == 787_159
+    assert with_head(published("musicnn", 96, channels=512, dense=500), 50) == 7_972_000
+    heights = [layer.kernel_size for layer in small.vertical]
+    assert heights == [(67, 7), (38, 7)]
+
+
+@torch.no_grad()
+def test_musicnn_is_the_source_s_layers():
+    encoder = perturbed(build("musicnn"))
+    feats = signals("musicnn", 90)
+    x = encoder.input_norm(feats.transpose(1, 2)[:, None])
+    parts = []
+    for layer, norm in zip(encoder.vertical, encoder.vertical_norms, strict=True):
+        y = norm(F.conv2d(x, layer.weight, layer.bias, padding=(0, 3))).relu()
+        parts.append(nn.MaxPool2d((y.shape[2], 1))(y).squeeze(2))
+    mean = nn.AvgPool2d((40, 1))(x).squeeze(2)
+    for layer, norm, long in zip(
+        encoder.horizontal, encoder.horizontal_norms, (129, 65, 33), strict=True
+    ):
+        parts.append(norm(F.conv1d(mean, layer.weight, layer.bias, padding=long // 2)).relu())
+    front = torch.cat(parts, 1)
+    layers = [
+        lambda x, i=i: encoder.norms[i](
+            F.conv1d(x, encoder.convolutions[i].weight, encoder.convolutions[i].bias, padding=3)
+        ).relu()
+        for i in range(3)
+    ]
+    first = layers[0](front)
+    second = layers[1](first) + first
+    third = layers[2](second) + second
+    every = torch.cat([front, first, second, third], 1)
+    pooled = torch.cat([nn.MaxPool1d(90)(every), nn.AvgPool1d(90)(every)], 1).squeeze(2)
+    norm = encoder.dense_norm
+    dense = F.linear(pooled, encoder.dense.weight, encoder.dense.bias) - norm.running_mean
+    dense = dense / (norm.running_var + 1e-5).sqrt() * norm.weight + norm.bias
+    close(encoder(feats), dense.relu()[:, None])

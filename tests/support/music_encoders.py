@@ -1,0 +1,98 @@
+"""The encoders for music as their tests build them, and what is fed to them."""
+
+import torch
+
+from auricle.lobes import build_encoder
+
+#: Each encoder, small where the published one is slow on a CPU.
+SMALL = {
+    "sample_cnn": {"channels": (4, 6, 8)},  # windows of 27 samples
+    "m5": {"channels": (8, 8, 12, 16)},
+    "wavenet_dilated": {"stride": 16, "stacks": 2, "layers": 3, "channels": 6, "skip_channels": 8},
+    "envnet": {"dense": 16},
+    "vggish": {"channels": (4, 6, 8, 8), "dense": 16, "embedding_size": 12, "patch_frames": 32},
+    "crnn": {"channels": (6, 8, 8, 8), "hidden": 6},
+    "musicnn": {"vertical": 6, "horizontal": 4, "channels": 5, "dense": 12},
+}
+WAVEFORM = ("sample_cnn", "m5", "wavenet_dilated", "envnet")
+WINDOWED = {"sample_cnn": 27, "envnet": 24_014, "vggish": 32}
+SEQUENCE = ("wavenet_dilated", "crnn", "musicnn")
+#: Of one padded batch: several windows and less than one, and a single frame.
+FRAMES = {"envnet": (60_000, 24_015, 24_014, 9000, 1), "crnn": (250, 193, 96, 31, 1)}
+DEFAULT_FRAMES = (200, 160, 81, 27, 7, 1)
+#: Three recordings and what is behind them.
+TRAINING_FRAMES = {"envnet": (50_000, 24_100, 500)}
+
+
+def features_of(name):
+    return 1 if name in WAVEFORM else 40
+
+
+def build(name, in_features=None, **options):
+    torch.manual_seed(0)
+    in_features = features_of(name) if in_features is None else in_features
+    return build_encoder(name, in_features, None, {name: {**SMALL[name], **options}})
+
+
+def perturbed(encoder):
+    """In eval mode, with running statistics and parameters that are not those of the beginning."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in encoder.modules():
+            if hasattr(module, "running_mean"):
+                size = module.running_mean.shape
+                module.running_mean.copy_(torch.randn(size, generator=generator) / 10)
+                module.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
+        for p in encoder.parameters():
+            p.add_(torch.randn(p.shape, generator=generator) * (0.1 if p.dim() < 2 else 0.02))
+    return encoder.eval()
+
+
+def published(name, in_features, **options):
+    """Of the published size, without memory for it."""
+    with torch.device("meta"):
+        return build_encoder(name, in_features, None, {name: options})
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def with_head(encoder, outputs):
+    return count(encoder) + outputs * (encoder.out_features + 1)
+
+
+def close(got, expected, tolerance=1e-5):
+    """Equal to a fraction of what tells the items apart, which is less than the values are."""
+    spread = float((expected - expected.mean(0)).abs().max())
+    assert spread > 0.01 * float(expected.abs().max())
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * spread)
+
+
+def kept_bytes(encoder, *given):
+    """What the backward pass needs of one forward pass, without the parameters."""
+    held = {}
+
+    def hold(tensor):
+        storage = tensor.untyped_storage()
+        held[storage._cdata] = storage  # alive, so that no other takes its place
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+        encoder(*given)
+    own = {p.untyped_storage()._cdata for p in encoder.parameters()}
+    return sum(storage.nbytes() for key, storage in held.items() if key not in own)
+
+
+def signals(name, frames, items=2):
+    """Noise, a rising tone and pulses, in a batch; as samples or as rows of a spectrogram."""
+    generator = torch.Generator().manual_seed(4)
+    t = torch.arange(frames) / frames
+    tone = torch.sin(0.3 * frames * t * t)
+    pulses = torch.exp(-30 * (5 * t % 1)) * torch.sin(0.7 * frames * t)
+    noise = torch.randn(items, frames, generator=generator)
+    wavs = torch.cat([noise, tone[None], pulses[None]])[..., None]
+    if name in WAVEFORM:
+        return wavs
+    rows = torch.linspace(-1, 1, features_of(name))
+    return wavs * rows.cos() - (rows - wavs).square()

@@ -1,0 +1,90 @@
+"""Encoders for pictures as their tests build them, what is fed to them, and files of weights."""
+
+import json
+
+import timm
+import torch
+import transformers
+from safetensors.torch import save_file
+from spectrogram_signals import signals
+from torch import nn
+
+from auricle.lobes import build_encoder
+
+ROUNDING = 1e-5
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def build(name, in_features=40, **options):
+    torch.manual_seed(0)
+    return build_encoder(name, in_features, options={name: options})
+
+
+def perturbed(module, seed=1):
+    """Every parameter and statistic away from what it begins with."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.05 * torch.randn(p.shape, generator=generator))
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                size = part.running_mean.shape
+                part.running_mean.copy_(torch.randn(size, generator=generator) / 10)
+                part.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
+    return module
+
+
+def close(got, want, tolerance=ROUNDING):
+    assert got.shape == want.shape
+    assert (got - want).abs().max() <= tolerance * want.std() + 1e-7, (got - want).abs().max()
+
+
+def count(module, learned=False):
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not learned)
+
+
+def alone_and_together(encoder, frames=(300, 181, 150, 9), features=40, tolerance=1e-4):
+    """Each item of a padded batch is what it is alone; without lengths it would not be."""
+    encoder.eval()
+    feats = torch.cat([signals(max(frames), features), signals(max(frames), features)[1:2]])
+    for item, size in enumerate(frames):
+        feats[item, size:] = 5.0
+    lengths = torch.tensor(frames) / max(frames)
+    got, blind = encoder(feats, lengths), encoder(feats)
+    for item, size in enumerate(frames):
+        alone = encoder(feats[item : item + 1, :size])
+        close(got[item : item + 1], alone, tolerance)
+        if size < max(frames):
+            assert (blind[item] - alone[0]).abs().max() > 1e-2 * alone.std()
+
+
+def saved(folder, model, **config):
+    """A model's tensors in a folder, with a config where one is given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
+    save_file(state, str(folder / "model.safetensors"))
+    if config:
+        (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
+def picture_net(name="vit_tiny_patch16_224", seed=0, **options):
+    torch.manual_seed(seed)
+    return perturbed(timm.create_model(name, num_classes=5, depth=3, img_size=96, **options)).eval()
+
+
+def transformers_ast(folder, strides, frames=200, features=40, depth=2):
+    config = transformers.ASTConfig(
+        hidden_size=192,
+        num_hidden_layers=depth,
+        num_attention_heads=3,
+        intermediate_size=768,
+        num_mel_bins=features,
+        max_length=frames,
+        frequency_stride=strides[0],
+        time_stride=strides[1],
+    )
+    torch.manual_seed(0)
+    model = perturbed(transformers.ASTModel(config)).eval()
+    model.save_pretrained(folder)
+    return model
