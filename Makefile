@@ -7,9 +7,10 @@ LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
 EXTRAS = mini,test,export,transformers,timm
-# $(call table,RECIPE,BENCH)
-table = $(RUN)/auricle table recipes/$(1)/results --bench tests/bench/$(2).json \
-	--readme recipes/$(1)/README.md
+# $(call table,RECIPE,OPTIONS)
+table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.md $(2)
+SPEED_OF = --bench tests/bench/
+MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
 .PHONY: demo test test-fast lint format bench tables clean
 
@@ -39,16 +40,20 @@ test-fast: $(VENV)/.test
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
 	$(RUN)/ruff format --check $(LINT) .
-	$(call table,speech_commands,frontends) --check
-	$(call table,voxceleb,speaker_models) --check
+	$(call table,speech_commands,$(SPEED_OF)frontends.json) --check
+	$(call table,voxceleb,$(SPEED_OF)speaker_models.json) --check
+	$(call table,timit,$(SPEED_OF)frontends.json) --check
+	$(call table,music_emotion,$(MUSIC)) --check
 
 format: $(VENV)/.test
 	$(RUN)/ruff check --fix $(RULES) $(LINT) .
 	$(RUN)/ruff format $(LINT) .
 
 tables: $(VENV)/.test
-	$(call table,speech_commands,frontends)
-	$(call table,voxceleb,speaker_models)
+	$(call table,speech_commands,$(SPEED_OF)frontends.json)
+	$(call table,voxceleb,$(SPEED_OF)speaker_models.json)
+	$(call table,timit,$(SPEED_OF)frontends.json)
+	$(call table,music_emotion,$(MUSIC))
 
 bench: $(VENV)/.test
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md

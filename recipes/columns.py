@@ -31,12 +31,17 @@ _SHOWN = {
     "min_dcf_0.01": ("minDCF(0.01)", 1.0, 3),
     "cllr": ("Cllr (bit)", 1.0, 3),
     "per": ("PER (%)", 100.0, 2),
+    "ccc": ("CCC", 1.0, 3),
+    "ccc_valence": ("CCC of valence", 1.0, 3),
+    "ccc_arousal": ("CCC of arousal", 1.0, 3),
+    "r2": ("R2", 1.0, 3),
 }
 #: What the column "scores" stands for in a task, the headline first.
 _SCORES = {
     "keyword_spotting": ("accuracy", "macro_f1"),
     "speaker_verification": ("eer", "interval", "min_dcf_0.01"),
     "phone_recognition": ("per", "interval"),
+    "music_emotion": ("ccc", "interval", "ccc_valence", "ccc_arousal", "r2"),
 }
 #: What else can be a column; a column that is empty in a whole table is left out of it.
 _HEADINGS = {

@@ -152,6 +152,7 @@ def run_recipe(
         return 0
     # SpeechBrain's modules read their level from here when they are imported.
     os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
+    use_large_pages()
     try:
         needed = output if callable(output) else lambda plain: output
         config = load_hparams(

@@ -1,13 +1,15 @@
 """Claims that train: which runs are found, what is trained, and what is made of the scores."""
 
+import functools
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy import stats
 
 from auricle.hparams.loader import load_hparams
@@ -37,14 +39,23 @@ def scores(seed, noise, songs=SONGS):
     """Predictions that miss fixed labels by noise, another with each seed."""
     targets = np.random.default_rng(0).uniform(2, 8, (songs, 2))
     errors = np.random.default_rng([seed, round(1000 * noise)]).normal(0, noise, targets.shape)
-    found = RegressionScores(["valence", "arousal"], SCALE)
+    found = RegressionScores(["valence", "arousal"], SCALE, n_resamples=0)
     found.append([f"song{i}" for i in range(songs)], targets + errors, targets)
     return found
 
 
+@functools.cache
+def configured(*words):
+    """Lobes, options and row of a command line, as the recipe writes them."""
+    config = load_hparams(list(words), "music_emotion")
+    lobes = {kind: config.plain[kind] for kind in ("frontend", "encoder")}
+    return {**lobes, "options": finish._options(config), "experiment": config.experiment}
+
+
 def write_run(settings, wanted, noise=1.0, folder=None, curve=None, **changes):
     """What a finished run of the recipe leaves behind, as far as claims read it."""
-    config = load_hparams(wanted.words(settings), "music_emotion")
+    words = wanted.words(settings)
+    place = words.index("--seed")
     found = scores(wanted.seed, noise)
     test = found.summarize()
     values = {
@@ -54,9 +65,6 @@ def write_run(settings, wanted, noise=1.0, folder=None, curve=None, **changes):
         "data_digest": "0123",
         "corpus": {"name": "mini-small", "synthetic": True, "complete": True},
         "counts": {"train": 224, "valid": 48, "test": SONGS},
-        "frontend": config.plain["frontend"],
-        "encoder": config.plain["encoder"],
-        "options": finish._options(config),
         "seed": wanted.seed,
         "params": {"frontend": 0, "encoder": 1000, "head": 10},
         "metrics": {"valid": {"ccc": 0.5}, "test": test},
@@ -67,7 +75,7 @@ def write_run(settings, wanted, noise=1.0, folder=None, curve=None, **changes):
         "device": "cpu (1 threads)",
         "versions": {"auricle": "0.1.0"},
         "git_commit": None,
-        "experiment": config.experiment,
+        **configured(*words[:place], *words[place + 2 :]),
     }
     folder = folder or wanted.folder(settings)
     RunResult(**{**values, **changes}).write(folder)
@@ -103,7 +111,9 @@ def trained(monkeypatch):
 def test_what_is_there_is_found_wherever_it_lies_and_the_rest_is_trained(
     settings, trained, tmp_path
 ):
-    wanted = planned("emotion_freezing", {"a": {}, "b": {"encoder_options.vit.freeze_blocks": 4}}, 2)
+    wanted = planned(
+        "emotion_freezing", {"a": {}, "b": {"encoder_options.vit.freeze_blocks": 4}}, 2
+    )
     assert [run.name.split("/", 1)[1] for run in wanted] == [
         "a/seed_1", "b/seed_1", "a/seed_2", "b/seed_2",
     ]  # fmt: skip
@@ -277,7 +287,9 @@ def test_the_verdict_on_freezing_is_over_seeds(settings, noise, verdict):
     found = freezing.measure(Settings(settings.results_folder, dry=True))
     assert found.verdict == verdict
     assert "3 of 3 comparisons" in found.because and "after Holm" in found.because
-    assert "ImageNet" in found.claim and "random" in found.because and "--pretrained" in found.because
+    assert (
+        "ImageNet" in found.claim and "random" in found.because and "--pretrained" in found.because
+    )
     assert [row["frozen blocks"] for row in found.measured] == [0, 4, 6, 12]
     by_blocks = {row["frozen blocks"]: row for row in found.measured}
     zero = by_blocks[0]
@@ -305,7 +317,6 @@ def test_a_dry_measurement_without_runs_names_what_is_missing(settings):
 @pytest.fixture(scope="module")
 def deit(tmp_path_factory):
     """A distilled DeiT (tiny) as timm names it, of random values."""
-    timm = pytest.importorskip("timm") if "timm" in sys.modules else __import__("timm")
     torch.manual_seed(0)
     model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=0)
     file = tmp_path_factory.mktemp("weights") / "deit_tiny.safetensors"
@@ -362,8 +373,6 @@ def test_one_file_of_weights_fits_both_and_goes_through(deit):
             1,
         )
         modules = load_hparams(wanted.words(Settings()), "music_emotion").build()["modules"]
-        from safetensors.torch import load_file
-
         expected = load_file(deit)["blocks.3.mlp.fc1.weight"]
         assert torch.equal(modules["embedding_model"].blocks[3].mlp.fc1.weight, expected)
 

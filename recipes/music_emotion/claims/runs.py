@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ....hparams.loader import Config, load_hparams, shipped, shipped_defaults
@@ -137,11 +137,12 @@ def collect(wanted: list[Wanted], settings: Settings) -> Collected:
     RecipeError
         A run failed: says how it ended, and where its log is.
     """
-    configs = [load_hparams(run.words(settings), RECIPE) for run in wanted]
+    configs = _configurations(wanted, settings)
     there = _finished(Path(settings.results_folder).expanduser())
+    defaults = shipped_defaults(RECIPE)
     done, missing = [], []
     for number, (run, config) in enumerate(zip(wanted, configs, strict=True), 1):
-        found = _find(there, config)
+        found = _find(there, config, defaults)
         if found is None and settings.dry:
             missing.append(run.name)
             continue
@@ -155,6 +156,19 @@ def collect(wanted: list[Wanted], settings: Settings) -> Collected:
     return Collected(done, missing)
 
 
+def _configurations(wanted: list[Wanted], settings: Settings) -> list[Config]:
+    """One per run; read once for the runs that differ by their seed only."""
+    read: dict[str, Config] = {}
+    configs = []
+    for run in wanted:
+        key = repr(replace(run, variant="", seed=0))
+        if key not in read:
+            read[key] = load_hparams(run.words(settings), RECIPE)
+        config = read[key]
+        configs.append(replace(config, plain={**config.plain, "seed": run.seed}))
+    return configs
+
+
 def _finished(folder: Path) -> list[tuple[RunResult, Path]]:
     """Results with predictions beside them, the newest first."""
     files = sorted(folder.rglob(RESULTS_NAME)) if folder.is_dir() else []
@@ -163,14 +177,15 @@ def _finished(folder: Path) -> list[tuple[RunResult, Path]]:
     return sorted(found, key=lambda pair: pair[0].started, reverse=True)
 
 
-def _find(there: list[tuple[RunResult, Path]], config: Config) -> tuple[RunResult, Path] | None:
+def _find(
+    there: list[tuple[RunResult, Path]], config: Config, defaults: dict
+) -> tuple[RunResult, Path] | None:
     plain = config.plain
     wanted = str(plain["data_folder"])
     corpus = f"mini-{plain['mini_size']}"
     if wanted != "mini":
         corpus = Path(wanted).expanduser().resolve().name
     lobes = (config.experiment, plain["frontend"], plain["encoder"], plain["seed"], corpus)
-    defaults = shipped_defaults(RECIPE)
     for result, folder in there:
         theirs = (result.experiment, result.frontend, result.encoder, result.seed)
         if lobes == (*theirs, result.corpus["name"]) and _same_options(result, config, defaults):
