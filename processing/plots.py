@@ -21,6 +21,10 @@ _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
 _DPI = 140
 # Of a history: the number of items, and a second error rate, which would be taken for the first.
 _NOT_DRAWN = ("n", "per_utterance_mean")
+#: Nor what is another measure in another unit: the same curve twice.
+_DRAWN_ELSEWHERE = ("rmse_unit_scale",)
+#: More measures than this go to further rows: a regression has a dozen.
+_PANELS_PER_ROW = 4
 #: What the two banks of a picture of filters are called.
 TRAINING = ("before training", "after training")
 
@@ -375,14 +379,23 @@ def training_curves_figure(
         for name in epoch:
             if name.startswith(sides) and name[6:] not in (*measures, *_NOT_DRAWN):
                 measures.append(name[6:])
-    measures = [name for name in measures if not _is_count(history, name)]
+    measures = [
+        name
+        for name in measures
+        if not _is_count(history, name) and not name.startswith(_DRAWN_ELSEWHERE)
+    ]
     if not measures:
         raise ValueError(
             'the history holds no measure: name them "train_loss", "valid_accuracy" and so on; '
             f"the first epoch holds {sorted(history[0])}"
         )
-    figure = new_figure(max(7.4, (5.4 if len(measures) < 3 else 4.3) * len(measures)), 4.4)
-    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    columns = min(len(measures), _PANELS_PER_ROW)
+    rows = -(-len(measures) // columns)
+    figure = new_figure(max(7.4, (5.4 if columns < 3 else 4.3) * columns), 0.6 + 3.8 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    panels, rest = grid[: len(measures)], grid[len(measures) :]
+    for axes in rest:
+        axes.remove()
     figure.suptitle(title)
     numbers = np.array([epoch["epoch"] for epoch in history], dtype=float)
     for axes, measure in zip(panels, measures, strict=True):

@@ -144,6 +144,8 @@ def draw(found: Attention, path: str | os.PathLike, title: str) -> Path:
     figure = attention_figure(found.spread, found.features, found.frame_s, found.centre_hz, title)
     rows, columns = found.rollout.shape
     figure.axes[0].set_title("What the encoder was given", fontsize=10)
+    start = f" after {found.start_s:g} s of the recording" if found.start_s else ""
+    figure.axes[1].set_xlabel(f"Time{start} (s)")
     figure.axes[1].set_title(f"Attention rollout, {rows} by {columns} patches", fontsize=10)
     return save_figure(figure, path)
 

@@ -166,7 +166,7 @@ class RunResult:
         """Write `<output_folder>/results.json`; a reader sees the whole file or the old one."""
         folder = Path(output_folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        text = _readable(self.to_dict()) + "\n"
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=RESULTS_NAME, suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -232,6 +232,20 @@ class RunResult:
         if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
             faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
         return faults
+
+
+def _readable(value, indent: str = "") -> str:
+    """JSON with a line per entry, and lists of plain values (a row of a confusion table) in one."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        opening, closing = "{}"
+        lines = [f"{json.dumps(str(k))}: {_readable(v, inner)}" for k, v in value.items()]
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, (dict, list, tuple)) for v in value):
+        opening, closing = "[]"
+        lines = [_readable(entry, inner) for entry in value]
+    else:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    return f"{opening}\n{inner}" + f",\n{inner}".join(lines) + f"\n{indent}{closing}"
 
 
 def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[RunResult]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from ...processing.data import manifest
 from ...processing.data.cache import AudioCache
 from ...processing.data.crops import RandomCrop
-from ..preparation import on_every_rank
+from ..preparation import PreparationError, on_every_rank
+from ..runner import RecipeError
 from .prepare import prepare
 from .prepared import Prepared
 from .scales import to_unit
@@ -31,6 +33,11 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
     ---------
     plain : plain values of the YAML
     folder : the data folder
+
+    Raises
+    ------
+    RecipeError
+        Data that cannot be prepared, or that leaves nothing to score.
     """
     same = ("protocol", "target", "swap_2013_static", "window_s", "short_clips", "sample_rate")
     same += ("exclude_leakage", "skip_broken")
@@ -49,7 +56,28 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
         "cache_folder": plain["decoded_folder"] or prepared / f"{corpus}-decoded",
         **{key: plain[key] for key in same},
     }
-    return on_every_rank(prepare, arguments)
+    try:
+        found = on_every_rank(prepare, arguments)
+    except PreparationError as error:
+        raise RecipeError(str(error)) from error
+    _refuse_constant_labels(found)
+    return found
+
+
+def _refuse_constant_labels(prepared) -> None:
+    """Validation and test need labels that differ: better said now than after an epoch."""
+    column = "dynamic_{}" if prepared.target == "dynamic" else "{}"
+    for split in SPLITS[1:]:
+        rows = prepared.rows(split)
+        for dimension in DIMENSIONS:
+            values = [row[column.format(dimension)] for row in rows]
+            values = np.hstack([*values, np.nan]).astype(float)
+            if len(np.unique(values[np.isfinite(values)])) < 2:
+                raise RecipeError(
+                    f"the split {split} has {len(rows)} songs, and no two different labels of "
+                    f"{dimension}: agreement with a constant cannot be scored. Give more songs, or "
+                    "another data_seed where the split is drawn"
+                )
 
 
 class Songs(DynamicItemDataset):
@@ -78,7 +106,7 @@ def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
 
     Raises
     ------
-    ValueError
+    RecipeError
         A crop longer than what there is of every song.
     """
     cache = AudioCache(hparams["cache_gb"])
@@ -89,7 +117,7 @@ def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
     }
     longest_s = max(row["duration_s"] for row in prepared.rows("train"))
     if hparams["crop_s"] and hparams["crop_s"] > longest_s:
-        raise ValueError(
+        raise RecipeError(
             f"crop_s is {hparams['crop_s']:g}, and the longest song has {longest_s:g} s in the "
             "window: give a shorter crop_s, a longer window_s, or null for the whole window"
         )

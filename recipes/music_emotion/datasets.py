@@ -3,6 +3,7 @@
 from ..preparation import PreparationError
 from . import deam, emomusic, pmemo
 from .corpus import Tree
+from .protocols import PROTOCOLS
 
 __all__ = ["read_corpus"]
 
@@ -32,9 +33,15 @@ def read_corpus(data_folder, dataset=None):
     found = [name for name, module in _READERS.items() if module.holds(tree)]
     if len(found) > 1:
         raise PreparationError(f"{data_folder} holds {' and '.join(found)}; name the folder of one")
-    if not found or dataset not in (None, found[0]):
+    if found and dataset not in (None, found[0]):
+        fitting = [name for name, known in PROTOCOLS.items() if known.dataset == found[0]]
         raise PreparationError(
-            f"data folder {data_folder} holds {found[0] if found else 'none of the data sets'}"
+            f"data folder {data_folder} holds {found[0]}, not {dataset}: choose --protocol "
+            + " or ".join(fitting)
+        )
+    if not found:
+        raise PreparationError(
+            f"data folder {data_folder} holds none of the data sets"
             + (f", not {dataset}" if dataset else "")
             + ". DEAM is known by static_annotations_averaged_songs_1_2000.csv, EmoMusic by "
             "songs_info.csv and static_annotations.csv, PMEmo by metadata.csv and "
