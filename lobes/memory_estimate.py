@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..processing.memory import size_text
 from .options import choice, whole
 
 __all__ = [
@@ -44,8 +45,8 @@ class TrainingMemory:
 
     Example
     -------
-    >>> print(TrainingMemory(activations=2 * 2**30, parameters=2**29))
-    2.50 GiB (activations 2.00, parameters with gradients and Adam 0.50)
+    >>> print(TrainingMemory(activations=2 * 2**30, parameters=2**25))
+    2.0 GiB (activations 2.0 GiB, parameters with gradients and Adam 32 MiB)
     """
 
     activations: int
@@ -56,12 +57,9 @@ class TrainingMemory:
         return self.activations + self.parameters
 
     def __str__(self) -> str:
-        total, activations, parameters = (
-            f"{size / 2**30:.2f}" for size in (self.total, self.activations, self.parameters)
-        )
         return (
-            f"{total} GiB (activations {activations}, parameters with gradients and Adam "
-            f"{parameters})"
+            f"{size_text(self.total)} (activations {size_text(self.activations)}, "
+            f"parameters with gradients and Adam {size_text(self.parameters)})"
         )
 
 
@@ -83,7 +81,7 @@ def training_memory(
     Example
     -------
     >>> print(training_memory(nn.Linear(40, 8), 40, 101, 12))
-    0.00 GiB (activations 0.00, parameters with gradients and Adam 0.00)
+    194 KiB (activations 189 KiB, parameters with gradients and Adam 5 KiB)
     """
     trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in encoder.parameters() if not p.requires_grad)

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..processing.memory import keeps_freed_memory, resident_bytes
+from ..processing.memory import keeps_freed_memory, resident_bytes, size_text
 from .memory_estimate import ATTENTION, counted_attention
 from .options import choice, whole
 from .recurrent_memory import shortened_recurrence
@@ -57,9 +57,8 @@ class RunMemory:
 
     Example
     -------
-    >>> memory = RunMemory(activations=2 * 2**30, parameters=2**29, process=2**28)
-    >>> print(memory)
-    2.8 GiB (activations 2.0, parameters with gradients and optimiser 0.5, process 0.2)
+    >>> print(RunMemory(activations=2 * 2**30, parameters=2**25, process=2**28))
+    2.3 GiB (activations 2.0 GiB, parameters with gradients and optimiser 32 MiB, process 0.2 GiB)
     """
 
     activations: int
@@ -85,8 +84,8 @@ class RunMemory:
             "decoded audio": self.cache,
             "kept for reuse": self.kept,
         }
-        said = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in parts.items() if size)
-        return f"{self.total / 2**30:.1f} GiB ({said})"
+        said = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size)
+        return f"{size_text(self.total)} ({said})"
 
 
 def estimate_run(

@@ -191,6 +191,16 @@ def dynamic_curves_figure(curves, title: str, dimensions=("valence", "arousal"),
     if not curves:
         raise ValueError("no song to draw: give at least one by name")
     scale = scale or {"low": -1.0, "high": 1.0}
+    # All of the scale, and a prediction beyond it; what lies on its end is not cut in half.
+    drawn = np.concatenate(
+        [_array(v).astype(float).ravel() for c in curves.values() for v in c[1:]]
+    )
+    drawn = drawn[np.isfinite(drawn)]
+    margin = 0.02 * (scale["high"] - scale["low"])
+    ends = [
+        drawn.min(initial=scale["low"]) - margin,
+        drawn.max(initial=scale["high"]) + margin,
+    ]
     figure = new_figure(5.6 * len(dimensions), 1.2 + 2.1 * len(curves))
     grid = figure.subplots(len(curves), len(dimensions), squeeze=False, sharey=True, sharex="row")
     for row, (song, values) in zip(grid, curves.items(), strict=True):
@@ -212,10 +222,10 @@ def dynamic_curves_figure(curves, title: str, dimensions=("valence", "arousal"),
                 linewidth=1.6,
                 label="prediction",
             )
-            axes.set_ylim(scale["low"], scale["high"])
+            axes.set_ylim(ends)
             axes.set_title(f"{song}: {dimension}", fontsize=10)
             axes.grid(color="#E6E6E6", linewidth=0.6)
-        row[0].set_ylabel(f"{scale['low']:g} to {scale['high']:g}")
+        row[0].set_ylabel(f"label ({scale['low']:g} to {scale['high']:g})")
     for axes in grid[-1]:
         axes.set_xlabel("Time in the song (s)")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

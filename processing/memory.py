@@ -15,6 +15,7 @@ __all__ = [
     "keeps_freed_memory",
     "peak_memory_bytes",
     "resident_bytes",
+    "size_text",
     "use_large_pages",
 ]
 
@@ -177,6 +178,21 @@ def available_bytes(device="cpu") -> int | None:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
+
+
+def size_text(size_bytes: float) -> str:
+    """A size to be read: in GiB, below a tenth of one in MiB, below one of those in KiB.
+
+    Example
+    -------
+    >>> size_text(3 * 2**30), size_text(5.4 * 2**20), size_text(600)
+    ('3.0 GiB', '5 MiB', '1 KiB')
+    """
+    if size_bytes >= 2**30 / 10:
+        return f"{size_bytes / 2**30:.1f} GiB"
+    if size_bytes >= 2**20:
+        return f"{size_bytes / 2**20:.0f} MiB"
+    return f"{size_bytes / 2**10:.0f} KiB"
 
 
 def _is_gpu(device) -> bool:

@@ -31,6 +31,7 @@ from ..processing.memory import (
     give_freed_memory_back,
     keep_freed_memory,
     peak_memory_bytes,
+    size_text,
     use_large_pages,
 )
 
@@ -53,7 +54,15 @@ __all__ = [
 ]
 
 #: Keys that may change between two starts of one run.
-FREE_KEYS = ("cache_gb", "num_workers", "fresh", "download", "data_folder", "official_test_folder")
+FREE_KEYS = (
+    "cache_gb",
+    "num_workers",
+    "fresh",
+    "download",
+    "data_folder",
+    "official_test_folder",
+    "decoded_folder",
+)
 
 
 class RecipeError(Exception):
@@ -321,10 +330,12 @@ def report_memory(
     lobes : the modules, by default those of the YAML.
     cache_bytes : decoded audio that the run will keep.
     """
+    from speechbrain.utils.distributed import infer_device
+
     from ..lobes.run_memory import estimate_run
 
-    hparams, options = run.hparams, run.config.run_opts
-    device = (options.device if options else None) or "cpu"
+    hparams = run.hparams
+    device = run.config.run_opts.device or infer_device()  # as the Brain will
     run.memory = estimate_run(
         lobes or hparams["modules"],
         round(clip_s * hparams["sample_rate"]),
@@ -340,13 +351,13 @@ def report_memory(
     # Of the process, what is there already is no longer available, nor needed again.
     ranks = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     needed = ranks * (run.memory.total - run.memory.process)
-    there = "" if available is None else f"; {available / 2**30:.1f} GiB available"
+    there = "" if available is None else f"; {size_text(available)} available"
     tell(f"Memory: about {run.memory} in training{'' if ranks == 1 else ' of each rank'}{there}")
     if available is not None and needed > available:
         tell(
-            f"WARNING: this run needs about {needed / 2**30:.1f} GiB more than now, and only "
-            f"{available / 2**30:.1f} GiB are available: it may be slow or be stopped by the "
-            "system. Take a smaller --batch_size, shorter clips or windows, a smaller encoder, or "
+            f"WARNING: this run needs about {size_text(needed)} more than now, and only "
+            f"{size_text(available)} are available: it may be slow or be stopped by the system. "
+            "Take a smaller --batch_size, shorter clips or windows, a smaller encoder, or "
             "freeze blocks of it where it has such an option"
         )
     return run.memory

@@ -112,7 +112,9 @@ def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
     cache = AudioCache(hparams["cache_gb"])
     make = _dynamic_set if prepared.target == "dynamic" else _static_set
     sets = {
-        split: make(prepared, split, hparams["crop_s"] if split == "train" else None, cache, hparams)
+        split: make(
+            prepared, split, hparams["crop_s"] if split == "train" else None, cache, hparams
+        )
         for split in SPLITS
     }
     longest_s = max(row["duration_s"] for row in prepared.rows("train"))

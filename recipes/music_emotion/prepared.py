@@ -129,9 +129,14 @@ def describe(prepared):
         f"data {prepared.roots['']}",
         f"window {start_s:g} to {end_s:g} s at {prepared.sample_rate_hz} Hz, in "
         f"{prepared.roots['cache']}",
-        "static valence and arousal of ids up to 1000: "
-        + ("EXCHANGED BACK" if exchange["exchanged"] else "not exchanged")
-        + f" ({exchange['reason']})",
+    ]
+    if prepared.dataset.endswith("DEAM"):
+        lines.append(
+            "static valence and arousal of ids up to 1000: "
+            + ("EXCHANGED BACK" if exchange["exchanged"] else "not exchanged")
+            + f" ({exchange['reason']})"
+        )
+    lines += [
         f"digest {prepared.digest[:16]} (test {prepared.test_digest[:16]}), "
         f"data seed {prepared.settings['seed']}",
         "",

@@ -55,6 +55,9 @@ def test_curves_show_labels_and_predictions_at_their_times(tmp_path):
     np.testing.assert_array_equal(label.get_xdata(), times_s)
     np.testing.assert_array_equal(label.get_ydata(), truth[:, 1])
     np.testing.assert_array_equal(prediction.get_ydata(), found[:, 1])
+    beyond = plots.dynamic_curves_figure({"a": (times_s, truth, 2 + found)}, "x").axes[0]
+    low, high = beyond.get_ylim()
+    assert low < -1 and high > 2 + found.max(), "a prediction beyond the scale is seen"
     path = plots.dynamic_curves({"a": (times_s, truth, found)}, tmp_path / "curves.png")
     assert path.read_bytes().startswith(PNG)
 

@@ -154,8 +154,24 @@ def test_a_run_says_what_it_takes_and_warns_where_that_is_not_there(
     assert run.memory is memory and said.startswith(f"Memory: about {memory} in training")
     assert ("64.0 GiB available" in said) == (available == 64 * GIB)
     assert ("WARNING" in said) == warned and ("--batch_size" in said) == warned
+    assert "parameters with gradients and optimiser 5 KiB" in said
     record = runner.measured_memory(run, "cpu")
     assert record["estimate_bytes"] == memory.total and record["peak_bytes"] > 50 * 2**20
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "cuda:0"), ("cpu", "cpu")])
+def test_without_a_device_the_estimate_is_for_the_one_that_is_found(given, found, monkeypatch):
+    asked = []
+    memory = RunMemory(activations=1, parameters=1)
+    monkeypatch.setattr(
+        run_memory, "estimate_run", lambda *args, device, **settings: asked.append(device) or memory
+    )
+    monkeypatch.setattr(runner, "available_bytes", lambda device: asked.append(device))
+    monkeypatch.setattr("speechbrain.utils.distributed.infer_device", lambda: "cuda:0")
+    run = a_run()
+    run.config.run_opts.device = given
+    runner.report_memory(run, 1.0, 4)
+    assert asked == [found, found]
 
 
 @pytest.mark.parametrize("small", [True, False])

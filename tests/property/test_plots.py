@@ -210,6 +210,28 @@ def test_counts_that_a_measure_is_made_of_have_no_panel():
         plots.training_curves_figure([{"epoch": 1, "valid_edits": 3}], "")
 
 
+def test_many_measures_go_to_rows_and_none_is_drawn_twice():
+    """As the history of a regression has them; a picture 70 inches wide could not be read."""
+    names = [f"{score}{end}" for score in ("ccc", "r2", "rmse") for end in ("", "_valence")]
+    names += ["rmse_unit_scale", "rmse_unit_scale_valence"]
+    history = [
+        {
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            **{f"valid_{name}": 0.1 * epoch for name in names},
+        }
+        for epoch in (1, 2)
+    ]
+    figure = plots.training_curves_figure(history, "")
+    assert [axes.get_title() for axes in figure.axes] == [
+        "loss", "ccc", "ccc valence", "r2", "r2 valence", "rmse", "rmse valence",
+    ]  # fmt: skip
+    figure.draw_without_rendering()
+    left, bottom = zip(*(axes.get_position().p0.round(2) for axes in figure.axes), strict=True)
+    assert len(set(left)) == 4 and len(set(bottom)) == 2
+    assert figure.get_size_inches()[0] < 20
+
+
 @pytest.mark.parametrize("symbols", [27, 39, 61])
 def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
     generator = np.random.default_rng(symbols)

@@ -232,6 +232,7 @@ def test_emomusic(emomusic, out):
         if row["split"] != "test":
             assert row["split"] == split_of_artist(row["speaker"])
     assert not prepared.exchange["exchanged"]
+    assert "xchanged" not in describe(prepared), "that is of DEAM alone"
 
 
 def test_emomusic_audio_without_labels_is_as_published(emomusic, out, tmp_path):
@@ -525,7 +526,8 @@ def test_what_is_not_there(tmp_path, emomusic, out):
     assert "does not exist" in said(tmp_path / "nowhere", out)
     (tmp_path / "empty").mkdir()
     assert "none of the data sets, not DEAM" in said(tmp_path / "empty", out)
-    assert "holds EmoMusic, not PMEmo" in said(emomusic, out, "pmemo-random")
+    text = said(emomusic, out, "pmemo-random")
+    assert "holds EmoMusic, not PMEmo: choose --protocol emomusic-official" in text
 
 
 def test_the_songs_of_a_folder_do_not_depend_on_where_it_lies(deam, tmp_path):

@@ -115,6 +115,25 @@ def test_it_learns_scores_on_the_labels_scale_and_draws(dynamic, loss, tmp_path)
         assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("constant", [0.0, 0.1])
+def test_a_constant_prediction_scores_zero_all_the_way(dynamic, constant):
+    counter = sb.utils.epoch_loop.EpochCounter(1)
+    brain = make(dynamic, lr=0.0, number_of_epochs=1, epoch_counter=counter)
+    for parameter in brain.modules["classifier"].parameters():
+        nn.init.constant_(parameter, constant if parameter.ndim == 1 else 0.0)
+    loader = {"batch_size": 4}
+    sets = [dataset(range(start, start + 8), dynamic) for start in (0, 8, 16)]
+    brain.fit(counter, *sets[:2], None, loader, loader)
+    brain.evaluate(sets[2], test_loader_kwargs=loader)
+    (epoch,) = brain.history.epochs
+    assert epoch["train"]["loss"] == pytest.approx(1.0)
+    for record in (epoch["valid"], brain.test_record):
+        for score in ("ccc", "ccc_valence", "ccc_arousal", "pearson"):
+            assert record[score] == 0.0, score
+    assert brain.test_record["interval"]["ccc"] == [0.0, 0.0]
+
+
 def test_dynamic_labels_need_frames():
     brain = make(False)
     with pytest.raises(ValueError, match="frames"):

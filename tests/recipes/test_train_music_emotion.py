@@ -221,3 +221,18 @@ def test_bad_input_gives_one_clear_error(corpus, tmp_path, capsys, extra, said):
 def test_the_predictions_of_the_test_are_kept(finished):
     kept = json.loads((finished[0] / "test_predictions.json").read_text())
     assert kept["dimensions"] == ["valence", "arousal"]
+
+
+def test_labels_that_do_not_differ_are_refused_before_training():
+    class Two(Prepared):
+        def rows(self, split):
+            return [self.row, {**self.row, "valence": 6.0}]
+
+    data._refuse_constant_labels(Two("dynamic", dynamic_valence=[0, 1], dynamic_arousal=[1, 0.5]))
+    with pytest.raises(RecipeError, match="valid has 2 songs, and no two .* labels of arousal"):
+        data._refuse_constant_labels(Two("static"))
+    nan = float("nan")
+    with pytest.raises(RecipeError, match="labels of valence"):
+        data._refuse_constant_labels(
+            Two("dynamic", dynamic_valence=[0.5, nan], dynamic_arousal=[1, 0.5])
+        )
