@@ -1,6 +1,7 @@
 """What a frontend and an encoder promise, as base classes.
 
-The promises themselves are run by `auricle.lobes.promises` over every registered lobe.
+The promises themselves are run by `auricle.lobes.promises` over every registered lobe. A lobe that
+an option starts from a file says in `lasting_options` what rebuilds it where that file is not.
 """
 
 from __future__ import annotations
@@ -161,6 +162,23 @@ class Frontend(nn.Module):
         frames = [min(self.num_frames(n), total) if n else 0 for n in samples]
         return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
 
+    def lasting_options(self, options: dict) -> dict:
+        """The options that rebuild this lobe without the files it was started from.
+
+        A bundle keeps these beside the weights. A lobe with an option that names a file leaves
+        that option out, and puts in what the file decided besides what `state_dict` holds.
+
+        Arguments
+        ---------
+        options : dict
+            The options it was built with; left as they are.
+
+        Returns
+        -------
+        dict, plain JSON. These very options where no file is read.
+        """
+        return options
+
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(wavs, lengths=None)")
 
@@ -221,6 +239,23 @@ class Encoder(nn.Module):
     def num_frames(self, num_frames: int) -> int:
         """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""
         return 1 if self.output == "utterance" else -(-int(num_frames) // self.stride)
+
+    def lasting_options(self, options: dict) -> dict:
+        """The options that rebuild this lobe without the files it was started from.
+
+        A bundle keeps these beside the weights. A lobe with an option that names a file leaves
+        that option out, and puts in what the file decided besides what `state_dict` holds.
+
+        Arguments
+        ---------
+        options : dict
+            The options it was built with; left as they are.
+
+        Returns
+        -------
+        dict, plain JSON. These very options where no file is read.
+        """
+        return options
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(feats, lengths=None)")

@@ -31,6 +31,8 @@ SIZES = {
     "large": (1024, 16, 24),
 }
 FF_RATIO = 4
+#: timm's own.
+NORM_EPSILON = 1e-6
 POSITIONS = ("interpolate", "cut")
 POOLINGS = ("token", "mean")
 
@@ -72,6 +74,8 @@ class PatchTransformer(Encoder):
         Rate at which the last block is skipped for an item in training, linear from 0.
     freeze_blocks : int
         So many first blocks do not learn, nor do patches, tokens and positions; 0: all learn.
+    norm_epsilon : float or None
+        Of the layer norms. None: that of the config beside the weights, else 1e-6.
 
     Shape
     -----
@@ -95,6 +99,7 @@ class PatchTransformer(Encoder):
         dropout: float,
         drop_path: float,
         freeze_blocks: int,
+        norm_epsilon: float | None,
     ):
         whole("in_features", in_features)
         whole("frames", frames)
@@ -110,6 +115,8 @@ class PatchTransformer(Encoder):
         dropout = number("dropout", dropout, low=0, below=1)
         drop_path = number("drop_path", drop_path, low=0, below=1)
         whole("freeze_blocks", freeze_blocks, low=0, high=blocks)
+        if norm_epsilon is not None:
+            norm_epsilon = number("norm_epsilon", norm_epsilon, above=0)
         super().__init__(in_features, width, output="utterance")
         vit = timm(self.registered_name).models.vision_transformer
         if "attn_mask" not in inspect.signature(vit.Block.forward).parameters:
@@ -136,7 +143,8 @@ class PatchTransformer(Encoder):
         places = prefix_tokens + self.grid[0] * self.grid[1]
         self.pos_embed = nn.Parameter(torch.empty(1, places, width))
         self.pos_drop = nn.Dropout(dropout)
-        layer_norm = functools.partial(nn.LayerNorm, eps=1e-6)
+        self.norm_epsilon = norm_epsilon
+        layer_norm = functools.partial(nn.LayerNorm, eps=norm_epsilon or NORM_EPSILON)
         self.blocks = nn.ModuleList(
             vit.Block(
                 width,
@@ -164,6 +172,12 @@ class PatchTransformer(Encoder):
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
         return picture_unfit(in_features)
+
+    def lasting_options(self, options: dict) -> dict:
+        if options.get("path") is None:
+            return options
+        without = {name: value for name, value in options.items() if name != "path"}
+        return {**without, "norm_epsilon": self.norm.eps}
 
     def _draw(self) -> None:
         """Initial values, as timm draws them."""

@@ -138,7 +138,7 @@ def take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: 
             f"{encoder.size!r} has {heads}"
         )
     for norm in encoder.modules():
-        if isinstance(norm, nn.LayerNorm):
+        if isinstance(norm, nn.LayerNorm) and encoder.norm_epsilon is None:
             norm.eps = float(about.get("layer_norm_eps", norm.eps))
     encoder.load_state_dict(weights)
 

@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch.nn.functional import adaptive_avg_pool1d
+from torch.nn.functional import adaptive_avg_pool1d, pad
 
-from ..processing.scales import from_unit
+from ..processing.scales import LABEL_STEP_S, from_unit
 from .pretrained import Bundle, BundleError
 
-__all__ = ["LABEL_STEP_S", "predict_curve", "predict_values", "regression_target"]
+__all__ = ["predict_curve", "predict_values", "regression_target", "window_starts"]
 
-#: From label to label of a model that learned labels over time.
-LABEL_STEP_S = 0.5
 # Windows that go through a model at once: a song of an hour must not need an hour's memory.
 _WINDOWS_AT_ONCE = 8
 
@@ -23,9 +21,9 @@ _WINDOWS_AT_ONCE = 8
 def predict_values(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
     """What a regression bundle says of one waveform.
 
-    The waveform is cut into windows of the training clips' length, half a window between starts,
-    the last one padded with zeros. The mean over windows is returned; of a model of labels over
-    time the mean over its curve.
+    The waveform is cut into windows of the training clips' length, see `window_starts`; of one that
+    is shorter only what is there counts. The mean over windows is returned; of a model of labels
+    over time the mean over its curve.
 
     Shape
     -----
@@ -47,7 +45,8 @@ def predict_values(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
 def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Values over time, of a bundle that learned labels over time (`target` "dynamic").
 
-    Windows as in `predict_values`; where they overlap, values are averaged.
+    Windows as in `predict_values`; where they overlap, values are averaged. An end of less than
+    half a step has no value of its own.
 
     Shape
     -----
@@ -64,10 +63,11 @@ def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torc
             f"this bundle learned {target} labels, one per song: it gives no curve over time"
         )
     rate = bundle.sample_rate
-    window = bundle.clips(wav).shape[1]
+    starts = window_starts(bundle, len(wav))
+    window = min(len(wav), _window_samples(bundle))
     shares = max(1, round(window / rate / LABEL_STEP_S))
     values = torch.cat([adaptive_avg_pool1d(steps.mT, shares).mT for steps in _steps(bundle, wav)])
-    starts = torch.arange(len(values)).double() * (window // 2) / rate / LABEL_STEP_S
+    starts = torch.tensor(starts).double() / rate / LABEL_STEP_S
     # Half way between two times means the earlier, for every share of a window alike.
     place = (starts + 0.5 - 1e-6).floor().long()[:, None] + torch.arange(shares)
     count = math.ceil(len(wav) / rate / LABEL_STEP_S - 1e-6)
@@ -109,7 +109,32 @@ def regression_target(bundle: Bundle) -> str:
     return target
 
 
+def window_starts(bundle: Bundle, num_samples: int) -> list[int]:
+    """First samples of the windows of a waveform: half a window apart, the last ends with it.
+
+    One window, the waveform itself, where it is no longer than the clips of training.
+    """
+    window = _window_samples(bundle)
+    if num_samples <= window:
+        return [0]
+    return [*range(0, num_samples - window, window // 2), num_samples - window]
+
+
+def _window_samples(bundle: Bundle) -> float:
+    return round(bundle.clip_s * bundle.sample_rate) if bundle.clip_s else math.inf
+
+
 def _steps(bundle: Bundle, wav: torch.Tensor) -> Iterator[torch.Tensor]:
     """(windows, N', D) in float64, from -1 to 1 by convention; some windows at a time."""
-    for clips in bundle.clips(wav).split(_WINDOWS_AT_ONCE):
+    window = _window_samples(bundle)
+    if len(wav) < window < math.inf and bundle.embedding_model.output == "utterance":
+        # Some nets take clips of one length only; what is padded does not count.
+        clip = pad(wav, (0, window - len(wav)))[None]
+        yield bundle.classifier(bundle.embed(clip, torch.tensor([len(wav) / window]))).double()
+        return
+    starts = window_starts(bundle, len(wav))
+    window = min(len(wav), window)
+    for first in range(0, len(starts), _WINDOWS_AT_ONCE):
+        some = starts[first : first + _WINDOWS_AT_ONCE]
+        clips = torch.stack([wav[start : start + window] for start in some])
         yield bundle.classifier(bundle.embed(clips)).double()

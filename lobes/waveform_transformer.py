@@ -8,6 +8,7 @@ from torch import nn
 from .accepted_input import waveform_unfit
 from .contracts import Encoder, mask_padding, valid_lengths
 from .padded_layers import even_weights, frames_up_to, moments
+from .transformers_folder import config_of
 
 __all__ = ["FROZEN", "WaveformTransformer"]
 
@@ -57,6 +58,10 @@ class WaveformTransformer(Encoder):
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
         return waveform_unfit(in_features)
+
+    def lasting_options(self, options: dict) -> dict:
+        without = {name: value for name, value in options.items() if name != "path"}
+        return {**without, "config": config_of(self.model)}
 
     def train(self, mode: bool = True) -> WaveformTransformer:
         super().train(mode)

@@ -1,10 +1,13 @@
-"""From the scale of labels to -1..1, where models learn, and back.
+"""From the scale of labels to -1..1, where models learn, and back; the times of labels over time.
 
 CCC, R2 and correlation do not change when target and prediction are mapped alike; RMSE does, so a
 result says on which scale it is. A scale is {"low": ..., "high": ...}.
 """
 
-__all__ = ["from_unit", "to_unit"]
+__all__ = ["LABEL_STEP_S", "from_unit", "to_unit"]
+
+#: From label to label over time, in s.
+LABEL_STEP_S = 0.5
 
 
 def to_unit(values, scale):

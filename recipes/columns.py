@@ -60,7 +60,7 @@ _HEADINGS = {
     "epochs": "epochs",
     "wall_s": "time per run",
     "epoch_s": "time per epoch",
-    "songs_per_s": "songs/s",
+    "songs_per_s": "songs of training/s, validation included",
     "peak_memory": "peak memory",
 }
 #: Columns that may have nothing to say.

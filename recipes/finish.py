@@ -126,7 +126,7 @@ def _differing(value, default):
 def _describe(result: RunResult, config, brain, labels: list[str], head: dict | None) -> dict:
     plain = config.plain
     clip_s = plain.get("clip_s")
-    frontend = brain.lobes["compute_features"]
+    frontend, encoder = (brain.lobes[name] for name in ("compute_features", "embedding_model"))
     return {
         "task": result.task,
         "dataset": result.dataset,
@@ -144,16 +144,20 @@ def _describe(result: RunResult, config, brain, labels: list[str], head: dict | 
         "normalization": _normalization(plain["normalization"], frontend),
         "frontend": {
             "name": plain["frontend"],
-            "options": (plain["frontend_options"] or {}).get(plain["frontend"]) or {},
+            "options": frontend.lasting_options(_lobe_options(plain, "frontend")),
         },
         "encoder": {
             "name": plain["encoder"],
-            "options": (plain["encoder_options"] or {}).get(plain["encoder"]) or {},
+            "options": encoder.lasting_options(_lobe_options(plain, "encoder")),
             "in_frames": count_frames(frontend, clip_s),
         },
         "head": head or pretrained.DEFAULT_HEAD,
         "versions": result.versions,
     }
+
+
+def _lobe_options(plain: dict, kind: str) -> dict:
+    return (plain[f"{kind}_options"] or {}).get(plain[kind]) or {}
 
 
 def _normalization(kind: str, frontend) -> str:

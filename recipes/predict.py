@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import torch
 import torchaudio
 
-from ..lobes.predicted_values import predict_curve, predict_values, regression_target
+from ..lobes.predicted_values import (
+    predict_curve,
+    predict_values,
+    regression_target,
+    window_starts,
+)
 from ..lobes.pretrained import Bundle
 from ..processing.data.audio import AudioError, probe_audio
 from .music_emotion.mpeg import read_song
@@ -33,7 +38,8 @@ class SongEmotion:
     scale : {"low", "high"}
     target : "static", learned from labels per song, or "dynamic", from labels over time
     duration_s : of the song
-    windows : how many it was cut into; `window_s` long, half of that between starts
+    windows : how many it was cut into; `window_s` long, half of that between starts, the last at
+        the song's end
     curve : {"time_s": [...], "valence": [...], ...} or None
     """
 
@@ -95,7 +101,7 @@ def emotion_of_song(bundle: Bundle, path: str | os.PathLike, curve: bool = False
         dict(bundle.description["scale"]),
         target,
         len(wav) / bundle.sample_rate,
-        len(bundle.clips(wav)),
+        len(window_starts(bundle, len(wav))),
         bundle.clip_s,
         over_time,
     )

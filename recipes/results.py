@@ -240,7 +240,9 @@ def _readable(value, indent: str = "") -> str:
     if isinstance(value, dict) and value:
         opening, closing = "{}"
         lines = [f"{json.dumps(str(k))}: {_readable(v, inner)}" for k, v in value.items()]
-    elif isinstance(value, (list, tuple)) and any(isinstance(v, (dict, list, tuple)) for v in value):
+    elif isinstance(value, (list, tuple)) and any(
+        isinstance(v, (dict, list, tuple)) for v in value
+    ):
         opening, closing = "[]"
         lines = [_readable(entry, inner) for entry in value]
     else:

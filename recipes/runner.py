@@ -9,10 +9,11 @@ import dataclasses
 import importlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,9 @@ from ..processing.memory import (
     size_text,
     use_large_pages,
 )
+from .preparation import PreparationError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..lobes.run_memory import RunMemory
 
 __all__ = [
@@ -179,7 +179,9 @@ def run_recipe(
     except (RecipeError, ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("AURICLE_TRACEBACK"):
             raise
-        return _stop(error, 2 if isinstance(error, (RecipeError, ConfigError)) else 1)
+        return _stop(
+            error, 2 if isinstance(error, (RecipeError, ConfigError, PreparationError)) else 1
+        )
     finally:
         _end_processes()
     return 0
@@ -311,13 +313,7 @@ def start(config: Config, recipe: str, prepare_from: Callable, describe: Callabl
     return Run(config, hparams, output_folder, prepared, corpus)
 
 
-def report_memory(
-    run: Run,
-    clip_s: float,
-    batch_items: int,
-    lobes: Mapping[str, nn.Module] | None = None,
-    cache_bytes: int = 0,
-) -> RunMemory:
+def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
     """Say what the run will take at its peak, and warn where that is more than there is.
 
     Call it before training, with the modules complete; `finish` then records estimate and peak.
@@ -326,9 +322,7 @@ def report_memory(
     ---------
     run : as `start` gave it; gets `memory`.
     clip_s : longest clip of a training step, in s.
-    batch_items : clips of a step.
-    lobes : the modules, by default those of the YAML.
-    cache_bytes : decoded audio that the run will keep.
+    decoded_s : sound that is read again in every epoch; as much of it as `cache_gb` allows is kept.
     """
     from speechbrain.utils.distributed import infer_device
 
@@ -336,12 +330,16 @@ def report_memory(
 
     hparams = run.hparams
     device = run.config.run_opts.device or infer_device()  # as the Brain will
+    batch_items = hparams["batch_size"] or math.inf
+    if max_batch_s := hparams.get("max_batch_s"):
+        batch_items = max(1, min(batch_items, int(max_batch_s / clip_s)))
+    bytes_of_decoded = 2 * decoded_s * hparams["sample_rate"]  # 16 bits
     run.memory = estimate_run(
-        lobes or hparams["modules"],
+        hparams["modules"],
         round(clip_s * hparams["sample_rate"]),
         batch_items,
         hparams["optimizing"],
-        cache_bytes=cache_bytes,
+        cache_bytes=round(min(hparams["cache_gb"] * 1e9, bytes_of_decoded)),
         device=device,
     )
     if not run.memory.small:

@@ -26,3 +26,20 @@ def tiny(tmp_path_factory):
 def mini_folder(tiny):
     """The tiny mini Speech Commands corpus."""
     return tiny("speech_commands")
+
+
+@pytest.fixture
+def auricle(capsys):
+    """The command `auricle`, run in this process: words -> exit status, output, errors."""
+    from auricle.recipes import cli
+
+    def run(*words):
+        try:
+            status = cli.main([str(word) for word in words])
+        except SystemExit as ended:  # argparse
+            status = ended.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err
+
+    return run

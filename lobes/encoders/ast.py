@@ -52,7 +52,7 @@ class AST(PatchTransformer):
     mean, std : float or three floats
         Of the channels of a DeiT, folded exactly into one channel. The default sums the channels,
         as published.
-    freeze_blocks, depth, dropout, drop_path
+    freeze_blocks, depth, dropout, drop_path, norm_epsilon
         As of the encoder `vit`.
     pooling : str
         "token": mean of class and distillation token; "mean": the mean of the item's patches.
@@ -100,6 +100,7 @@ class AST(PatchTransformer):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         pooling: str = "token",
+        norm_epsilon: float | None = None,
     ):
         super().__init__(
             in_features,
@@ -117,6 +118,7 @@ class AST(PatchTransformer):
             dropout=dropout,
             drop_path=drop_path,
             freeze_blocks=freeze_blocks,
+            norm_epsilon=norm_epsilon,
         )
         if path is not None:
             self._load(path, mean, std)

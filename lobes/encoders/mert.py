@@ -7,17 +7,18 @@ from torch import nn
 
 from ..accepted_input import check_waveform
 from ..extras import transformers
-from ..options import choice
+from ..options import choice, whole
 from ..padded_layers import mean_inside
 from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
-from ..transformers_folder import SETTINGS, config_in, random_model
+from ..transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
 from ..waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["MERT"]
 
 MERT_RATE_HZ = 24000
-KINDS = ("mert_model", "hubert", "wav2vec2")
+#: model_type, and what transformers calls it.
+FAMILIES = {"mert_model": "Hubert", "hubert": "Hubert", "wav2vec2": "Wav2Vec2"}
 #: Settings of MERT's own code that change the network, and the value at which it is a HuBERT.
 OWN_SETTINGS = {
     "feature_extractor_cqt": False,
@@ -54,6 +55,9 @@ class MERT(WaveformTransformer):
     freeze : str
         What is not trained: "feature_encoder", the convolutions on the waveform; "none"; "all",
         which also leaves out dropout. With "weighted" the weights of the mean are trained always.
+    config : dict or None
+        In the place of a path, a network of random values to put weights into, as a bundle does:
+        `model_type`, `sample_rate` in Hz and what its `config.json` says of the network.
 
     Shape
     -----
@@ -65,7 +69,8 @@ class MERT(WaveformTransformer):
     ValueError
         No such folder; nothing but pickles in it; another kind of model; a setting that
         HubertModel does not have (a constant-Q transform beside the convolutions, deep norm, no
-        norm before the projection), named; weights that lack or are too many, named; no such layer.
+        norm before the projection), named; weights that lack or are too many, named; no such layer;
+        a config that describes no such model; path and config together.
 
     Notes
     -----
@@ -90,13 +95,18 @@ class MERT(WaveformTransformer):
         path: str | None = None,
         layer: int | str = -1,
         freeze: str = FROZEN[1],
+        config: dict | None = None,
     ):
         check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
-        if path is None:
-            model, rate_hz = random_model("mert", "Hubert"), MERT_RATE_HZ
-        else:
+        not_both(path, config)
+        if path is not None:
             model, rate_hz = _pretrained_model(path)
+        elif config is not None:
+            model = model_of_config("mert", config, FAMILIES, also=("sample_rate",))
+            rate_hz = whole("config sample_rate", _rate_hz(config))
+        else:
+            model, rate_hz = random_model("mert", "Hubert"), MERT_RATE_HZ
         blocks = model.config.num_hidden_layers
         if layer != "weighted" and (
             isinstance(layer, bool)
@@ -114,6 +124,10 @@ class MERT(WaveformTransformer):
         if self.layer == "weighted":
             self.layer_scores = nn.Parameter(torch.zeros(blocks + 1))
         self.train()  # transformers returns a model in eval mode
+
+    def lasting_options(self, options: dict) -> dict:
+        lasting = super().lasting_options(options)
+        return {**lasting, "config": {**lasting["config"], "sample_rate": self.rate_hz}}
 
     def _leave_out_unused(self, blocks: int) -> None:
         """Remove what stands behind the layer and would never get a gradient."""
@@ -159,7 +173,7 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
         "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in "
         "torch.load('pytorch_model.bin', weights_only=True).items()}, 'model.safetensors')"
     )
-    about = config_in(path, KINDS, conversion)
+    about = config_in(path, tuple(FAMILIES), conversion)
     kind = about["model_type"]
     wrong = {
         name: about[name] for name, value in OWN_SETTINGS.items() if about.get(name, value) != value
@@ -171,7 +185,7 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
                 f"{name} {got!r}, expected {OWN_SETTINGS[name]!r}" for name, got in wrong.items()
             )
         )
-    package, family = transformers("mert"), "Wav2Vec2" if kind == "wav2vec2" else "Hubert"
+    package, family = transformers("mert"), FAMILIES[kind]
     config_class, model_class = (getattr(package, family + part) for part in ("Config", "Model"))
     left_out = ("model_type", "auto_map", "architectures", "torch_dtype", "dtype")
     settings = {name: value for name, value in about.items() if name not in left_out}
@@ -180,8 +194,12 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
     weights = _named_as(weights, model.state_dict(), model_class.base_model_prefix)
     check_against(path, weights, model.state_dict(), {"model_type": kind})
     model.load_state_dict(weights)
-    rate_hz = about.get("sample_rate", MERT_RATE_HZ if kind == "mert_model" else 16000)
-    return model, int(rate_hz)
+    return model, int(_rate_hz(about))
+
+
+def _rate_hz(about: dict) -> int:
+    """The rate that a config says, in Hz, else that of the published models of its kind."""
+    return about.get("sample_rate", MERT_RATE_HZ if about["model_type"] == "mert_model" else 16000)
 
 
 def _named_as(weights: dict, expected: dict, prefix: str) -> dict:

@@ -101,6 +101,9 @@ class ResNet50(Encoder):
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
         return picture_unfit(in_features)
 
+    def lasting_options(self, options: dict) -> dict:
+        return {name: value for name, value in options.items() if name != "path"}
+
     def _load(self, path: str) -> None:
         weights, _ = read_safetensors(path)
         weights = {name: v for name, v in weights.items() if not name.startswith("fc.")}

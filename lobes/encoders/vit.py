@@ -52,6 +52,8 @@ class ViT(PatchTransformer):
         In training: of values; of a whole block (the last; linear from 0 at the first).
     pooling : str
         "token": the class token; "mean": the mean of the item's patches.
+    norm_epsilon : float or None
+        Of the layer norms. None: what the `config.json` beside the weights says, else 1e-6.
 
     Shape
     -----
@@ -94,6 +96,7 @@ class ViT(PatchTransformer):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         pooling: str = "token",
+        norm_epsilon: float | None = None,
     ):
         super().__init__(
             in_features,
@@ -111,6 +114,7 @@ class ViT(PatchTransformer):
             dropout=dropout,
             drop_path=drop_path,
             freeze_blocks=freeze_blocks,
+            norm_epsilon=norm_epsilon,
         )
         if path is not None:
             self._load(path, mean, std)

@@ -13,7 +13,7 @@ from ..extras import transformers
 from ..options import choice
 from ..padded_layers import zero_outside
 from ..registry import register_encoder
-from ..transformers_folder import SETTINGS, config_in, random_model
+from ..transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
 from ..waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["Wav2Vec2"]
@@ -44,6 +44,9 @@ class Wav2Vec2(WaveformTransformer):
     freeze : str
         What is not trained: "feature_encoder", the convolutions on the waveform; "none"; "all",
         which also leaves out dropout.
+    config : dict or None
+        In the place of a path, a network of random values to put weights into, as a bundle does:
+        `model_type` and what its `config.json` says of the network.
 
     Shape
     -----
@@ -55,7 +58,8 @@ class Wav2Vec2(WaveformTransformer):
     Raises
     ------
     ValueError
-        No such folder, nothing but pickles in it, another kind of model, or weights missing.
+        No such folder, nothing but pickles in it, another kind of model, or weights missing;
+        a config that describes no such model; path and config together.
 
     Notes
     -----
@@ -79,10 +83,22 @@ class Wav2Vec2(WaveformTransformer):
     (torch.Size([2, 49, 32]), 49)
     """
 
-    def __init__(self, in_features: int = 1, path: str | None = None, freeze: str = FROZEN[1]):
+    def __init__(
+        self,
+        in_features: int = 1,
+        path: str | None = None,
+        freeze: str = FROZEN[1],
+        config: dict | None = None,
+    ):
         check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
-        model = random_model("wav2vec2", "Wav2Vec2") if path is None else _pretrained_model(path)
+        not_both(path, config)
+        if path is not None:
+            model = _pretrained_model(path)
+        elif config is not None:
+            model = model_of_config("wav2vec2", config, FAMILIES)
+        else:
+            model = random_model("wav2vec2", "Wav2Vec2")
         super().__init__(in_features, model, freeze, "frames", math.prod(model.config.conv_stride))
         self.train()  # transformers returns a model in eval mode
 

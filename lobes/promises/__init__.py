@@ -54,19 +54,41 @@ def subject_of(kind: str, name: str, options: dict | None = None) -> Subject:
     """
     if kind == "frontend":
         FRONTENDS.get(name)
-        return Subject(kind, name, lambda rate: build_frontend(name, rate, options))
+
+        def frontend_of(options):
+            return lambda rate: build_frontend(name, rate, options)
+
+        return Subject(
+            kind,
+            name,
+            frontend_of(options),
+            options=_own(options, name),
+            factory_of=lambda own: frontend_of({name: own}),
+        )
     if kind != "encoder":
         raise LobeError(f'kind must be "frontend" or "encoder", got {kind!r}')
     encoder = ENCODERS.get(name)
-    given = (options or {}).get(name) or {}
+    given = _own(options, name)
+
+    def encoder_of(options):
+        return lambda features, frames: build_encoder(name, features, frames, options)
+
     return Subject(
         kind,
         name,
-        lambda features, frames: build_encoder(name, features, frames, options),
+        encoder_of(options),
         lambda features, frames: encoder.unfit(features, frames, **given),
         encoder.example_features,
         encoder.example_frames,
+        options=given,
+        factory_of=lambda own: encoder_of({name: own}),
     )
+
+
+def _own(options: dict | None, name: str) -> dict:
+    """The options of this lobe; none where what was given is refused when it is built."""
+    given = options.get(name) if isinstance(options, dict) else None
+    return given if isinstance(given, dict) else {}
 
 
 def check_subject(subject: Subject) -> list[PromiseResult]:

@@ -1,8 +1,10 @@
-"""Promises about instances: nothing shared, copies equal, evaluation changes nothing."""
+"""Promises about instances: nothing shared, copies and what is rebuilt equal, eval is constant."""
 
 from __future__ import annotations
 
 import copy
+import json
+import os
 import pickle
 from collections.abc import Iterator
 
@@ -80,6 +82,50 @@ def copies(subject: Subject) -> None:
             f"changing the {how} copy changed the original",
             "do not define __deepcopy__ or __reduce__ so that tensors are shared",
         )
+
+
+def _texts(value) -> Iterator[str]:
+    """Every text in nested dicts and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+@promise("frontend", "encoder", title="its lasting options rebuild it, without the files it read")
+def rebuilt(subject: Subject) -> None:
+    lobe = subject.build().eval()
+    given = copy.deepcopy(subject.options)
+    # As a bundle keeps them.
+    lasting = json.loads(json.dumps(lobe.lasting_options(given)))
+    require(given == subject.options, "lasting_options changed what it was given", "work on a copy")
+    files = [
+        text
+        for text in _texts(lasting)
+        if os.path.basename(text) != text and os.path.exists(os.path.expanduser(text))
+    ]
+    require(
+        not files,
+        f"lasting_options names what is on this machine: {', '.join(files)}",
+        "leave out the option, and put in what else than weights the file decides",
+    )
+    twin = subject.rebuild(lasting).eval()
+    state = lobe.state_dict()
+    shapes, others = (
+        {name: tuple(value.shape) for name, value in held.items()}
+        for held in (state, twin.state_dict())
+    )
+    differing = [
+        f"{name} {others.get(name, 'missing')} where {shapes.get(name, 'nothing')} was"
+        for name in sorted(shapes.keys() | others.keys())
+        if shapes.get(name) != others.get(name)
+    ]
+    do = "put into lasting_options what decides on the lobe and is not in state_dict"
+    require(not differing, "rebuilt it has " + ", ".join(differing[:4]), do)
+    twin.load_state_dict(state)
+    x = subject.batch()
+    require(torch.equal(twin(x), lobe(x)), "rebuilt, with its weights, it has another output", do)
 
 
 @promise("frontend", "encoder", title="eval mode is deterministic and changes nothing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -69,6 +69,10 @@ class Subject:
         `unfit(in_features, in_frames)` of an encoder: why it cannot take such frames, or None.
     features, frames : int
         F and N of what an encoder is checked with.
+    options : dict
+        What the factory gives the lobe.
+    factory_of : callable or None
+        From other options to a factory; None: the factory takes them by name.
     """
 
     kind: str
@@ -77,6 +81,8 @@ class Subject:
     unfit: Callable[[int, int], str | None] | None = None
     features: int = Encoder.example_features
     frames: int = Encoder.example_frames
+    options: dict = field(default_factory=dict)
+    factory_of: Callable[[dict], Callable[..., nn.Module]] | None = None
 
     @property
     def tolerance(self) -> float:
@@ -89,9 +95,18 @@ class Subject:
 
     def build(self, *given, seed: int = 0) -> nn.Module:
         """A new instance; another `seed` gives other initial values where these are drawn."""
+        return self._made(self.factory, *given, seed=seed)
+
+    def rebuild(self, options: dict, seed: int = 1) -> nn.Module:
+        """A new instance with these options in the place of its own."""
+        if self.factory_of is None:
+            return self._made(functools.partial(self.factory, **options), seed=seed)
+        return self._made(self.factory_of(options), seed=seed)
+
+    def _made(self, factory, *given, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         default = (RATE_HZ,) if self.kind == "frontend" else (self.features, self.frames)
-        return self.factory(*(given or default))
+        return factory(*(given or default))
 
     def batch(self, size: int = 0, items: int = 3, features: int = 0, seed: int = 0):
         """Noise with a rising tone for a frontend; frames with a slow drift for an encoder."""

@@ -3,6 +3,7 @@
 import math
 
 from ...processing.data.manifest import SPLITS
+from ...processing.scales import LABEL_STEP_S
 from ..preparation import PreparationError
 
 
@@ -37,14 +38,16 @@ def labels_in_window(song, start_s, end_s):
 
     The grid is 2 Hz from the first label that both dimensions have to the last; a gap is "nan".
     """
-    step_s = 0.5
     series = [song.dynamic.get(name) or {} for name in ("valence", "arousal")]
     times = [t for t in series[0] if t in series[1] and start_s - 1e-6 <= t < end_s - 1e-6]
     columns = {"dynamic_valence": "", "dynamic_arousal": "", "dynamic_start_s": ""}
     if not times:
         return columns
     first = min(times)
-    grid = [first + step_s * i for i in range(math.floor((max(times) - first) / step_s + 1.5))]
+    grid = [
+        first + LABEL_STEP_S * i
+        for i in range(math.floor((max(times) - first) / LABEL_STEP_S + 1.5))
+    ]
     for name, values in zip(("valence", "arousal"), series, strict=True):
         columns[f"dynamic_{name}"] = " ".join(f"{values.get(t, math.nan):.6g}" for t in grid)
     return columns | {"dynamic_start_s": f"{max(0.0, first - start_s):.6g}"}

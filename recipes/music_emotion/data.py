@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,19 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from ...processing.data import manifest
 from ...processing.data.cache import AudioCache
 from ...processing.data.crops import RandomCrop
-from ..preparation import PreparationError, on_every_rank
-from ..runner import RecipeError
+from ...processing.scales import LABEL_STEP_S, to_unit
+from ..preparation import on_every_rank
+from ..runner import RecipeError, tell
 from .prepare import prepare
 from .prepared import Prepared
-from .scales import to_unit
 
 __all__ = ["DIMENSIONS", "build_datasets", "prepare_from"]
 
 DIMENSIONS = ("valence", "arousal")
 SPLITS = ("train", "valid", "test")
-#: Distance of labels over time, in s.
-LABEL_STEP_S = 0.5
+#: Settings that a preparation depends on, those that its folder names and the others.
+NAMED = ("protocol", "target", "window_s")
+OTHERS = ("swap_2013_static", "short_clips", "sample_rate", "exclude_leakage", "skip_broken")
 
 
 def prepare_from(plain: dict, folder: Path) -> Prepared:
@@ -36,30 +38,28 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
 
     Raises
     ------
+    PreparationError
+        Data that cannot be prepared.
     RecipeError
-        Data that cannot be prepared, or that leaves nothing to score.
+        Data that leaves nothing to score.
     """
-    same = ("protocol", "target", "swap_2013_static", "window_s", "short_clips", "sample_rate")
-    same += ("exclude_leakage", "skip_broken")
     # Preparation depends on data and protocol, not on the model: runs share it, and all
     # preparations of one data set share its decoded songs.
     prepared = Path(plain["results_folder"]) / "prepared"
     corpus = Path(folder).resolve().name
-    window_s = plain["window_s"]
+    others = json.dumps({key: str(plain[key]) for key in OTHERS}, sort_keys=True)
     name = [corpus, plain["protocol"], plain["target"], f"seed{plain['data_seed']}"]
-    if window_s:
-        name.append("{:g}to{:g}s".format(*window_s))
+    if plain["window_s"]:
+        name.append("{:g}to{:g}s".format(*plain["window_s"]))
+    name.append(hashlib.sha256(others.encode()).hexdigest()[:6])
     arguments = {
         "data_folder": folder,
         "output_folder": prepared / "-".join(map(str, name)),
         "seed": plain["data_seed"],
         "cache_folder": plain["decoded_folder"] or prepared / f"{corpus}-decoded",
-        **{key: plain[key] for key in same},
+        **{key: plain[key] for key in (*NAMED, *OTHERS)},
     }
-    try:
-        found = on_every_rank(prepare, arguments)
-    except PreparationError as error:
-        raise RecipeError(str(error)) from error
+    found = on_every_rank(prepare, arguments)
     _refuse_constant_labels(found)
     return found
 
@@ -117,13 +117,20 @@ def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
         )
         for split in SPLITS
     }
-    longest_s = max(row["duration_s"] for row in prepared.rows("train"))
-    if hparams["crop_s"] and hparams["crop_s"] > longest_s:
-        raise RecipeError(
-            f"crop_s is {hparams['crop_s']:g}, and the longest song has {longest_s:g} s in the "
-            "window: give a shorter crop_s, a longer window_s, or null for the whole window"
-        )
     return sets
+
+
+def _crop(crop_s, step_s, seed, durations_s) -> tuple[RandomCrop | None, list[float]]:
+    """What draws crops of whole steps, None without; and how long each item is then."""
+    if not crop_s:
+        return None, durations_s
+    if crop_s > max(durations_s):
+        raise RecipeError(
+            f"crop_s is {crop_s:g}, and the longest song has {max(durations_s):g} s with labels in "
+            "the window: give a shorter crop_s, a longer window_s, or null for the whole window"
+        )
+    crop = RandomCrop(max(1, round(crop_s / step_s)), seed)
+    return crop, [min(duration_s, crop.crop_samples * step_s) for duration_s in durations_s]
 
 
 def _reader(prepared, rows, cache, rate):
@@ -138,7 +145,8 @@ def _static_set(prepared, split, crop_s, cache, hparams) -> Songs:
     rows = {row["id"]: row for row in prepared.rows(split)}
     songs = Songs({name: {} for name in rows})
     read = _reader(prepared, rows, cache, rate)
-    crop = RandomCrop(round(crop_s * rate), hparams["seed"]) if crop_s else None
+    durations_s = [rows[name]["duration_s"] for name in songs.data_ids]
+    crop, songs.durations_s = _crop(crop_s, 1 / rate, hparams["seed"], durations_s)
 
     def signal(name):
         wav = read(name)
@@ -155,8 +163,6 @@ def _static_set(prepared, split, crop_s, cache, hparams) -> Songs:
     songs.add_dynamic_item(target, takes="id", provides="target")
     songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
     songs.set_output_keys(["id", "sig", "target", "group"])
-    longest_s = crop_s or math.inf
-    songs.durations_s = [min(rows[name]["duration_s"], longest_s) for name in songs.data_ids]
     songs.set_epoch(1)
     return songs
 
@@ -167,7 +173,14 @@ def _dynamic_set(prepared, split, crop_s, cache, hparams) -> Songs:
     labels = {name: _labels(row, prepared.scale) for name, row in rows.items()}
     songs = Songs({name: {} for name in rows if len(labels[name][1])})
     read = _reader(prepared, rows, cache, rate)
-    crop = RandomCrop(max(1, round(crop_s / LABEL_STEP_S)), hparams["seed"]) if crop_s else None
+    durations_s = [len(labels[name][1]) * LABEL_STEP_S for name in songs.data_ids]
+    crop, songs.durations_s = _crop(crop_s, LABEL_STEP_S, hparams["seed"], durations_s)
+    used, there = sum(durations_s) / LABEL_STEP_S, prepared.counts[split]["dynamic_labels"]
+    if used < there:
+        tell(
+            f"{split}: {used:.0f} of {there} labels over time are used, of each song the longest "
+            "run without a gap"
+        )
 
     def example(name):
         first_s, target = labels[name]
@@ -185,10 +198,6 @@ def _dynamic_set(prepared, split, crop_s, cache, hparams) -> Songs:
     songs.add_dynamic_item(example, takes="id", provides=["sig", "target", "times_s"])
     songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
     songs.set_output_keys(["id", "sig", "target", "times_s", "group"])
-    longest_s = crop_s or math.inf
-    songs.durations_s = [
-        min(len(labels[name][1]) * LABEL_STEP_S, longest_s) for name in songs.data_ids
-    ]
     songs.set_epoch(1)
     return songs
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 from ...lobes.concordance import regression_loss
-from .. import runner
 
 __all__ = [
     "HEAD",
     "describe_bundle",
     "describe_protocol",
+    "eval_batch_s",
     "needed_output",
     "problems",
-    "report_memory",
 ]
 
 HEAD = {"name": "regression", "options": {}}
@@ -24,17 +23,13 @@ def needed_output(plain: dict) -> str | None:
     return "frames" if plain["target"] == "dynamic" else None
 
 
-def report_memory(run, sets) -> None:
-    """Say what training will take, before it does; songs are as long as the longest part heard."""
-    hparams = run.hparams
-    train_s = max(sets["train"].durations_s)
-    batch = hparams["batch_size"]
-    if hparams["max_batch_s"]:
-        batch = max(1, min(batch or math.inf, int(hparams["max_batch_s"] / train_s)))
-    # Decoded songs are kept as 16 bits.
-    total_s = sum(row["duration_s"] for row in run.prepared.rows())
-    decoded_bytes = min(2 * total_s * hparams["sample_rate"], hparams["cache_gb"] * 1e9)
-    runner.report_memory(run, train_s, batch, cache_bytes=int(decoded_bytes))
+def eval_batch_s(hparams: dict, sets: dict) -> float:
+    """Seconds in a batch of validation and test: no more than in one of training.
+
+    They hear whole windows where training may hear crops, and must not need more memory for it. A
+    window that is longer by itself is a batch of its own.
+    """
+    return hparams["max_batch_s"] or hparams["batch_size"] * max(sets["train"].durations_s)
 
 
 def describe_protocol(prepared) -> dict:

@@ -32,7 +32,8 @@ def train(config):
         model.HEAD["name"], width, len(data.DIMENSIONS), model.HEAD["options"]
     )
     sets = data.build_datasets(hparams, prepared)
-    model.report_memory(run, sets)
+    decoded_s = sum(row["duration_s"] for row in prepared.rows())
+    runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
     brain = RegressionBrain(
         data.DIMENSIONS,
         prepared.scale,
@@ -42,8 +43,9 @@ def train(config):
         checkpointer=hparams["checkpointer"],
     )
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
-    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
-    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
+    whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}
+    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, whole)
+    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=whole)
 
     finish(
         run,

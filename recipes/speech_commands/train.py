@@ -31,10 +31,9 @@ def train(config):
         augment_wavs=data.build_augmentation(hparams, prepared),
     )
     sets = data.build_datasets(hparams, prepared)
-    seconds = sum(sum(sets[split].durations_s) for split in ("train", "valid"))
-    cached = min(hparams["cache_gb"] * 1e9, 2 * hparams["sample_rate"] * seconds)  # of 16 bits
+    decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))
+    runner.report_memory(run, hparams["clip_s"], decoded_s)
     loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
-    runner.report_memory(run, hparams["clip_s"], hparams["batch_size"], cache_bytes=round(cached))
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
     brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
     protocol = {

@@ -31,6 +31,8 @@ def train(config):
     modules["classifier"] = build_head("classifier", width, len(units.labels))
     sets = data.build_datasets(hparams, prepared, units)
     data.check_steps(sets, modules["compute_features"], modules["embedding_model"])
+    decoded_s = sum(sum(dataset.durations_s) for dataset in sets.values())
+    runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
     brain = CTCBrain(
         units,
         model.build_decoders(hparams, prepared, units),

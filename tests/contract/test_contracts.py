@@ -123,6 +123,12 @@ def test_encoder_counts_frames_by_its_stride():
 
 
 @pytest.mark.parametrize("base", [Frontend(16000, 160, 401, 40), Encoder(40, 8, "frames")])
+def test_the_options_of_a_lobe_that_reads_no_file_last_as_they_are(base):
+    options = {"size": 3, "path": "is a name like any other"}
+    assert base.lasting_options(options) == {"size": 3, "path": "is a name like any other"}
+
+
+@pytest.mark.parametrize("base", [Frontend(16000, 160, 401, 40), Encoder(40, 8, "frames")])
 def test_a_class_without_forward_says_so(base):
     with pytest.raises(TypeError, match="does not define forward"):
         base(torch.zeros(1, 4))

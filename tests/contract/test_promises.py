@@ -446,6 +446,49 @@ class OtherWithoutGradients:
         return super().forward(x, lengths) * (1.0 if torch.is_grad_enabled() else 1.1)
 
 
+class LastsAsAnother:
+    """Lasting options that give another shape."""
+
+    size = 4
+
+    def __init__(self, *given, size=3):
+        super().__init__(*given)
+        self.register_buffer("table", torch.zeros(size))
+
+    def lasting_options(self, options):
+        return {**options, "size": self.size}
+
+
+class LastsWithoutItsConstant:
+    """A number from a file that neither the state nor the lasting options hold."""
+
+    def __init__(self, *given, path=None, factor=1.0):
+        super().__init__(*given)
+        self.factor = factor if path is None else 2.0
+
+    def forward(self, x, lengths=None):
+        return super().forward(x, lengths) * self.factor
+
+
+class LastsByItsFile:
+    def __init__(self, *given, path=None):
+        super().__init__(*given)
+
+    def lasting_options(self, options):
+        return {"path": __file__}
+
+
+class LastsByChangingTheOptions(LastsByItsFile):
+    def lasting_options(self, options):
+        options["path"] = None
+        return options
+
+
+class LastsAsTensor(LastsByItsFile):
+    def lasting_options(self, options):
+        return {"path": torch.ones(1)}
+
+
 # -- mutants of the frontend ---------------------------------------------------------------------
 
 
@@ -640,8 +683,8 @@ def mutants_of_both(base):
         mutant(HidesParameterInList, base, "optimised", says="outside parameters"),
         mutant(ProjectsToTheStart, base, "optimised", says="did not move"),
         mutant(KeepsStatisticsOutsideState, base, "reload", says="another output"),
-        mutant(DrawsUnsavedConstants, base, "reload", says="another output"),
-        mutant(DropsStateOnSaving, base, "reload", says="lacks (gain|scale)"),
+        mutant(DrawsUnsavedConstants, base, "reload", "rebuilt", says="another output"),
+        mutant(DropsStateOnSaving, base, "reload", "rebuilt", says="lacks (gain|scale)"),
         mutant(DetachesInput, base, "input-gradient", says="no gradient"),
         mutant(SquareRootAtZeroOfInput, base, "input-gradient", says="NaN"),
         mutant(IgnoresLengths, base, "padding", says="noise against zeros"),
@@ -656,9 +699,22 @@ def mutants_of_both(base):
         mutant(HoldsFunction, base, "copies", says="lambda"),
         mutant(KeepsActivation, base, "copies", says="deepcopy"),
         mutant(CopiesShareTensors, base, "copies", says="changed the original"),
+        mutant(LastsAsAnother, base, "rebuilt", says=r"table \(4,\) where \(3,\) was"),
+        mutant(LastsByItsFile, base, "rebuilt", says="this machine: .*test_promises.py"),
+        mutant(LastsByChangingTheOptions, base, "rebuilt", says="changed what it was given"),
+        mutant(LastsAsTensor, base, "rebuilt", says="not JSON serializable"),
         mutant(CountsInEval, base, "eval-mode", says="calls"),
         mutant(ChangesItsInput, base, "eval-mode", says="its input"),
-        mutant(DrawsInEval, base, "eval-mode", "reload", "nothing-shared", "copies", says="differ"),
+        mutant(
+            DrawsInEval,
+            base,
+            "eval-mode",
+            "reload",
+            "rebuilt",
+            "nothing-shared",
+            "copies",
+            says="differ",
+        ),
         mutant(CachesUnderInference, base, "no-grad", says="Inference"),
         mutant(OtherWithoutGradients, base, "no-grad", says="no_grad against"),
     ]
@@ -717,6 +773,20 @@ def test_mutant_breaks_its_promise_and_no_other(kind, cls, promise, breaks, says
 def test_every_promise_is_broken_by_some_mutant():
     broken = {(case.values[0], case.values[2]) for case in MUTANTS}
     assert broken == {(kind, name) for kind, promises in PROMISES.items() for name in promises}
+
+
+@pytest.mark.parametrize("base", [TinyFrontend, TinyEncoder])
+def test_a_lobe_from_a_file_lasts_with_what_the_file_decided(base):
+    """Without the weights' file its constant is another, unless lasting_options says it."""
+    cls = type("FromFile", (LastsWithoutItsConstant, base), {})
+    kind = "encoder" if issubclass(base, Encoder) else "frontend"
+    given = {"path": "weights"}
+    subject = Subject(kind, "file", lambda *a, **o: cls(*a, **(o or given)), options=given)
+    cls.lasting_options = lambda self, options: {"path": None, "factor": 2.0}
+    PROMISES[kind]["rebuilt"](subject)
+    cls.lasting_options = lambda self, options: {"path": None}
+    with pytest.raises(BrokenPromise, match="another output"):
+        PROMISES[kind]["rebuilt"](subject)
 
 
 def test_declared_misfit_is_no_broken_promise():

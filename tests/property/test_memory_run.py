@@ -137,6 +137,8 @@ def a_run():
         "modules": {"compute_features": Frames(), "embedding_model": Encoder()},
         "sample_rate": 16000,
         "optimizing": "adamw",
+        "batch_size": 4,
+        "cache_gb": 1.0,
     }
     config = SimpleNamespace(run_opts=SimpleNamespace(device="cpu"))
     return runner.Run(config, hparams, None, None, {})
@@ -149,7 +151,7 @@ def test_a_run_says_what_it_takes_and_warns_where_that_is_not_there(
     monkeypatch.setattr(runner, "available_bytes", lambda device: available)
     run = a_run()
     assert runner.measured_memory(run, "cpu") is None
-    memory = runner.report_memory(run, 1.0, 4)
+    memory = runner.report_memory(run, 1.0)
     said = capsys.readouterr().out
     assert run.memory is memory and said.startswith(f"Memory: about {memory} in training")
     assert ("64.0 GiB available" in said) == (available == 64 * GIB)
@@ -170,8 +172,29 @@ def test_without_a_device_the_estimate_is_for_the_one_that_is_found(given, found
     monkeypatch.setattr("speechbrain.utils.distributed.infer_device", lambda: "cuda:0")
     run = a_run()
     run.config.run_opts.device = given
-    runner.report_memory(run, 1.0, 4)
+    runner.report_memory(run, 1.0)
     assert asked == [found, found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "items", "cached"),
+    [({}, 4, 64000), ({"max_batch_s": 6.0}, 3, 64000), ({"cache_gb": 1e-5}, 4, 10000)],
+    ids=["all", "max_batch_s", "cache_gb"],
+)
+def test_the_estimate_is_for_the_batch_and_the_cache_that_are_set(
+    changes, items, cached, monkeypatch
+):
+    asked = {}
+
+    def estimate(lobes, clip_samples, batch_items, optimizing, cache_bytes, device):
+        asked.update(clip=clip_samples, items=batch_items, cached=cache_bytes)
+        return RunMemory(activations=1, parameters=1)
+
+    monkeypatch.setattr(run_memory, "estimate_run", estimate)
+    run = a_run()
+    run.hparams.update(changes)
+    runner.report_memory(run, 2.0, decoded_s=2.0)
+    assert asked == {"clip": 32000, "items": items, "cached": cached}
 
 
 @pytest.mark.parametrize("small", [True, False])
@@ -180,7 +203,7 @@ def test_a_large_run_gives_freed_memory_back(small, monkeypatch):
     monkeypatch.setattr(run_memory, "estimate_run", lambda *args, **settings: memory)
     calls = []
     monkeypatch.setattr(runner, "give_freed_memory_back", lambda: calls.append(1))
-    runner.report_memory(a_run(), 1.0, 4)
+    runner.report_memory(a_run(), 1.0)
     assert bool(calls) == (not small)
 
 

@@ -10,26 +10,12 @@ import torch
 from auricle.lobes import build_encoder, build_frontend, build_normalization, pretrained
 from auricle.lobes.attention_rollout import patch_grid, rollout_picture
 from auricle.lobes.heads import build_head
-from auricle.recipes import attention, cli
+from auricle.recipes import attention
 
 RATE = 8000
 PNG = b"\x89PNG\r\n\x1a\n"
 VIT = {"depth": 2, "frames": 101}
 OPTIONS = {"vit": VIT, "ast": VIT, "blstm": {"layers": 1, "hidden": 8}}
-
-
-@pytest.fixture
-def auricle(capsys):
-    def run(*words):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as ended:  # argparse
-            status = ended.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
 
 
 def save(folder, encoder="ast", frontend="mel", options=None, **changes):

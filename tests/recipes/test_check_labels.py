@@ -8,28 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.recipes import cli
 from auricle.recipes.music_emotion.corpus import Corpus, Song
 from auricle.recipes.music_emotion.datasets import read_corpus
 from auricle.recipes.music_emotion.labels import check_agreement, decide_exchange, exchange
 from auricle.recipes.music_emotion.leakage import find_shared, fingerprint
 from auricle.recipes.music_emotion.prepare import prepare
 from auricle.recipes.music_emotion.scales import DYNAMIC, ONE_TO_NINE
-
-
-@pytest.fixture
-def auricle(capsys):
-    """Run the command in this process: exit status, standard output, standard error."""
-
-    def run(*words):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as ended:  # argparse
-            status = ended.code
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 def corpus_of(ids, read, dataset="DEAM", noise=0.05):

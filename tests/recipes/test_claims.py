@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from auricle.processing.scoring.regression_moments import concordance
-from auricle.recipes import cli
 from auricle.recipes.music_emotion.claims import (
     activations,
     batch_ccc,
@@ -39,21 +38,6 @@ COMPUTED = [
     "receptive_field",
     "resize",
 ]
-
-
-@pytest.fixture
-def auricle(capsys):
-    """Run the command in this process: exit status, standard output, standard error."""
-
-    def run(*words):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as ended:  # argparse
-            status = ended.code
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

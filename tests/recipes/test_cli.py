@@ -14,7 +14,6 @@ from auricle.lobes import ENCODERS, FRONTENDS, build_encoder, build_frontend, pr
 from auricle.lobes.heads import Classifier
 from auricle.lobes.normalization import SentenceNormalization
 from auricle.lobes.promises import FRONTEND_PROMISES
-from auricle.recipes import cli
 
 LABELS = ["down", "left", "right"]
 PLUGIN = '''
@@ -34,22 +33,6 @@ class Louder(Frontend):
         frames = wavs.unfold(1, self.hop, self.hop)
         return self.gain * frames.square().mean(-1, keepdim=True)
 '''
-
-
-@pytest.fixture
-def auricle(capsys):
-    """Run the command in this process: exit status, standard output, standard error."""
-
-    def run(*words):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as ended:  # argparse
-            status = ended.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

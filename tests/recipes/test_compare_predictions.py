@@ -8,23 +8,8 @@ import pytest
 from auricle.processing.scoring.paired import compare_regression
 from auricle.processing.scoring.regression import RegressionScores
 from auricle.processing.scoring.regression_files import FILE_NAME, read_scores, write_scores
-from auricle.recipes import cli
 
 SCALE = {"low": 1, "high": 9}
-
-
-@pytest.fixture
-def auricle(capsys):
-    def run(*words):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as ended:  # argparse
-            status = ended.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
 
 
 def system(path, noise, songs=60, level="song", dimensions=("valence", "arousal"), seed=0):

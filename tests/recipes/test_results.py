@@ -613,7 +613,12 @@ def test_columns_of_memory_and_speed():
 
 
 def test_a_row_of_numbers_is_one_line_and_nothing_else_changes():
-    record = {"a": [[1, 2], [3, 4]], "b": {"c": "x\n [1,\n 2]", "d": []}, "e": None, "f": [{"g": 1}]}
+    record = {
+        "a": [[1, 2], [3, 4]],
+        "b": {"c": "x\n [1,\n 2]", "d": []},
+        "e": None,
+        "f": [{"g": 1}],
+    }
     text = results_module._readable(record)
     assert json.loads(text) == record
     assert "\n    [1, 2],\n    [3, 4]\n" in text and '"d": []' in text

@@ -146,6 +146,8 @@ class Prepared:
 
     def __init__(self, target, **row):
         self.target, self.roots = target, {}
+        labels = sum(value == value for value in row.get("dynamic_valence", []))
+        self.counts = {split: {"dynamic_labels": labels} for split in data.SPLITS}
         self.scale = {"low": -1.0, "high": 1.0} if target == "dynamic" else {"low": 1, "high": 9}
         self.row = {"id": "7", "duration_s": 4.0, "start_s": 15.0, "valence": 5.0, "arousal": 9.0}
         self.row |= row

@@ -44,10 +44,13 @@ def measure(settings: Settings) -> Finding:
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = [_row(count, runs[count], compared.get(count), adjusted.get(count)) for count in runs]
     verdict, because = _judge(compared, adjusted)
-    said = f"the weights are those of {Path(settings.pretrained).name}" if weights else (
-        "the weights were random, which says nothing of ImageNet's: give a file of a ViT (tiny) "
-        "with --pretrained"
-    )  # fmt: skip
+    if weights:
+        said = f"the weights are those of {Path(settings.pretrained).name}"
+    else:
+        said = (
+            "the weights were random, which says nothing of ImageNet's: give a file of a ViT "
+            "(tiny) with --pretrained"
+        )
     return Finding("freezing", CLAIM, rows, verdict, f"{because} Here {said}.{collected.lacking}")
 
 
@@ -80,11 +83,11 @@ def _judge(compared: dict[int, SeedPairs], adjusted: dict[int, float]) -> tuple[
     songs = sum(not p.songs_interval[0] <= 0 <= p.songs_interval[1] for p in compared.values())
     return verdict, (
         f"{len(compared)} of {len(OTHERS)} comparisons, paired over {seeds} seeds or more (95 % "
-        f"intervals, p adjusted after Holm): {BEST} frozen blocks are better than "
-        f"{_numbers(better)} and worse than {_numbers(worse)} frozen. Over songs, for these very "
+        f"intervals, p adjusted after Holm). Better than with {BEST} frozen blocks: with "
+        f"{_numbers(worse)} of them. Worse: with {_numbers(better)}. Over songs, for these very "
         f"models, {songs} of the intervals leave out 0."
     )
 
 
 def _numbers(counts: list[int]) -> str:
-    return ", ".join(map(str, counts)) or "none"
+    return ", ".join(map(str, counts)) or "no other number"
