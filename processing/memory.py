@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -126,12 +127,16 @@ def peak_memory_bytes(device="cpu") -> int:
     >>> peak_memory_bytes() > 2**20
     True
     """
-    import resource
-
     if _is_gpu(device):
         import torch
 
         return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1])
+    except (OSError, ValueError, TypeError):  # no Linux
+        import resource
+    # On Linux this would include the peak of the process that started this one.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in kB
 

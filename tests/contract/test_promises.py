@@ -497,6 +497,7 @@ class NotAFrontend(nn.Module):
 
     normalization, fixed = "none", False
     num_frames, frame_lengths = Frontend.num_frames, Frontend.frame_lengths
+    lasting_options = Frontend.lasting_options
 
     def __init__(self, sample_rate=16000):
         super().__init__()

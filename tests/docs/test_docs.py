@@ -267,6 +267,8 @@ def problems_of(command: list[str]) -> list[str]:
             arguments = cli._parser().parse_args(command[1:])
         except SystemExit:
             return ["refused by auricle"]
+        if getattr(arguments, "kind", "") in ("labels", "leakage"):
+            return []  # a folder, and no lobe
         named = getattr(arguments, "name", "leaf")
         return [] if named in (*FRONTENDS.names(), *ENCODERS.names()) else [f"no lobe {named}"]
     scripts = [number for number, word in enumerate(command) if word.endswith("/train.py")]

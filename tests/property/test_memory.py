@@ -62,3 +62,18 @@ def test_settings_of_the_user_are_left_alone(name):
 def test_says_no_where_there_is_no_glibc(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert keep_freed_memory() is False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_peak_is_not_that_of_the_process_before():
+    """A large process starts a small one: the kernel's usual count goes on with the large."""
+    large = 400 * 2**20
+    child = "from auricle.processing.memory import peak_memory_bytes as p; print(p())"
+    parent = (
+        "import subprocess, sys\n"
+        f"kept = bytearray(b'x') * {large}\n"
+        f"subprocess.run([sys.executable, '-c', {child!r}], check=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < large / 2

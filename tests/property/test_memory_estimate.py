@@ -112,7 +112,7 @@ def test_parameters_count_with_gradients_and_adam():
     memory = training_memory(encoder, 40, 101, 2)
     assert memory.parameters == BYTES_PER_TRAINED * learned + 4 * frozen
     assert memory.total == memory.parameters + activation_bytes(encoder, 40, 101, 2)
-    assert str(memory).endswith("parameters with gradients and Adam 0.01)")
+    assert str(memory).endswith("parameters with gradients and Adam 11 MiB)")
 
 
 class ReadsValues(nn.Module):

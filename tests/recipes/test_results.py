@@ -600,13 +600,14 @@ def test_memory_that_is_no_two_counts_is_refused(memory):
 
 def test_columns_of_memory_and_speed():
     columns = ["epoch_s", "songs_per_s", "peak_memory", "seeds"]
+    heading = "songs of training/s, validation included"
     train = {"train": {"songs": 400}, "test": {"songs": 100}}
     measured = [
         run(seed=seed, counts=train, memory={"estimate_bytes": 2**30, "peak_bytes": peak})
         for seed, peak in ((1, 2 * 2**30), (2, 3 * 2**30))
     ]
     table = rows(markdown_table([*measured, run(seed=3, counts=train)], columns))
-    assert table[0][2:] == ["time per epoch", "songs/s", "peak memory", "seeds"]
+    assert table[0][2:] == ["time per epoch", heading, "peak memory", "seeds"]
     assert table[2][2:] == ["8.0 s", "50.0", "2.5 GiB", "3"]
     # A column without a single value is left out.
     assert rows(markdown_table([run()], columns))[0][2:] == ["time per epoch", "seeds"]

@@ -451,7 +451,7 @@ def test_the_catalogue_has_them():
 
 @pytest.mark.slow
 def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
-    settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), epochs=1)
+    settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), epochs=2)
     small = {
         "encoder_options.vit.depth": 2,
         "batch_size": 4,
@@ -464,8 +464,8 @@ def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
     assert run.ccc == pytest.approx(run.predictions().summarize()["ccc"])
     assert run.folder == run.wanted.folder(settings)
     (result,) = load_results(run.folder)
-    assert result == run.result and result.epochs == 1
+    assert result == run.result and result.epochs == 2
     curve = convergence.curve_of(run)
-    assert len(curve.ccc) == 1 and curve.seconds[0] > 0
-    again = collect(wanted, Settings(settings.results_folder, settings.data_folder, None, 1, True))
+    assert len(curve.ccc) == 2 and curve.seconds[0] > 0
+    again = collect(wanted, Settings(settings.results_folder, settings.data_folder, None, 2, True))
     assert [done.result for done in again.done] == [run.result] and not again.missing
