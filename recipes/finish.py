@@ -11,21 +11,9 @@ from ..lobes import count_frames, pretrained
 from ..processing import plots
 from ..processing.filterbank.displacement import displacement
 from .results import RunResult, describe_device
-from .runner import FREE_KEYS, Run, measured_memory, tell
+from .runner import NO_OPTIONS, Run, measured_memory, tell
 
 __all__ = ["finish"]
-
-#: Keys that do not describe what is learned.
-_NO_OPTIONS = (
-    *FREE_KEYS,
-    "frontend",
-    "encoder",
-    "seed",
-    "output_folder",
-    "results_folder",
-    "protocol",
-    "mini_size",
-)
 
 
 def finish(
@@ -105,7 +93,7 @@ def _options(config) -> dict:
     differing = {
         key: _differing(value, defaults[key])
         for key, value in plain.items()
-        if key in defaults and key not in _NO_OPTIONS and value != defaults[key]
+        if key in defaults and key not in NO_OPTIONS and value != defaults[key]
     }
     # Options of lobes that were not built say nothing about this run.
     for kind in ("frontend", "encoder"):

@@ -63,6 +63,17 @@ FREE_KEYS = (
     "official_test_folder",
     "decoded_folder",
 )
+#: Keys that are no options of a result: those above, and what has a place of its own there.
+NO_OPTIONS = (
+    *FREE_KEYS,
+    "frontend",
+    "encoder",
+    "seed",
+    "output_folder",
+    "results_folder",
+    "protocol",
+    "mini_size",
+)
 
 
 class RecipeError(Exception):

@@ -16,14 +16,12 @@ from ....lobes.registry import ENCODERS, FRONTENDS
 from ....processing.scoring.regression import RegressionScores
 from ....processing.scoring.regression_files import FILE_NAME, read_scores
 from ...results import RESULTS_NAME, RunResult, load_results
-from ...runner import RecipeError
+from ...runner import NO_OPTIONS, RecipeError
 from .settings import Settings
 
 __all__ = ["Collected", "Done", "Wanted", "by_variant", "collect", "planned"]
 
 RECIPE = "music_emotion"
-#: Settings that make no other run: these are fields of their own in a results file, or folders.
-_NO_OPTIONS = ("frontend", "encoder", "seed", "output_folder", "results_folder", "data_folder")
 _LAST_LINES = 5
 
 
@@ -197,7 +195,7 @@ def _same_options(result: RunResult, config: Config, defaults: dict) -> bool:
     """Whether the settings that are not as shipped, in either, have the same values."""
     plain = config.plain
     keys = {*result.options, *(key for key in plain if plain[key] != defaults.get(key))}
-    for key in keys - {*_NO_OPTIONS, "frontend_options", "encoder_options"}:
+    for key in keys - {*NO_OPTIONS, "frontend_options", "encoder_options"}:
         if _public(result.options.get(key, defaults.get(key))) != _public(plain.get(key)):
             return False
     for kind, registry in (("frontend", FRONTENDS), ("encoder", ENCODERS)):
