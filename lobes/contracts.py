@@ -91,7 +91,28 @@ def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):
     return optimizer.register_step_post_hook(hook)
 
 
-class Frontend(nn.Module):
+class Lobe(nn.Module):
+    """What frontends and encoders have in common."""
+
+    def lasting_options(self, options: dict) -> dict:
+        """The options that rebuild this lobe without the files it was started from.
+
+        A bundle keeps these beside the weights. A lobe with an option that names a file leaves
+        that option out, and puts in what the file decided besides what `state_dict` holds.
+
+        Arguments
+        ---------
+        options : dict
+            The options it was built with; left as they are.
+
+        Returns
+        -------
+        dict, plain JSON. These very options where no file is read.
+        """
+        return options
+
+
+class Frontend(Lobe):
     """Waveform in, frames out.
 
     A subclass calls `super().__init__(sample_rate, hop, window, num_features)` and writes
@@ -162,28 +183,11 @@ class Frontend(nn.Module):
         frames = [min(self.num_frames(n), total) if n else 0 for n in samples]
         return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
 
-    def lasting_options(self, options: dict) -> dict:
-        """The options that rebuild this lobe without the files it was started from.
-
-        A bundle keeps these beside the weights. A lobe with an option that names a file leaves
-        that option out, and puts in what the file decided besides what `state_dict` holds.
-
-        Arguments
-        ---------
-        options : dict
-            The options it was built with; left as they are.
-
-        Returns
-        -------
-        dict, plain JSON. These very options where no file is read.
-        """
-        return options
-
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(wavs, lengths=None)")
 
 
-class Encoder(nn.Module):
+class Encoder(Lobe):
     """Frames in, what a task needs out.
 
     A subclass calls `super().__init__(in_features, out_features, output, stride)` and writes
@@ -239,23 +243,6 @@ class Encoder(nn.Module):
     def num_frames(self, num_frames: int) -> int:
         """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""
         return 1 if self.output == "utterance" else -(-int(num_frames) // self.stride)
-
-    def lasting_options(self, options: dict) -> dict:
-        """The options that rebuild this lobe without the files it was started from.
-
-        A bundle keeps these beside the weights. A lobe with an option that names a file leaves
-        that option out, and puts in what the file decided besides what `state_dict` holds.
-
-        Arguments
-        ---------
-        options : dict
-            The options it was built with; left as they are.
-
-        Returns
-        -------
-        dict, plain JSON. These very options where no file is read.
-        """
-        return options
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(feats, lengths=None)")

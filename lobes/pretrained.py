@@ -115,11 +115,11 @@ class Bundle(nn.Module):
         from ..processing.data.audio import read_audio
 
         wav = read_audio(path, self.sample_rate, resample="convert", channels="mix")
-        probabilities = self(self.clips(wav)).exp().mean(0)
+        probabilities = self(self._clips(wav)).exp().mean(0)
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best])
 
-    def clips(self, wav: torch.Tensor) -> torch.Tensor:
+    def _clips(self, wav: torch.Tensor) -> torch.Tensor:
         """(T,) -> (B, clip) with half a clip between starts, zeros behind the end."""
         if not self.clip_s:
             return wav[None]

@@ -143,7 +143,10 @@ def read_prepared(kind: type, output_folder: Path, fingerprint: str, roots: dict
     if record is None:
         return None
     path = output_folder / record["manifest_path"]
-    return kind(**record | {"manifest_path": str(path), "roots": roots})
+    try:
+        return kind(**record | {"manifest_path": str(path), "roots": roots})
+    except TypeError:  # of another version
+        return None
 
 
 def _sha256(path: Path) -> str:

@@ -9,7 +9,6 @@ import dataclasses
 import importlib
 import json
 import logging
-import math
 import os
 import shutil
 import sys
@@ -341,7 +340,7 @@ def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
 
     hparams = run.hparams
     device = run.config.run_opts.device or infer_device()  # as the Brain will
-    batch_items = hparams["batch_size"] or math.inf
+    batch_items = hparams["batch_size"]
     if max_batch_s := hparams.get("max_batch_s"):
         batch_items = max(1, min(batch_items, int(max_batch_s / clip_s)))
     bytes_of_decoded = 2 * decoded_s * hparams["sample_rate"]  # 16 bits

@@ -60,6 +60,8 @@ class BaseBrain(sb.Brain):
     history : History
     initial_filters : FilterSet or None
         Of the frontend as it was built, before a checkpoint is read; None where it has none.
+    augment_wavs : callable or None
+        (wavs (B, T), lengths (B,)) -> wavs, in training; set by a subclass that augments.
     command, command_files : str
         The command that uses what was trained, and the files it takes.
     train_numbers : dict
@@ -68,6 +70,7 @@ class BaseBrain(sb.Brain):
 
     headline = ""
     higher_is_better = True
+    augment_wavs = None
     command, command_files = "predict", "FILE.wav"
 
     def __init__(self, modules, hparams, run_opts, checkpointer=None):
@@ -111,6 +114,21 @@ class BaseBrain(sb.Brain):
             for mask in self.hparams.feature_masks:
                 feats = mask(feats)
         return self.part("embedding_model", stage)(feats, lengths), lengths
+
+    def training_waves(self, wavs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Waveforms (B, T) as training hears them: augmented, and their valid seconds counted."""
+        if self.augment_wavs is not None:
+            wavs = self.augment_wavs(wavs, lengths)
+        seconds = float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
+        self.history.audio_seconds += seconds
+        return wavs
+
+    def num_steps(self, frame_lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
+        """Valid steps of the encoder for each item, (B,) int64, from its relative frames."""
+        total = self.lobes["compute_features"].num_frames(num_samples)
+        frames = torch.round(frame_lengths.double() * total).long().tolist()
+        count = self.lobes["embedding_model"].num_frames
+        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
 
     def loss_per_item(self, predictions, batch, stage) -> torch.Tensor:
         """Loss of each item, (B,); its mean is what is trained on."""

@@ -55,20 +55,9 @@ class CTCBrain(BaseBrain):
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if stage == sb.Stage.TRAIN:
-            if self.augment_wavs is not None:
-                wavs = self.augment_wavs(wavs, lengths)
-            self.history.audio_seconds += (
-                float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
-            )
+            wavs = self.training_waves(wavs, lengths)
         steps, frame_lengths = self.embed(wavs, lengths, stage)
         return self.part("classifier", stage)(steps), self.num_steps(frame_lengths, wavs.shape[1])
-
-    def num_steps(self, frame_lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
-        """Valid steps of each item, (B,) int64, from its relative length in frames."""
-        total = self.lobes["compute_features"].num_frames(num_samples)
-        frames = torch.round(frame_lengths.double() * total).long().tolist()
-        count = self.lobes["embedding_model"].num_frames
-        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
 
     def loss_per_item(self, predictions, batch, stage):
         log_probabilities, steps = predictions

@@ -102,11 +102,7 @@ class RegressionBrain(BaseBrain):
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if stage == sb.Stage.TRAIN:
-            if self.augment_wavs is not None:
-                wavs = self.augment_wavs(wavs, lengths)
-            self.history.audio_seconds += (
-                float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
-            )
+            wavs = self.training_waves(wavs, lengths)
         embedding, frame_lengths = self.embed(wavs, lengths, stage)
         values = self.part("classifier", stage)(embedding)
         target, label_counts = self._target(batch)
@@ -118,17 +114,10 @@ class RegressionBrain(BaseBrain):
             )
         if values.shape[1] == 1 and not dynamic:
             return values.squeeze(1)
-        steps = self._num_steps(frame_lengths, wavs.shape[1]).clamp(max=values.shape[1])
+        steps = self.num_steps(frame_lengths, wavs.shape[1]).clamp(max=values.shape[1])
         if dynamic:
             return points_of_labels(values, steps, label_counts, target.shape[1])
         return points_of_labels(values, steps, torch.ones_like(steps), 1).squeeze(1)
-
-    def _num_steps(self, frame_lengths, num_samples: int) -> torch.Tensor:
-        """Valid steps of the encoder, (B,)."""
-        total = self.lobes["compute_features"].num_frames(num_samples)
-        count = self.lobes["embedding_model"].num_frames
-        frames = torch.round(frame_lengths.double() * total).long().tolist()
-        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
 
     def _target(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Targets (B, D) or (B, N, D) in float32, and how many labels each item has (B,)."""

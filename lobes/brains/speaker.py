@@ -80,11 +80,7 @@ class SpeakerBrain(BaseBrain):
         wavs, lengths = batch.sig
         if stage != sb.Stage.TRAIN:
             return self.embed(wavs, lengths, stage)[0].squeeze(1)
-        if self.augment_wavs is not None:
-            wavs = self.augment_wavs(wavs, lengths)
-        self.history.audio_seconds += (
-            float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
-        )
+        wavs = self.training_waves(wavs, lengths)
         if self.pretraining:
             return self.pretrain(wavs, lengths)
         embedding = self.embed(wavs, lengths, stage)[0].squeeze(1)

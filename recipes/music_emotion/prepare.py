@@ -31,7 +31,6 @@ try:
         digest_of,
         fingerprint_of,
         read_prepared,
-        write_prepared,
     )
     from auricle.recipes.music_emotion.protocols import (
         DEFAULT_WINDOW_S,
@@ -47,6 +46,7 @@ try:
         add_switch,
         prepare_from_command_line,
         refuse_broken,
+        write_prepared,
     )
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ...processing.data import manifest
-from ..preparation import describe_rest, read_record, write_record
+from .. import preparation
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
 VERSION = 1
@@ -155,7 +155,7 @@ def describe(prepared):
     ):
         if count:
             lines.append(f"note: {count} of {decoded['songs']} clips are {what}")
-    return "\n".join(lines + describe_rest(prepared.notes, prepared.skipped))
+    return "\n".join(lines + preparation.describe_rest(prepared.notes, prepared.skipped))
 
 
 def digest_of(rows):
@@ -174,23 +174,11 @@ def fingerprint_of(settings, corpus, found):
     return total.hexdigest()
 
 
-def write_prepared(prepared, output_folder, fingerprint):
-    """Write prepare.json: all of `Prepared` but the folders of this run."""
-    record = asdict(prepared)
-    record.pop("roots")
-    record["manifest_path"] = "manifest.csv"
-    write_record(record, output_folder, fingerprint)
-
-
 def read_prepared(output_folder, fingerprint, roots):
     """What is prepared in a folder, or None when it is of something else or not whole."""
-    if (record := read_record(output_folder, fingerprint)) is None:
+    prepared = preparation.read_prepared(Prepared, output_folder, fingerprint, roots)
+    if prepared is None:
         return None
-    path = output_folder / record["manifest_path"]
-    record["window_s"] = tuple(record["window_s"])
-    try:
-        prepared = Prepared(**record | {"manifest_path": str(path), "roots": roots})
-    except TypeError:  # of another version
-        return None
-    clips = manifest.read_manifest(path)
+    prepared.window_s = tuple(prepared.window_s)
+    clips = manifest.read_manifest(prepared.manifest_path)
     return prepared if all(manifest.resolve(row, roots).is_file() for row in clips) else None
