@@ -9,7 +9,7 @@ from .bands import band_responses, first_bins, real_spectra
 from .blocks import Blocks, pooling_weights
 from .edges import Tails
 from .plan import Plan, lost_power
-from .quadratic import pooled_bands
+from .quadratic import Spectra, pooled_bands
 
 __all__ = ["BandedBank"]
 
@@ -81,7 +81,8 @@ class BandedBank:
         Energies are exact enough relative to themselves or to `floor`, whichever is larger.
         """
         cut = self.blocks.cut(wavs)
-        spectra, zero_bin = real_spectra(cut, self.lowest, self.highest)
+        rows, zero_bin = real_spectra(cut, self.lowest, self.highest)
+        spectra = Spectra(rows)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
         found = [self._pooled(spectra, group, zero_bin, inside) for group in self.groups]
         energy = torch.cat(found) if len(found) > 1 else found[0]
@@ -91,7 +92,9 @@ class BandedBank:
         if self.tails:
             energy = self._without_tails(energy, Tails(wavs, self.blocks, num_valid, self.kept))
         if self.wide is not None:
-            energy = self._with_lost(energy, cut, spectra.detach(), zero_bin, inside, floor)
+            if rows.requires_grad:
+                spectra = Spectra(rows.detach())
+            energy = self._with_lost(energy, cut, spectra, zero_bin, inside, floor)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
 
     def _without_tails(self, energy: torch.Tensor, tails: Tails) -> torch.Tensor:
@@ -123,6 +126,7 @@ class BandedBank:
             [start + zero_bin for start in starts],
             blocks.segments,
             self.rectifier,
+            weights.shape[1] > blocks.span,
             inside if responses.shape[1] == blocks.size else None,
             frames=blocks.block_frames,
             span=blocks.span,
@@ -156,7 +160,8 @@ class BandedBank:
         again = []
         for member, group in zip(redone, groups, strict=True):
             some = members == member
-            again.append(self._pooled(whole[row[some]], group, 0, inside[rows[some]])[0])
+            spectra = Spectra(whole[row[some]])
+            again.append(self._pooled(spectra, group, 0, inside[rows[some]])[0])
         blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
         blocks = blocks.index_put((members, rows), torch.cat(again))
         return self._by_clip(blocks, energy.shape[1])
@@ -193,8 +198,9 @@ class BandedBank:
             groups, starts, responses.split(counts), windows.split(counts), strict=True
         ):
             weights = pooling_weights(window.flatten(0, 1), self.blocks, rate)
-            bins = rate * self.blocks.segments
-            found.append((some, response[:, :bins], spread(weights, self.outputs)))
+            # The weights of a pair of real filters follow each other.
+            weights = weights.view(len(window), -1, rate)
+            found.append((some, response[:, : rate * self.blocks.segments], weights))
         return found
 
     @torch.no_grad()
@@ -206,24 +212,7 @@ class BandedBank:
         starts = [i * (blocks.size // (2 * LOST_BANDS)) for i in range(LOST_BANDS)]
         responses = torch.full((LOST_BANDS, bins), 1 / blocks.size, device=device)
         windows = self.pool.mean(0, keepdim=True).expand(LOST_BANDS, -1)
-        weights = spread(pooling_weights(windows, blocks, rate), 1)
-        return starts, responses.to(self.taps.dtype), weights
-
-
-def spread(weights: torch.Tensor, outputs: int) -> torch.Tensor:
-    """Weights of samples to weights of their real and imaginary parts.
-
-    (S * outputs, n, K) -> (S, outputs * n, 2 K): with one output both parts count alike; with two
-    the real part belongs to the first filter of a pair and the imaginary part to the second.
-    """
-    if outputs == 1:
-        return weights.repeat_interleave(2, dim=2)
-    filters, count, size = weights.shape
-    pairs = weights.reshape(filters // 2, 2, count, size)
-    zeros = torch.zeros_like(pairs[:, 0])
-    real = torch.cat([pairs[:, 0], zeros], dim=1)
-    imaginary = torch.cat([zeros, pairs[:, 1]], dim=1)
-    return torch.stack([real, imaginary], dim=3).reshape(filters // 2, 2 * count, 2 * size)
+        return starts, responses.to(self.taps.dtype), pooling_weights(windows, blocks, rate)
 
 
 def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:

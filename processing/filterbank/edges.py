@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from .blocks import Blocks
-from .quadratic import pooled_bands
+from .quadratic import Spectra, pooled_bands
 
 __all__ = ["Tails"]
 
@@ -155,7 +155,9 @@ class Tails:
             spectra = spectra * torch.polar(torch.ones_like(turns), turns)
             valid = torch.stack([delay, delay + lags], dim=1)
         energy = pooled_bands(
-            spectra.resolve_conj(), responses, weights, [0] * len(responses), 1, valid=valid
+            Spectra(spectra.resolve_conj()),
+            *(responses, weights, [0] * len(responses), 1),
+            valid=valid,
         )
         return energy[..., 0].transpose(1, 2)
 
@@ -164,12 +166,12 @@ def _parts(
     taps: torch.Tensor, pool: torch.Tensor, where: torch.Tensor, size: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Responses (S, size) of one-sided filters (S, K), and the pooling windows' weights at the
-    positions `where` (n, K), 0 outside the windows: (S, n, 2 * size)."""
+    positions `where` (n, K), 0 outside the windows: (S, n, size)."""
     width = pool.shape[1]
     inside = (where >= 0) & (where < width)
     picked = pool.index_select(1, where.clamp(0, width - 1).reshape(-1))
     picked = picked.view(-1, *where.shape) * inside.to(pool.dtype)
-    weights = functional.pad(picked.repeat_interleave(2, dim=2), (0, 2 * (size - where.shape[1])))
+    weights = functional.pad(picked, (0, size - where.shape[1]))
     return torch.fft.fft(taps, n=size) / size, weights
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
-__all__ = ["RECTIFIERS", "pooled_bands"]
+from . import compiled
+
+__all__ = ["RECTIFIERS", "Spectra", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
 CHUNK_BYTES = {"cpu": 2**22}
@@ -33,33 +36,51 @@ RECTIFIERS = {
 }
 
 
+class Spectra:
+    """Spectra of R rows, (R, K) complex, of which bands are taken again and again."""
+
+    def __init__(self, rows: torch.Tensor):
+        self.rows = rows
+
+    @cached_property
+    def packed(self) -> torch.Tensor:
+        """As the compiled form reads them."""
+        return compiled.pack(self.rows)
+
+
 def pooled_bands(
-    spectra: torch.Tensor,
+    spectra: Spectra,
     responses: torch.Tensor,
     weights: torch.Tensor,
     starts: Sequence[int],
     segments: int,
     rectifier: str = "square",
+    paired: bool = False,
     valid: torch.Tensor | None = None,
     frames: int = 0,
     span: int = 1,
 ) -> torch.Tensor:
     """Cut a band per filter, filter, go back to time, rectify, weight and sum per segment.
 
+    On a CPU this is compiled C where there is a compiler (see `compiled`), unless a gradient of the
+    spectra is wanted; elsewhere torch operators.
+
     Arguments
     ---------
-    spectra : complex tensor (R, K)
-        Spectra of R rows.
+    spectra : Spectra of R rows
     responses : complex tensor (N, M)
         What the M bins from `starts` are multiplied with.
-    weights : tensor (N, J, 2 * M / segments)
-        Weights of the rectified real and imaginary parts inside a segment.
+    weights : tensor (N, J, M / segments)
+        Weights of the rectified samples of a segment.
     starts : N whole numbers
         First bin of each filter's band.
     segments : int
         Into how many pieces the M samples are cut.
     rectifier : str
         "square", "abs" or "leaky_relu", applied to the real and to the imaginary part.
+    paired : bool
+        Real and imaginary part are two filters: the first half of the weight rows is for the real
+        part, the second for the imaginary part. Otherwise both parts count alike.
     valid : int64 tensor (R, 2) or None
         First and last + 1 of the M samples of each row that count.
     frames, span : int
@@ -72,13 +93,54 @@ def pooled_bands(
     """
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
-    return _PooledBands.apply(
-        spectra, responses, weights, tuple(starts), segments, rectifier, valid, frames, span
-    )
+    rows, starts = spectra.rows, tuple(starts)
+    how = (starts, segments, rectifier, paired, valid, frames, span)
+    in_c = rows.device.type == "cpu" and rows.dtype == torch.complex64 and not rows.requires_grad
+    if in_c and len(rows) and compiled.is_available():
+        return _CompiledBands.apply(responses, weights, spectra.packed, len(rows), *how)
+    return _PooledBands.apply(rows, responses, _spread(weights, paired), *how[:3], *how[4:])
+
+
+def _spread(weights: torch.Tensor, paired: bool) -> torch.Tensor:
+    """Weights of samples (N, J, K) to weights of their real and imaginary parts (N, J, 2 K)."""
+    if not paired:
+        return weights.repeat_interleave(2, dim=2)
+    real, imaginary = weights.chunk(2, dim=1)
+    real = torch.stack([real, torch.zeros_like(real)], dim=3)
+    imaginary = torch.stack([torch.zeros_like(imaginary), imaginary], dim=3)
+    return torch.cat([real, imaginary], dim=1).flatten(2)
+
+
+class _CompiledBands(torch.autograd.Function):
+    """All of it in one pass, and the band signals computed again in backward."""
+
+    @staticmethod
+    def forward(ctx, responses, weights, packed, rows, starts, segments, rectifier, paired, *how):
+        valid, frames, span = how
+        ctx.save_for_backward(responses, weights, packed, valid)
+        ctx.how = (rows, starts, segments, rectifier, paired, frames, span)
+        return compiled.forward(
+            packed, rows, responses, weights, starts, segments, rectifier, paired, *how
+        )
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        responses, weights, packed, valid = ctx.saved_tensors
+        rows, starts, segments, rectifier, paired, *how = ctx.how
+        grads = compiled.backward(
+            *(grad, packed, rows, responses, weights),
+            *(starts, segments, rectifier, paired, valid, *how),
+        )
+        return *grads, *[None] * 9
 
 
 class _PooledBands(torch.autograd.Function):
-    """The signals of one group of filters exist in pieces that stay in the cache."""
+    """The signals of one group of filters exist in pieces that stay in the cache.
+
+    Arguments as `pooled_bands`, but spectra as a tensor, and weights (N, J, 2 M / segments) of the
+    real and imaginary parts.
+    """
 
     @staticmethod
     def forward(ctx, spectra, responses, weights, starts, segments, rectifier, valid, frames, span):

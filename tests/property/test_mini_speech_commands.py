@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from auricle.processing.cache_folder import cache_folder
 from auricle.processing.data import mini
 from auricle.processing.data.mini import espeak, rooms, speakers, speech_commands
 from auricle.processing.data.mini.noises import background_noise
@@ -387,12 +388,12 @@ def cache(tmp_path, monkeypatch):
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert mini.cache_folder() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"
     monkeypatch.delenv("AURICLE_CACHE")
-    assert mini.cache_folder() == tmp_path / "xdg" / "auricle"
+    assert cache_folder() == tmp_path / "xdg" / "auricle"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert mini.cache_folder() == tmp_path / ".cache" / "auricle"
+    assert cache_folder() == tmp_path / ".cache" / "auricle"
 
 
 def test_the_cache_writes_once_per_corpus_size_seed_and_version(cache, few, monkeypatch):

@@ -18,7 +18,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-__all__ = ["CORPORA", "cache_folder", "cached_mini", "is_mini", "mini_info", "write_mini"]
+from ...cache_folder import cache_folder
+
+__all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
 
 # A module here has GENERATOR_VERSION, SIZES and write(folder, size, seed) -> dict, and ORIGIN where
 # its sounds are no speech; it is imported only when its corpus is asked for.
@@ -114,17 +116,6 @@ def cached_mini(corpus: str, size: str = "tiny", seed: int = 0) -> Path:
         # Somebody's remains: nothing of ours is renamed to this place before it is complete.
         shutil.rmtree(folder)
     return write_mini(corpus, folder, size, seed)
-
-
-def cache_folder() -> Path:
-    """Where auricle keeps what it can make again.
-
-    `$AURICLE_CACHE`, else `$XDG_CACHE_HOME/auricle`, else `~/.cache/auricle`.
-    """
-    if os.environ.get("AURICLE_CACHE"):
-        return Path(os.environ["AURICLE_CACHE"]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "auricle"
 
 
 def mini_info(folder: str | Path) -> dict | None:

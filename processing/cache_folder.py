@@ -1,0 +1,22 @@
+"""Where auricle keeps what it can make again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_folder"]
+
+
+def cache_folder() -> Path:
+    """`$AURICLE_CACHE`, else `$XDG_CACHE_HOME/auricle`, else `~/.cache/auricle`.
+
+    Example
+    -------
+    >>> isinstance(cache_folder(), Path)
+    True
+    """
+    if os.environ.get("AURICLE_CACHE"):
+        return Path(os.environ["AURICLE_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "auricle"

@@ -1,0 +1,203 @@
+"""The engine's inner loop as compiled C (pooled_bands.c), where the machine has a C compiler.
+
+The source is compiled for the processor at hand when it is first needed, in about two seconds, and
+kept in auricle's cache folder. Without a compiler the engine runs on torch operators, with the same
+results and several times slower. `AURICLE_COMPILED=0` asks for that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ..cache_folder import cache_folder
+
+__all__ = ["backward", "forward", "is_available", "pack"]
+
+_SOURCE = Path(__file__).with_name("pooled_bands.c")
+_LANES = 8
+_RECTIFIERS = ("square", "abs", "leaky_relu")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=gnu11")
+#: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order of
+#: a sum, and with it its last digit, then depends on the data alone.
+_PIECES = 16
+_logger = logging.getLogger(__name__)
+
+
+class _Bands(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("spectra", "responses", "weights", "starts", "valid")),
+        *(
+            (name, ctypes.c_long)
+            for name in (
+                "rows",
+                "bins",
+                "filters",
+                "size",
+                "segments",
+                "count",
+                "span",
+                "frames",
+                "rectifier",
+                "paired",
+            )
+        ),
+    ]
+
+
+def is_available() -> bool:
+    """Whether the compiled form is there, compiling it if need be.
+
+    Example
+    -------
+    >>> is_available() in (True, False)
+    True
+    """
+    return os.environ.get("AURICLE_COMPILED", "1") != "0" and _library() is not None
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL | None:
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        _logger.warning(
+            "no C compiler (cc, gcc or clang) is on the PATH: filterbanks run on torch operators, "
+            "several times slower; with a compiler nothing needs to be set"
+        )
+        return None
+    try:
+        return _load(_compile(compiler))
+    except (OSError, subprocess.SubprocessError) as error:
+        output = getattr(error, "stderr", None) or str(error)
+        _logger.warning(
+            "%s could not compile %s: filterbanks run on torch operators, several times slower\n%s",
+            compiler,
+            _SOURCE.name,
+            output.strip()[-2000:],
+        )
+        return None
+
+
+def _compile(compiler: str) -> Path:
+    """The compiled library, made for this processor if it is not there yet."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
+    about = [_SOURCE.read_text(encoding="utf-8"), version.stdout, " ".join(_FLAGS), _processor()]
+    digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
+    library = cache_folder() / "compiled" / f"pooled_bands-{digest}.so"
+    if library.exists():
+        return library
+    library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Under another name first: several processes may be doing this at once.
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        made = Path(folder) / library.name
+        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", "-o", str(made), str(_SOURCE)]
+        subprocess.run([*command, "-lm"], capture_output=True, text=True, check=True, timeout=120)
+        made.replace(library)
+    return library
+
+
+def _processor() -> str:
+    """What the compiler may make use of: a folder may be shared by machines that differ."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "flags", "Features", "CPU part")
+    known = sorted({line for line in lines if line.startswith(wanted)})
+    return "\n".join([platform.machine(), platform.processor(), *known])
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    # torch's own OpenMP answers the library's calls: two sets of threads would wait for each other.
+    for own in sorted(Path(torch.__file__).parent.glob("lib/libgomp*")):
+        ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(str(path))
+    pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+    library.pack_spectra.argtypes = [pointer, long, long, pointer, whole]
+    library.pack_spectra.restype = None
+    library.pool_bands.argtypes = [ctypes.POINTER(_Bands), pointer, whole]
+    library.pool_bands_backward.argtypes = [
+        *(ctypes.POINTER(_Bands), pointer, long, pointer, pointer, whole)
+    ]
+    return library
+
+
+def pack(spectra: torch.Tensor) -> torch.Tensor:
+    """Spectra (R, K) with eight rows side by side: (R / 8 rounded up, K, 2, 8) float32."""
+    rows, bins = spectra.shape
+    spectra = spectra.detach().contiguous()
+    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES)
+    _library().pack_spectra(
+        spectra.data_ptr(), rows, bins, packed.data_ptr(), torch.get_num_threads()
+    )
+    return packed
+
+
+class _Arguments:
+    """The C structure, and the tensors that it points to."""
+
+    def __init__(
+        self, packed, rows, responses, weights, starts, segments, rectifier, paired, valid, frames, span
+    ):
+        self.tensors = [
+            packed,
+            responses.detach().resolve_conj().contiguous(),
+            weights.detach().contiguous(),
+            torch.tensor(starts, dtype=torch.int64),
+            None if valid is None else valid.clamp(0, responses.shape[1]).contiguous(),
+        ]
+        filters, size = responses.shape
+        count = weights.shape[1]
+        assert min(starts) >= 0 and max(starts) + size <= packed.shape[1]
+        assert weights.shape == (filters, count, size // segments) and count % span == 0
+        self.shape = filters, count // span, rows, frames or segments
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in self.tensors]
+        numbers = [rows, packed.shape[1], filters, size, segments, count, span, self.shape[3]]
+        self.bands = _Bands(*pointers, *numbers, _RECTIFIERS.index(rectifier), int(paired))
+
+
+def forward(*arguments) -> torch.Tensor:
+    """Pooled bands of packed spectra; arguments as `_Arguments`, result as `pooled_bands`."""
+    made = _Arguments(*arguments)
+    out = torch.empty(made.shape)
+    failed = _library().pool_bands(
+        ctypes.byref(made.bands), out.data_ptr(), torch.get_num_threads()
+    )
+    if failed:
+        raise MemoryError("no memory for the band signals of eight rows")
+    return out
+
+
+def backward(grad: torch.Tensor, *arguments) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of responses and weights for the gradient of what `forward` gives."""
+    made = _Arguments(*arguments)
+    grad = grad.contiguous()
+    assert grad.shape == made.shape
+    _, responses, weights, *_ = made.tensors
+    groups = arguments[0].shape[0]
+    parts = min(groups, -(-_PIECES // len(responses)))
+    of_responses = responses.new_empty(parts, *responses.shape)
+    of_weights = weights.new_empty(parts, *weights.shape)
+    failed = _library().pool_bands_backward(
+        ctypes.byref(made.bands),
+        grad.data_ptr(),
+        parts,
+        of_responses.data_ptr(),
+        of_weights.data_ptr(),
+        torch.get_num_threads(),
+    )
+    if failed:
+        raise MemoryError("no memory for the band signals of eight rows")
+    if parts == 1:
+        return of_responses[0], of_weights[0]
+    return of_responses.sum(0), of_weights.sum(0)

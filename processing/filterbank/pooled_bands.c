@@ -1,0 +1,428 @@
+/* Rectified band signals, pooled: the inner loop of the filterbank engine in one pass.
+ *
+ * quadratic.py has the same in torch operators, and says what the arguments are. There, every band
+ * signal goes to memory and back between two operators; here, LANES rows go side by side through a
+ * band's whole way (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache.
+ * Backward computes the band signals again, which is faster than reading them.
+ *
+ * FFT: Stockham's autosort form, decimation in frequency, radices 4, 2, 3, 5 and any other prime
+ * (Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.7). Only the
+ * inverse is written: a forward transform is an inverse one with real and imaginary part exchanged.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 8
+#define MAX_RADIX 64
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int mask __attribute__((vector_size(4 * LANES)));
+typedef struct {
+    vec re, im;
+} cvec; /* one complex number of each lane's row */
+typedef struct {
+    float re, im;
+} cfloat;
+
+enum { SQUARE, ABS, LEAKY_RELU };
+#define LEAKY_SLOPE 0.2f
+
+/* One group of filters whose bands have the same number of bins. */
+typedef struct {
+    const cvec *spectra;     /* (rows / LANES, bins) */
+    const cfloat *responses; /* (filters, size) */
+    const float *weights;    /* (filters, count, size / segments) */
+    const long *starts;      /* (filters): first bin of each band */
+    const long *valid;       /* (rows, 2): samples that count; NULL: all */
+    long rows, bins, filters, size, segments;
+    long count;      /* weight rows of each filter */
+    long span;       /* weight rows that make one output */
+    long frames;     /* outputs in time */
+    long rectifier;  /* of the real and of the imaginary part */
+    long paired;     /* the parts belong to two filters: half of the weight rows each */
+} bands;
+
+/* ---- FFT ------------------------------------------------------------------------------------ */
+
+static inline cvec times(cvec a, cfloat w) {
+    cvec out = {a.re * w.re - a.im * w.im, a.re * w.im + a.im * w.re};
+    return out;
+}
+static inline cvec plus(cvec a, cvec b) {
+    cvec out = {a.re + b.re, a.im + b.im};
+    return out;
+}
+static inline cvec minus(cvec a, cvec b) {
+    cvec out = {a.re - b.re, a.im - b.im};
+    return out;
+}
+static inline cvec turned(cvec a) { /* times i */
+    cvec out = {-a.im, a.re};
+    return out;
+}
+static inline cvec scaled(cvec a, float by) {
+    cvec out = {a.re * by, a.im * by};
+    return out;
+}
+
+/* exp(2 pi i t / size) for t < size */
+static void roots(cfloat *out, long size) {
+    for (long t = 0; t < size; t++) {
+        double angle = 2.0 * 3.14159265358979323846 * (double)t / (double)size;
+        out[t].re = (float)cos(angle);
+        out[t].im = (float)sin(angle);
+    }
+}
+
+static long radix_of(long size) {
+    if (size % 4 == 0) return 4;
+    for (long prime = 2; prime * prime <= size; prime++)
+        if (size % prime == 0) return prime;
+    return size;
+}
+
+/* One pass: from `length` points at distance `stride` to length / radix points at stride * radix. */
+static void fft_pass(const cvec *x, cvec *y, long radix, long length, long stride, const cfloat *w,
+                     long size) {
+    const long m = length / radix;
+    for (long p = 0; p < m; p++) {
+        const cvec *a = x + stride * p;
+        cvec *b = y + stride * radix * p;
+        const long turn = p * stride, step = m * stride;
+        if (radix == 4) {
+            const cfloat w1 = w[turn], w2 = w[2 * turn], w3 = w[3 * turn];
+            for (long q = 0; q < stride; q++) {
+                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step], a3 = a[q + 3 * step];
+                const cvec s0 = plus(a0, a2), s1 = plus(a1, a3);
+                const cvec d0 = minus(a0, a2), d1 = turned(minus(a1, a3));
+                b[q] = plus(s0, s1);
+                b[q + stride] = times(plus(d0, d1), w1);
+                b[q + 2 * stride] = times(minus(s0, s1), w2);
+                b[q + 3 * stride] = times(minus(d0, d1), w3);
+            }
+        } else if (radix == 2) {
+            const cfloat w1 = w[turn];
+            for (long q = 0; q < stride; q++) {
+                const cvec a0 = a[q], a1 = a[q + step];
+                b[q] = plus(a0, a1);
+                b[q + stride] = times(minus(a0, a1), w1);
+            }
+        } else if (radix == 3) {
+            const cfloat w1 = w[turn], w2 = w[2 * turn];
+            for (long q = 0; q < stride; q++) {
+                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step];
+                const cvec s = plus(a1, a2), d = turned(scaled(minus(a1, a2), 0.8660254037844386f));
+                const cvec c = minus(a0, scaled(s, 0.5f));
+                b[q] = plus(a0, s);
+                b[q + stride] = times(plus(c, d), w1);
+                b[q + 2 * stride] = times(minus(c, d), w2);
+            }
+        } else if (radix == 5) {
+            const cfloat w1 = w[turn], w2 = w[2 * turn], w3 = w[3 * turn], w4 = w[4 * turn];
+            const float c1 = 0.30901699437494745f, c2 = -0.8090169943749475f;
+            const float s1 = 0.9510565162951535f, s2 = 0.5877852522924731f;
+            for (long q = 0; q < stride; q++) {
+                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step];
+                const cvec a3 = a[q + 3 * step], a4 = a[q + 4 * step];
+                const cvec p1 = plus(a1, a4), p2 = plus(a2, a3);
+                const cvec m1 = turned(minus(a1, a4)), m2 = turned(minus(a2, a3));
+                const cvec e1 = plus(a0, plus(scaled(p1, c1), scaled(p2, c2)));
+                const cvec e2 = plus(a0, plus(scaled(p1, c2), scaled(p2, c1)));
+                const cvec o1 = plus(scaled(m1, s1), scaled(m2, s2));
+                const cvec o2 = minus(scaled(m1, s2), scaled(m2, s1));
+                b[q] = plus(a0, plus(p1, p2));
+                b[q + stride] = times(plus(e1, o1), w1);
+                b[q + 2 * stride] = times(plus(e2, o2), w2);
+                b[q + 3 * stride] = times(minus(e2, o2), w3);
+                b[q + 4 * stride] = times(minus(e1, o1), w4);
+            }
+        } else {
+            for (long q = 0; q < stride; q++)
+                for (long j = 0; j < radix; j++) {
+                    cvec sum = a[q];
+                    for (long k = 1; k < radix; k++)
+                        sum = plus(sum, times(a[q + k * step], w[j * k % radix * (size / radix)]));
+                    b[q + j * stride] = times(sum, w[j * turn]);
+                }
+        }
+    }
+}
+
+/* Unscaled inverse FFT of `size` points in `x`; -> where the result is, `x` or `spare`. */
+static cvec *inverse_fft(cvec *x, cvec *spare, long size, const cfloat *w) {
+    long length = size, stride = 1;
+    while (length > 1) {
+        const long radix = radix_of(length);
+        fft_pass(x, spare, radix, length, stride, w, size);
+        cvec *other = x;
+        x = spare, spare = other;
+        length /= radix, stride *= radix;
+    }
+    return x;
+}
+
+/* ---- bands ---------------------------------------------------------------------------------- */
+
+/* A thread keeps its buffer: a fresh one would be cleared by the kernel, page by page. */
+static void *scratch(size_t bytes) {
+    static _Thread_local char *kept = NULL;
+    static _Thread_local size_t size = 0;
+    if (bytes > size) {
+        free(kept);
+        size = bytes;
+        if (posix_memalign((void **)&kept, 64, bytes)) kept = NULL, size = 0;
+    }
+    return kept;
+}
+
+static inline vec sign_of(vec x) {
+    const mask up = x > 0.0f, down = x < 0.0f;
+    return __builtin_convertvector(down - up, vec); /* true is -1 */
+}
+
+static inline vec rectified(vec x, long rectifier) {
+    if (rectifier == SQUARE) return x * x;
+    if (rectifier == ABS) return x * sign_of(x);
+    const mask up = x > 0.0f;
+    return x * (LEAKY_SLOPE + (LEAKY_SLOPE - 1.0f) * __builtin_convertvector(up, vec));
+}
+
+static inline vec slope(vec x, long rectifier) {
+    if (rectifier == SQUARE) return 2.0f * x;
+    if (rectifier == ABS) return sign_of(x);
+    const mask up = x > 0.0f;
+    return LEAKY_SLOPE + (LEAKY_SLOPE - 1.0f) * __builtin_convertvector(up, vec);
+}
+
+static inline float lanes_sum(vec x) {
+    float sum = 0.0f;
+    for (int lane = 0; lane < LANES; lane++) sum += x[lane];
+    return sum;
+}
+
+/* The signals of one band of LANES rows. */
+static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec *spare,
+                         const cfloat *w) {
+    const cvec *from = b->spectra + group * b->bins + b->starts[filter];
+    const cfloat *response = b->responses + filter * b->size;
+    for (long k = 0; k < b->size; k++) x[k] = times(from[k], response[k]);
+    return inverse_fft(x, spare, b->size, w);
+}
+
+/* Which lanes' samples count, as 1 or 0. */
+typedef struct {
+    mask first, last;
+    long begin, end; /* outside of these, none of a lane's samples is at an edge */
+} inside;
+
+static inside make_inside(const bands *b, long group) {
+    inside some = {{0}, {0}, 0, 0};
+    for (int lane = 0; lane < LANES; lane++) {
+        const long row = group * LANES + lane;
+        some.first[lane] = row < b->rows ? (int)b->valid[2 * row] : 0;
+        some.last[lane] = row < b->rows ? (int)b->valid[2 * row + 1] : 0;
+    }
+    return some;
+}
+
+static inline vec counts(const inside *some, long sample) {
+    const mask yes = ((int)sample >= some->first) & ((int)sample < some->last);
+    return -__builtin_convertvector(yes, vec);
+}
+
+/* Rectified samples of one segment: of both parts together, or of each in its own half. */
+static void rectify(const bands *b, const cvec *signal, long segment, const inside *some, vec *out) {
+    const long rate = b->size / b->segments, first = segment * rate;
+    if (b->rectifier == SQUARE && !b->paired) { /* by far the most frequent */
+        for (long i = 0; i < rate; i++) {
+            const cvec z = signal[first + i];
+            out[i] = z.re * z.re + z.im * z.im;
+        }
+    } else {
+        for (long i = 0; i < rate; i++) {
+            const cvec z = signal[first + i];
+            const vec re = rectified(z.re, b->rectifier), im = rectified(z.im, b->rectifier);
+            if (b->paired)
+                out[i] = re, out[rate + i] = im;
+            else
+                out[i] = re + im;
+        }
+    }
+    if (b->valid)
+        for (long i = 0; i < rate; i++) {
+            const vec factor = counts(some, first + i);
+            out[i] *= factor;
+            if (b->paired) out[rate + i] *= factor;
+        }
+}
+
+static void store_rows(const bands *b, long group, vec value, float *out, long row_stride) {
+    const long rows = b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
+    for (long lane = 0; lane < rows; lane++) out[lane * row_stride] = value[lane];
+}
+
+static vec load_rows(const bands *b, long group, const float *from, long row_stride) {
+    const long rows = b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
+    vec value = {0};
+    for (long lane = 0; lane < rows; lane++) value[lane] = from[lane * row_stride];
+    return value;
+}
+
+/* (rows, bins) complex -> (rows / LANES rounded up, bins, re and im, LANES) */
+void pack_spectra(const cfloat *spectra, long rows, long bins, cvec *packed, int threads) {
+    const long groups = (rows + LANES - 1) / LANES, block = 512;
+    const long blocks = (bins + block - 1) / block;
+#pragma omp parallel for collapse(2) num_threads(threads)
+    for (long group = 0; group < groups; group++)
+        for (long part = 0; part < blocks; part++) {
+            const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
+            for (long k = part * block; k < last; k++) {
+                cvec z = {{0}, {0}};
+                for (long lane = 0; lane < LANES && group * LANES + lane < rows; lane++) {
+                    const cfloat value = spectra[(group * LANES + lane) * bins + k];
+                    z.re[lane] = value.re;
+                    z.im[lane] = value.im;
+                }
+                packed[group * bins + k] = z;
+            }
+        }
+}
+
+/* out (filters, count / span, rows, frames); -> 0, or 1 when there is no memory. */
+int pool_bands(const bands *b, float *out, int threads) {
+    const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
+    const long outputs = b->count / b->span, half = b->paired ? b->count / 2 : b->count;
+    cfloat *w = malloc(b->size * sizeof(cfloat));
+    int failed = w == NULL;
+    if (failed) return 1;
+    roots(w, b->size);
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
+    for (long filter = 0; filter < b->filters; filter++)
+        for (long group = 0; group < groups; group++) {
+            cvec *x = scratch((2 * b->size + rate + outputs * b->frames) * sizeof(cvec));
+            if (!x) {
+                failed = 1;
+                continue;
+            }
+            vec *samples = (vec *)(x + 2 * b->size), *sums = samples + 2 * rate;
+            const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}, 0, 0};
+            memset(sums, 0, outputs * b->frames * sizeof(vec));
+            const cvec *signal = band_signal(b, filter, group, x, x + b->size, w);
+            for (long segment = 0; segment < b->segments; segment++) {
+                rectify(b, signal, segment, &some, samples);
+                for (long row = 0; row < b->count; row++) {
+                    const long frame = segment - row % b->span;
+                    if (frame < 0 || frame >= b->frames) continue;
+                    const float *weight = b->weights + (filter * b->count + row) * rate;
+                    const vec *from = row < half ? samples : samples + rate;
+                    vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+                    long i = 0;
+                    for (; i + 4 <= rate; i += 4) {
+                        s0 += weight[i] * from[i];
+                        s1 += weight[i + 1] * from[i + 1];
+                        s2 += weight[i + 2] * from[i + 2];
+                        s3 += weight[i + 3] * from[i + 3];
+                    }
+                    for (; i < rate; i++) s0 += weight[i] * from[i];
+                    sums[row / b->span * b->frames + frame] += (s0 + s1) + (s2 + s3);
+                }
+            }
+            for (long output = 0; output < outputs; output++)
+                for (long frame = 0; frame < b->frames; frame++)
+                    store_rows(b, group, sums[output * b->frames + frame],
+                               out + ((filter * outputs + output) * b->rows + group * LANES) * b->frames
+                                   + frame,
+                               b->frames);
+        }
+    free(w);
+    return failed;
+}
+
+/* Gradients (parts, ...) of responses and weights, one part of the rows each, to be summed: a sum
+ * that does not depend on which thread was first. */
+int pool_bands_backward(const bands *b, const float *grad, long parts, cfloat *grad_responses,
+                        float *grad_weights, int threads) {
+    const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
+    const long outputs = b->count / b->span, half = b->paired ? b->count / 2 : b->count;
+    cfloat *w = malloc(b->size * sizeof(cfloat));
+    int failed = w == NULL;
+    if (failed) return 1;
+    roots(w, b->size);
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
+    for (long part = 0; part < parts; part++)
+        for (long filter = 0; filter < b->filters; filter++) {
+            const size_t vecs = 6 * b->size + 2 * rate + b->count * (rate + 1) + outputs * b->frames;
+            vec *buffer = scratch(vecs * sizeof(vec));
+            if (!buffer) {
+                failed = 1;
+                continue;
+            }
+            cvec *x = (cvec *)buffer, *spare = x + b->size, *of_response = spare + b->size;
+            vec *samples = (vec *)(of_response + b->size), *of_weights = samples + 2 * rate;
+            vec *from_above = of_weights + b->count * rate, *frames = from_above + b->count;
+            memset(of_response, 0, b->size * sizeof(cvec));
+            memset(of_weights, 0, b->count * rate * sizeof(vec));
+            const float *weights = b->weights + filter * b->count * rate;
+            for (long group = groups * part / parts; group < groups * (part + 1) / parts; group++) {
+                const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}, 0, 0};
+                for (long output = 0; output < outputs; output++)
+                    for (long frame = 0; frame < b->frames; frame++)
+                        frames[output * b->frames + frame] = load_rows(
+                            b, group,
+                            grad + ((filter * outputs + output) * b->rows + group * LANES) * b->frames
+                                + frame,
+                            b->frames);
+                cvec *signal = band_signal(b, filter, group, x, spare, w);
+                for (long segment = 0; segment < b->segments; segment++) {
+                    cvec *z = signal + segment * rate;
+                    rectify(b, signal, segment, &some, samples);
+                    for (long row = 0; row < b->count; row++) {
+                        const long frame = segment - row % b->span;
+                        const int there = frame >= 0 && frame < b->frames;
+                        from_above[row] =
+                            there ? frames[row / b->span * b->frames + frame] : (vec){0};
+                        if (!there) continue;
+                        const vec g = from_above[row];
+                        const vec *from = row < half ? samples : samples + rate;
+                        vec *to = of_weights + row * rate;
+                        for (long i = 0; i < rate; i++) to[i] += g * from[i];
+                    }
+                    for (long i = 0; i < rate; i++) {
+                        vec re = {0}, im = {0};
+                        for (long row = 0; row < half; row++)
+                            re += from_above[row] * weights[row * rate + i];
+                        if (b->paired)
+                            for (long row = half; row < b->count; row++)
+                                im += from_above[row] * weights[row * rate + i];
+                        else
+                            im = re;
+                        if (b->valid) {
+                            const vec factor = counts(&some, segment * rate + i);
+                            re *= factor, im *= factor;
+                        }
+                        /* Exchanged: what follows is a forward transform. */
+                        const cvec here = z[i];
+                        z[i].re = im * slope(here.im, b->rectifier);
+                        z[i].im = re * slope(here.re, b->rectifier);
+                    }
+                }
+                const cvec *back = inverse_fft(signal, signal == x ? spare : x, b->size, w);
+                const cvec *from = b->spectra + group * b->bins + b->starts[filter];
+                for (long k = 0; k < b->size; k++) {
+                    const vec re = back[k].im, im = back[k].re;
+                    of_response[k].re += from[k].re * re + from[k].im * im;
+                    of_response[k].im += from[k].re * im - from[k].im * re;
+                }
+            }
+            cfloat *to = grad_responses + (part * b->filters + filter) * b->size;
+            for (long k = 0; k < b->size; k++) {
+                to[k].re = lanes_sum(of_response[k].re);
+                to[k].im = lanes_sum(of_response[k].im);
+            }
+            float *to_weights = grad_weights + (part * b->filters + filter) * b->count * rate;
+            for (long i = 0; i < b->count * rate; i++) to_weights[i] = lanes_sum(of_weights[i]);
+        }
+    free(w);
+    return failed;
+}
