@@ -5,19 +5,21 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from .bands import band_responses, first_bins, real_spectra
-from .blocks import Blocks, pooling_weights
+from .bands import Spectra, band_responses, first_bins
+from .blocks import Blocks, make_blocks, pooling_weights
 from .edges import Tails
 from .plan import Plan, lost_power
-from .quadratic import Spectra, pooled_bands
+from .quadratic import pooled_bands
 
 __all__ = ["BandedBank"]
 
 #: Wide bands in which the energy that the filters' own bands leave out is estimated.
-LOST_BANDS = 10
+LOST_BANDS = 20
 #: Where more than this part of a frame's energy may have been left out, the filter is applied to
-#: the block again, exactly.
-MAX_LOST = 1e-4
+#: the frames around again, exactly.
+MAX_LOST = 3e-5
+#: How many frames are done again together.
+AGAIN_FRAMES = 13
 
 
 class BandedBank:
@@ -81,10 +83,9 @@ class BandedBank:
         Energies are exact enough relative to themselves or to `floor`, whichever is larger.
         """
         cut = self.blocks.cut(wavs)
-        rows, zero_bin = real_spectra(cut, self.lowest, self.highest)
-        spectra = Spectra(rows)
+        spectra = Spectra(torch.fft.rfft(cut), cut.shape[1], self.lowest, self.highest)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
-        found = [self._pooled(spectra, group, zero_bin, inside) for group in self.groups]
+        found = [self._pooled(spectra, group, inside) for group in self.groups]
         energy = torch.cat(found) if len(found) > 1 else found[0]
         if self.order is not None:
             energy = energy.index_select(0, self.order)
@@ -92,9 +93,7 @@ class BandedBank:
         if self.tails:
             energy = self._without_tails(energy, Tails(wavs, self.blocks, num_valid, self.kept))
         if self.wide is not None:
-            if rows.requires_grad:
-                spectra = Spectra(rows.detach())
-            energy = self._with_lost(energy, cut, spectra, zero_bin, inside, floor)
+            energy = self._with_lost(energy, wavs, spectra.detach(), num_valid, floor)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
 
     def _without_tails(self, energy: torch.Tensor, tails: Tails) -> torch.Tensor:
@@ -115,15 +114,15 @@ class BandedBank:
         """(N, R, block_frames) -> (N, B, frames)"""
         return energy.reshape(len(energy), clips, -1)[..., : self.blocks.frames]
 
-    def _pooled(self, spectra, group, zero_bin, inside):
+    def _pooled(self, spectra, group, inside, blocks=None):
         """Energies of one group by block, (N, R, block_frames)."""
         starts, responses, weights = group
-        blocks = self.blocks
+        blocks = blocks or self.blocks
         parts = pooled_bands(
             spectra,
             responses,
             weights,
-            [start + zero_bin for start in starts],
+            [start - spectra.lowest for start in starts],
             blocks.segments,
             self.rectifier,
             weights.shape[1] > blocks.span,
@@ -133,13 +132,13 @@ class BandedBank:
         )
         return parts.flatten(0, 1)
 
-    def _with_lost(self, energy, cut, spectra, zero_bin, inside, floor):
+    def _with_lost(self, energy, wavs, spectra, num_valid, floor):
         """Put back what the bands leave out: on average, and exactly where it may be too much.
 
         The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
         """
-        wide = self._pooled(spectra, self.wide, zero_bin, None)
+        wide = self._pooled(spectra, self.wide, None)
         from_ends, near = self._around(self._by_clip(wide, energy.shape[1]))
         lost = (self.lost[0] @ from_ends.flatten(1)).view(energy.shape)
         if energy.device.type != "cpu":
@@ -147,27 +146,37 @@ class BandedBank:
         at_most = (self.lost[1] @ near.flatten(1)).view(energy.shape)
         bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
         energy = energy + lost
-        if not bool(bad.any()):
-            return energy
-        # Which filter is applied to which block again.
-        behind = self.blocks.block_frames * (len(cut) // energy.shape[1]) - energy.shape[2]
-        bad = functional.pad(bad, (0, behind)).view(len(energy), len(cut), -1)
+        return self._again(energy, wavs, bad, num_valid) if bool(bad.any()) else energy
+
+    def _again(self, energy, wavs, bad, num_valid):
+        """`energy` (N, B, frames) with the frames around `bad` ones from the filter at full rate."""
+        large, frames = self.blocks, energy.shape[2]
+        lengths = large.hop, large.window, large.pool, large.offset
+        blocks = make_blocks(wavs.shape[1], *lengths, min(AGAIN_FRAMES, large.block_frames))
+        behind = blocks.block_frames * blocks.num_blocks - frames
+        by_block = len(energy), len(wavs) * blocks.num_blocks, blocks.block_frames
+        bad = functional.pad(bad, (0, behind)).view(by_block)
+        # Which filter is applied to which block.
         members, rows = bad.any(2).nonzero(as_tuple=True)
         needed, row = torch.unique(rows, return_inverse=True)
-        whole = torch.fft.fft(cut.index_select(0, needed))
-        redone = torch.unique(members).tolist()
-        groups = self._grouped([(self.blocks.hop, [member]) for member in redone], [])
-        again = []
-        for member, group in zip(redone, groups, strict=True):
-            some = members == member
-            spectra = Spectra(whole[row[some]])
-            again.append(self._pooled(spectra, group, 0, inside[rows[some]])[0])
-        blocks = functional.pad(energy, (0, behind)).view(*bad.shape)
-        blocks = blocks.index_put((members, rows), torch.cat(again))
-        return self._by_clip(blocks, energy.shape[1])
+        clip = torch.div(needed, blocks.num_blocks, rounding_mode="floor")
+        whole = torch.fft.fft(blocks.windows(wavs)[clip, needed % blocks.num_blocks])
+        inside = blocks.inside(len(wavs), wavs.shape[1], num_valid)[rows]
+        redone, counts = torch.unique_consecutive(members, return_counts=True)
+        redone, counts = redone.tolist(), counts.tolist()
+        groups = self._grouped([(blocks.hop, [member]) for member in redone], [], blocks)
+        found = [
+            self._pooled(Spectra(whole[some]), group, ends, blocks)[0]
+            for group, some, ends in zip(
+                groups, row.split(counts), inside.split(counts), strict=True
+            )
+        ]
+        energy = functional.pad(energy, (0, behind)).view(by_block)
+        energy = energy.index_put((members, rows), torch.cat(found))
+        return energy.view(len(energy), len(wavs), -1)[..., :frames]
 
     def _around(self, wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Energies in the wide bands (10, B, frames) where they matter to a frame: (at the two
+        """Energies in the wide bands (20, B, frames) where they matter to a frame: (at the two
         ends of a filter, where a truncated one leaks; the largest that it reaches)."""
         shift = (self.blocks.window - 1) / 2 / self.blocks.hop
         whole, part = int(shift), shift % 1
@@ -179,28 +188,43 @@ class BandedBank:
                 ends = ends + 0.5 * weight * padded[..., first : first + size]
         return ends, functional.max_pool1d(padded, 2 * whole + 3, 1)
 
-    def _grouped(self, groups: list[tuple[int, list[int]]], centres: list[float]) -> list[tuple]:
+    def _grouped(
+        self,
+        groups: list[tuple[int, list[int]]],
+        centres: list[float],
+        blocks: Blocks | None = None,
+    ) -> list[tuple]:
         """(first bins, responses, weights) of each group (rate, filters)."""
-        size, hop = self.blocks.size, self.blocks.hop
+        blocks = blocks or self.blocks
+        reduced = [group for group in groups if group[0] < blocks.hop]
+        found = self._of_some(reduced, centres, blocks) if reduced else []
+        # All reduced rates are in front of the full one: groups come by rising rate.
+        return found + (self._of_some(groups[len(found) :], centres, blocks))
+
+    def _of_some(self, groups, centres, blocks) -> list[tuple]:
+        """`_grouped` for reduced rates only, or for the full rate only: all at once, and cut up,
+        which is one call of each operator instead of one per group."""
+        size, hop, segments = blocks.size, blocks.hop, blocks.segments
         starts = []
         for rate, members in groups:
-            bins = rate * self.blocks.segments
             near = [centres[i] for i in members] if rate < hop else []
-            starts.append(first_bins(near, size, bins) or [0] * len(members))
-        # All at once, and cut up: one call of each operator instead of one per group.
+            starts.append(first_bins(near, size, rate * segments) or [0] * len(members))
         flat = [i for _, members in groups for i in members]
+        if not flat:
+            return []
         counts = [len(members) for _, members in groups]
-        taps = _pick(self.taps, flat)
-        responses = band_responses(taps, [start for some in starts for start in some], size)
+        most = max(rate for rate, _ in groups) * segments
+        flat_starts = [start for some in starts for start in some]
+        responses = band_responses(_pick(self.taps, flat), flat_starts, size, most)
         windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), flat)
         found = []
         for (rate, _), some, response, window in zip(
             groups, starts, responses.split(counts), windows.split(counts), strict=True
         ):
-            weights = pooling_weights(window.flatten(0, 1), self.blocks, rate)
+            weights = pooling_weights(window.flatten(0, 1), blocks, rate)
             # The weights of a pair of real filters follow each other.
             weights = weights.view(len(window), -1, rate)
-            found.append((some, response[:, : rate * self.blocks.segments], weights))
+            found.append((some, response[:, : rate * segments], weights))
         return found
 
     @torch.no_grad()

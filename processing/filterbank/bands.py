@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 
-__all__ = ["band_responses", "first_bins", "real_spectra"]
+from . import compiled
+
+__all__ = ["Spectra", "band_responses", "first_bins"]
 
 
 def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
@@ -14,38 +19,162 @@ def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
     return [round(centre * size / (2 * math.pi)) - bins // 2 for centre in centres]
 
 
-def band_responses(taps: torch.Tensor, starts: list[int], size: int) -> torch.Tensor:
+#: The responses of short filters are smooth: they are computed on a coarse grid of bins, at least so
+#: many times as dense as the filters' length demands, and interpolated between its points.
+MIN_OVERSAMPLING = 2.2
+#: Grid points that one bin is interpolated from: errors of 2e-8 and 1e-15 of the largest response.
+GRID_POINTS = {torch.complex64: 8, torch.complex128: 16}
+
+
+def band_responses(
+    taps: torch.Tensor, starts: Sequence[int], size: int, bins: int | None = None
+) -> torch.Tensor:
     """Responses of filters at the bins from each start on, over the FFT's size.
 
     Arguments
     ---------
     taps : complex tensor (N, W)
-    starts : list of int
+    starts : N whole numbers
     size : int
         Points of the FFT.
+    bins : int or None
+        How many; None is `size`.
 
     Shape
     -----
-    -> (N, size), such that the inverse FFT without a factor gives the filter's output.
+    -> (N, bins), such that the inverse FFT without a factor gives the filter's output.
     """
+    bins = size if bins is None else bins
+    window = taps.shape[1]
     if any(starts):
-        lag = torch.arange(taps.shape[1], device=taps.device)
+        lag = torch.arange(window, device=taps.device)
         turns = (torch.tensor(starts, device=taps.device)[:, None] * lag).remainder(size)
         turns = turns.to(taps.real.dtype) * (2 * math.pi / size)
         taps = taps * torch.polar(torch.ones_like(turns), turns)
-    return torch.fft.ifft(taps, n=size)
+    step = _grid_step(size, window, bins, GRID_POINTS[taps.dtype])
+    if step == 1:
+        return torch.fft.ifft(taps, n=size)[:, :bins]
+    grid = _grid(size, window, bins, step, taps.device, taps.dtype)
+    coarse = torch.fft.ifft(taps * grid.taps, n=size // step)
+    before, after = grid.points // 2 - 1, grid.cells + grid.points // 2
+    coarse = torch.cat([coarse[:, coarse.shape[1] - before :], coarse[:, :after]], dim=1)
+    around = torch.view_as_real(coarse * grid.centred).unfold(1, grid.points, 1)
+    # One product of two matrices, and not one for each cell of the grid.
+    fine = (around.reshape(-1, grid.points) @ grid.weights).view(len(taps), grid.cells, 2, step)
+    fine = fine.transpose(2, 3).reshape(len(taps), -1, 2)[:, :bins]
+    return torch.view_as_complex(fine.contiguous()) * grid.delayed
 
 
-def real_spectra(cut: torch.Tensor, lowest: int, highest: int) -> tuple[torch.Tensor, int]:
-    """Spectra of real rows (R, S) over the bins from `lowest` (at most 0) to `highest`, which may
-    lie beyond half of S; and where bin 0 is."""
-    size = cut.shape[1]
-    half = torch.fft.rfft(cut)
-    # Bin -k, which is also bin size - k, is the conjugate of bin k.
-    parts = [half]
-    if lowest < 0:
-        parts.insert(0, half[:, 1 : 1 - lowest].flip(1).conj())
-    if highest > size // 2:
-        parts.append(half[:, size - highest : size - size // 2].flip(1).conj())
-    whole = torch.cat(parts, dim=1) if len(parts) > 1 else half
-    return whole.resolve_conj(), -lowest
+@lru_cache(maxsize=256)
+def _grid_step(size: int, window: int, bins: int, points: int) -> int:
+    """Bins from one point of the coarse grid to the next; 1: there is no use in one."""
+    for step in range(min(64, int(size / (MIN_OVERSAMPLING * window))), 3, -1):
+        if size % step == 0 and -(-bins // step) + points - 1 <= size // step:
+            return step
+    return 1
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What interpolation on a coarse grid needs: factors of the taps, of the grid's points and of
+    the bins, and the weights (points, step) of a bin's neighbours on the grid."""
+
+    points: int
+    cells: int
+    taps: torch.Tensor
+    centred: torch.Tensor
+    delayed: torch.Tensor
+    weights: torch.Tensor
+
+
+@lru_cache(maxsize=64)
+def _grid(
+    size: int, window: int, bins: int, step: int, device: torch.device, dtype: torch.dtype
+) -> _Grid:
+    """Interpolation by a Kaiser-Bessel window, as a non-uniform FFT does it (Beatty et al., 2005).
+
+    The taps are divided by the window's transform, and are seen from their middle, where they are
+    smoothest: their delay by half a filter is taken out on the grid and put back on the bins.
+    """
+    points, cells = GRID_POINTS[dtype], -(-bins // step)
+    coarse, half = size // step, (window - 1) / 2
+    ratio = coarse / window
+    beta = math.pi * math.sqrt((points / ratio * (ratio - 0.5)) ** 2 - 0.8)
+    lag = torch.arange(window, dtype=torch.float64) - half
+    root = (beta**2 - (math.pi * points * lag / coarse) ** 2).sqrt()
+    peak = torch.special.i0(torch.tensor(beta, dtype=torch.float64))
+    transform = points * torch.sinh(root) / root / peak
+    apart = torch.arange(step, dtype=torch.float64) / step
+    apart = apart - torch.arange(1 - points // 2, 1 + points // 2)[:, None]
+    bell = (1 - (2 * apart / points) ** 2).clamp(min=0).sqrt()
+    weights = torch.special.i0(beta * bell) / peak
+    at = torch.arange(1 - points // 2, cells + points // 2, dtype=torch.float64)
+    centred = -2 * math.pi * half / coarse * at
+    delayed = 2 * math.pi * half / size * torch.arange(bins, dtype=torch.float64)
+    real = torch.empty((), dtype=dtype).real.dtype
+    return _Grid(
+        points,
+        cells,
+        (1 / transform / step).to(device, real),
+        torch.polar(torch.ones_like(centred), centred).to(device, dtype),
+        torch.polar(torch.ones_like(delayed), delayed).to(device, dtype),
+        weights.to(device, real),
+    )
+
+
+class Spectra:
+    """Spectra of R rows, of which bands are taken again and again.
+
+    Arguments
+    ---------
+    half : complex tensor (R, K)
+        Bins from 0 on.
+    size : int or None
+        Points of the FFT of real rows, of which K = size // 2 + 1 bins are given; None: every bin
+        is given.
+    lowest, highest : int or None
+        First bin (at most 0) and last bin that is asked for; those below 0 and above size / 2 are
+        the conjugates of others. None: the first or last that is given.
+    """
+
+    def __init__(
+        self,
+        half: torch.Tensor,
+        size: int | None = None,
+        lowest: int = 0,
+        highest: int | None = None,
+    ):
+        self.half, self.lowest = half, lowest
+        self.size = 2 * half.shape[1] if size is None else size
+        self.highest = half.shape[1] - 1 if highest is None else highest
+
+    def __len__(self) -> int:
+        return len(self.half)
+
+    def detach(self) -> Spectra:
+        if not self.half.requires_grad:
+            return self
+        return Spectra(self.half.detach(), self.size, self.lowest, self.highest)
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """All bins that are asked for, (R, highest - lowest + 1); `lowest` is the first."""
+        half, size = self.half, self.size
+        parts = [half[:, : self.highest + 1]]
+        if self.lowest < 0:
+            parts.insert(0, half[:, 1 : 1 - self.lowest].flip(1).conj())
+        if self.highest > size // 2:
+            parts.append(half[:, size - self.highest : size - size // 2].flip(1).conj())
+        whole = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return whole.resolve_conj()
+
+    @property
+    def can_be_packed(self) -> bool:
+        half = self.half
+        on_cpu = half.device.type == "cpu" and half.dtype == torch.complex64
+        return on_cpu and len(half) > 0 and not half.requires_grad
+
+    @cached_property
+    def packed(self) -> torch.Tensor:
+        """The same as the compiled form reads it."""
+        return compiled.pack(self.half, self.size, self.lowest, self.highest - self.lowest + 1)

@@ -60,13 +60,17 @@ class Blocks:
         """Points of the FFT."""
         return self.segments * self.hop
 
-    def cut(self, wavs: torch.Tensor) -> torch.Tensor:
-        """(B, T) -> (B * num_blocks, size); a view where it can be."""
+    def windows(self, wavs: torch.Tensor) -> torch.Tensor:
+        """(B, T) -> (B, num_blocks, size), a view of what overlaps."""
         in_front = self.slack + self.offset + (self.window - 1) // 2
         step = self.block_frames * self.hop
         total = step * (self.num_blocks - 1) + self.size
         padded = torch.nn.functional.pad(wavs, (in_front, total - in_front - wavs.shape[1]))
-        return padded.unfold(1, self.size, step).reshape(-1, self.size)
+        return padded.unfold(1, self.size, step)
+
+    def cut(self, wavs: torch.Tensor) -> torch.Tensor:
+        """(B, T) -> (B * num_blocks, size); a view where it can be."""
+        return self.windows(wavs).reshape(-1, self.size)
 
     def inside(self, clips: int, num_samples: int, num_valid: torch.Tensor | None) -> torch.Tensor:
         """First and last + 1 of each block's samples that belong to its clip, (clips * blocks, 2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import logging
+import math
 import os
 import platform
 import shutil
@@ -36,7 +37,10 @@ _logger = logging.getLogger(__name__)
 
 class _Bands(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("spectra", "responses", "weights", "starts", "valid")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("spectra", "responses", "weights", "starts", "valid", "roots")
+        ),
         *(
             (name, ctypes.c_long)
             for name in (
@@ -123,7 +127,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
     library = ctypes.CDLL(str(path))
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
-    library.pack_spectra.argtypes = [pointer, long, long, pointer, whole]
+    library.pack_spectra.argtypes = [pointer, *[long] * 5, pointer, whole]
     library.pack_spectra.restype = None
     library.pool_bands.argtypes = [ctypes.POINTER(_Bands), pointer, whole]
     library.pool_bands_backward.argtypes = [
@@ -132,14 +136,29 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def pack(spectra: torch.Tensor) -> torch.Tensor:
-    """Spectra (R, K) with eight rows side by side: (R / 8 rounded up, K, 2, 8) float32."""
-    rows, bins = spectra.shape
-    spectra = spectra.detach().contiguous()
+@lru_cache(maxsize=256)
+def _roots(size: int) -> torch.Tensor:
+    angles = torch.arange(size, dtype=torch.float64) * (2 * math.pi / size)
+    return torch.stack([angles.cos(), angles.sin()], dim=1).float()
+
+
+def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tensor:
+    """Spectra with eight rows side by side, (R / 8 rounded up, bins, 2, 8) float32.
+
+    Arguments
+    ---------
+    spectra : complex64 tensor (R, K)
+        Bins from 0 on.
+    size : int
+        Points of the FFT. Bins below 0 and above size / 2 are conjugates of others.
+    lowest, bins : int
+        First of the bins that are wanted, and their number.
+    """
+    rows, half = spectra.shape
+    spectra = spectra.detach().resolve_conj().contiguous()
     packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES)
-    _library().pack_spectra(
-        spectra.data_ptr(), rows, bins, packed.data_ptr(), torch.get_num_threads()
-    )
+    where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
+    _library().pack_spectra(*where, torch.get_num_threads())
     return packed
 
 
@@ -155,6 +174,7 @@ class _Arguments:
             weights.detach().contiguous(),
             torch.tensor(starts, dtype=torch.int64),
             None if valid is None else valid.clamp(0, responses.shape[1]).contiguous(),
+            _roots(responses.shape[1]),
         ]
         filters, size = responses.shape
         count = weights.shape[1]

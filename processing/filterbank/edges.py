@@ -14,8 +14,9 @@ import math
 import torch
 from torch.nn import functional
 
+from .bands import Spectra
 from .blocks import Blocks
-from .quadratic import Spectra, pooled_bands
+from .quadratic import pooled_bands
 
 __all__ = ["Tails"]
 

@@ -27,7 +27,7 @@ __all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
 #: What lies there is estimated and put back, and where that may not do, the filter is applied
 #: again (see `BandedBank`).
-MAX_LEAK = 6e-7
+MAX_LEAK = 3e-7
 #: The same where blocks that lose too much are not done again: on a GPU.
 MAX_LEAK_UNCHECKED = 1e-8
 #: Half the reduced rate over the half-width of the filter at -40 dB.
@@ -45,7 +45,7 @@ TAIL_PARTS = (0.32, 0.64, 1.0)
 
 
 def fast_size(size: int) -> int:
-    """Smallest product of 2, 3, 5 and 7 that is at least `size`: a fast FFT.
+    """Smallest product of 2, 3 and 5 that is at least `size`: a fast FFT.
 
     Example
     -------
@@ -54,7 +54,7 @@ def fast_size(size: int) -> int:
     """
     while True:
         rest = size
-        for prime in (2, 3, 5, 7):
+        for prime in (2, 3, 5):
             while rest % prime == 0:
                 rest //= prime
         if rest == 1:

@@ -9,12 +9,10 @@
  * (Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.7). Only the
  * inverse is written: a forward transform is an inverse one with real and imaginary part exchanged.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LANES 8
-#define MAX_RADIX 64
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int mask __attribute__((vector_size(4 * LANES)));
@@ -35,6 +33,7 @@ typedef struct {
     const float *weights;    /* (filters, count, size / segments) */
     const long *starts;      /* (filters): first bin of each band */
     const long *valid;       /* (rows, 2): samples that count; NULL: all */
+    const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
     long rows, bins, filters, size, segments;
     long count;      /* weight rows of each filter */
     long span;       /* weight rows that make one output */
@@ -64,15 +63,6 @@ static inline cvec turned(cvec a) { /* times i */
 static inline cvec scaled(cvec a, float by) {
     cvec out = {a.re * by, a.im * by};
     return out;
-}
-
-/* exp(2 pi i t / size) for t < size */
-static void roots(cfloat *out, long size) {
-    for (long t = 0; t < size; t++) {
-        double angle = 2.0 * 3.14159265358979323846 * (double)t / (double)size;
-        out[t].re = (float)cos(angle);
-        out[t].im = (float)sin(angle);
-    }
 }
 
 static long radix_of(long size) {
@@ -202,22 +192,20 @@ static inline float lanes_sum(vec x) {
 }
 
 /* The signals of one band of LANES rows. */
-static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec *spare,
-                         const cfloat *w) {
+static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec *spare) {
     const cvec *from = b->spectra + group * b->bins + b->starts[filter];
     const cfloat *response = b->responses + filter * b->size;
     for (long k = 0; k < b->size; k++) x[k] = times(from[k], response[k]);
-    return inverse_fft(x, spare, b->size, w);
+    return inverse_fft(x, spare, b->size, b->roots);
 }
 
 /* Which lanes' samples count, as 1 or 0. */
 typedef struct {
     mask first, last;
-    long begin, end; /* outside of these, none of a lane's samples is at an edge */
 } inside;
 
 static inside make_inside(const bands *b, long group) {
-    inside some = {{0}, {0}, 0, 0};
+    inside some = {{0}, {0}};
     for (int lane = 0; lane < LANES; lane++) {
         const long row = group * LANES + lane;
         some.first[lane] = row < b->rows ? (int)b->valid[2 * row] : 0;
@@ -269,8 +257,11 @@ static vec load_rows(const bands *b, long group, const float *from, long row_str
     return value;
 }
 
-/* (rows, bins) complex -> (rows / LANES rounded up, bins, re and im, LANES) */
-void pack_spectra(const cfloat *spectra, long rows, long bins, cvec *packed, int threads) {
+/* The bins from `lowest` on of `rows` spectra (rows, half), LANES rows side by side:
+ * (rows / LANES rounded up, bins, re and im, LANES). Bins below 0 and above size / 2, those of a real
+ * signal, are conjugates of others. */
+void pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
+                  cvec *packed, int threads) {
     const long groups = (rows + LANES - 1) / LANES, block = 512;
     const long blocks = (bins + block - 1) / block;
 #pragma omp parallel for collapse(2) num_threads(threads)
@@ -278,64 +269,118 @@ void pack_spectra(const cfloat *spectra, long rows, long bins, cvec *packed, int
         for (long part = 0; part < blocks; part++) {
             const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
             for (long k = part * block; k < last; k++) {
+                const long bin = k + lowest;
+                const long at = bin < 0 ? -bin : bin > size / 2 ? size - bin : bin;
+                const float sign = at == bin ? 1.0f : -1.0f;
                 cvec z = {{0}, {0}};
                 for (long lane = 0; lane < LANES && group * LANES + lane < rows; lane++) {
-                    const cfloat value = spectra[(group * LANES + lane) * bins + k];
+                    const cfloat value = spectra[(group * LANES + lane) * half + at];
                     z.re[lane] = value.re;
-                    z.im[lane] = value.im;
+                    z.im[lane] = sign * value.im;
                 }
                 packed[group * bins + k] = z;
             }
         }
 }
 
+/* Weights of one filter with the rows side by side: (rate, count). */
+static void turn_weights(const bands *b, long filter, float *out) {
+    const long rate = b->size / b->segments;
+    const float *from = b->weights + filter * b->count * rate;
+    for (long i = 0; i < rate; i++)
+        for (long row = 0; row < b->count; row++) out[i * b->count + row] = from[row * rate + i];
+}
+
+/* Sums of one segment for `count` weight rows from `first` on; inlined with a constant `count`, they
+ * stay in registers. */
+static inline __attribute__((always_inline)) void weigh(const vec *samples, const float *weights,
+                                                        long rate, long count, long stride,
+                                                        vec *out) {
+    vec sums[8];
+    for (long row = 0; row < count; row++) sums[row] = (vec){0};
+    for (long i = 0; i < rate; i++)
+        for (long row = 0; row < count; row++) sums[row] += weights[i * stride + row] * samples[i];
+    for (long row = 0; row < count; row++) out[row] = sums[row];
+}
+
+/* The transpose of `weigh` and the weights' gradient, in one pass. */
+static inline __attribute__((always_inline)) void spread(const vec *samples, const float *weights,
+                                                         long rate, long count, long stride,
+                                                         const vec *above, vec *of_weights,
+                                                         vec *out) {
+    vec from_above[8];
+    for (long row = 0; row < count; row++) from_above[row] = above[row];
+    for (long i = 0; i < rate; i++) {
+        vec sum = {0};
+        for (long row = 0; row < count; row++) {
+            sum += weights[i * stride + row] * from_above[row];
+            of_weights[i * stride + row] += from_above[row] * samples[i];
+        }
+        out[i] += sum;
+    }
+}
+
+static void weigh_rows(const vec *samples, const float *weights, long rate, long count, long stride,
+                       vec *out) {
+    for (; count > 5; count--, weights++, out++) weigh(samples, weights, rate, 1, stride, out);
+    if (count == 5) weigh(samples, weights, rate, 5, stride, out);
+    if (count == 4) weigh(samples, weights, rate, 4, stride, out);
+    if (count == 3) weigh(samples, weights, rate, 3, stride, out);
+    if (count == 2) weigh(samples, weights, rate, 2, stride, out);
+    if (count == 1) weigh(samples, weights, rate, 1, stride, out);
+}
+
+static void spread_rows(const vec *samples, const float *weights, long rate, long count, long stride,
+                        const vec *above, vec *of, vec *out) {
+    for (; count > 5; count--, weights++, above++, of++)
+        spread(samples, weights, rate, 1, stride, above, of, out);
+    if (count == 5) spread(samples, weights, rate, 5, stride, above, of, out);
+    if (count == 4) spread(samples, weights, rate, 4, stride, above, of, out);
+    if (count == 3) spread(samples, weights, rate, 3, stride, above, of, out);
+    if (count == 2) spread(samples, weights, rate, 2, stride, above, of, out);
+    if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
+}
+
 /* out (filters, count / span, rows, frames); -> 0, or 1 when there is no memory. */
 int pool_bands(const bands *b, float *out, int threads) {
     const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
-    const long outputs = b->count / b->span, half = b->paired ? b->count / 2 : b->count;
-    cfloat *w = malloc(b->size * sizeof(cfloat));
-    int failed = w == NULL;
-    if (failed) return 1;
-    roots(w, b->size);
+    const long count = b->count, half = b->paired ? count / 2 : count;
+    const long outputs = count / b->span, frames = b->frames;
+    int failed = 0;
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
     for (long filter = 0; filter < b->filters; filter++)
         for (long group = 0; group < groups; group++) {
-            cvec *x = scratch((2 * b->size + rate + outputs * b->frames) * sizeof(cvec));
-            if (!x) {
+            const long vecs = 4 * b->size + 2 * rate + count + outputs * frames;
+            vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
+            if (!buffer) {
                 failed = 1;
                 continue;
             }
-            vec *samples = (vec *)(x + 2 * b->size), *sums = samples + 2 * rate;
-            const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}, 0, 0};
-            memset(sums, 0, outputs * b->frames * sizeof(vec));
-            const cvec *signal = band_signal(b, filter, group, x, x + b->size, w);
+            cvec *x = (cvec *)buffer;
+            vec *samples = buffer + 4 * b->size, *found = samples + 2 * rate, *sums = found + count;
+            float *weights = (float *)(sums + outputs * frames);
+            turn_weights(b, filter, weights);
+            const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
+            memset(sums, 0, outputs * frames * sizeof(vec));
+            const cvec *signal = band_signal(b, filter, group, x, x + b->size);
             for (long segment = 0; segment < b->segments; segment++) {
                 rectify(b, signal, segment, &some, samples);
-                for (long row = 0; row < b->count; row++) {
+                weigh_rows(samples, weights, rate, half, count, found);
+                if (b->paired)
+                    weigh_rows(samples + rate, weights + half, rate, half, count, found + half);
+                for (long row = 0; row < count; row++) {
                     const long frame = segment - row % b->span;
-                    if (frame < 0 || frame >= b->frames) continue;
-                    const float *weight = b->weights + (filter * b->count + row) * rate;
-                    const vec *from = row < half ? samples : samples + rate;
-                    vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-                    long i = 0;
-                    for (; i + 4 <= rate; i += 4) {
-                        s0 += weight[i] * from[i];
-                        s1 += weight[i + 1] * from[i + 1];
-                        s2 += weight[i + 2] * from[i + 2];
-                        s3 += weight[i + 3] * from[i + 3];
-                    }
-                    for (; i < rate; i++) s0 += weight[i] * from[i];
-                    sums[row / b->span * b->frames + frame] += (s0 + s1) + (s2 + s3);
+                    if (frame >= 0 && frame < frames)
+                        sums[row / b->span * frames + frame] += found[row];
                 }
             }
             for (long output = 0; output < outputs; output++)
-                for (long frame = 0; frame < b->frames; frame++)
-                    store_rows(b, group, sums[output * b->frames + frame],
-                               out + ((filter * outputs + output) * b->rows + group * LANES) * b->frames
+                for (long frame = 0; frame < frames; frame++)
+                    store_rows(b, group, sums[output * frames + frame],
+                               out + ((filter * outputs + output) * b->rows + group * LANES) * frames
                                    + frame,
-                               b->frames);
+                               frames);
         }
-    free(w);
     return failed;
 }
 
@@ -344,85 +389,85 @@ int pool_bands(const bands *b, float *out, int threads) {
 int pool_bands_backward(const bands *b, const float *grad, long parts, cfloat *grad_responses,
                         float *grad_weights, int threads) {
     const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
-    const long outputs = b->count / b->span, half = b->paired ? b->count / 2 : b->count;
-    cfloat *w = malloc(b->size * sizeof(cfloat));
-    int failed = w == NULL;
-    if (failed) return 1;
-    roots(w, b->size);
+    const long count = b->count, half = b->paired ? count / 2 : count;
+    const long outputs = count / b->span, frames = b->frames, size = b->size;
+    int failed = 0;
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
     for (long part = 0; part < parts; part++)
         for (long filter = 0; filter < b->filters; filter++) {
-            const size_t vecs = 6 * b->size + 2 * rate + b->count * (rate + 1) + outputs * b->frames;
-            vec *buffer = scratch(vecs * sizeof(vec));
+            const long vecs = 6 * size + 4 * rate + count * (rate + 1) + outputs * frames;
+            vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
             if (!buffer) {
                 failed = 1;
                 continue;
             }
-            cvec *x = (cvec *)buffer, *spare = x + b->size, *of_response = spare + b->size;
-            vec *samples = (vec *)(of_response + b->size), *of_weights = samples + 2 * rate;
-            vec *from_above = of_weights + b->count * rate, *frames = from_above + b->count;
-            memset(of_response, 0, b->size * sizeof(cvec));
-            memset(of_weights, 0, b->count * rate * sizeof(vec));
-            const float *weights = b->weights + filter * b->count * rate;
+            cvec *x = (cvec *)buffer, *spare = x + size, *of_response = spare + size;
+            vec *samples = buffer + 6 * size, *slopes = samples + 2 * rate;
+            vec *of_weights = slopes + 2 * rate, *above = of_weights + count * rate;
+            vec *gradient = above + count;
+            float *weights = (float *)(gradient + outputs * frames);
+            turn_weights(b, filter, weights);
+            memset(of_response, 0, size * sizeof(cvec));
+            memset(of_weights, 0, count * rate * sizeof(vec));
             for (long group = groups * part / parts; group < groups * (part + 1) / parts; group++) {
-                const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}, 0, 0};
+                const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
                 for (long output = 0; output < outputs; output++)
-                    for (long frame = 0; frame < b->frames; frame++)
-                        frames[output * b->frames + frame] = load_rows(
+                    for (long frame = 0; frame < frames; frame++)
+                        gradient[output * frames + frame] = load_rows(
                             b, group,
-                            grad + ((filter * outputs + output) * b->rows + group * LANES) * b->frames
+                            grad + ((filter * outputs + output) * b->rows + group * LANES) * frames
                                 + frame,
-                            b->frames);
-                cvec *signal = band_signal(b, filter, group, x, spare, w);
+                            frames);
+                cvec *signal = band_signal(b, filter, group, x, spare);
                 for (long segment = 0; segment < b->segments; segment++) {
                     cvec *z = signal + segment * rate;
                     rectify(b, signal, segment, &some, samples);
-                    for (long row = 0; row < b->count; row++) {
+                    for (long row = 0; row < count; row++) {
                         const long frame = segment - row % b->span;
-                        const int there = frame >= 0 && frame < b->frames;
-                        from_above[row] =
-                            there ? frames[row / b->span * b->frames + frame] : (vec){0};
-                        if (!there) continue;
-                        const vec g = from_above[row];
-                        const vec *from = row < half ? samples : samples + rate;
-                        vec *to = of_weights + row * rate;
-                        for (long i = 0; i < rate; i++) to[i] += g * from[i];
+                        above[row] = frame >= 0 && frame < frames
+                                         ? gradient[row / b->span * frames + frame]
+                                         : (vec){0};
+                    }
+                    memset(slopes, 0, 2 * rate * sizeof(vec));
+                    spread_rows(samples, weights, rate, half, count, above, of_weights, slopes);
+                    if (b->paired)
+                        spread_rows(samples + rate, weights + half, rate, half, count, above + half,
+                                    of_weights + half, slopes + rate);
+                    const vec *of_re = slopes, *of_im = b->paired ? slopes + rate : slopes;
+                    /* Exchanged parts: what follows is a forward transform. */
+                    if (b->rectifier == SQUARE && !b->valid) {
+                        for (long i = 0; i < rate; i++) {
+                            const cvec here = z[i];
+                            z[i].re = 2.0f * of_im[i] * here.im;
+                            z[i].im = 2.0f * of_re[i] * here.re;
+                        }
+                        continue;
                     }
                     for (long i = 0; i < rate; i++) {
-                        vec re = {0}, im = {0};
-                        for (long row = 0; row < half; row++)
-                            re += from_above[row] * weights[row * rate + i];
-                        if (b->paired)
-                            for (long row = half; row < b->count; row++)
-                                im += from_above[row] * weights[row * rate + i];
-                        else
-                            im = re;
-                        if (b->valid) {
-                            const vec factor = counts(&some, segment * rate + i);
-                            re *= factor, im *= factor;
-                        }
-                        /* Exchanged: what follows is a forward transform. */
+                        const vec factor = b->valid ? counts(&some, segment * rate + i)
+                                                    : (vec){0} + 1.0f;
                         const cvec here = z[i];
-                        z[i].re = im * slope(here.im, b->rectifier);
-                        z[i].im = re * slope(here.re, b->rectifier);
+                        z[i].re = factor * of_im[i] * slope(here.im, b->rectifier);
+                        z[i].im = factor * of_re[i] * slope(here.re, b->rectifier);
                     }
                 }
-                const cvec *back = inverse_fft(signal, signal == x ? spare : x, b->size, w);
+                const cvec *back = inverse_fft(signal, signal == x ? spare : x, size, b->roots);
                 const cvec *from = b->spectra + group * b->bins + b->starts[filter];
-                for (long k = 0; k < b->size; k++) {
+                for (long k = 0; k < size; k++) {
                     const vec re = back[k].im, im = back[k].re;
                     of_response[k].re += from[k].re * re + from[k].im * im;
                     of_response[k].im += from[k].re * im - from[k].im * re;
                 }
             }
-            cfloat *to = grad_responses + (part * b->filters + filter) * b->size;
-            for (long k = 0; k < b->size; k++) {
+            cfloat *to = grad_responses + (part * b->filters + filter) * size;
+            for (long k = 0; k < size; k++) {
                 to[k].re = lanes_sum(of_response[k].re);
                 to[k].im = lanes_sum(of_response[k].im);
             }
-            float *to_weights = grad_weights + (part * b->filters + filter) * b->count * rate;
-            for (long i = 0; i < b->count * rate; i++) to_weights[i] = lanes_sum(of_weights[i]);
+            float *to_weights = grad_weights + (part * b->filters + filter) * count * rate;
+            for (long i = 0; i < rate; i++)
+                for (long row = 0; row < count; row++)
+                    to_weights[row * rate + i] = lanes_sum(of_weights[i * count + row]);
         }
-    free(w);
     return failed;
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 
 from . import compiled
+from .bands import Spectra
 
-__all__ = ["RECTIFIERS", "Spectra", "pooled_bands"]
+__all__ = ["RECTIFIERS", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
 CHUNK_BYTES = {"cpu": 2**22}
@@ -34,18 +34,6 @@ RECTIFIERS = {
         _leaky_derivative,
     ),
 }
-
-
-class Spectra:
-    """Spectra of R rows, (R, K) complex, of which bands are taken again and again."""
-
-    def __init__(self, rows: torch.Tensor):
-        self.rows = rows
-
-    @cached_property
-    def packed(self) -> torch.Tensor:
-        """As the compiled form reads them."""
-        return compiled.pack(self.rows)
 
 
 def pooled_bands(
@@ -93,12 +81,10 @@ def pooled_bands(
     """
     if rectifier not in RECTIFIERS:
         raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
-    rows, starts = spectra.rows, tuple(starts)
-    how = (starts, segments, rectifier, paired, valid, frames, span)
-    in_c = rows.device.type == "cpu" and rows.dtype == torch.complex64 and not rows.requires_grad
-    if in_c and len(rows) and compiled.is_available():
-        return _CompiledBands.apply(responses, weights, spectra.packed, len(rows), *how)
-    return _PooledBands.apply(rows, responses, _spread(weights, paired), *how[:3], *how[4:])
+    how = (tuple(starts), segments, rectifier, paired, valid, frames, span)
+    if spectra.can_be_packed and compiled.is_available():
+        return _CompiledBands.apply(responses, weights, spectra.packed, len(spectra), *how)
+    return _PooledBands.apply(spectra.rows, responses, _spread(weights, paired), *how[:3], *how[4:])
 
 
 def _spread(weights: torch.Tensor, paired: bool) -> torch.Tensor:
