@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import torch
 from torch.nn import functional
 
@@ -9,7 +11,7 @@ from .bands import Spectra, band_responses, first_bins
 from .blocks import Blocks, make_blocks, pooling_weights
 from .edges import Tails
 from .plan import Plan, lost_power
-from .quadratic import pooled_bands
+from .quadratic import Bands, pooled_bands
 
 __all__ = ["BandedBank"]
 
@@ -85,28 +87,31 @@ class BandedBank:
         cut = self.blocks.cut(wavs)
         spectra = Spectra(torch.fft.rfft(cut), cut.shape[1], self.lowest, self.highest)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
-        found = [self._pooled(spectra, group, inside) for group in self.groups]
-        energy = torch.cat(found) if len(found) > 1 else found[0]
+        tails = Tails(wavs, self.blocks, num_valid, self.kept)
+        # All that is to be pooled goes in one call.
+        parts = [
+            [self._bands(spectra, group, inside) for group in self.groups],
+            [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails],
+            [tails.trailing(taps, pool, lags) for lags, taps, pool in self.tails],
+            [] if self.wide is None else [self._bands(spectra.detach(), self.wide, None)],
+        ]
+        found = iter(pooled_bands([bands for part in parts for bands in part if bands is not None]))
+        main, leading, trailing, wide = (
+            [next(found).flatten(0, 1) for bands in part if bands is not None] for part in parts
+        )
+        energy = torch.cat(main) if len(main) > 1 else main[0]
         if self.order is not None:
             energy = energy.index_select(0, self.order)
         energy = self._by_clip(energy, len(wavs))
         if self.tails:
-            energy = self._without_tails(energy, Tails(wavs, self.blocks, num_valid, self.kept))
+            energy = self._without_tails(energy, tails, leading, trailing)
         if self.wide is not None:
-            energy = self._with_lost(energy, wavs, spectra.detach(), num_valid, floor)
+            energy = self._with_lost(energy, wavs, wide[0], num_valid, floor)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
 
-    def _without_tails(self, energy: torch.Tensor, tails: Tails) -> torch.Tensor:
+    def _without_tails(self, energy, tails: Tails, leading, trailing) -> torch.Tensor:
         """`energy` (N, B, frames) without what lies outside the clips."""
         change = torch.zeros_like(energy[: len(self.tail_members)]).permute(1, 2, 0)
-
-        def of_all(one_side):
-            found = [one_side(taps, pool, lags) for lags, taps, pool in self.tails]
-            return torch.cat(found).permute(1, 2, 0)
-
-        leading = of_all(tails.leading) if tails.num_leading > 0 else None
-        behind = tails.ends is not None or tails.num_trailing > 0
-        trailing = of_all(tails.trailing) if behind else None
         change = tails.subtract(change, leading, trailing).permute(2, 0, 1)
         return energy.index_add(0, self.tail_members, change)
 
@@ -114,11 +119,11 @@ class BandedBank:
         """(N, R, block_frames) -> (N, B, frames)"""
         return energy.reshape(len(energy), clips, -1)[..., : self.blocks.frames]
 
-    def _pooled(self, spectra, group, inside, blocks=None):
-        """Energies of one group by block, (N, R, block_frames)."""
+    def _bands(self, spectra, group, inside, blocks=None) -> Bands:
+        """What is pooled for one group, to (N, outputs, R, block_frames)."""
         starts, responses, weights = group
         blocks = blocks or self.blocks
-        parts = pooled_bands(
+        return Bands(
             spectra,
             responses,
             weights,
@@ -130,15 +135,13 @@ class BandedBank:
             frames=blocks.block_frames,
             span=blocks.span,
         )
-        return parts.flatten(0, 1)
 
-    def _with_lost(self, energy, wavs, spectra, num_valid, floor):
+    def _with_lost(self, energy, wavs, wide, num_valid, floor):
         """Put back what the bands leave out: on average, and exactly where it may be too much.
 
         The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
         """
-        wide = self._pooled(spectra, self.wide, None)
         from_ends, near = self._around(self._by_clip(wide, energy.shape[1]))
         lost = (self.lost[0] @ from_ends.flatten(1)).view(energy.shape)
         if energy.device.type != "cpu":
@@ -165,14 +168,16 @@ class BandedBank:
         redone, counts = torch.unique_consecutive(members, return_counts=True)
         redone, counts = redone.tolist(), counts.tolist()
         groups = self._grouped([(blocks.hop, [member]) for member in redone], [], blocks)
-        found = [
-            self._pooled(Spectra(whole[some]), group, ends, blocks)[0]
-            for group, some, ends in zip(
-                groups, row.split(counts), inside.split(counts), strict=True
-            )
-        ]
+        found = pooled_bands(
+            [
+                self._bands(Spectra(whole[some]), group, ends, blocks)
+                for group, some, ends in zip(
+                    groups, row.split(counts), inside.split(counts), strict=True
+                )
+            ]
+        )
         energy = functional.pad(energy, (0, behind)).view(by_block)
-        energy = energy.index_put((members, rows), torch.cat(found))
+        energy = energy.index_put((members, rows), torch.cat([one[0, 0] for one in found]))
         return energy.view(len(energy), len(wavs), -1)[..., :frames]
 
     def _around(self, wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,22 +201,21 @@ class BandedBank:
     ) -> list[tuple]:
         """(first bins, responses, weights) of each group (rate, filters)."""
         blocks = blocks or self.blocks
-        reduced = [group for group in groups if group[0] < blocks.hop]
-        found = self._of_some(reduced, centres, blocks) if reduced else []
-        # All reduced rates are in front of the full one: groups come by rising rate.
-        return found + (self._of_some(groups[len(found) :], centres, blocks))
+        # Bands of similar width (within an octave) together; groups come by rising rate.
+        octaves = groupby(groups, lambda group: (group[0] < blocks.hop, group[0].bit_length()))
+        return [
+            made for _, some in octaves for made in self._of_some(list(some), centres, blocks)
+        ]
 
     def _of_some(self, groups, centres, blocks) -> list[tuple]:
-        """`_grouped` for reduced rates only, or for the full rate only: all at once, and cut up,
-        which is one call of each operator instead of one per group."""
+        """`_grouped` with as many bins for all filters as one of them needs, and then cut up: one
+        call of each operator instead of one per group."""
         size, hop, segments = blocks.size, blocks.hop, blocks.segments
         starts = []
         for rate, members in groups:
             near = [centres[i] for i in members] if rate < hop else []
             starts.append(first_bins(near, size, rate * segments) or [0] * len(members))
         flat = [i for _, members in groups for i in members]
-        if not flat:
-            return []
         counts = [len(members) for _, members in groups]
         most = max(rate for rate, _ in groups) * segments
         flat_starts = [start for some in starts for start in some]

@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,21 +40,16 @@ class _Bands(ctypes.Structure):
     _fields_ = [
         *(
             (name, ctypes.c_void_p)
-            for name in ("spectra", "responses", "weights", "starts", "valid", "roots")
+            for name in (
+                *("spectra", "responses", "weights", "starts", "valid", "roots"),
+                *("out", "grad", "grad_responses", "grad_weights"),
+            )
         ),
         *(
             (name, ctypes.c_long)
             for name in (
-                "rows",
-                "bins",
-                "filters",
-                "size",
-                "segments",
-                "count",
-                "span",
-                "frames",
-                "rectifier",
-                "paired",
+                *("rows", "bins", "filters", "size", "segments", "count", "span", "frames"),
+                *("rectifier", "paired", "parts"),
             )
         ),
     ]
@@ -129,10 +125,8 @@ def _load(path: Path) -> ctypes.CDLL:
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
     library.pack_spectra.argtypes = [pointer, *[long] * 5, pointer, whole]
     library.pack_spectra.restype = None
-    library.pool_bands.argtypes = [ctypes.POINTER(_Bands), pointer, whole]
-    library.pool_bands_backward.argtypes = [
-        *(ctypes.POINTER(_Bands), pointer, long, pointer, pointer, whole)
-    ]
+    library.pool_bands.argtypes = [ctypes.POINTER(_Bands), long, whole]
+    library.pool_bands_backward.argtypes = [ctypes.POINTER(_Bands), long, whole]
     return library
 
 
@@ -162,62 +156,72 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     return packed
 
 
-class _Arguments:
-    """The C structure, and the tensors that it points to."""
+class _Call:
+    """One C structure for each set of bands, and the tensors that they point to."""
 
-    def __init__(
-        self, packed, rows, responses, weights, starts, segments, rectifier, paired, valid, frames, span
+    def __init__(self, every: Sequence):
+        self.tensors = []
+        self.structures = (_Bands * len(every))()
+        self.shapes = []
+        for some, structure in zip(every, self.structures, strict=True):
+            self._fill(some, structure)
+
+    def _fill(self, some, structure: _Bands) -> None:
+        filters, size = some.responses.shape
+        count, rows, packed = some.weights.shape[1], len(some.spectra), some.spectra.packed
+        frames = some.frames or some.segments
+        assert min(some.starts) >= 0 and max(some.starts) + size <= packed.shape[1]
+        assert some.weights.shape == (filters, count, size // some.segments)
+        assert size % some.segments == 0 and count % some.span == 0
+        self.shapes.append((filters, count // some.span, rows, frames))
+        valid = some.valid
+        self.point(
+            structure,
+            spectra=packed,
+            responses=some.responses.detach().resolve_conj().contiguous(),
+            weights=some.weights.detach().contiguous(),
+            starts=torch.tensor(some.starts, dtype=torch.int64),
+            valid=None if valid is None else valid.clamp(0, size).contiguous(),
+            roots=_roots(size),
+        )
+        structure.rows, structure.bins, structure.filters = rows, packed.shape[1], filters
+        structure.size, structure.segments, structure.count = size, some.segments, count
+        structure.span, structure.frames, structure.paired = some.span, frames, some.paired
+        structure.rectifier = _RECTIFIERS.index(some.rectifier)
+        structure.parts = min(packed.shape[0], -(-_PIECES // filters))
+
+    def point(self, structure: _Bands, **tensors) -> None:
+        for name, tensor in tensors.items():
+            setattr(structure, name, None if tensor is None else tensor.data_ptr())
+            self.tensors.append(tensor)
+
+    def run(self, function) -> None:
+        if function(self.structures, len(self.structures), torch.get_num_threads()):
+            raise MemoryError("no memory for the band signals of eight rows")
+
+
+def forward(every: Sequence) -> list[torch.Tensor]:
+    """Sums of `quadratic.Bands`, as `pooled_bands`."""
+    call = _Call(every)
+    found = [torch.empty(shape) for shape in call.shapes]
+    for structure, out in zip(call.structures, found, strict=True):
+        call.point(structure, out=out)
+    call.run(_library().pool_bands)
+    return found
+
+
+def backward(grads: Sequence[torch.Tensor], every: Sequence) -> list[tuple]:
+    """Gradients of responses and weights for the gradients of what `forward` gives."""
+    call, found = _Call(every), []
+    for structure, shape, grad, some in zip(
+        call.structures, call.shapes, grads, every, strict=True
     ):
-        self.tensors = [
-            packed,
-            responses.detach().resolve_conj().contiguous(),
-            weights.detach().contiguous(),
-            torch.tensor(starts, dtype=torch.int64),
-            None if valid is None else valid.clamp(0, responses.shape[1]).contiguous(),
-            _roots(responses.shape[1]),
-        ]
-        filters, size = responses.shape
-        count = weights.shape[1]
-        assert min(starts) >= 0 and max(starts) + size <= packed.shape[1]
-        assert weights.shape == (filters, count, size // segments) and count % span == 0
-        self.shape = filters, count // span, rows, frames or segments
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in self.tensors]
-        numbers = [rows, packed.shape[1], filters, size, segments, count, span, self.shape[3]]
-        self.bands = _Bands(*pointers, *numbers, _RECTIFIERS.index(rectifier), int(paired))
-
-
-def forward(*arguments) -> torch.Tensor:
-    """Pooled bands of packed spectra; arguments as `_Arguments`, result as `pooled_bands`."""
-    made = _Arguments(*arguments)
-    out = torch.empty(made.shape)
-    failed = _library().pool_bands(
-        ctypes.byref(made.bands), out.data_ptr(), torch.get_num_threads()
-    )
-    if failed:
-        raise MemoryError("no memory for the band signals of eight rows")
-    return out
-
-
-def backward(grad: torch.Tensor, *arguments) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of responses and weights for the gradient of what `forward` gives."""
-    made = _Arguments(*arguments)
-    grad = grad.contiguous()
-    assert grad.shape == made.shape
-    _, responses, weights, *_ = made.tensors
-    groups = arguments[0].shape[0]
-    parts = min(groups, -(-_PIECES // len(responses)))
-    of_responses = responses.new_empty(parts, *responses.shape)
-    of_weights = weights.new_empty(parts, *weights.shape)
-    failed = _library().pool_bands_backward(
-        ctypes.byref(made.bands),
-        grad.data_ptr(),
-        parts,
-        of_responses.data_ptr(),
-        of_weights.data_ptr(),
-        torch.get_num_threads(),
-    )
-    if failed:
-        raise MemoryError("no memory for the band signals of eight rows")
-    if parts == 1:
-        return of_responses[0], of_weights[0]
-    return of_responses.sum(0), of_weights.sum(0)
+        assert grad.shape == shape
+        both = (
+            some.responses.new_empty(structure.parts, *some.responses.shape),
+            some.weights.new_empty(structure.parts, *some.weights.shape),
+        )
+        call.point(structure, grad=grad.contiguous(), grad_responses=both[0], grad_weights=both[1])
+        found.append(both)
+    call.run(_library().pool_bands_backward)
+    return [tuple(parts[0] if len(parts) == 1 else parts.sum(0) for parts in b) for b in found]

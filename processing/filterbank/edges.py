@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from .bands import Spectra
 from .blocks import Blocks
-from .quadratic import pooled_bands
+from .quadratic import Bands
 
 __all__ = ["Tails"]
 
@@ -70,8 +70,9 @@ class Tails:
         self.order = self.order.to(wavs.device)
         self.frame = nearest[:, None] + self.order
 
-    def leading(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> torch.Tensor:
-        """Energies in front of the clips, for frames 0, 1, ...: (N, B, num_leading).
+    def leading(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> Bands | None:
+        """Energies in front of the clips, for frames 0, 1, ...: to (S, num_leading, B, 1); None
+        where no frame looks there.
 
         Arguments
         ---------
@@ -80,6 +81,8 @@ class Tails:
         lags : int
             How far the taps reach from their middle.
         """
+        if self.num_leading <= 0:
+            return None
 
         def parts():
             middle = (taps.shape[1] - 1) // 2
@@ -89,11 +92,13 @@ class Tails:
             where = self.blocks.offset - 1 - steps - starts[:, None]
             return _parts(taps[:, middle + 1 : middle + 1 + lags], pool, where, 2 * lags)
 
-        return self._energy(_head(self.wavs, lags), *self._made(("leading", lags), parts))
+        return self._bands(_head(self.wavs, lags), *self._made(("leading", lags), parts))
 
-    def trailing(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> torch.Tensor:
-        """Energies behind the clips' ends, (N, B, n): for the frames from `first` on, or with
-        `ends` for the frames `frame` (B, n)."""
+    def trailing(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> Bands | None:
+        """Energies behind the clips' ends, to (S, n, B, 1): for the frames from `first` on, or with
+        `ends` for the frames `frame` (B, n); None where no frame looks there."""
+        if self.ends is None and self.num_trailing <= 0:
+            return None
         hop, num_samples = self.blocks.hop, self.wavs.shape[1]
         steps = torch.arange(lags, device=taps.device)
 
@@ -106,28 +111,37 @@ class Tails:
             frames = torch.arange(self.first, self.first + self.num_trailing, device=taps.device)
             where = num_samples + self.blocks.offset + steps - hop * frames[:, None]
             made = self._made(("trailing", lags, num_samples), lambda: parts(where, 2 * lags))
-            return self._energy(_head(self.wavs[:, -lags:].flip(1), lags), *made)
+            return self._bands(_head(self.wavs[:, -lags:].flip(1), lags), *made)
         source = self.ends[:, None] - 1 - steps
         head = self.wavs.gather(1, source.clamp(min=0)) * (source >= 0).to(self.wavs.dtype)
         where = torch.arange(hop + lags, device=taps.device) - hop * self.order[:, None]
         made = self._made(("delayed", lags), lambda: parts(where, 2 * lags + hop))
-        return self._energy(head, *made, self.delay)
+        return self._bands(head, *made, self.delay)
 
     def subtract(
-        self, energy: torch.Tensor, leading: torch.Tensor | None, trailing: torch.Tensor | None
+        self, energy: torch.Tensor, leading: list[torch.Tensor], trailing: list[torch.Tensor]
     ) -> torch.Tensor:
-        """Take both tails away from `energy` (B, frames, N)."""
+        """Take both tails away from `energy` (B, frames, N), as `leading` and `trailing` of all its
+        filters gave them, (S * n, B, 1) each."""
         frames = energy.shape[1]
-        if leading is not None:
-            energy = energy - functional.pad(leading, (0, 0, 0, frames - self.num_leading))
-        if trailing is not None and self.ends is None:
+        if leading:
+            found = self._by_filter(leading, self.num_leading)
+            energy = energy - functional.pad(found, (0, 0, 0, frames - self.num_leading))
+        if trailing and self.ends is None:
+            found = self._by_filter(trailing, self.num_trailing)
             behind = frames - self.first - self.num_trailing
-            energy = energy - functional.pad(trailing, (0, 0, self.first, behind))
-        elif trailing is not None:
+            energy = energy - functional.pad(found, (0, 0, self.first, behind))
+        elif trailing:
+            found = self._by_filter(trailing, len(self.order))
             inside = (self.frame >= 0) & (self.frame < frames)
-            place = self.frame.clamp(0, frames - 1)[..., None].expand_as(trailing)
-            energy = energy.scatter_add(1, place, -trailing * inside[..., None])
+            place = self.frame.clamp(0, frames - 1)[..., None].expand_as(found)
+            energy = energy.scatter_add(1, place, -found * inside[..., None])
         return energy
+
+    def _by_filter(self, found: list[torch.Tensor], count: int) -> torch.Tensor:
+        """(S * n, B, 1) of each group -> (B, n, N)"""
+        whole = torch.cat(found) if len(found) > 1 else found[0]
+        return whole.view(-1, count, len(self.wavs)).permute(2, 1, 0)
 
     def _made(self, key: tuple, parts) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kept is None:
@@ -138,14 +152,14 @@ class Tails:
             self.kept[key] = parts()
         return self.kept[key]
 
-    def _energy(
+    def _bands(
         self,
         head: torch.Tensor,
         responses: torch.Tensor,
         weights: torch.Tensor,
         delay: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Heads (B, K) through one-sided filters, squared and weighted: (S, B, n)."""
+    ) -> Bands:
+        """Heads (B, K) through one-sided filters, squared and weighted: to (S, n, B, 1)."""
         lags, size = head.shape[1], responses.shape[1]
         spectra = torch.fft.fft(head, n=size).conj()
         valid = None
@@ -155,12 +169,8 @@ class Tails:
             turns = turns * (-2 * math.pi / size)
             spectra = spectra * torch.polar(torch.ones_like(turns), turns)
             valid = torch.stack([delay, delay + lags], dim=1)
-        energy = pooled_bands(
-            Spectra(spectra.resolve_conj()),
-            *(responses, weights, [0] * len(responses), 1),
-            valid=valid,
-        )
-        return energy[..., 0].transpose(1, 2)
+        rows = Spectra(spectra.resolve_conj())
+        return Bands(rows, responses, weights, [0] * len(responses), 1, valid=valid)
 
 
 def _parts(

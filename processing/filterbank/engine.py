@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -153,7 +154,9 @@ class EnergyEngine:
             self._age += 1
             if self._age < self.REPLAN_CALLS and self._still_fits(taps):
                 return self._plan
-        self._plan, self._age, self._pending = make_plan(taps, self.hop), 0, None
+        # The power response is not kept: it is that of these taps, and the plan outlives them.
+        self._plan = replace(make_plan(taps, self.hop), power=None)
+        self._age, self._pending = 0, None
         return self._plan
 
     def _still_fits(self, taps: torch.Tensor) -> bool:

@@ -87,12 +87,15 @@ class Plan:
         Middle of each filter's band, in rad/sample.
     tails : list of int
         Lags that the clip's edges look at, of each filter.
+    power : tensor (N, G) or None
+        The power response of the very taps that the plan was made for.
     """
 
     hop: int
     rates: list[int]
     centres: list[float]
     tails: list[int]
+    power: torch.Tensor | None = None
 
     @cached_property
     def rate_groups(self) -> list[tuple[int, list[int]]]:
@@ -144,8 +147,12 @@ def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
     response = torch.fft.ifft(complex_taps, n=points, norm="forward")
     power = response.real.square() + response.imag.square()
-    freqs = torch.arange(points, device=taps.device, dtype=power.dtype)
-    return power, freqs * (2 * math.pi / points)
+    return power, _frequencies(points, power)
+
+
+def _frequencies(points: int, like: torch.Tensor) -> torch.Tensor:
+    """Frequencies of an FFT of so many points, in rad/sample."""
+    return torch.arange(points, device=like.device, dtype=like.dtype) * (2 * math.pi / points)
 
 
 @torch.no_grad()
@@ -193,7 +200,8 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     for lags in reversed(_tail_lags(half)[:-1]):
         tails = torch.where(_tail_energy(taps, lags) <= MAX_TAIL / 10, lags, tails)
     numbers = torch.stack([rates.double(), centres.double(), tails.double()]).tolist()
-    return Plan(hop, [int(r) for r in numbers[0]], numbers[1], [int(t) for t in numbers[2]])
+    rates, tails = ([int(number) for number in numbers[i]] for i in (0, 2))
+    return Plan(hop, rates, numbers[1], tails, power)
 
 
 @torch.no_grad()
@@ -232,7 +240,8 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     members = [i for i, rate in enumerate(plan.rates) if rate < plan.hop]
     if not members or taps.shape[1] == 1:
         return None
-    power, freqs = _power_response(taps)
+    power = _power_response(taps)[0] if plan.power is None else plan.power
+    freqs = _frequencies(power.shape[1], power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
     edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)
     edge = torch.where(edge < math.pi, edge, 2 * math.pi)[:, None]

@@ -5,7 +5,7 @@
  * band's whole way (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache.
  * Backward computes the band signals again, which is faster than reading them.
  *
- * FFT: Stockham's autosort form, decimation in frequency, radices 4, 2, 3, 5 and any other prime
+ * FFT: Stockham's autosort form, decimation in frequency, radices 8, 9, 4, 5, 3, 2 and any other prime
  * (Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.7). Only the
  * inverse is written: a forward transform is an inverse one with real and imaginary part exchanged.
  */
@@ -26,7 +26,7 @@ typedef struct {
 enum { SQUARE, ABS, LEAKY_RELU };
 #define LEAKY_SLOPE 0.2f
 
-/* One group of filters whose bands have the same number of bins. */
+/* A group of filters whose bands have the same number of bins. */
 typedef struct {
     const cvec *spectra;     /* (rows / LANES, bins) */
     const cfloat *responses; /* (filters, size) */
@@ -34,12 +34,17 @@ typedef struct {
     const long *starts;      /* (filters): first bin of each band */
     const long *valid;       /* (rows, 2): samples that count; NULL: all */
     const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
+    float *out;              /* (filters, count / span, rows, frames) */
+    const float *grad;       /* of `out` */
+    cfloat *grad_responses;  /* (parts, filters, size): of a part of the rows each, to be summed */
+    float *grad_weights;     /* (parts, filters, count, size / segments) */
     long rows, bins, filters, size, segments;
     long count;      /* weight rows of each filter */
     long span;       /* weight rows that make one output */
     long frames;     /* outputs in time */
     long rectifier;  /* of the real and of the imaginary part */
     long paired;     /* the parts belong to two filters: half of the weight rows each */
+    long parts;      /* of the rows, for the gradients: a sum that does not depend on the threads */
 } bands;
 
 /* ---- FFT ------------------------------------------------------------------------------------ */
@@ -65,91 +70,154 @@ static inline cvec scaled(cvec a, float by) {
     return out;
 }
 
+/* Few passes: 9 for 3 times 3, 8 and 4 for the twos, such that no single 2 is left over. */
 static long radix_of(long size) {
-    if (size % 4 == 0) return 4;
+    if (size % 9 == 0) return 9;
+    long twos = 0;
+    for (long rest = size; rest % 2 == 0; rest /= 2) twos++;
+    if (twos > 1) return twos % 3 == 0 ? 8 : 4;
     for (long prime = 2; prime * prime <= size; prime++)
         if (size % prime == 0) return prime;
     return size;
 }
 
-/* One pass: from `length` points at distance `stride` to length / radix points at stride * radix. */
-static void fft_pass(const cvec *x, cvec *y, long radix, long length, long stride, const cfloat *w,
-                     long size) {
-    const long m = length / radix;
+static inline void butterfly_3(cvec a0, cvec a1, cvec a2, cvec *b0, cvec *b1, cvec *b2) {
+    const cvec s = plus(a1, a2), d = turned(scaled(minus(a1, a2), 0.8660254037844386f));
+    const cvec c = minus(a0, scaled(s, 0.5f));
+    *b0 = plus(a0, s);
+    *b1 = plus(c, d);
+    *b2 = minus(c, d);
+}
+
+static inline void butterfly_4(const cvec *a, cvec *b, long step) {
+    const cvec s0 = plus(a[0], a[2]), s1 = plus(a[1], a[3]);
+    const cvec d0 = minus(a[0], a[2]), d1 = turned(minus(a[1], a[3]));
+    b[0] = plus(s0, s1);
+    b[step] = plus(d0, d1);
+    b[2 * step] = minus(s0, s1);
+    b[3 * step] = minus(d0, d1);
+}
+
+static inline void butterfly_5(const cvec *a, cvec *b) {
+    const float c1 = 0.30901699437494745f, c2 = -0.8090169943749475f;
+    const float s1 = 0.9510565162951535f, s2 = 0.5877852522924731f;
+    const cvec p1 = plus(a[1], a[4]), p2 = plus(a[2], a[3]);
+    const cvec m1 = turned(minus(a[1], a[4])), m2 = turned(minus(a[2], a[3]));
+    const cvec e1 = plus(a[0], plus(scaled(p1, c1), scaled(p2, c2)));
+    const cvec e2 = plus(a[0], plus(scaled(p1, c2), scaled(p2, c1)));
+    const cvec o1 = plus(scaled(m1, s1), scaled(m2, s2));
+    const cvec o2 = minus(scaled(m1, s2), scaled(m2, s1));
+    b[0] = plus(a[0], plus(p1, p2));
+    b[1] = plus(e1, o1);
+    b[2] = plus(e2, o2);
+    b[3] = minus(e2, o2);
+    b[4] = minus(e1, o1);
+}
+
+static inline void butterfly_8(const cvec *a, cvec *b) {
+    const float r = 0.7071067811865476f;
+    cvec s[4], d[4];
+    for (int k = 0; k < 4; k++) s[k] = plus(a[k], a[k + 4]), d[k] = minus(a[k], a[k + 4]);
+    d[1] = scaled(plus(d[1], turned(d[1])), r);
+    d[2] = turned(d[2]);
+    d[3] = scaled(minus(turned(d[3]), d[3]), r);
+    butterfly_4(s, b, 2);
+    butterfly_4(d, b + 1, 2);
+}
+
+static inline void butterfly_9(const cvec *a, cvec *b) {
+    static const cfloat w[3] = {{0.766044443118978f, 0.6427876096865393f},
+                                {0.17364817766693041f, 0.984807753012208f},
+                                {-0.9396926207859083f, 0.3420201433256689f}}; /* of 1, 2, 4 ninths */
+    cvec c[9];
+    for (int k = 0; k < 3; k++)
+        butterfly_3(a[k], a[k + 3], a[k + 6], &c[k], &c[3 + k], &c[6 + k]);
+    c[4] = times(c[4], w[0]);
+    c[5] = times(c[5], w[1]);
+    c[7] = times(c[7], w[1]);
+    c[8] = times(c[8], w[2]);
+    for (int k = 0; k < 3; k++)
+        butterfly_3(c[3 * k], c[3 * k + 1], c[3 * k + 2], &b[k], &b[k + 3], &b[k + 6]);
+}
+
+/* One pass: from `length` points at distance `stride` to length / radix points at stride * radix;
+ * the points may be multiplied by `factors` first. Inlined with a constant radix, 9 at most. */
+static inline __attribute__((always_inline)) void fft_pass(const cvec *x, cvec *y, const long radix,
+                                                           long length, long stride,
+                                                           const cfloat *w,
+                                                           const cfloat *factors) {
+    const long m = length / radix, step = m * stride;
     for (long p = 0; p < m; p++) {
-        const cvec *a = x + stride * p;
-        cvec *b = y + stride * radix * p;
-        const long turn = p * stride, step = m * stride;
-        if (radix == 4) {
-            const cfloat w1 = w[turn], w2 = w[2 * turn], w3 = w[3 * turn];
-            for (long q = 0; q < stride; q++) {
-                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step], a3 = a[q + 3 * step];
-                const cvec s0 = plus(a0, a2), s1 = plus(a1, a3);
-                const cvec d0 = minus(a0, a2), d1 = turned(minus(a1, a3));
-                b[q] = plus(s0, s1);
-                b[q + stride] = times(plus(d0, d1), w1);
-                b[q + 2 * stride] = times(minus(s0, s1), w2);
-                b[q + 3 * stride] = times(minus(d0, d1), w3);
+        const cvec *from = x + stride * p;
+        cvec *to = y + stride * radix * p;
+        for (long q = 0; q < stride; q++) {
+            cvec a[9], b[9];
+            for (long k = 0; k < radix; k++) {
+                a[k] = from[q + k * step];
+                if (factors) a[k] = times(a[k], factors[stride * p + q + k * step]);
             }
-        } else if (radix == 2) {
-            const cfloat w1 = w[turn];
-            for (long q = 0; q < stride; q++) {
-                const cvec a0 = a[q], a1 = a[q + step];
-                b[q] = plus(a0, a1);
-                b[q + stride] = times(minus(a0, a1), w1);
-            }
-        } else if (radix == 3) {
-            const cfloat w1 = w[turn], w2 = w[2 * turn];
-            for (long q = 0; q < stride; q++) {
-                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step];
-                const cvec s = plus(a1, a2), d = turned(scaled(minus(a1, a2), 0.8660254037844386f));
-                const cvec c = minus(a0, scaled(s, 0.5f));
-                b[q] = plus(a0, s);
-                b[q + stride] = times(plus(c, d), w1);
-                b[q + 2 * stride] = times(minus(c, d), w2);
-            }
-        } else if (radix == 5) {
-            const cfloat w1 = w[turn], w2 = w[2 * turn], w3 = w[3 * turn], w4 = w[4 * turn];
-            const float c1 = 0.30901699437494745f, c2 = -0.8090169943749475f;
-            const float s1 = 0.9510565162951535f, s2 = 0.5877852522924731f;
-            for (long q = 0; q < stride; q++) {
-                const cvec a0 = a[q], a1 = a[q + step], a2 = a[q + 2 * step];
-                const cvec a3 = a[q + 3 * step], a4 = a[q + 4 * step];
-                const cvec p1 = plus(a1, a4), p2 = plus(a2, a3);
-                const cvec m1 = turned(minus(a1, a4)), m2 = turned(minus(a2, a3));
-                const cvec e1 = plus(a0, plus(scaled(p1, c1), scaled(p2, c2)));
-                const cvec e2 = plus(a0, plus(scaled(p1, c2), scaled(p2, c1)));
-                const cvec o1 = plus(scaled(m1, s1), scaled(m2, s2));
-                const cvec o2 = minus(scaled(m1, s2), scaled(m2, s1));
-                b[q] = plus(a0, plus(p1, p2));
-                b[q + stride] = times(plus(e1, o1), w1);
-                b[q + 2 * stride] = times(plus(e2, o2), w2);
-                b[q + 3 * stride] = times(minus(e2, o2), w3);
-                b[q + 4 * stride] = times(minus(e1, o1), w4);
-            }
-        } else {
-            for (long q = 0; q < stride; q++)
-                for (long j = 0; j < radix; j++) {
-                    cvec sum = a[q];
-                    for (long k = 1; k < radix; k++)
-                        sum = plus(sum, times(a[q + k * step], w[j * k % radix * (size / radix)]));
-                    b[q + j * stride] = times(sum, w[j * turn]);
-                }
+            if (radix == 2) b[0] = plus(a[0], a[1]), b[1] = minus(a[0], a[1]);
+            if (radix == 3) butterfly_3(a[0], a[1], a[2], &b[0], &b[1], &b[2]);
+            if (radix == 4) butterfly_4(a, b, 1);
+            if (radix == 5) butterfly_5(a, b);
+            if (radix == 8) butterfly_8(a, b);
+            if (radix == 9) butterfly_9(a, b);
+            to[q] = b[0];
+            for (long j = 1; j < radix; j++) to[q + j * stride] = times(b[j], w[j * p * stride]);
         }
     }
 }
 
-/* Unscaled inverse FFT of `size` points in `x`; -> where the result is, `x` or `spare`. */
-static cvec *inverse_fft(cvec *x, cvec *spare, long size, const cfloat *w) {
+/* The same for any other radix. */
+static void prime_pass(const cvec *x, cvec *y, long radix, long length, long stride, const cfloat *w,
+                       long size, const cfloat *factors) {
+    const long m = length / radix;
+    for (long p = 0; p < m; p++)
+        for (long j = 0; j < radix; j++)
+            for (long q = 0; q < stride; q++) {
+                cvec sum = {{0}, {0}};
+                for (long k = 0; k < radix; k++) {
+                    const long at = stride * (p + k * m) + q;
+                    const cvec point = factors ? times(x[at], factors[at]) : x[at];
+                    sum = plus(sum, times(point, w[j * k % radix * (size / radix)]));
+                }
+                y[stride * (radix * p + j) + q] = times(sum, w[j * p * stride]);
+            }
+}
+
+static void any_pass(const cvec *x, cvec *y, long radix, long length, long stride, const cfloat *w,
+                     long size, const cfloat *factors) {
+#define PASS(r) \
+    if (radix == r) { \
+        if (factors) \
+            fft_pass(x, y, r, length, stride, w, factors); \
+        else \
+            fft_pass(x, y, r, length, stride, w, NULL); \
+        return; \
+    }
+    PASS(8) PASS(9) PASS(4) PASS(5) PASS(3) PASS(2)
+#undef PASS
+    prime_pass(x, y, radix, length, stride, w, size, factors);
+}
+
+/* Unscaled inverse FFT of `size` points in `from`, which may be multiplied by `factors` first; `x`
+ * and `spare` are written to, and one of them is returned. `from` may be `spare`. */
+static cvec *inverse_fft(const cvec *from, const cfloat *factors, cvec *x, cvec *spare, long size,
+                         const cfloat *w) {
     long length = size, stride = 1;
+    if (size == 1) {
+        *x = factors ? times(*from, *factors) : *from;
+        return x;
+    }
     while (length > 1) {
         const long radix = radix_of(length);
-        fft_pass(x, spare, radix, length, stride, w, size);
+        any_pass(from, x, radix, length, stride, w, size, factors);
+        length /= radix, stride *= radix, factors = NULL;
+        from = x;
         cvec *other = x;
         x = spare, spare = other;
-        length /= radix, stride *= radix;
     }
-    return x;
+    return (cvec *)from;
 }
 
 /* ---- bands ---------------------------------------------------------------------------------- */
@@ -194,9 +262,7 @@ static inline float lanes_sum(vec x) {
 /* The signals of one band of LANES rows. */
 static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec *spare) {
     const cvec *from = b->spectra + group * b->bins + b->starts[filter];
-    const cfloat *response = b->responses + filter * b->size;
-    for (long k = 0; k < b->size; k++) x[k] = times(from[k], response[k]);
-    return inverse_fft(x, spare, b->size, b->roots);
+    return inverse_fft(from, b->responses + filter * b->size, x, spare, b->size, b->roots);
 }
 
 /* Which lanes' samples count, as 1 or 0. */
@@ -341,133 +407,143 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
     if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
 }
 
-/* out (filters, count / span, rows, frames); -> 0, or 1 when there is no memory. */
-int pool_bands(const bands *b, float *out, int threads) {
-    const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
-    const long count = b->count, half = b->paired ? count / 2 : count;
+static long row_groups(const bands *b) { return (b->rows + LANES - 1) / LANES; }
+
+/* One filter, LANES rows; -> 0, or 1 when there is no memory. */
+static int pool_rows(const bands *b, long filter, long group) {
+    const long rate = b->size / b->segments, count = b->count;
+    const long half = b->paired ? count / 2 : count;
     const long outputs = count / b->span, frames = b->frames;
-    int failed = 0;
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
-    for (long filter = 0; filter < b->filters; filter++)
-        for (long group = 0; group < groups; group++) {
-            const long vecs = 4 * b->size + 2 * rate + count + outputs * frames;
-            vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
-            if (!buffer) {
-                failed = 1;
+    const long vecs = 4 * b->size + 2 * rate + count + outputs * frames;
+    vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
+    if (!buffer) return 1;
+    cvec *x = (cvec *)buffer;
+    vec *samples = buffer + 4 * b->size, *found = samples + 2 * rate, *sums = found + count;
+    float *weights = (float *)(sums + outputs * frames);
+    turn_weights(b, filter, weights);
+    const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
+    memset(sums, 0, outputs * frames * sizeof(vec));
+    const cvec *signal = band_signal(b, filter, group, x, x + b->size);
+    for (long segment = 0; segment < b->segments; segment++) {
+        rectify(b, signal, segment, &some, samples);
+        weigh_rows(samples, weights, rate, half, count, found);
+        if (b->paired) weigh_rows(samples + rate, weights + half, rate, half, count, found + half);
+        for (long row = 0; row < count; row++) {
+            const long frame = segment - row % b->span;
+            if (frame >= 0 && frame < frames) sums[row / b->span * frames + frame] += found[row];
+        }
+    }
+    for (long output = 0; output < outputs; output++) {
+        float *out = b->out + ((filter * outputs + output) * b->rows + group * LANES) * frames;
+        for (long frame = 0; frame < frames; frame++)
+            store_rows(b, group, sums[output * frames + frame], out + frame, frames);
+    }
+    return 0;
+}
+
+/* One filter, a part of the rows. */
+static int pool_rows_backward(const bands *b, long filter, long part) {
+    const long rate = b->size / b->segments, count = b->count, size = b->size;
+    const long half = b->paired ? count / 2 : count;
+    const long outputs = count / b->span, frames = b->frames;
+    const long vecs = 6 * size + 4 * rate + count * (rate + 1) + outputs * frames;
+    vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
+    if (!buffer) return 1;
+    cvec *x = (cvec *)buffer, *spare = x + size, *of_response = spare + size;
+    vec *samples = buffer + 6 * size, *slopes = samples + 2 * rate;
+    vec *of_weights = slopes + 2 * rate, *above = of_weights + count * rate;
+    vec *gradient = above + count;
+    float *weights = (float *)(gradient + outputs * frames);
+    turn_weights(b, filter, weights);
+    memset(of_response, 0, size * sizeof(cvec));
+    memset(of_weights, 0, count * rate * sizeof(vec));
+    const long first = row_groups(b) * part / b->parts, last = row_groups(b) * (part + 1) / b->parts;
+    for (long group = first; group < last; group++) {
+        const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
+        for (long output = 0; output < outputs; output++) {
+            const float *grad =
+                b->grad + ((filter * outputs + output) * b->rows + group * LANES) * frames;
+            for (long frame = 0; frame < frames; frame++)
+                gradient[output * frames + frame] = load_rows(b, group, grad + frame, frames);
+        }
+        cvec *signal = band_signal(b, filter, group, x, spare);
+        for (long segment = 0; segment < b->segments; segment++) {
+            cvec *z = signal + segment * rate;
+            rectify(b, signal, segment, &some, samples);
+            for (long row = 0; row < count; row++) {
+                const long frame = segment - row % b->span;
+                const int there = frame >= 0 && frame < frames;
+                above[row] = there ? gradient[row / b->span * frames + frame] : (vec){0};
+            }
+            memset(slopes, 0, 2 * rate * sizeof(vec));
+            spread_rows(samples, weights, rate, half, count, above, of_weights, slopes);
+            if (b->paired)
+                spread_rows(samples + rate, weights + half, rate, half, count, above + half,
+                            of_weights + half, slopes + rate);
+            const vec *of_re = slopes, *of_im = b->paired ? slopes + rate : slopes;
+            /* Exchanged parts: what follows is a forward transform. */
+            if (b->rectifier == SQUARE && !b->valid) {
+                for (long i = 0; i < rate; i++) {
+                    const cvec here = z[i];
+                    z[i].re = 2.0f * of_im[i] * here.im;
+                    z[i].im = 2.0f * of_re[i] * here.re;
+                }
                 continue;
             }
-            cvec *x = (cvec *)buffer;
-            vec *samples = buffer + 4 * b->size, *found = samples + 2 * rate, *sums = found + count;
-            float *weights = (float *)(sums + outputs * frames);
-            turn_weights(b, filter, weights);
-            const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
-            memset(sums, 0, outputs * frames * sizeof(vec));
-            const cvec *signal = band_signal(b, filter, group, x, x + b->size);
-            for (long segment = 0; segment < b->segments; segment++) {
-                rectify(b, signal, segment, &some, samples);
-                weigh_rows(samples, weights, rate, half, count, found);
-                if (b->paired)
-                    weigh_rows(samples + rate, weights + half, rate, half, count, found + half);
-                for (long row = 0; row < count; row++) {
-                    const long frame = segment - row % b->span;
-                    if (frame >= 0 && frame < frames)
-                        sums[row / b->span * frames + frame] += found[row];
-                }
+            for (long i = 0; i < rate; i++) {
+                const vec all = (vec){0} + 1.0f;
+                const vec factor = b->valid ? counts(&some, segment * rate + i) : all;
+                const cvec here = z[i];
+                z[i].re = factor * of_im[i] * slope(here.im, b->rectifier);
+                z[i].im = factor * of_re[i] * slope(here.re, b->rectifier);
             }
-            for (long output = 0; output < outputs; output++)
-                for (long frame = 0; frame < frames; frame++)
-                    store_rows(b, group, sums[output * frames + frame],
-                               out + ((filter * outputs + output) * b->rows + group * LANES) * frames
-                                   + frame,
-                               frames);
         }
+        const cvec *back = inverse_fft(signal, NULL, signal == x ? spare : x, signal, size, b->roots);
+        const cvec *from = b->spectra + group * b->bins + b->starts[filter];
+        for (long k = 0; k < size; k++) {
+            const vec re = back[k].im, im = back[k].re;
+            of_response[k].re += from[k].re * re + from[k].im * im;
+            of_response[k].im += from[k].re * im - from[k].im * re;
+        }
+    }
+    cfloat *to = b->grad_responses + (part * b->filters + filter) * size;
+    for (long k = 0; k < size; k++) {
+        to[k].re = lanes_sum(of_response[k].re);
+        to[k].im = lanes_sum(of_response[k].im);
+    }
+    float *to_weights = b->grad_weights + (part * b->filters + filter) * count * rate;
+    for (long i = 0; i < rate; i++)
+        for (long row = 0; row < count; row++)
+            to_weights[row * rate + i] = lanes_sum(of_weights[i * count + row]);
+    return 0;
+}
+
+/* The tasks of all sets of bands, one after the other. */
+static int run(const bands *every, long number, int backward, int threads) {
+    long total = 0;
+    int failed = 0;
+    for (long i = 0; i < number; i++)
+        total += every[i].filters * (backward ? every[i].parts : row_groups(&every[i]));
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (long task = 0; task < total; task++) {
+        const bands *b = every;
+        long mine = task, pieces;
+        for (;; b++) {
+            pieces = backward ? b->parts : row_groups(b);
+            if (mine < b->filters * pieces) break;
+            mine -= b->filters * pieces;
+        }
+        const int bad = backward ? pool_rows_backward(b, mine / pieces, mine % pieces)
+                                 : pool_rows(b, mine / pieces, mine % pieces);
+        if (bad) failed = 1;
+    }
     return failed;
 }
 
-/* Gradients (parts, ...) of responses and weights, one part of the rows each, to be summed: a sum
- * that does not depend on which thread was first. */
-int pool_bands_backward(const bands *b, const float *grad, long parts, cfloat *grad_responses,
-                        float *grad_weights, int threads) {
-    const long groups = (b->rows + LANES - 1) / LANES, rate = b->size / b->segments;
-    const long count = b->count, half = b->paired ? count / 2 : count;
-    const long outputs = count / b->span, frames = b->frames, size = b->size;
-    int failed = 0;
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
-    for (long part = 0; part < parts; part++)
-        for (long filter = 0; filter < b->filters; filter++) {
-            const long vecs = 6 * size + 4 * rate + count * (rate + 1) + outputs * frames;
-            vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
-            if (!buffer) {
-                failed = 1;
-                continue;
-            }
-            cvec *x = (cvec *)buffer, *spare = x + size, *of_response = spare + size;
-            vec *samples = buffer + 6 * size, *slopes = samples + 2 * rate;
-            vec *of_weights = slopes + 2 * rate, *above = of_weights + count * rate;
-            vec *gradient = above + count;
-            float *weights = (float *)(gradient + outputs * frames);
-            turn_weights(b, filter, weights);
-            memset(of_response, 0, size * sizeof(cvec));
-            memset(of_weights, 0, count * rate * sizeof(vec));
-            for (long group = groups * part / parts; group < groups * (part + 1) / parts; group++) {
-                const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
-                for (long output = 0; output < outputs; output++)
-                    for (long frame = 0; frame < frames; frame++)
-                        gradient[output * frames + frame] = load_rows(
-                            b, group,
-                            grad + ((filter * outputs + output) * b->rows + group * LANES) * frames
-                                + frame,
-                            frames);
-                cvec *signal = band_signal(b, filter, group, x, spare);
-                for (long segment = 0; segment < b->segments; segment++) {
-                    cvec *z = signal + segment * rate;
-                    rectify(b, signal, segment, &some, samples);
-                    for (long row = 0; row < count; row++) {
-                        const long frame = segment - row % b->span;
-                        above[row] = frame >= 0 && frame < frames
-                                         ? gradient[row / b->span * frames + frame]
-                                         : (vec){0};
-                    }
-                    memset(slopes, 0, 2 * rate * sizeof(vec));
-                    spread_rows(samples, weights, rate, half, count, above, of_weights, slopes);
-                    if (b->paired)
-                        spread_rows(samples + rate, weights + half, rate, half, count, above + half,
-                                    of_weights + half, slopes + rate);
-                    const vec *of_re = slopes, *of_im = b->paired ? slopes + rate : slopes;
-                    /* Exchanged parts: what follows is a forward transform. */
-                    if (b->rectifier == SQUARE && !b->valid) {
-                        for (long i = 0; i < rate; i++) {
-                            const cvec here = z[i];
-                            z[i].re = 2.0f * of_im[i] * here.im;
-                            z[i].im = 2.0f * of_re[i] * here.re;
-                        }
-                        continue;
-                    }
-                    for (long i = 0; i < rate; i++) {
-                        const vec factor = b->valid ? counts(&some, segment * rate + i)
-                                                    : (vec){0} + 1.0f;
-                        const cvec here = z[i];
-                        z[i].re = factor * of_im[i] * slope(here.im, b->rectifier);
-                        z[i].im = factor * of_re[i] * slope(here.re, b->rectifier);
-                    }
-                }
-                const cvec *back = inverse_fft(signal, signal == x ? spare : x, size, b->roots);
-                const cvec *from = b->spectra + group * b->bins + b->starts[filter];
-                for (long k = 0; k < size; k++) {
-                    const vec re = back[k].im, im = back[k].re;
-                    of_response[k].re += from[k].re * re + from[k].im * im;
-                    of_response[k].im += from[k].re * im - from[k].im * re;
-                }
-            }
-            cfloat *to = grad_responses + (part * b->filters + filter) * size;
-            for (long k = 0; k < size; k++) {
-                to[k].re = lanes_sum(of_response[k].re);
-                to[k].im = lanes_sum(of_response[k].im);
-            }
-            float *to_weights = grad_weights + (part * b->filters + filter) * count * rate;
-            for (long i = 0; i < rate; i++)
-                for (long row = 0; row < count; row++)
-                    to_weights[row * rate + i] = lanes_sum(of_weights[i * count + row]);
-        }
-    return failed;
+int pool_bands(const bands *every, long number, int threads) {
+    return run(every, number, 0, threads);
+}
+
+int pool_bands_backward(const bands *every, long number, int threads) {
+    return run(every, number, 1, threads);
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from . import compiled
 from .bands import Spectra
 
-__all__ = ["RECTIFIERS", "pooled_bands"]
+__all__ = ["RECTIFIERS", "Bands", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
 CHUNK_BYTES = {"cpu": 2**22}
@@ -36,22 +37,9 @@ RECTIFIERS = {
 }
 
 
-def pooled_bands(
-    spectra: Spectra,
-    responses: torch.Tensor,
-    weights: torch.Tensor,
-    starts: Sequence[int],
-    segments: int,
-    rectifier: str = "square",
-    paired: bool = False,
-    valid: torch.Tensor | None = None,
-    frames: int = 0,
-    span: int = 1,
-) -> torch.Tensor:
-    """Cut a band per filter, filter, go back to time, rectify, weight and sum per segment.
-
-    On a CPU this is compiled C where there is a compiler (see `compiled`), unless a gradient of the
-    spectra is wanted; elsewhere torch operators.
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Bands to be cut, filtered, taken back to time, rectified, weighted and summed per segment.
 
     Arguments
     ---------
@@ -74,17 +62,55 @@ def pooled_bands(
     frames, span : int
         With frames > 0, frame t of a row is the sum over j < span of what weight row j gives on
         segment t + j. Every `span` weight rows make one output.
+    """
+
+    spectra: Spectra
+    responses: torch.Tensor
+    weights: torch.Tensor
+    starts: Sequence[int]
+    segments: int
+    rectifier: str = "square"
+    paired: bool = False
+    valid: torch.Tensor | None = None
+    frames: int = 0
+    span: int = 1
+
+    def __post_init__(self):
+        if self.rectifier not in RECTIFIERS:
+            allowed = ", ".join(RECTIFIERS)
+            raise ValueError(f"rectifier must be one of {allowed}, got {self.rectifier!r}")
+
+
+def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
+    """Sums of each of several sets of bands, at once.
+
+    On a CPU this is compiled C where there is a compiler (see `compiled`), unless a gradient of the
+    spectra is wanted; elsewhere torch operators.
 
     Shape
     -----
-    -> (N, J, R, segments), or (N, J / span, R, frames)
+    Of each: (N, J, R, segments), or with frames > 0 (N, J / span, R, frames).
     """
-    if rectifier not in RECTIFIERS:
-        raise ValueError(f"rectifier must be one of {', '.join(RECTIFIERS)}, got {rectifier!r}")
-    how = (tuple(starts), segments, rectifier, paired, valid, frames, span)
-    if spectra.can_be_packed and compiled.is_available():
-        return _CompiledBands.apply(responses, weights, spectra.packed, len(spectra), *how)
-    return _PooledBands.apply(spectra.rows, responses, _spread(weights, paired), *how[:3], *how[4:])
+    found: list = [None] * len(every)
+    in_c = [i for i, some in enumerate(every) if some.spectra.can_be_packed]
+    in_c = in_c if in_c and compiled.is_available() else []
+    if in_c:
+        # Large tasks first, so that the threads end together.
+        in_c.sort(key=lambda i: -every[i].responses.shape[1])
+        some = [every[i] for i in in_c]
+        tensors = [tensor for one in some for tensor in (one.responses, one.weights)]
+        for i, out in zip(in_c, _CompiledBands.apply(some, *tensors), strict=True):
+            found[i] = out
+    for i, some in enumerate(every):
+        if found[i] is None:
+            found[i] = _PooledBands.apply(
+                some.spectra.rows,
+                some.responses,
+                _spread(some.weights, some.paired),
+                *(tuple(some.starts), some.segments, some.rectifier, some.valid),
+                *(some.frames, some.span),
+            )
+    return found
 
 
 def _spread(weights: torch.Tensor, paired: bool) -> torch.Tensor:
@@ -101,31 +127,34 @@ class _CompiledBands(torch.autograd.Function):
     """All of it in one pass, and the band signals computed again in backward."""
 
     @staticmethod
-    def forward(ctx, responses, weights, packed, rows, starts, segments, rectifier, paired, *how):
-        valid, frames, span = how
-        ctx.save_for_backward(responses, weights, packed, valid)
-        ctx.how = (rows, starts, segments, rectifier, paired, frames, span)
-        return compiled.forward(
-            packed, rows, responses, weights, starts, segments, rectifier, paired, *how
-        )
+    def forward(ctx, every, *tensors):
+        ctx.save_for_backward(*tensors)
+        # Without the tensors that autograd keeps itself.
+        ctx.every = [replace(some, responses=None, weights=None) for some in every]
+        return tuple(compiled.forward(every))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        responses, weights, packed, valid = ctx.saved_tensors
-        rows, starts, segments, rectifier, paired, *how = ctx.how
-        grads = compiled.backward(
-            *(grad, packed, rows, responses, weights),
-            *(starts, segments, rectifier, paired, valid, *how),
-        )
-        return *grads, *[None] * 9
+    def backward(ctx, *grads):
+        tensors, every, needed = ctx.saved_tensors, [], []
+        for i, some in enumerate(ctx.every):
+            if any(ctx.needs_input_grad[1 + 2 * i : 3 + 2 * i]):
+                responses, weights = tensors[2 * i : 2 * i + 2]
+                every.append(replace(some, responses=responses, weights=weights))
+                needed.append(i)
+        found = [None] * len(tensors)
+        for i, both in zip(
+            needed, compiled.backward([grads[i] for i in needed], every), strict=True
+        ):
+            found[2 * i : 2 * i + 2] = both
+        return None, *found
 
 
 class _PooledBands(torch.autograd.Function):
     """The signals of one group of filters exist in pieces that stay in the cache.
 
-    Arguments as `pooled_bands`, but spectra as a tensor, and weights (N, J, 2 M / segments) of the
-    real and imaginary parts.
+    Arguments as `Bands`, but spectra as a tensor, and weights (N, J, 2 M / segments) of the real and
+    imaginary parts.
     """
 
     @staticmethod
