@@ -191,7 +191,13 @@ class BandedBank:
         for weight, reach in ((1 - part, whole), (part, whole + 1)):
             for first in (whole + 1 - reach, whole + 1 + reach):
                 ends = ends + 0.5 * weight * padded[..., first : first + size]
-        return ends, functional.max_pool1d(padded, 2 * whole + 3, 1)
+        reach = 2 * whole + 3
+        largest, covered = padded, 1
+        while covered < reach:  # each step doubles what a maximum covers
+            step = min(covered, reach - covered)
+            largest = torch.maximum(largest[..., :-step], largest[..., step:])
+            covered += step
+        return ends, largest
 
     def _grouped(
         self,
@@ -201,15 +207,17 @@ class BandedBank:
     ) -> list[tuple]:
         """(first bins, responses, weights) of each group (rate, filters)."""
         blocks = blocks or self.blocks
-        # Bands of similar width (within an octave) together; groups come by rising rate.
-        octaves = groupby(groups, lambda group: (group[0] < blocks.hop, group[0].bit_length()))
+        # Groups come by rising rate: those at the full rate are the last, and are no bands.
+        reduced = sum(rate < blocks.hop for rate, _ in groups)
         return [
-            made for _, some in octaves for made in self._of_some(list(some), centres, blocks)
+            made
+            for some in (groups[:reduced], groups[reduced:])
+            if some
+            for made in self._of_some(some, centres, blocks)
         ]
 
     def _of_some(self, groups, centres, blocks) -> list[tuple]:
-        """`_grouped` with as many bins for all filters as one of them needs, and then cut up: one
-        call of each operator instead of one per group."""
+        """`_grouped` for reduced rates only, or for the full rate only."""
         size, hop, segments = blocks.size, blocks.hop, blocks.segments
         starts = []
         for rate, members in groups:
@@ -217,19 +225,29 @@ class BandedBank:
             starts.append(first_bins(near, size, rate * segments) or [0] * len(members))
         flat = [i for _, members in groups for i in members]
         counts = [len(members) for _, members in groups]
-        most = max(rate for rate, _ in groups) * segments
         flat_starts = [start for some in starts for start in some]
-        responses = band_responses(_pick(self.taps, flat), flat_starts, size, most)
+        # As many bins for all filters of an octave of rates as one of them needs, and then cut up:
+        # one call of each operator instead of one per group.
+        octaves = [list(some) for _, some in groupby(groups, lambda group: group[0].bit_length())]
+        parts = [
+            (sum(len(members) for _, members in some), some[-1][0] * segments) for some in octaves
+        ]
+        found = band_responses(_pick(self.taps, flat), flat_starts, size, parts)
+        responses = [
+            response
+            for part, some in zip(found, octaves, strict=True)
+            for response in part.split([len(members) for _, members in some])
+        ]
         windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), flat)
-        found = []
+        made = []
         for (rate, _), some, response, window in zip(
-            groups, starts, responses.split(counts), windows.split(counts), strict=True
+            groups, starts, responses, windows.split(counts), strict=True
         ):
             weights = pooling_weights(window.flatten(0, 1), blocks, rate)
             # The weights of a pair of real filters follow each other.
             weights = weights.view(len(window), -1, rate)
-            found.append((some, response[:, : rate * segments], weights))
-        return found
+            made.append((some, response[:, : rate * segments], weights))
+        return made
 
     @torch.no_grad()
     def _wide_group(self) -> tuple:

@@ -27,8 +27,8 @@ GRID_POINTS = {torch.complex64: 8, torch.complex128: 16}
 
 
 def band_responses(
-    taps: torch.Tensor, starts: Sequence[int], size: int, bins: int | None = None
-) -> torch.Tensor:
+    taps: torch.Tensor, starts: Sequence[int], size: int, parts: Sequence[tuple[int, int]]
+) -> list[torch.Tensor]:
     """Responses of filters at the bins from each start on, over the FFT's size.
 
     Arguments
@@ -37,32 +37,38 @@ def band_responses(
     starts : N whole numbers
     size : int
         Points of the FFT.
-    bins : int or None
-        How many; None is `size`.
+    parts : list of (filters, bins)
+        How many bins the first so many filters are wanted at, then the next ones, and so on.
 
     Shape
     -----
-    -> (N, bins), such that the inverse FFT without a factor gives the filter's output.
+    -> of each part (filters, bins), such that the inverse FFT without a factor gives the filter's
+    output.
     """
-    bins = size if bins is None else bins
-    window = taps.shape[1]
+    window, most = taps.shape[1], max(bins for _, bins in parts)
+    counts = [count for count, _ in parts]
     if any(starts):
         lag = torch.arange(window, device=taps.device)
         turns = (torch.tensor(starts, device=taps.device)[:, None] * lag).remainder(size)
         turns = turns.to(taps.real.dtype) * (2 * math.pi / size)
         taps = taps * torch.polar(torch.ones_like(turns), turns)
-    step = _grid_step(size, window, bins, GRID_POINTS[taps.dtype])
+    step = _grid_step(size, window, most, GRID_POINTS[taps.dtype])
     if step == 1:
-        return torch.fft.ifft(taps, n=size)[:, :bins]
-    grid = _grid(size, window, bins, step, taps.device, taps.dtype)
+        whole = torch.fft.ifft(taps, n=size).split(counts)
+        return [some[:, :bins] for some, (_, bins) in zip(whole, parts, strict=True)]
+    grid = _grid(size, window, most, step, taps.device, taps.dtype)
     coarse = torch.fft.ifft(taps * grid.taps, n=size // step)
     before, after = grid.points // 2 - 1, grid.cells + grid.points // 2
     coarse = torch.cat([coarse[:, coarse.shape[1] - before :], coarse[:, :after]], dim=1)
-    around = torch.view_as_real(coarse * grid.centred).unfold(1, grid.points, 1)
-    # One product of two matrices, and not one for each cell of the grid.
-    fine = (around.reshape(-1, grid.points) @ grid.weights).view(len(taps), grid.cells, 2, step)
-    fine = fine.transpose(2, 3).reshape(len(taps), -1, 2)[:, :bins]
-    return torch.view_as_complex(fine.contiguous()) * grid.delayed
+    found = []
+    for some, (count, bins) in zip((coarse * grid.centred).split(counts), parts, strict=True):
+        cells = -(-bins // step)
+        around = torch.view_as_real(some[:, : cells + grid.points - 1]).unfold(1, grid.points, 1)
+        # One product of two matrices, and not one for each cell of the grid.
+        fine = (around.reshape(-1, grid.points) @ grid.weights).view(count, cells, 2, step)
+        fine = fine.transpose(2, 3).reshape(count, -1, 2)[:, :bins]
+        found.append(torch.view_as_complex(fine.contiguous()) * grid.delayed[:bins])
+    return found
 
 
 @lru_cache(maxsize=256)

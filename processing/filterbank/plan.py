@@ -180,18 +180,24 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
         return Plan(hop, [hop] * filters, [0.0] * filters, [half] * filters)
     power, freqs = _power_response(taps)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
-    mean = torch.stack([power @ torch.cos(freqs), power @ torch.sin(freqs)])
+    mean = power @ torch.stack([torch.cos(freqs), torch.sin(freqs)], dim=1)
     # In [-pi/2, 3 pi/2): a band around pi is one piece, and so is a band around 0.
-    centres = torch.atan2(mean[1], mean[0]) + math.pi / 2
+    centres = torch.atan2(mean[:, 1], mean[:, 0]) + math.pi / 2
     centres = centres.remainder(2 * math.pi) - math.pi / 2
-    distance = _distance(freqs, centres)
-    half_width = _half_width(power, distance)
-    # Of each filter, the energy beyond the edge of each candidate's band: sorted into shells.
+    # Power by distance from the centre, which is taken for the middle of a bin: (N, points / 2 + 1).
+    points = power.shape[1]
+    apart = torch.arange(points // 2 + 1, device=taps.device)
+    middle = (centres * (points / (2 * math.pi))).round().long()[:, None]
+    above, below = ((middle + sign * apart).remainder(points) for sign in (1, -1))
+    folded = power.gather(1, above) + power.gather(1, below)
+    outside = folded.flip(1).cumsum(1).flip(1)  # at this distance and beyond
     candidates = candidate_rates(hop)
     edges = torch.tensor(candidates, device=taps.device, dtype=power.dtype) * (math.pi / hop)
-    shells = power.new_zeros(filters, len(candidates) + 1)
-    shells.scatter_add_(1, torch.bucketize(distance, edges), power)
-    beyond = shells.flip(1).cumsum(1).flip(1)[:, 1:] / total[:, None]
+    # Half a bin nearer, for the centre's rounding.
+    first = [math.floor(rate * points / (2 * hop) - 0.5) for rate in candidates]
+    beyond = outside[:, first] / total[:, None]
+    loud = folded >= 1e-4 * power.amax(1, keepdim=True)
+    half_width = (loud * (apart + 0.5)).amax(1) * (2 * math.pi / points)
     enough = beyond <= _max_leak(taps) / MARGIN**4
     enough &= half_width[:, None] * MIN_HEADROOM * MARGIN <= edges
     lowest = (~enough).sum(1)  # once a rate is too low, so are all below it

@@ -386,6 +386,26 @@ static inline __attribute__((always_inline)) void spread(const vec *samples, con
     }
 }
 
+/* The same for squares of both parts, all of which count; from signal to gradient in place. The
+ * parts are exchanged: what follows is a forward transform. */
+static inline __attribute__((always_inline)) void spread_squares(cvec *z, const float *weights,
+                                                                 long rate, long count,
+                                                                 const vec *above, vec *of_weights) {
+    vec from_above[8];
+    for (long row = 0; row < count; row++) from_above[row] = above[row];
+    for (long i = 0; i < rate; i++) {
+        const vec re = z[i].re, im = z[i].im, square = re * re + im * im;
+        vec sum = {0};
+        for (long row = 0; row < count; row++) {
+            sum += weights[i * count + row] * from_above[row];
+            of_weights[i * count + row] += from_above[row] * square;
+        }
+        sum *= 2.0f;
+        z[i].re = sum * im;
+        z[i].im = sum * re;
+    }
+}
+
 static void weigh_rows(const vec *samples, const float *weights, long rate, long count, long stride,
                        vec *out) {
     for (; count > 5; count--, weights++, out++) weigh(samples, weights, rate, 1, stride, out);
@@ -469,31 +489,30 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
         cvec *signal = band_signal(b, filter, group, x, spare);
         for (long segment = 0; segment < b->segments; segment++) {
             cvec *z = signal + segment * rate;
-            rectify(b, signal, segment, &some, samples);
             for (long row = 0; row < count; row++) {
                 const long frame = segment - row % b->span;
                 const int there = frame >= 0 && frame < frames;
                 above[row] = there ? gradient[row / b->span * frames + frame] : (vec){0};
             }
+            if (b->rectifier == SQUARE && !b->paired && !b->valid && count <= 5) {
+                if (count == 5) spread_squares(z, weights, rate, 5, above, of_weights);
+                if (count == 4) spread_squares(z, weights, rate, 4, above, of_weights);
+                if (count == 3) spread_squares(z, weights, rate, 3, above, of_weights);
+                if (count == 2) spread_squares(z, weights, rate, 2, above, of_weights);
+                if (count == 1) spread_squares(z, weights, rate, 1, above, of_weights);
+                continue;
+            }
+            rectify(b, signal, segment, &some, samples);
             memset(slopes, 0, 2 * rate * sizeof(vec));
             spread_rows(samples, weights, rate, half, count, above, of_weights, slopes);
             if (b->paired)
                 spread_rows(samples + rate, weights + half, rate, half, count, above + half,
                             of_weights + half, slopes + rate);
             const vec *of_re = slopes, *of_im = b->paired ? slopes + rate : slopes;
-            /* Exchanged parts: what follows is a forward transform. */
-            if (b->rectifier == SQUARE && !b->valid) {
-                for (long i = 0; i < rate; i++) {
-                    const cvec here = z[i];
-                    z[i].re = 2.0f * of_im[i] * here.im;
-                    z[i].im = 2.0f * of_re[i] * here.re;
-                }
-                continue;
-            }
             for (long i = 0; i < rate; i++) {
                 const vec all = (vec){0} + 1.0f;
                 const vec factor = b->valid ? counts(&some, segment * rate + i) : all;
-                const cvec here = z[i];
+                const cvec here = z[i]; /* exchanged, too */
                 z[i].re = factor * of_im[i] * slope(here.im, b->rectifier);
                 z[i].im = factor * of_re[i] * slope(here.re, b->rectifier);
             }
