@@ -64,12 +64,10 @@ class BandedBank:
         self.order = _order(groups, taps.device)
         #: A dictionary where the filters are not being trained.
         self.kept: dict | None = None
-        self.tails = [
-            (lags, _pick(self.taps, members), _pick(pool, members))
-            for lags, members in (plan.tail_groups if parts == 2 else [])
-        ]
-        members = [i for _, some in plan.tail_groups for i in some]
-        self.tail_members = torch.tensor(members, device=taps.device)
+        # Filters whose energy outside the clips has to be taken away again.
+        reduced = plan.reduced if parts == 2 else []
+        self.reduced = torch.tensor(reduced, device=taps.device)
+        self.tails = (_pick(self.taps, reduced), _pick(pool, reduced)) if reduced else None
         self.lost = lost_power(plan, taps, LOST_BANDS)
         self.wide = None if self.lost is None else self._wide_group()
         every = self.groups if self.wide is None else [*self.groups, self.wide]
@@ -91,8 +89,8 @@ class BandedBank:
         # All that is to be pooled goes in one call.
         parts = [
             [self._bands(spectra, group, inside) for group in self.groups],
-            [tails.leading(taps, pool, lags) for lags, taps, pool in self.tails],
-            [tails.trailing(taps, pool, lags) for lags, taps, pool in self.tails],
+            [tails.leading(*self.tails) if self.tails else None],
+            [tails.trailing(*self.tails) if self.tails else None],
             [] if self.wide is None else [self._bands(spectra.detach(), self.wide, None)],
         ]
         found = iter(pooled_bands([bands for part in parts for bands in part if bands is not None]))
@@ -111,9 +109,9 @@ class BandedBank:
 
     def _without_tails(self, energy, tails: Tails, leading, trailing) -> torch.Tensor:
         """`energy` (N, B, frames) without what lies outside the clips."""
-        change = torch.zeros_like(energy[: len(self.tail_members)]).permute(1, 2, 0)
+        change = torch.zeros_like(energy[: len(self.reduced)]).permute(1, 2, 0)
         change = tails.subtract(change, leading, trailing).permute(2, 0, 1)
-        return energy.index_add(0, self.tail_members, change)
+        return energy.index_add(0, self.reduced, change)
 
     def _by_clip(self, energy: torch.Tensor, clips: int) -> torch.Tensor:
         """(N, R, block_frames) -> (N, B, frames)"""

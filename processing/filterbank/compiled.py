@@ -1,39 +1,25 @@
-"""The engine's inner loop as compiled C (pooled_bands.c), where the machine has a C compiler.
-
-The source is compiled for the processor at hand when it is first needed, in about two seconds, and
-kept in auricle's cache folder. Without a compiler the engine runs on torch operators, with the same
-results and several times slower. `AURICLE_COMPILED=0` asks for that.
-"""
+"""The engine's inner loop as compiled C (pooled_bands.c), where the machine has a C compiler."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
 import math
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from ..cache_folder import cache_folder
+from ..compiling import library
 
 __all__ = ["backward", "forward", "is_available", "pack"]
 
 _SOURCE = Path(__file__).with_name("pooled_bands.c")
 _LANES = 8
 _RECTIFIERS = ("square", "abs", "leaky_relu")
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=gnu11")
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order of
 #: a sum, and with it its last digit, then depends on the data alone.
 _PIECES = 16
-_logger = logging.getLogger(__name__)
 
 
 class _Bands(ctypes.Structure):
@@ -63,71 +49,18 @@ def is_available() -> bool:
     >>> is_available() in (True, False)
     True
     """
-    return os.environ.get("AURICLE_COMPILED", "1") != "0" and _library() is not None
+    return library(_SOURCE) is not None
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None:
-        _logger.warning(
-            "no C compiler (cc, gcc or clang) is on the PATH: filterbanks run on torch operators, "
-            "several times slower; with a compiler nothing needs to be set"
-        )
-        return None
-    try:
-        return _load(_compile(compiler))
-    except (OSError, subprocess.SubprocessError) as error:
-        output = getattr(error, "stderr", None) or str(error)
-        _logger.warning(
-            "%s could not compile %s: filterbanks run on torch operators, several times slower\n%s",
-            compiler,
-            _SOURCE.name,
-            output.strip()[-2000:],
-        )
-        return None
-
-
-def _compile(compiler: str) -> Path:
-    """The compiled library, made for this processor if it is not there yet."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    about = [_SOURCE.read_text(encoding="utf-8"), version.stdout, " ".join(_FLAGS), _processor()]
-    digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
-    library = cache_folder() / "compiled" / f"pooled_bands-{digest}.so"
-    if library.exists():
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Under another name first: several processes may be doing this at once.
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        made = Path(folder) / library.name
-        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", "-o", str(made), str(_SOURCE)]
-        subprocess.run([*command, "-lm"], capture_output=True, text=True, check=True, timeout=120)
-        made.replace(library)
-    return library
-
-
-def _processor() -> str:
-    """What the compiler may make use of: a folder may be shared by machines that differ."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    wanted = ("model name", "flags", "Features", "CPU part")
-    known = sorted({line for line in lines if line.startswith(wanted)})
-    return "\n".join([platform.machine(), platform.processor(), *known])
-
-
-def _load(path: Path) -> ctypes.CDLL:
-    # torch's own OpenMP answers the library's calls: two sets of threads would wait for each other.
-    for own in sorted(Path(torch.__file__).parent.glob("lib/libgomp*")):
-        ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
-    library = ctypes.CDLL(str(path))
+def _functions() -> ctypes.CDLL:
+    functions = library(_SOURCE)
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
-    library.pack_spectra.argtypes = [pointer, *[long] * 5, pointer, whole]
-    library.pack_spectra.restype = None
-    library.pool_bands.argtypes = [ctypes.POINTER(_Bands), long, whole]
-    library.pool_bands_backward.argtypes = [ctypes.POINTER(_Bands), long, whole]
-    return library
+    functions.pack_spectra.argtypes = [pointer, *[long] * 5, pointer, whole]
+    functions.pack_spectra.restype = None
+    functions.pool_bands.argtypes = [ctypes.POINTER(_Bands), long, whole]
+    functions.pool_bands_backward.argtypes = [ctypes.POINTER(_Bands), long, whole]
+    return functions
 
 
 @lru_cache(maxsize=256)
@@ -152,7 +85,7 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     spectra = spectra.detach().resolve_conj().contiguous()
     packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES)
     where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
-    _library().pack_spectra(*where, torch.get_num_threads())
+    _functions().pack_spectra(*where, torch.get_num_threads())
     return packed
 
 
@@ -206,7 +139,7 @@ def forward(every: Sequence) -> list[torch.Tensor]:
     found = [torch.empty(shape) for shape in call.shapes]
     for structure, out in zip(call.structures, found, strict=True):
         call.point(structure, out=out)
-    call.run(_library().pool_bands)
+    call.run(_functions().pool_bands)
     return found
 
 
@@ -223,5 +156,5 @@ def backward(grads: Sequence[torch.Tensor], every: Sequence) -> list[tuple]:
         )
         call.point(structure, grad=grad.contiguous(), grad_responses=both[0], grad_weights=both[1])
         found.append(both)
-    call.run(_library().pool_bands_backward)
+    call.run(_functions().pool_bands_backward)
     return [tuple(parts[0] if len(parts) == 1 else parts.sum(0) for parts in b) for b in found]

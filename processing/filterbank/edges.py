@@ -70,7 +70,7 @@ class Tails:
         self.order = self.order.to(wavs.device)
         self.frame = nearest[:, None] + self.order
 
-    def leading(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> Bands | None:
+    def leading(self, taps: torch.Tensor, pool: torch.Tensor) -> Bands | None:
         """Energies in front of the clips, for frames 0, 1, ...: to (S, num_leading, B, 1); None
         where no frame looks there.
 
@@ -78,51 +78,49 @@ class Tails:
         ---------
         taps : complex tensor (S, W)
         pool : tensor (S, P)
-        lags : int
-            How far the taps reach from their middle.
         """
         if self.num_leading <= 0:
             return None
+        middle = lags = (taps.shape[1] - 1) // 2
 
         def parts():
-            middle = (taps.shape[1] - 1) // 2
             steps = torch.arange(lags, device=taps.device)
             starts = self.blocks.hop * torch.arange(self.num_leading, device=taps.device)
             # Sample -1 - j looks at sample i through the tap of lag 1 + i + j.
             where = self.blocks.offset - 1 - steps - starts[:, None]
             return _parts(taps[:, middle + 1 : middle + 1 + lags], pool, where, 2 * lags)
 
-        return self._bands(_head(self.wavs, lags), *self._made(("leading", lags), parts))
+        return self._bands(_head(self.wavs, lags), *self._made("leading", parts))
 
-    def trailing(self, taps: torch.Tensor, pool: torch.Tensor, lags: int) -> Bands | None:
+    def trailing(self, taps: torch.Tensor, pool: torch.Tensor) -> Bands | None:
         """Energies behind the clips' ends, to (S, n, B, 1): for the frames from `first` on, or with
         `ends` for the frames `frame` (B, n); None where no frame looks there."""
         if self.ends is None and self.num_trailing <= 0:
             return None
         hop, num_samples = self.blocks.hop, self.wavs.shape[1]
+        middle = lags = (taps.shape[1] - 1) // 2
         steps = torch.arange(lags, device=taps.device)
 
         def parts(where, size):
-            middle = (taps.shape[1] - 1) // 2
             # Sample T + j looks at sample T - 1 - i through the tap of lag -(1 + i + j).
             return _parts(taps[:, middle - lags : middle].flip(1), pool, where, size)
 
         if self.ends is None:
             frames = torch.arange(self.first, self.first + self.num_trailing, device=taps.device)
             where = num_samples + self.blocks.offset + steps - hop * frames[:, None]
-            made = self._made(("trailing", lags, num_samples), lambda: parts(where, 2 * lags))
+            made = self._made(("trailing", num_samples), lambda: parts(where, 2 * lags))
             return self._bands(_head(self.wavs[:, -lags:].flip(1), lags), *made)
         source = self.ends[:, None] - 1 - steps
         head = self.wavs.gather(1, source.clamp(min=0)) * (source >= 0).to(self.wavs.dtype)
         where = torch.arange(hop + lags, device=taps.device) - hop * self.order[:, None]
-        made = self._made(("delayed", lags), lambda: parts(where, 2 * lags + hop))
+        made = self._made("delayed", lambda: parts(where, 2 * lags + hop))
         return self._bands(head, *made, self.delay)
 
     def subtract(
         self, energy: torch.Tensor, leading: list[torch.Tensor], trailing: list[torch.Tensor]
     ) -> torch.Tensor:
-        """Take both tails away from `energy` (B, frames, N), as `leading` and `trailing` of all its
-        filters gave them, (S * n, B, 1) each."""
+        """Take both tails away from `energy` (B, frames, N): what was pooled for `leading` and
+        `trailing`, (N * n, B, 1) if anything."""
         frames = energy.shape[1]
         if leading:
             found = self._by_filter(leading, self.num_leading)
@@ -139,11 +137,10 @@ class Tails:
         return energy
 
     def _by_filter(self, found: list[torch.Tensor], count: int) -> torch.Tensor:
-        """(S * n, B, 1) of each group -> (B, n, N)"""
-        whole = torch.cat(found) if len(found) > 1 else found[0]
-        return whole.view(-1, count, len(self.wavs)).permute(2, 1, 0)
+        """(N * n, B, 1) -> (B, n, N)"""
+        return found[0].view(-1, count, len(self.wavs)).permute(2, 1, 0)
 
-    def _made(self, key: tuple, parts) -> tuple[torch.Tensor, torch.Tensor]:
+    def _made(self, key, parts) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kept is None:
             return parts()
         if key not in self.kept:

@@ -38,11 +38,6 @@ MARGIN = 1.07
 MIN_RATE = 0.0875
 #: Part of a filter's band outside which what it passes counts for the bound of `lost_power`.
 OUTER_BAND = 0.75
-#: Part of the taps' energy that may lie beyond the lags that the clip's edges look at.
-MAX_TAIL = 1e-11
-#: Lags that the edges look at, as parts of half the filter.
-TAIL_PARTS = (0.32, 0.64, 1.0)
-
 
 def fast_size(size: int) -> int:
     """Smallest product of 2, 3 and 5 that is at least `size`: a fast FFT.
@@ -85,8 +80,6 @@ class Plan:
         Samples per hop of each filter; `hop` is the full rate.
     centres : list of float
         Middle of each filter's band, in rad/sample.
-    tails : list of int
-        Lags that the clip's edges look at, of each filter.
     power : tensor (N, G) or None
         The power response of the very taps that the plan was made for.
     """
@@ -94,7 +87,6 @@ class Plan:
     hop: int
     rates: list[int]
     centres: list[float]
-    tails: list[int]
     power: torch.Tensor | None = None
 
     @cached_property
@@ -102,14 +94,10 @@ class Plan:
         """(rate, filters) by rising rate."""
         return _grouped(self.rates)
 
-    @cached_property
-    def tail_groups(self) -> list[tuple[int, list[int]]]:
-        """(lags, filters) by rising number of lags, of the filters at a reduced rate."""
-        reduced = [
-            lags if rate < self.hop else 0
-            for lags, rate in zip(self.tails, self.rates, strict=True)
-        ]
-        return [group for group in _grouped(reduced) if group[0] > 0]
+    @property
+    def reduced(self) -> list[int]:
+        """Filters at a reduced rate, by rising rate."""
+        return [i for rate, some in self.rate_groups if rate < self.hop for i in some]
 
     @property
     def cost(self) -> float:
@@ -126,19 +114,6 @@ def _grouped(values: list[int]) -> list[tuple[int, list[int]]]:
 
 def _max_leak(taps: torch.Tensor) -> float:
     return MAX_LEAK if taps.device.type == "cpu" else MAX_LEAK_UNCHECKED
-
-
-def _tail_energy(taps: torch.Tensor, lags: int) -> torch.Tensor:
-    """Part of each filter's energy beyond `lags` samples from its middle, (N,)."""
-    half = (taps.shape[2] - 1) // 2
-    square = taps.square().sum(1)
-    inner = square[:, half - lags : half + lags + 1].sum(1)
-    outer = square[:, : half - lags].sum(1) + square[:, half + lags + 1 :].sum(1)
-    return outer / (inner + outer).clamp(min=torch.finfo(taps.dtype).tiny)
-
-
-def _tail_lags(half: int) -> list[int]:
-    return sorted({max(1, math.ceil(part * half)) for part in TAIL_PARTS})
 
 
 def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,10 +149,9 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     >>> make_plan(taps, hop=160).rates
     [14, 160]
     """
-    filters, parts, window = taps.shape
-    half = (window - 1) // 2
+    filters, parts, _ = taps.shape
     if exact or parts == 1:
-        return Plan(hop, [hop] * filters, [0.0] * filters, [half] * filters)
+        return Plan(hop, [hop] * filters, [0.0] * filters)
     power, freqs = _power_response(taps)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
     mean = power @ torch.stack([torch.cos(freqs), torch.sin(freqs)], dim=1)
@@ -202,18 +176,13 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     enough &= half_width[:, None] * MIN_HEADROOM * MARGIN <= edges
     lowest = (~enough).sum(1)  # once a rate is too low, so are all below it
     rates = torch.tensor([*candidates, hop], device=taps.device)[lowest]
-    tails = torch.full_like(rates, half)
-    for lags in reversed(_tail_lags(half)[:-1]):
-        tails = torch.where(_tail_energy(taps, lags) <= MAX_TAIL / 10, lags, tails)
-    numbers = torch.stack([rates.double(), centres.double(), tails.double()]).tolist()
-    rates, tails = ([int(number) for number in numbers[i]] for i in (0, 2))
-    return Plan(hop, rates, numbers[1], tails, power)
+    numbers = torch.stack([rates.double(), centres.double()]).tolist()
+    return Plan(hop, [int(rate) for rate in numbers[0]], numbers[1], power)
 
 
 @torch.no_grad()
 def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
     """Whether the plan still holds the error bound for these taps: a boolean scalar, on device."""
-    half = (taps.shape[2] - 1) // 2
     device = taps.device
     edge = torch.tensor(plan.rates, device=device) * (math.pi / plan.hop)
     reduced = torch.tensor(plan.rates, device=device) < plan.hop
@@ -223,9 +192,6 @@ def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
     good = leak <= _max_leak(taps) * power.sum(1)
     good &= _half_width(power, distance) * MIN_HEADROOM <= edge
     good |= ~reduced
-    for lags, group in plan.tail_groups:
-        if lags < half:
-            good[group] &= _tail_energy(taps[group], lags) <= MAX_TAIL
     return good.all()
 
 
@@ -243,8 +209,7 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     -----
     -> (2, N, bands): mean and peak; or None when no filter loses anything.
     """
-    members = [i for i, rate in enumerate(plan.rates) if rate < plan.hop]
-    if not members or taps.shape[1] == 1:
+    if not plan.reduced or taps.shape[1] == 1:
         return None
     power = _power_response(taps)[0] if plan.power is None else plan.power
     freqs = _frequencies(power.shape[1], power)
