@@ -60,6 +60,7 @@ bench: $(VENV)/.test
 	$(RUN)/python tests/bench/verification.py --report tests/bench/verification.md
 	$(RUN)/python tests/bench/speaker_models.py --report tests/bench/speaker_models.md \
 		--models recipes/voxceleb/results
+	$(RUN)/python tests/bench/phone_recognition.py --report tests/bench/phone_recognition.md
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md

@@ -68,7 +68,9 @@ def _library(source: Path) -> ctypes.CDLL | None:
 def _compile(source: Path, compiler: str) -> Path:
     """The compiled library, made for this processor if it is not there yet."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    about = [source.read_text(encoding="utf-8"), version.stdout, " ".join(_FLAGS), _processor()]
+    files = [source, *sorted(source.parent.glob("*.h"))]
+    about = [file.read_text(encoding="utf-8") for file in files]
+    about += [version.stdout, " ".join(_FLAGS), _processor()]
     digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
     made = cache_folder() / "compiled" / f"{source.stem}-{digest}.so"
     if made.exists():

@@ -39,6 +39,7 @@ MIN_RATE = 0.0875
 #: Part of a filter's band outside which what it passes counts for the bound of `lost_power`.
 OUTER_BAND = 0.75
 
+
 def fast_size(size: int) -> int:
     """Smallest product of 2, 3 and 5 that is at least `size`: a fast FFT.
 
@@ -167,11 +168,10 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     outside = folded.flip(1).cumsum(1).flip(1)  # at this distance and beyond
     candidates = candidate_rates(hop)
     edges = torch.tensor(candidates, device=taps.device, dtype=power.dtype) * (math.pi / hop)
-    # Half a bin nearer, for the centre's rounding.
-    first = [math.floor(rate * points / (2 * hop) - 0.5) for rate in candidates]
+    first = [rate * points // (2 * hop) for rate in candidates]
     beyond = outside[:, first] / total[:, None]
     loud = folded >= 1e-4 * power.amax(1, keepdim=True)
-    half_width = (loud * (apart + 0.5)).amax(1) * (2 * math.pi / points)
+    half_width = (loud * apart).amax(1) * (2 * math.pi / points)
     enough = beyond <= _max_leak(taps) / MARGIN**4
     enough &= half_width[:, None] * MIN_HEADROOM * MARGIN <= edges
     lowest = (~enough).sum(1)  # once a rate is too low, so are all below it

@@ -28,6 +28,7 @@ import torch
 import torchaudio
 
 from auricle.lobes import build_frontend
+from auricle.processing.filterbank import compiled
 from auricle.processing.filterbank.energy import direct_energy
 from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.shapes import gaussian_lowpass
@@ -142,6 +143,17 @@ def use(module, wavs):
     return run
 
 
+def by_operators(run):
+    """The same on torch operators, as on a machine without a compiler."""
+
+    def slow():
+        os.environ["AURICLE_COMPILED"] = "0"
+        run()
+        os.environ.pop("AURICLE_COMPILED")
+
+    return slow
+
+
 def compare(ours, theirs, rounds, repeats):
     """Times of `ours` and `theirs`, taken in turn; the ratio theirs / ours per round.
 
@@ -202,6 +214,22 @@ def timings(rounds):
             use(mel(), wavs),
             1 / 4,
         )
+        add(
+            "LEAF forward+backward, torch operators' time over ours",
+            clips,
+            train_step(leaf(), wavs),
+            by_operators(train_step(leaf(), wavs)),
+            None,
+        )
+    # On noise nothing has to be done again at the full rate; on speech, quiet low bands have.
+    wavs = speech_like(32, 1)
+    add(
+        "LEAF forward+backward, SpeechBrain's time over ours",
+        "32 x 1 s, speech-like",
+        train_step(leaf(), wavs),
+        train_step(speechbrain_leaf(), wavs),
+        None,
+    )
     wavs = noise(*CLIPS["32 x 1 s"])
     add(
         "40 free complex filters forward+backward, the direct form's time over ours",
@@ -326,6 +354,7 @@ def machine():
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
+        "inner loop": "compiled C" if compiled.is_available() else "torch operators",
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }

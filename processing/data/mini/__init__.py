@@ -13,7 +13,6 @@ if not __name__.startswith("auricle."):
 import importlib
 import importlib.metadata
 import json
-import os
 import shutil
 import uuid
 from pathlib import Path
