@@ -54,7 +54,7 @@ def _library(source: Path) -> ctypes.CDLL | None:
         return None
     try:
         return _load(_compile(source, compiler))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # no home: RuntimeError
         output = getattr(error, "stderr", None) or str(error)
         _logger.warning(
             "%s could not compile %s, which is left to torch operators, several times slower:\n%s",

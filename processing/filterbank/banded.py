@@ -60,14 +60,15 @@ class BandedBank:
         if parts == 1:
             self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
             groups = [(blocks.hop, list(range(len(self.taps))))]
-        self.groups = self._grouped(groups, plan.centres)
-        self.order = _order(groups, taps.device)
+        flat = [i for _, some in groups for i in some]
+        self.order = _order(flat, taps.device)
+        kernels = self._picked(flat)
+        self.groups = self._grouped(groups, *kernels, plan.centres, blocks)
         #: A dictionary where the filters are not being trained.
         self.kept: dict | None = None
-        # Filters whose energy outside the clips has to be taken away again.
-        reduced = plan.reduced if parts == 2 else []
-        self.reduced = torch.tensor(reduced, device=taps.device)
-        self.tails = (_pick(self.taps, reduced), _pick(pool, reduced)) if reduced else None
+        # The first of them are at a reduced rate: their energy outside the clips is taken away again.
+        self.num_reduced = len(plan.reduced) if parts == 2 else 0
+        self.tails = kernels[0][: self.num_reduced], kernels[1][: self.num_reduced, 0]
         self.lost = lost_power(plan, taps, LOST_BANDS)
         self.wide = None if self.lost is None else self._wide_group()
         every = self.groups if self.wide is None else [*self.groups, self.wide]
@@ -89,29 +90,24 @@ class BandedBank:
         # All that is to be pooled goes in one call.
         parts = [
             [self._bands(spectra, group, inside) for group in self.groups],
-            [tails.leading(*self.tails) if self.tails else None],
-            [tails.trailing(*self.tails) if self.tails else None],
+            [tails.leading(*self.tails) if self.num_reduced else None],
+            [tails.trailing(*self.tails) if self.num_reduced else None],
             [] if self.wide is None else [self._bands(spectra.detach(), self.wide, None)],
         ]
         found = iter(pooled_bands([bands for part in parts for bands in part if bands is not None]))
         main, leading, trailing, wide = (
             [next(found).flatten(0, 1) for bands in part if bands is not None] for part in parts
         )
-        energy = torch.cat(main) if len(main) > 1 else main[0]
+        energy = self._by_clip(torch.cat(main) if len(main) > 1 else main[0], len(wavs))
+        if leading or trailing:
+            inner = energy[: self.num_reduced].permute(1, 2, 0)
+            inner = tails.subtract(inner, leading, trailing).permute(2, 0, 1)
+            energy = torch.cat([inner, energy[self.num_reduced :]])
         if self.order is not None:
             energy = energy.index_select(0, self.order)
-        energy = self._by_clip(energy, len(wavs))
-        if self.tails:
-            energy = self._without_tails(energy, tails, leading, trailing)
         if self.wide is not None:
             energy = self._with_lost(energy, wavs, wide[0], num_valid, floor)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
-
-    def _without_tails(self, energy, tails: Tails, leading, trailing) -> torch.Tensor:
-        """`energy` (N, B, frames) without what lies outside the clips."""
-        change = torch.zeros_like(energy[: len(self.reduced)]).permute(1, 2, 0)
-        change = tails.subtract(change, leading, trailing).permute(2, 0, 1)
-        return energy.index_add(0, self.reduced, change)
 
     def _by_clip(self, energy: torch.Tensor, clips: int) -> torch.Tensor:
         """(N, R, block_frames) -> (N, B, frames)"""
@@ -150,7 +146,7 @@ class BandedBank:
         return self._again(energy, wavs, bad, num_valid) if bool(bad.any()) else energy
 
     def _again(self, energy, wavs, bad, num_valid):
-        """`energy` (N, B, frames) with the frames around `bad` ones from the filter at full rate."""
+        """`energy` (N, B, frames), around `bad` frames from the filter at full rate."""
         large, frames = self.blocks, energy.shape[2]
         lengths = large.hop, large.window, large.pool, large.offset
         blocks = make_blocks(wavs.shape[1], *lengths, min(AGAIN_FRAMES, large.block_frames))
@@ -165,7 +161,8 @@ class BandedBank:
         inside = blocks.inside(len(wavs), wavs.shape[1], num_valid)[rows]
         redone, counts = torch.unique_consecutive(members, return_counts=True)
         redone, counts = redone.tolist(), counts.tolist()
-        groups = self._grouped([(blocks.hop, [member]) for member in redone], [], blocks)
+        groups = [(blocks.hop, [member]) for member in redone]
+        groups = self._grouped(groups, *self._picked(redone), [], blocks)
         found = pooled_bands(
             [
                 self._bands(
@@ -199,31 +196,40 @@ class BandedBank:
             covered += step
         return ends, largest
 
+    def _picked(self, members: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Taps (S, W) and pooling windows (S, outputs, P) of some filters."""
+        kernels = self.taps, self.pool.view(-1, self.outputs, self.pool.shape[1])
+        if members == list(range(len(self.taps))):
+            return kernels
+        index = torch.tensor(members, device=self.taps.device)
+        return tuple(kernel.index_select(0, index) for kernel in kernels)
+
     def _grouped(
         self,
         groups: list[tuple[int, list[int]]],
+        taps: torch.Tensor,
+        windows: torch.Tensor,
         centres: list[float],
-        blocks: Blocks | None = None,
+        blocks: Blocks,
     ) -> list[tuple]:
-        """(first bins, responses, weights) of each group (rate, filters)."""
-        blocks = blocks or self.blocks
+        """(first bins, responses, weights) of each group (rate, filters), whose kernels follow each
+        other as the groups do."""
         # Groups come by rising rate: those at the full rate are the last, and are no bands.
-        reduced = sum(rate < blocks.hop for rate, _ in groups)
-        return [
-            made
-            for some in (groups[:reduced], groups[reduced:])
-            if some
-            for made in self._of_some(some, centres, blocks)
-        ]
+        reduced = [group for group in groups if group[0] < blocks.hop]
+        count = sum(len(members) for _, members in reduced)
+        found = self._of_some(reduced, taps[:count], windows[:count], centres, blocks)
+        rest = groups[len(reduced) :]
+        return found + self._of_some(rest, taps[count:], windows[count:], centres, blocks)
 
-    def _of_some(self, groups, centres, blocks) -> list[tuple]:
+    def _of_some(self, groups, taps, windows, centres, blocks) -> list[tuple]:
         """`_grouped` for reduced rates only, or for the full rate only."""
+        if not groups:
+            return []
         size, hop, segments = blocks.size, blocks.hop, blocks.segments
         starts = []
         for rate, members in groups:
             near = [centres[i] for i in members] if rate < hop else []
             starts.append(first_bins(near, size, rate * segments) or [0] * len(members))
-        flat = [i for _, members in groups for i in members]
         counts = [len(members) for _, members in groups]
         flat_starts = [start for some in starts for start in some]
         # As many bins for all filters of an octave of rates as one of them needs, and then cut up:
@@ -232,13 +238,12 @@ class BandedBank:
         parts = [
             (sum(len(members) for _, members in some), some[-1][0] * segments) for some in octaves
         ]
-        found = band_responses(_pick(self.taps, flat), flat_starts, size, parts)
+        found = band_responses(taps, flat_starts, size, parts)
         responses = [
             response
             for part, some in zip(found, octaves, strict=True)
             for response in part.split([len(members) for _, members in some])
         ]
-        windows = _pick(self.pool.view(-1, self.outputs, self.pool.shape[1]), flat)
         made = []
         for (rate, _), some, response, window in zip(
             groups, starts, responses, windows.split(counts), strict=True
@@ -273,15 +278,8 @@ def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
     return torch.complex(pairs[0::2], pairs[1::2])
 
 
-def _pick(rows: torch.Tensor, members: list[int]) -> torch.Tensor:
-    if members == list(range(len(rows))):
-        return rows
-    return rows.index_select(0, torch.tensor(members, device=rows.device))
-
-
-def _order(groups: list[tuple[int, list[int]]], device: torch.device) -> torch.Tensor | None:
-    """Index that puts the groups' outputs, one after the other, back in the filters' order."""
-    flat = [i for _, members in groups for i in members]
+def _order(flat: list[int], device: torch.device) -> torch.Tensor | None:
+    """Index that puts the filters, one group after the other, back in their order."""
     if flat == sorted(flat):
         return None
     return torch.argsort(torch.tensor(flat)).to(device)

@@ -19,8 +19,8 @@ def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
     return [round(centre * size / (2 * math.pi)) - bins // 2 for centre in centres]
 
 
-#: The responses of short filters are smooth: they are computed on a coarse grid of bins, at least so
-#: many times as dense as the filters' length demands, and interpolated between its points.
+#: The responses of short filters are smooth: they are computed on a coarse grid of bins, at least
+#: so many times as dense as the filters' length demands, and interpolated between its points.
 MIN_OVERSAMPLING = 2.2
 #: Grid points that one bin is interpolated from: errors of 2e-8 and 1e-15 of the largest response.
 GRID_POINTS = {torch.complex64: 8, torch.complex128: 16}

@@ -16,9 +16,10 @@ __all__ = ["backward", "forward", "is_available", "pack"]
 
 _SOURCE = Path(__file__).with_name("pooled_bands.c")
 _LANES = 8
+_FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
-#: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order of
-#: a sum, and with it its last digit, then depends on the data alone.
+#: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
+#: of a sum, and with it its last digit, then depends on the data alone.
 _PIECES = 16
 
 
@@ -83,7 +84,7 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     """
     rows, half = spectra.shape
     spectra = spectra.detach().resolve_conj().contiguous()
-    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES)
+    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES, **_FLOATS)
     where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
     _functions().pack_spectra(*where, torch.get_num_threads())
     return packed
@@ -103,6 +104,8 @@ class _Call:
         filters, size = some.responses.shape
         count, rows, packed = some.weights.shape[1], len(some.spectra), some.spectra.packed
         frames = some.frames or some.segments
+        assert some.responses.dtype == torch.complex64 and some.weights.dtype == torch.float32
+        assert some.valid is None or some.valid.dtype == torch.int64
         assert min(some.starts) >= 0 and max(some.starts) + size <= packed.shape[1]
         assert some.weights.shape == (filters, count, size // some.segments)
         assert size % some.segments == 0 and count % some.span == 0
@@ -136,7 +139,7 @@ class _Call:
 def forward(every: Sequence) -> list[torch.Tensor]:
     """Sums of `quadratic.Bands`, as `pooled_bands`."""
     call = _Call(every)
-    found = [torch.empty(shape) for shape in call.shapes]
+    found = [torch.empty(shape, **_FLOATS) for shape in call.shapes]
     for structure, out in zip(call.structures, found, strict=True):
         call.point(structure, out=out)
     call.run(_functions().pool_bands)

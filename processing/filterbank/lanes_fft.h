@@ -94,9 +94,9 @@ static inline void butterfly_8(const cvec *a, cvec *b) {
 }
 
 static inline void butterfly_9(const cvec *a, cvec *b) {
-    static const cfloat w[3] = {{0.766044443118978f, 0.6427876096865393f},
+    static const cfloat w[3] = {{0.766044443118978f, 0.6427876096865393f}, /* of 1, 2, 4 ninths */
                                 {0.17364817766693041f, 0.984807753012208f},
-                                {-0.9396926207859083f, 0.3420201433256689f}}; /* of 1, 2, 4 ninths */
+                                {-0.9396926207859083f, 0.3420201433256689f}};
     cvec c[9];
     for (int k = 0; k < 3; k++)
         butterfly_3(a[k], a[k + 3], a[k + 6], &c[k], &c[3 + k], &c[6 + k]);
@@ -137,8 +137,8 @@ static inline __attribute__((always_inline)) void fft_pass(const cvec *x, cvec *
 }
 
 /* The same for any other radix. */
-static void prime_pass(const cvec *x, cvec *y, long radix, long length, long stride, const cfloat *w,
-                       long size, const cfloat *factors) {
+static void prime_pass(const cvec *x, cvec *y, long radix, long length, long stride,
+                       const cfloat *w, long size, const cfloat *factors) {
     const long m = length / radix;
     for (long p = 0; p < m; p++)
         for (long j = 0; j < radix; j++)

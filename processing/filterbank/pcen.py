@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from . import pcen_compiled
+
 __all__ = ["PARAMETERS", "PCEN", "linear_recurrence", "smooth_energy"]
 
 CHUNK_FRAMES = 32
@@ -255,6 +257,11 @@ class PCEN(nn.Module):
             dtype = torch.promote_types(values[0].dtype, torch.float32)
             energy = energy.to(dtype)
             alpha, delta, root, smooth = (value.to(dtype) for value in values)
+            power = 1.0 / root
+            if pcen_compiled.can_take(energy, state, alpha, delta, power, smooth):
+                return pcen_compiled.smooth_and_compress(
+                    energy, state, alpha, delta, power, smooth, self.floor
+                )
             smoothed = smooth_energy(energy, smooth, state)
-            out = _Compress.apply(energy, smoothed, alpha, delta, 1.0 / root, self.floor)
+            out = _Compress.apply(energy, smoothed, alpha, delta, power, self.floor)
         return out, smoothed[:, -1] if energy.shape[1] else state

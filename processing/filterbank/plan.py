@@ -159,7 +159,7 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     # In [-pi/2, 3 pi/2): a band around pi is one piece, and so is a band around 0.
     centres = torch.atan2(mean[:, 1], mean[:, 0]) + math.pi / 2
     centres = centres.remainder(2 * math.pi) - math.pi / 2
-    # Power by distance from the centre, which is taken for the middle of a bin: (N, points / 2 + 1).
+    # Power by distance from the bin nearest to the centre: (N, points / 2 + 1).
     points = power.shape[1]
     apart = torch.arange(points // 2 + 1, device=taps.device)
     middle = (centres * (points / (2 * math.pi))).round().long()[:, None]

@@ -77,7 +77,7 @@ static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec 
     return inverse_fft(from, b->responses + filter * b->size, x, spare, b->size, b->roots);
 }
 
-/* Which lanes' samples count, as 1 or 0. */
+/* Which lanes' samples count. */
 typedef struct {
     mask first, last;
 } inside;
@@ -92,13 +92,16 @@ static inside make_inside(const bands *b, long group) {
     return some;
 }
 
-static inline vec counts(const inside *some, long sample) {
-    const mask yes = ((int)sample >= some->first) & ((int)sample < some->last);
-    return -__builtin_convertvector(yes, vec);
+static inline mask counts(const inside *some, long sample) {
+    return ((int)sample >= some->first) & ((int)sample < some->last);
 }
 
+/* `x` where `yes`, else 0: also where `x` is no number. */
+static inline vec where(mask yes, vec x) { return (vec)(yes & (mask)x); }
+
 /* Rectified samples of one segment: of both parts together, or of each in its own half. */
-static void rectify(const bands *b, const cvec *signal, long segment, const inside *some, vec *out) {
+static void rectify(const bands *b, const cvec *signal, long segment, const inside *some,
+                    vec *out) {
     const long rate = b->size / b->segments, first = segment * rate;
     if (b->rectifier == SQUARE && !b->paired) { /* by far the most frequent */
         for (long i = 0; i < rate; i++) {
@@ -117,9 +120,9 @@ static void rectify(const bands *b, const cvec *signal, long segment, const insi
     }
     if (b->valid)
         for (long i = 0; i < rate; i++) {
-            const vec factor = counts(some, first + i);
-            out[i] *= factor;
-            if (b->paired) out[rate + i] *= factor;
+            const mask yes = counts(some, first + i);
+            out[i] = where(yes, out[i]);
+            if (b->paired) out[rate + i] = where(yes, out[rate + i]);
         }
 }
 
@@ -136,8 +139,8 @@ static vec load_rows(const bands *b, long group, const float *from, long row_str
 }
 
 /* The bins from `lowest` on of `rows` spectra (rows, half), LANES rows side by side:
- * (rows / LANES rounded up, bins, re and im, LANES). Bins below 0 and above size / 2, those of a real
- * signal, are conjugates of others. */
+ * (rows / LANES rounded up, bins, re and im, LANES). Bins below 0 and above size / 2, those of a
+ * real signal, are conjugates of others. */
 void pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
                   cvec *packed, int threads) {
     const long groups = (rows + LANES - 1) / LANES, block = 512;
@@ -169,8 +172,8 @@ static void turn_weights(const bands *b, long filter, float *out) {
         for (long row = 0; row < b->count; row++) out[i * b->count + row] = from[row * rate + i];
 }
 
-/* Sums of one segment for `count` weight rows from `first` on; inlined with a constant `count`, they
- * stay in registers. */
+/* Sums of one segment for `count` weight rows; inlined with a constant `count`, they stay in
+ * registers. */
 static inline __attribute__((always_inline)) void weigh(const vec *samples, const float *weights,
                                                         long rate, long count, long stride,
                                                         vec *out) {
@@ -202,7 +205,8 @@ static inline __attribute__((always_inline)) void spread(const vec *samples, con
  * parts are exchanged: what follows is a forward transform. */
 static inline __attribute__((always_inline)) void spread_squares(cvec *z, const float *weights,
                                                                  long rate, long count,
-                                                                 const vec *above, vec *of_weights) {
+                                                                 const vec *above,
+                                                                 vec *of_weights) {
     vec from_above[8];
     for (long row = 0; row < count; row++) from_above[row] = above[row];
     for (long i = 0; i < rate; i++) {
@@ -228,8 +232,8 @@ static void weigh_rows(const vec *samples, const float *weights, long rate, long
     if (count == 1) weigh(samples, weights, rate, 1, stride, out);
 }
 
-static void spread_rows(const vec *samples, const float *weights, long rate, long count, long stride,
-                        const vec *above, vec *of, vec *out) {
+static void spread_rows(const vec *samples, const float *weights, long rate, long count,
+                        long stride, const vec *above, vec *of, vec *out) {
     for (; count > 5; count--, weights++, above++, of++)
         spread(samples, weights, rate, 1, stride, above, of, out);
     if (count == 5) spread(samples, weights, rate, 5, stride, above, of, out);
@@ -289,7 +293,8 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     turn_weights(b, filter, weights);
     memset(of_response, 0, size * sizeof(cvec));
     memset(of_weights, 0, count * rate * sizeof(vec));
-    const long first = row_groups(b) * part / b->parts, last = row_groups(b) * (part + 1) / b->parts;
+    const long first = row_groups(b) * part / b->parts;
+    const long last = row_groups(b) * (part + 1) / b->parts;
     for (long group = first; group < last; group++) {
         const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
         for (long output = 0; output < outputs; output++) {
@@ -322,14 +327,17 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
                             of_weights + half, slopes + rate);
             const vec *of_re = slopes, *of_im = b->paired ? slopes + rate : slopes;
             for (long i = 0; i < rate; i++) {
-                const vec all = (vec){0} + 1.0f;
-                const vec factor = b->valid ? counts(&some, segment * rate + i) : all;
                 const cvec here = z[i]; /* exchanged, too */
-                z[i].re = factor * of_im[i] * slope(here.im, b->rectifier);
-                z[i].im = factor * of_re[i] * slope(here.re, b->rectifier);
+                z[i].re = of_im[i] * slope(here.im, b->rectifier);
+                z[i].im = of_re[i] * slope(here.re, b->rectifier);
+                if (!b->valid) continue;
+                const mask yes = counts(&some, segment * rate + i);
+                z[i].re = where(yes, z[i].re);
+                z[i].im = where(yes, z[i].im);
             }
         }
-        const cvec *back = inverse_fft(signal, NULL, signal == x ? spare : x, signal, size, b->roots);
+        cvec *other = signal == x ? spare : x;
+        const cvec *back = inverse_fft(signal, NULL, other, signal, size, b->roots);
         const cvec *from = b->spectra + group * b->bins + b->starts[filter];
         for (long k = 0; k < size; k++) {
             const vec re = back[k].im, im = back[k].re;

@@ -79,6 +79,18 @@ class Bands:
         if self.rectifier not in RECTIFIERS:
             allowed = ", ".join(RECTIFIERS)
             raise ValueError(f"rectifier must be one of {allowed}, got {self.rectifier!r}")
+        needed = self.frames + self.span - 1 if self.frames else self.span * self.segments
+        if needed > self.segments:
+            raise ValueError(
+                f"{self.frames} frames over {self.span} segments each do not fit {self.segments} "
+                "segments"
+            )
+
+    @property
+    def in_c(self) -> bool:
+        """Whether the compiled form can take them."""
+        fits = self.responses.dtype == torch.complex64 and self.weights.dtype == torch.float32
+        return fits and self.spectra.can_be_packed
 
 
 def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
@@ -92,7 +104,7 @@ def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
     Of each: (N, J, R, segments), or with frames > 0 (N, J / span, R, frames).
     """
     found: list = [None] * len(every)
-    in_c = [i for i, some in enumerate(every) if some.spectra.can_be_packed]
+    in_c = [i for i, some in enumerate(every) if some.in_c]
     in_c = in_c if in_c and compiled.is_available() else []
     if in_c:
         # Large tasks first, so that the threads end together.
@@ -131,7 +143,11 @@ class _CompiledBands(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         # Without the tensors that autograd keeps itself.
         ctx.every = [replace(some, responses=None, weights=None) for some in every]
-        return tuple(compiled.forward(every))
+        found = tuple(compiled.forward(every))
+        needed = ctx.needs_input_grad[1:]
+        fixed = [out for i, out in enumerate(found) if not any(needed[2 * i : 2 * i + 2])]
+        ctx.mark_non_differentiable(*fixed)
+        return found
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -153,8 +169,8 @@ class _CompiledBands(torch.autograd.Function):
 class _PooledBands(torch.autograd.Function):
     """The signals of one group of filters exist in pieces that stay in the cache.
 
-    Arguments as `Bands`, but spectra as a tensor, and weights (N, J, 2 M / segments) of the real and
-    imaginary parts.
+    Arguments as `Bands`, but spectra as a tensor, and weights (N, J, 2 M / segments) of the real
+    and imaginary parts.
     """
 
     @staticmethod
