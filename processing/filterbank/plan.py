@@ -148,7 +148,7 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     >>> from auricle.processing.filterbank.shapes import gabor_taps
     >>> taps = gabor_taps(torch.tensor([0.5, 0.5]), torch.tensor([40.0, 2.0]), 401)
     >>> make_plan(taps, hop=160).rates
-    [14, 160]
+    [15, 160]
     """
     filters, parts, _ = taps.shape
     if exact or parts == 1:
