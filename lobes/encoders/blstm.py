@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..autocast_lstm import LSTM
 from ..contracts import Encoder, mask_padding, valid_lengths
 from ..options import number, whole
 from ..registry import register_encoder
@@ -95,8 +96,8 @@ class BidirectionalLSTM(nn.Module):
         super().__init__()
         hidden, layers = whole("hidden", hidden), whole("layers", layers)
         sizes = [in_features] + [2 * hidden] * (layers - 1)
-        self.ahead = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        self.back = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+        self.ahead = nn.ModuleList(LSTM(size, hidden, batch_first=True) for size in sizes)
+        self.back = nn.ModuleList(LSTM(size, hidden, batch_first=True) for size in sizes)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ..autocast_lstm import LSTM
 from ..contracts import Encoder, mask_padding, valid_lengths
 from ..frame_conv import conv_frames
 from ..frame_norm import norm_frames
@@ -113,7 +114,7 @@ class LSTMAutoencoder(Encoder):
         super().__init__(in_features, embedding_size, output="utterance")
         self.noise = noise
         self.encoder = ConvolutionStack((in_features, channels, channels, latent), dropout)
-        self.lstm = nn.LSTM(
+        self.lstm = LSTM(
             latent,
             units,
             layers,
