@@ -261,9 +261,11 @@ def test_a_trace_holds_for_other_energies():
     torch.testing.assert_close(traced(other), pcen(other), rtol=2e-6, atol=2e-6)
 
 
-@pytest.mark.skipif(not HAS_COMPILER, reason="the functions are C")
 def test_exp_and_log():
     functions = library(pcen_compiled._SOURCE)
+    assert (functions is not None) == HAS_COMPILER
+    if functions is None:
+        return  # there are none: torch's are used
 
     def apply(name, values):
         out = torch.empty_like(values)
