@@ -86,12 +86,12 @@ class BandedBank:
         cut = self.blocks.cut(wavs)
         spectra = Spectra(torch.fft.rfft(cut), cut.shape[1], self.lowest, self.highest)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
-        tails = Tails(wavs, self.blocks, num_valid, self.kept)
+        tails = Tails(wavs, self.blocks, num_valid, self.kept) if self.num_reduced else None
         # All that is to be pooled goes in one call.
         parts = [
             [self._bands(spectra, group, inside) for group in self.groups],
-            [tails.leading(*self.tails) if self.num_reduced else None],
-            [tails.trailing(*self.tails) if self.num_reduced else None],
+            [tails.leading(*self.tails) if tails else None],
+            [tails.trailing(*self.tails) if tails else None],
             [] if self.wide is None else [self._bands(spectra.detach(), self.wide, None)],
         ]
         found = iter(pooled_bands([bands for part in parts for bands in part if bands is not None]))

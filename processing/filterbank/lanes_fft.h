@@ -6,10 +6,8 @@
  */
 #include <stddef.h>
 
-#define LANES 8
+#include "lanes.h"
 
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef int mask __attribute__((vector_size(4 * LANES)));
 typedef struct {
     vec re, im;
 } cvec; /* one complex number of each lane's row */

@@ -12,14 +12,13 @@
  * exp and log: S. Moshier's polynomials (Cephes, expf and logf, 1992), within 2 units of the last
  * place, and with IEEE's answers for zeros, infinities and NaN, such that a broken energy is seen.
  */
+#include "lanes.h"
+
 #include <math.h>
 #include <string.h>
 
-#define LANES 8
 #define FRAMES 64 /* of a piece */
 
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef int mask __attribute__((vector_size(4 * LANES)));
 typedef float vec_half __attribute__((vector_size(2 * LANES)));
 typedef double wide_half __attribute__((vector_size(4 * LANES)));
 typedef struct {
@@ -307,26 +306,24 @@ static inline __attribute__((always_inline)) void backward(const call *c, long i
 
 /* A task is LANES channels of an item. They are dealt out in runs: two threads in the same frames
  * would write to the same cache lines. */
-void pcen(const call *c, int threads) {
+static void run(const call *c, int back, int threads) {
     const long groups = (c->channels + LANES - 1) / LANES;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long task = 0; task < c->batch * groups; task++) {
-        const long channel = task % groups * LANES, left = c->channels - channel;
-        if (left >= LANES)
-            forward(c, task / groups, channel, LANES);
+        const long item = task / groups, channel = task % groups * LANES;
+        const long left = c->channels - channel;
+        if (left >= LANES) { /* by far the most frequent: a constant number of lanes */
+            if (back)
+                backward(c, item, channel, LANES);
+            else
+                forward(c, item, channel, LANES);
+        } else if (back)
+            backward(c, item, channel, left);
         else
-            forward(c, task / groups, channel, left);
+            forward(c, item, channel, left);
     }
 }
 
-void pcen_backward(const call *c, int threads) {
-    const long groups = (c->channels + LANES - 1) / LANES;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (long task = 0; task < c->batch * groups; task++) {
-        const long channel = task % groups * LANES, left = c->channels - channel;
-        if (left >= LANES)
-            backward(c, task / groups, channel, LANES);
-        else
-            backward(c, task / groups, channel, left);
-    }
-}
+void pcen(const call *c, int threads) { run(c, 0, threads); }
+
+void pcen_backward(const call *c, int threads) { run(c, 1, threads); }

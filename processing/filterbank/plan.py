@@ -117,18 +117,18 @@ def _max_leak(taps: torch.Tensor) -> float:
     return MAX_LEAK if taps.device.type == "cpu" else MAX_LEAK_UNCHECKED
 
 
-def _power_response(taps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, G) power response of complex taps (N, 2, W) and the frequencies (G,) in rad/sample."""
+def _power_response(taps: torch.Tensor) -> torch.Tensor:
+    """(N, G) power response of complex taps (N, 2, W) at the `_frequencies`."""
     points = 2 ** (2 * taps.shape[2] - 1).bit_length()
     complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
     response = torch.fft.ifft(complex_taps, n=points, norm="forward")
-    power = response.real.square() + response.imag.square()
-    return power, _frequencies(points, power)
+    return response.real.square() + response.imag.square()
 
 
-def _frequencies(points: int, like: torch.Tensor) -> torch.Tensor:
-    """Frequencies of an FFT of so many points, in rad/sample."""
-    return torch.arange(points, device=like.device, dtype=like.dtype) * (2 * math.pi / points)
+def _frequencies(power: torch.Tensor) -> torch.Tensor:
+    """Frequencies (G,) of a power response (N, G), in rad/sample."""
+    points = power.shape[1]
+    return torch.arange(points, device=power.device, dtype=power.dtype) * (2 * math.pi / points)
 
 
 @torch.no_grad()
@@ -153,7 +153,8 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     filters, parts, _ = taps.shape
     if exact or parts == 1:
         return Plan(hop, [hop] * filters, [0.0] * filters)
-    power, freqs = _power_response(taps)
+    power = _power_response(taps)
+    freqs = _frequencies(power)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
     mean = power @ torch.stack([torch.cos(freqs), torch.sin(freqs)], dim=1)
     # In [-pi/2, 3 pi/2): a band around pi is one piece, and so is a band around 0.
@@ -186,8 +187,10 @@ def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
     device = taps.device
     edge = torch.tensor(plan.rates, device=device) * (math.pi / plan.hop)
     reduced = torch.tensor(plan.rates, device=device) < plan.hop
-    power, freqs = _power_response(taps)
-    distance = _distance(freqs, torch.tensor(plan.centres, device=device, dtype=power.dtype))
+    power = _power_response(taps)
+    distance = _distance(
+        _frequencies(power), torch.tensor(plan.centres, device=device, dtype=power.dtype)
+    )
     leak = (power * (distance > edge[:, None])).sum(1)
     good = leak <= _max_leak(taps) * power.sum(1)
     good &= _half_width(power, distance) * MIN_HEADROOM <= edge
@@ -211,8 +214,8 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     """
     if not plan.reduced or taps.shape[1] == 1:
         return None
-    power = _power_response(taps)[0] if plan.power is None else plan.power
-    freqs = _frequencies(power.shape[1], power)
+    power = _power_response(taps) if plan.power is None else plan.power
+    freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
     edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)
     edge = torch.where(edge < math.pi, edge, 2 * math.pi)[:, None]
