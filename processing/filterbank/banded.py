@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -11,7 +12,7 @@ from .bands import Spectra, band_responses, first_bins
 from .blocks import Blocks, make_blocks, pooling_weights
 from .edges import Tails
 from .plan import Plan, lost_power
-from .quadratic import Bands, pooled_bands
+from .quadratic import Bands, Total, pooled_bands
 
 __all__ = ["BandedBank"]
 
@@ -60,15 +61,14 @@ class BandedBank:
         if parts == 1:
             self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
             groups = [(blocks.hop, list(range(len(self.taps))))]
-        flat = [i for _, some in groups for i in some]
-        self.order = _order(flat, taps.device)
-        kernels = self._picked(flat)
+        self.members = [some for _, some in groups]
+        kernels = self._picked([i for some in self.members for i in some])
         self.groups = self._grouped(groups, *kernels, plan.centres, blocks)
         #: A dictionary where the filters are not being trained.
         self.kept: dict | None = None
-        # The first of them are at a reduced rate: their energy outside the clips is taken away again.
-        self.num_reduced = len(plan.reduced) if parts == 2 else 0
-        self.tails = kernels[0][: self.num_reduced], kernels[1][: self.num_reduced, 0]
+        # Their energy outside the clips is taken away again; they are the first of the kernels.
+        self.reduced = plan.reduced if parts == 2 else []
+        self.tails = kernels[0][: len(self.reduced)], kernels[1][: len(self.reduced), 0]
         self.lost = lost_power(plan, taps, LOST_BANDS)
         self.wide = None if self.lost is None else self._wide_group()
         every = self.groups if self.wide is None else [*self.groups, self.wide]
@@ -86,35 +86,38 @@ class BandedBank:
         cut = self.blocks.cut(wavs)
         spectra = Spectra(torch.fft.rfft(cut), cut.shape[1], self.lowest, self.highest)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
-        tails = Tails(wavs, self.blocks, num_valid, self.kept) if self.num_reduced else None
-        # All that is to be pooled goes in one call.
-        parts = [
-            [self._bands(spectra, group, inside) for group in self.groups],
-            [tails.leading(*self.tails) if tails else None],
-            [tails.trailing(*self.tails) if tails else None],
-            [] if self.wide is None else [self._bands(spectra.detach(), self.wide, None)],
+        total = Total(len(self.pool), len(wavs), self.blocks.frames)
+        first = self._first_frames(len(wavs))
+        every = [
+            self._bands(spectra, group, inside, into=total, places=places, first=first)
+            for group, places in zip(self.groups, self._places(), strict=True)
         ]
-        found = iter(pooled_bands([bands for part in parts for bands in part if bands is not None]))
-        main, leading, trailing, wide = (
-            [next(found).flatten(0, 1) for bands in part if bands is not None] for part in parts
-        )
-        energy = self._by_clip(torch.cat(main) if len(main) > 1 else main[0], len(wavs))
-        if leading or trailing:
-            inner = energy[: self.num_reduced].permute(1, 2, 0)
-            inner = tails.subtract(inner, leading, trailing).permute(2, 0, 1)
-            energy = torch.cat([inner, energy[self.num_reduced :]])
-        if self.order is not None:
-            energy = energy.index_select(0, self.order)
+        if self.reduced:
+            tails = Tails(wavs, self.blocks, total, self.reduced, num_valid, self.kept)
+            found = tails.leading(*self.tails), tails.trailing(*self.tails)
+            every += [bands for bands in found if bands is not None]
         if self.wide is not None:
+            where = {"into": replace(total, outputs=LOST_BANDS), "places": range(LOST_BANDS)}
+            every.append(self._bands(spectra.detach(), self.wide, None, first=first, **where))
+        energy, *wide = pooled_bands(every)
+        if wide:
             energy = self._with_lost(energy, wavs, wide[0], num_valid, floor)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
 
-    def _by_clip(self, energy: torch.Tensor, clips: int) -> torch.Tensor:
-        """(N, R, block_frames) -> (N, B, frames)"""
-        return energy.reshape(len(energy), clips, -1)[..., : self.blocks.frames]
+    def _places(self) -> list[list[int]]:
+        """Where the first output of each filter of each group goes."""
+        return [[self.outputs * i for i in some] for some in self.members]
 
-    def _bands(self, spectra, group, inside, blocks=None) -> Bands:
-        """What is pooled for one group, to (N, outputs, R, block_frames)."""
+    def _first_frames(self, clips: int) -> torch.Tensor | None:
+        """First frame of each block, (clips * blocks,)."""
+        blocks = self.blocks
+        if blocks.num_blocks == 1:
+            return None
+        first = torch.arange(blocks.num_blocks, device=self.taps.device) * blocks.block_frames
+        return first.repeat(clips)
+
+    def _bands(self, spectra, group, inside, blocks=None, **where) -> Bands:
+        """What is pooled for one group."""
         starts, responses, weights = group
         blocks = blocks or self.blocks
         return Bands(
@@ -128,6 +131,7 @@ class BandedBank:
             inside if responses.shape[1] == blocks.size else None,
             frames=blocks.block_frames,
             span=blocks.span,
+            **where,
         )
 
     def _with_lost(self, energy, wavs, wide, num_valid, floor):
@@ -136,7 +140,7 @@ class BandedBank:
         The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
         the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
         """
-        from_ends, near = self._around(self._by_clip(wide, energy.shape[1]))
+        from_ends, near = self._around(wide)
         lost = (self.lost[0] @ from_ends.flatten(1)).view(energy.shape)
         if energy.device.type != "cpu":
             return energy + lost
@@ -277,9 +281,3 @@ def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
     pairs = functional.pad(taps[:, 0], (0, 0, 0, len(taps) % 2))
     return torch.complex(pairs[0::2], pairs[1::2])
 
-
-def _order(flat: list[int], device: torch.device) -> torch.Tensor | None:
-    """Index that puts the filters, one group after the other, back in their order."""
-    if flat == sorted(flat):
-        return None
-    return torch.argsort(torch.tensor(flat)).to(device)

@@ -12,10 +12,9 @@ import torch
 
 from ..compiling import library
 
-__all__ = ["backward", "forward", "is_available", "pack"]
+__all__ = ["Call", "is_available", "pack"]
 
 _SOURCE = Path(__file__).with_name("pooled_bands.c")
-_LANES = 8
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
@@ -24,18 +23,21 @@ _PIECES = 16
 
 
 class _Bands(ctypes.Structure):
+    """As `bands` in pooled_bands.c."""
+
     _fields_ = [
         *(
             (name, ctypes.c_void_p)
             for name in (
                 *("spectra", "responses", "weights", "starts", "valid", "roots"),
-                *("out", "grad", "grad_responses", "grad_weights"),
+                *("places", "first", "out", "grad_responses", "grad_weights"),
             )
         ),
         *(
             (name, ctypes.c_long)
             for name in (
                 *("rows", "bins", "filters", "size", "segments", "count", "span", "frames"),
+                *("clips", "limit", "turn", "subtracted", "in_time"),
                 *("rectifier", "paired", "parts"),
             )
         ),
@@ -71,7 +73,7 @@ def _roots(size: int) -> torch.Tensor:
 
 
 def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tensor:
-    """Spectra with eight rows side by side, (R / 8 rounded up, bins, 2, 8) float32.
+    """Spectra with `lanes` rows side by side, (R / lanes rounded up, bins, 2, lanes) float32.
 
     Arguments
     ---------
@@ -84,80 +86,93 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     """
     rows, half = spectra.shape
     spectra = spectra.detach().resolve_conj().contiguous()
-    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES, **_FLOATS)
+    lanes = _functions().lanes()
+    packed = torch.empty(-(-rows // lanes), bins, 2, lanes, **_FLOATS)
     where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
     _functions().pack_spectra(*where, torch.get_num_threads())
     return packed
 
 
-class _Call:
-    """One C structure for each set of bands, and the tensors that they point to."""
+class Call:
+    """A C structure for each of several sets of bands, and the tensors that they point to.
+
+    Arguments
+    ---------
+    every : list of `quadratic.Bands`
+        By rising turn.
+    """
 
     def __init__(self, every: Sequence):
-        self.tensors = []
-        self.structures = (_Bands * len(every))()
-        self.shapes = []
-        for some, structure in zip(every, self.structures, strict=True):
-            self._fill(some, structure)
+        self.totals = [some.total for some in every]
+        self.tensors: list = []
+        self.structures = (_Bands * len(every))(*map(self._structure, every))
+        #: Shapes of responses and weights.
+        self.shapes = [(some.responses.shape, some.weights.shape) for some in every]
 
-    def _fill(self, some, structure: _Bands) -> None:
-        filters, size = some.responses.shape
-        count, rows, packed = some.weights.shape[1], len(some.spectra), some.spectra.packed
-        frames = some.frames or some.segments
+    def _structure(self, some) -> _Bands:
+        total, places = some.total, some.all_places
+        (filters, size), (_, count, rate) = some.responses.shape, some.weights.shape
+        outputs, frames = count // some.span, some.frames or some.segments
+        rows, packed, valid = len(some.spectra), some.spectra.packed, some.valid
         assert some.responses.dtype == torch.complex64 and some.weights.dtype == torch.float32
-        assert some.valid is None or some.valid.dtype == torch.int64
+        assert rate * some.segments == size and count % some.span == 0
         assert min(some.starts) >= 0 and max(some.starts) + size <= packed.shape[1]
-        assert some.weights.shape == (filters, count, size // some.segments)
-        assert size % some.segments == 0 and count % some.span == 0
-        self.shapes.append((filters, count // some.span, rows, frames))
-        valid = some.valid
-        self.point(
-            structure,
-            spectra=packed,
-            responses=some.responses.detach().resolve_conj().contiguous(),
-            weights=some.weights.detach().contiguous(),
-            starts=torch.tensor(some.starts, dtype=torch.int64),
-            valid=None if valid is None else valid.clamp(0, size).contiguous(),
-            roots=_roots(size),
+        assert rows % total.clips == 0 and min(places) >= 0
+        assert max(places) + (1 if some.in_time else outputs) <= total.outputs
+        groups, bins, *_ = packed.shape
+        return _Bands(
+            self._pointer(packed),
+            self._pointer(some.responses.detach().resolve_conj().contiguous()),
+            self._pointer(some.weights.detach().contiguous()),
+            self._pointer(torch.tensor(some.starts, dtype=torch.int64)),
+            self._pointer(None if valid is None else valid.clamp(0, size).contiguous()),
+            self._pointer(_roots(size)),
+            self._pointer(torch.tensor(places, dtype=torch.int64)),
+            self._pointer(None if some.first is None else some.first.contiguous()),
+            *(None, None, None),
+            *(rows, bins, filters, size, some.segments, count, some.span, frames),
+            *(total.clips, total.frames, some.turn, some.turn > 0, some.in_time),
+            *(_RECTIFIERS.index(some.rectifier), some.paired, min(groups, -(-_PIECES // filters))),
         )
-        structure.rows, structure.bins, structure.filters = rows, packed.shape[1], filters
-        structure.size, structure.segments, structure.count = size, some.segments, count
-        structure.span, structure.frames, structure.paired = some.span, frames, some.paired
-        structure.rectifier = _RECTIFIERS.index(some.rectifier)
-        structure.parts = min(packed.shape[0], -(-_PIECES // filters))
 
-    def point(self, structure: _Bands, **tensors) -> None:
-        for name, tensor in tensors.items():
-            setattr(structure, name, None if tensor is None else tensor.data_ptr())
-            self.tensors.append(tensor)
+    def _pointer(self, tensor: torch.Tensor | None) -> int | None:
+        if tensor is None:
+            return None
+        self.tensors.append(tensor)
+        return tensor.data_ptr()
 
-    def run(self, function) -> None:
-        if function(self.structures, len(self.structures), torch.get_num_threads()):
-            raise MemoryError("no memory for the band signals of eight rows")
+    def forward(self) -> dict:
+        """What each different `quadratic.Total` is, (outputs, clips, frames)."""
+        found = {
+            total: torch.empty(total.outputs, total.clips, total.frames, **_FLOATS)
+            for total in self.totals
+        }
+        for structure, total in zip(self.structures, self.totals, strict=True):
+            structure.out = found[total].data_ptr()
+        self._run(_functions().pool_bands, self.structures)
+        return found
 
+    def backward(self, grads: Sequence[torch.Tensor], wanted: Sequence[int]) -> list[tuple]:
+        """Gradients of responses and weights of those sets of bands that are `wanted`, for those
+        of what `forward` gives."""
+        grads = [grad.contiguous() for grad in grads]
+        by_total = dict(zip(dict.fromkeys(self.totals), grads, strict=True))
+        some = (_Bands * len(wanted))(*(self.structures[i] for i in wanted))
+        found = []
+        for structure, i in zip(some, wanted, strict=True):
+            responses, weights = self.shapes[i]
+            # Of each part of the rows; the first is what all of them make together.
+            both = (
+                torch.empty(structure.parts, *responses, dtype=torch.complex64, device="cpu"),
+                torch.empty(structure.parts, *weights, **_FLOATS),
+            )
+            structure.out = by_total[self.totals[i]].data_ptr()
+            structure.grad_responses, structure.grad_weights = (one.data_ptr() for one in both)
+            found.append(tuple(one[0] for one in both))
+        self._run(_functions().pool_bands_backward, some)
+        return found
 
-def forward(every: Sequence) -> list[torch.Tensor]:
-    """Sums of `quadratic.Bands`, as `pooled_bands`."""
-    call = _Call(every)
-    found = [torch.empty(shape, **_FLOATS) for shape in call.shapes]
-    for structure, out in zip(call.structures, found, strict=True):
-        call.point(structure, out=out)
-    call.run(_functions().pool_bands)
-    return found
-
-
-def backward(grads: Sequence[torch.Tensor], every: Sequence) -> list[tuple]:
-    """Gradients of responses and weights for the gradients of what `forward` gives."""
-    call, found = _Call(every), []
-    for structure, shape, grad, some in zip(
-        call.structures, call.shapes, grads, every, strict=True
-    ):
-        assert grad.shape == shape
-        both = (
-            some.responses.new_empty(structure.parts, *some.responses.shape),
-            some.weights.new_empty(structure.parts, *some.weights.shape),
-        )
-        call.point(structure, grad=grad.contiguous(), grad_responses=both[0], grad_weights=both[1])
-        found.append(both)
-    call.run(_functions().pool_bands_backward)
-    return [tuple(parts[0] if len(parts) == 1 else parts.sum(0) for parts in b) for b in found]
+    @staticmethod
+    def _run(function, structures) -> None:
+        if function(structures, len(structures), torch.get_num_threads()):
+            raise MemoryError("no memory for the band signals of a few rows")

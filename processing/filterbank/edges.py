@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from .bands import Spectra
 from .blocks import Blocks
-from .quadratic import Bands
+from .quadratic import Bands, Total
 
 __all__ = ["Tails"]
 
@@ -25,7 +25,7 @@ KEPT_PARTS = 64
 
 
 class Tails:
-    """Energies outside the clips of one batch.
+    """Energies outside the clips of one batch, as bands that are taken away from a total.
 
     Arguments
     ---------
@@ -33,6 +33,10 @@ class Tails:
         Zero behind each item's end.
     blocks : Blocks
         For hop, offset, frames and the lengths of the windows.
+    into : Total
+        The energies of the filters, (N, B, frames).
+    places : list of int
+        Which of them are read at a reduced rate, S filters.
     num_valid : int64 tensor (B,) or None
         Where each item ends.
     kept : dict or None
@@ -43,11 +47,15 @@ class Tails:
         self,
         wavs: torch.Tensor,
         blocks: Blocks,
+        into: Total,
+        places: list[int],
         num_valid: torch.Tensor | None,
         kept: dict | None = None,
     ):
         self.wavs = wavs
         self.blocks = blocks
+        self.into = into
+        self.places = places
         self.kept = kept
         half = (blocks.window - 1) // 2
         hop, offset = blocks.hop, blocks.offset
@@ -68,11 +76,10 @@ class Tails:
         self.delay = self.ends + offset - hop * nearest
         self.order = torch.arange(1 - -(-blocks.pool // hop), (hop + half - 1) // hop + 1)
         self.order = self.order.to(wavs.device)
-        self.frame = nearest[:, None] + self.order
+        self.frame = nearest + self.order[0]
 
     def leading(self, taps: torch.Tensor, pool: torch.Tensor) -> Bands | None:
-        """Energies in front of the clips, for frames 0, 1, ...: to (S, num_leading, B, 1); None
-        where no frame looks there.
+        """Energies in front of the clips, in frames 0, 1, ...; None where no frame looks there.
 
         Arguments
         ---------
@@ -90,11 +97,10 @@ class Tails:
             where = self.blocks.offset - 1 - steps - starts[:, None]
             return _parts(taps[:, middle + 1 : middle + 1 + lags], pool, where, 2 * lags)
 
-        return self._bands(_head(self.wavs, lags), *self._made("leading", parts))
+        return self._bands(1, _head(self.wavs, lags), *self._made("leading", parts))
 
     def trailing(self, taps: torch.Tensor, pool: torch.Tensor) -> Bands | None:
-        """Energies behind the clips' ends, to (S, n, B, 1): for the frames from `first` on, or with
-        `ends` for the frames `frame` (B, n); None where no frame looks there."""
+        """Energies behind the clips' ends; None where no frame looks there."""
         if self.ends is None and self.num_trailing <= 0:
             return None
         hop, num_samples = self.blocks.hop, self.wavs.shape[1]
@@ -109,36 +115,13 @@ class Tails:
             frames = torch.arange(self.first, self.first + self.num_trailing, device=taps.device)
             where = num_samples + self.blocks.offset + steps - hop * frames[:, None]
             made = self._made(("trailing", num_samples), lambda: parts(where, 2 * lags))
-            return self._bands(_head(self.wavs[:, -lags:].flip(1), lags), *made)
+            head = _head(self.wavs[:, -lags:].flip(1), lags)
+            return self._bands(2, head, *made, torch.full((len(head),), self.first, device=head.device))
         source = self.ends[:, None] - 1 - steps
         head = self.wavs.gather(1, source.clamp(min=0)) * (source >= 0).to(self.wavs.dtype)
         where = torch.arange(hop + lags, device=taps.device) - hop * self.order[:, None]
         made = self._made("delayed", lambda: parts(where, 2 * lags + hop))
-        return self._bands(head, *made, self.delay)
-
-    def subtract(
-        self, energy: torch.Tensor, leading: list[torch.Tensor], trailing: list[torch.Tensor]
-    ) -> torch.Tensor:
-        """Take both tails away from `energy` (B, frames, N): what was pooled for `leading` and
-        `trailing`, (N * n, B, 1) if anything."""
-        frames = energy.shape[1]
-        if leading:
-            found = self._by_filter(leading, self.num_leading)
-            energy = energy - functional.pad(found, (0, 0, 0, frames - self.num_leading))
-        if trailing and self.ends is None:
-            found = self._by_filter(trailing, self.num_trailing)
-            behind = frames - self.first - self.num_trailing
-            energy = energy - functional.pad(found, (0, 0, self.first, behind))
-        elif trailing:
-            found = self._by_filter(trailing, len(self.order))
-            inside = (self.frame >= 0) & (self.frame < frames)
-            place = self.frame.clamp(0, frames - 1)[..., None].expand_as(found)
-            energy = energy.scatter_add(1, place, -found * inside[..., None])
-        return energy
-
-    def _by_filter(self, found: list[torch.Tensor], count: int) -> torch.Tensor:
-        """(N * n, B, 1) -> (B, n, N)"""
-        return found[0].view(-1, count, len(self.wavs)).permute(2, 1, 0)
+        return self._bands(2, head, *made, self.frame, self.delay)
 
     def _made(self, key, parts) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kept is None:
@@ -151,12 +134,15 @@ class Tails:
 
     def _bands(
         self,
+        turn: int,
         head: torch.Tensor,
         responses: torch.Tensor,
         weights: torch.Tensor,
+        first: torch.Tensor | None = None,
         delay: torch.Tensor | None = None,
     ) -> Bands:
-        """Heads (B, K) through one-sided filters, squared and weighted: to (S, n, B, 1)."""
+        """Heads (B, K) through one-sided filters, squared, weighted, and taken away in frames from
+        `first` (B,) on."""
         lags, size = head.shape[1], responses.shape[1]
         spectra = torch.fft.fft(head, n=size).conj()
         valid = None
@@ -166,8 +152,9 @@ class Tails:
             turns = turns * (-2 * math.pi / size)
             spectra = spectra * torch.polar(torch.ones_like(turns), turns)
             valid = torch.stack([delay, delay + lags], dim=1)
-        rows = Spectra(spectra.resolve_conj())
-        return Bands(rows, responses, weights, [0] * len(responses), 1, valid=valid)
+        rows, starts = Spectra(spectra.resolve_conj()), [0] * len(responses)
+        where = {"into": self.into, "places": self.places, "first": first, "in_time": True}
+        return Bands(rows, responses, weights, starts, 1, valid=valid, turn=turn, **where)
 
 
 def _parts(

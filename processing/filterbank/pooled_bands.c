@@ -5,6 +5,9 @@
  * band's whole way (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache.
  * Backward computes the band signals again, which is faster than reading them.
  */
+#ifdef __AVX512F__
+#define LANES 16
+#endif
 #include "lanes_fft.h"
 
 #include <stdlib.h>
@@ -21,14 +24,20 @@ typedef struct {
     const long *starts;      /* (filters): first bin of each band */
     const long *valid;       /* (rows, 2): samples that count; NULL: all */
     const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
-    float *out;              /* (filters, count / span, rows, frames) */
-    const float *grad;       /* of `out` */
+    const long *places;      /* (filters): where in `out` the first output of each goes */
+    const long *first;       /* (rows): where in `out` frame 0 of each goes; NULL: 0 */
+    float *out;              /* (outputs, clips, limit), or its gradient; each clip is rows / clips
+                                rows that follow each other, and other frames of them are dropped */
     cfloat *grad_responses;  /* (parts, filters, size): of a part of the rows each, to be summed */
     float *grad_weights;     /* (parts, filters, count, size / segments) */
     long rows, bins, filters, size, segments;
     long count;      /* weight rows of each filter */
     long span;       /* weight rows that make one output */
     long frames;     /* outputs in time */
+    long clips, limit;
+    long turn;       /* those of one turn write to different places, all at once */
+    long subtracted; /* from what an earlier turn wrote */
+    long in_time;    /* the outputs of a filter are frames that follow each other */
     long rectifier;  /* of the real and of the imaginary part */
     long paired;     /* the parts belong to two filters: half of the weight rows each */
     long parts;      /* of the rows, for the gradients: a sum that does not depend on the threads */
@@ -126,16 +135,42 @@ static void rectify(const bands *b, const cvec *signal, long segment, const insi
         }
 }
 
-static void store_rows(const bands *b, long group, vec value, float *out, long row_stride) {
-    const long rows = b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
-    for (long lane = 0; lane < rows; lane++) out[lane * row_stride] = value[lane];
+/* Frames of one row that are inside of `out`, and where. */
+typedef struct {
+    long first, last;
+    float *at; /* of the row's frame 0 */
+} row_place;
+
+static row_place place_of(const bands *b, long row, long filter, long output) {
+    const long shift = (b->first ? b->first[row] : 0) + (b->in_time ? output : 0);
+    const long place = b->places[filter] + (b->in_time ? 0 : output);
+    const long first = shift < 0 ? -shift : 0, last = b->limit - shift;
+    float *out = b->out + (place * b->clips + row / (b->rows / b->clips)) * b->limit;
+    return (row_place){first, last < b->frames ? last : b->frames, out + shift};
 }
 
-static vec load_rows(const bands *b, long group, const float *from, long row_stride) {
-    const long rows = b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
-    vec value = {0};
-    for (long lane = 0; lane < rows; lane++) value[lane] = from[lane * row_stride];
-    return value;
+static long lanes_of(const bands *b, long group) {
+    return b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
+}
+
+static void store_frames(const bands *b, long filter, long output, long group, const vec *from) {
+    for (long lane = 0; lane < lanes_of(b, group); lane++) {
+        const row_place to = place_of(b, group * LANES + lane, filter, output);
+        if (b->subtracted)
+            for (long frame = to.first; frame < to.last; frame++) to.at[frame] -= from[frame][lane];
+        else
+            for (long frame = to.first; frame < to.last; frame++) to.at[frame] = from[frame][lane];
+    }
+}
+
+static void load_frames(const bands *b, long filter, long output, long group, vec *to) {
+    memset(to, 0, b->frames * sizeof(vec));
+    for (long lane = 0; lane < lanes_of(b, group); lane++) {
+        const row_place from = place_of(b, group * LANES + lane, filter, output);
+        const float sign = b->subtracted ? -1.0f : 1.0f;
+        for (long frame = from.first; frame < from.last; frame++)
+            to[frame][lane] = sign * from.at[frame];
+    }
 }
 
 /* The bins from `lowest` on of `rows` spectra (rows, half), LANES rows side by side:
@@ -243,6 +278,8 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
     if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
 }
 
+long lanes(void) { return LANES; }
+
 static long row_groups(const bands *b) { return (b->rows + LANES - 1) / LANES; }
 
 /* One filter, LANES rows; -> 0, or 1 when there is no memory. */
@@ -269,11 +306,8 @@ static int pool_rows(const bands *b, long filter, long group) {
             if (frame >= 0 && frame < frames) sums[row / b->span * frames + frame] += found[row];
         }
     }
-    for (long output = 0; output < outputs; output++) {
-        float *out = b->out + ((filter * outputs + output) * b->rows + group * LANES) * frames;
-        for (long frame = 0; frame < frames; frame++)
-            store_rows(b, group, sums[output * frames + frame], out + frame, frames);
-    }
+    for (long output = 0; output < outputs; output++)
+        store_frames(b, filter, output, group, sums + output * frames);
     return 0;
 }
 
@@ -297,12 +331,8 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     const long last = row_groups(b) * (part + 1) / b->parts;
     for (long group = first; group < last; group++) {
         const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
-        for (long output = 0; output < outputs; output++) {
-            const float *grad =
-                b->grad + ((filter * outputs + output) * b->rows + group * LANES) * frames;
-            for (long frame = 0; frame < frames; frame++)
-                gradient[output * frames + frame] = load_rows(b, group, grad + frame, frames);
-        }
+        for (long output = 0; output < outputs; output++)
+            load_frames(b, filter, output, group, gradient + output * frames);
         cvec *signal = band_signal(b, filter, group, x, spare);
         for (long segment = 0; segment < b->segments; segment++) {
             cvec *z = signal + segment * rate;
@@ -357,7 +387,7 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     return 0;
 }
 
-/* The tasks of all sets of bands, one after the other. */
+/* The tasks of several sets of bands, one after the other. */
 static int run(const bands *every, long number, int backward, int threads) {
     long total = 0;
     int failed = 0;
@@ -379,10 +409,30 @@ static int run(const bands *every, long number, int backward, int threads) {
     return failed;
 }
 
+/* By rising turn; -> 0, or 1 when there is no memory. */
 int pool_bands(const bands *every, long number, int threads) {
-    return run(every, number, 0, threads);
+    int failed = 0;
+    for (long first = 0, next; first < number; first = next) {
+        for (next = first; next < number && every[next].turn == every[first].turn;) next++;
+        failed |= run(every + first, next - first, 0, threads);
+    }
+    return failed;
 }
 
 int pool_bands_backward(const bands *every, long number, int threads) {
-    return run(every, number, 1, threads);
+    const int failed = run(every, number, 1, threads);
+    /* What the parts found is added up in the first. */
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (long i = 0; i < number; i++) {
+        const bands *b = &every[i];
+        const long bins = 2 * b->filters * b->size;
+        const long weights = b->filters * b->count * (b->size / b->segments);
+        float *responses = (float *)b->grad_responses;
+        for (long part = 1; part < b->parts; part++) {
+            for (long k = 0; k < bins; k++) responses[k] += responses[part * bins + k];
+            for (long k = 0; k < weights; k++)
+                b->grad_weights[k] += b->grad_weights[part * weights + k];
+        }
+    }
+    return failed;
 }

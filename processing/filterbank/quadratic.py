@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from . import compiled
 from .bands import Spectra
 
-__all__ = ["RECTIFIERS", "Bands", "pooled_bands"]
+__all__ = ["RECTIFIERS", "Bands", "Total", "pooled_bands"]
 
 #: Bytes of band signal that are worked on at once, on a CPU and elsewhere.
 CHUNK_BYTES = {"cpu": 2**22}
@@ -38,6 +39,15 @@ RECTIFIERS = {
 
 
 @dataclass(frozen=True, eq=False)
+class Total:
+    """What several sets of bands make together: a tensor (outputs, clips, frames)."""
+
+    outputs: int
+    clips: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
 class Bands:
     """Bands to be cut, filtered, taken back to time, rectified, weighted and summed per segment.
 
@@ -62,6 +72,17 @@ class Bands:
     frames, span : int
         With frames > 0, frame t of a row is the sum over j < span of what weight row j gives on
         segment t + j. Every `span` weight rows make one output.
+    into : Total or None
+        Where the outputs go; each clip is R / clips rows that follow each other. None: a tensor of
+        their own.
+    places : N whole numbers, with `into`
+        Where the first output of each filter goes; the others follow.
+    first : int64 tensor (R,) or None, with `into`
+        Where frame 0 of each row goes; frames that fall outside are dropped. None: frame 0.
+    turn : int
+        0: what is at these places; above: taken away from it, after all that has a lower turn.
+    in_time : bool, with `into`
+        The outputs of a filter are frames that follow each other, and go to one place.
     """
 
     spectra: Spectra
@@ -74,6 +95,11 @@ class Bands:
     valid: torch.Tensor | None = None
     frames: int = 0
     span: int = 1
+    into: Total | None = None
+    places: Sequence[int] = ()
+    first: torch.Tensor | None = None
+    turn: int = 0
+    in_time: bool = False
 
     def __post_init__(self):
         if self.rectifier not in RECTIFIERS:
@@ -92,6 +118,18 @@ class Bands:
         fits = self.responses.dtype == torch.complex64 and self.weights.dtype == torch.float32
         return fits and self.spectra.can_be_packed
 
+    @cached_property
+    def total(self) -> Total:
+        if self.into is not None:
+            return self.into
+        outputs = len(self.weights) * self.weights.shape[1] // self.span
+        return Total(outputs, len(self.spectra), self.frames or self.segments)
+
+    @property
+    def all_places(self) -> Sequence[int]:
+        step = self.weights.shape[1] // self.span
+        return self.places if self.into else range(0, len(self.weights) * step, step)
+
 
 def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
     """Sums of each of several sets of bands, at once.
@@ -101,28 +139,66 @@ def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
 
     Shape
     -----
-    Of each: (N, J, R, segments), or with frames > 0 (N, J / span, R, frames).
+    Of each different `into`, in the order in which they come: (outputs, clips, frames). Of each set
+    without one: (N, J, R, segments), or with frames > 0 (N, J / span, R, frames).
     """
-    found: list = [None] * len(every)
-    in_c = [i for i, some in enumerate(every) if some.in_c]
-    in_c = in_c if in_c and compiled.is_available() else []
-    if in_c:
+    totals: dict[Total, list[Bands]] = {}
+    for some in every:
+        totals.setdefault(some.total, []).append(some)
+    found = {}
+    in_c = [some for bands in totals.values() if all(one.in_c for one in bands) for some in bands]
+    if in_c and compiled.is_available():
         # Large tasks first, so that the threads end together.
-        in_c.sort(key=lambda i: -every[i].responses.shape[1])
-        some = [every[i] for i in in_c]
-        tensors = [tensor for one in some for tensor in (one.responses, one.weights)]
-        for i, out in zip(in_c, _CompiledBands.apply(some, *tensors), strict=True):
-            found[i] = out
-    for i, some in enumerate(every):
-        if found[i] is None:
-            found[i] = _PooledBands.apply(
-                some.spectra.rows,
-                some.responses,
-                _spread(some.weights, some.paired),
-                *(tuple(some.starts), some.segments, some.rectifier, some.valid),
-                *(some.frames, some.span),
-            )
-    return found
+        in_c.sort(key=lambda some: (some.turn, -some.responses.shape[1]))
+        tensors = [tensor for some in in_c for tensor in (some.responses, some.weights)]
+        outs = _CompiledBands.apply(in_c, *tensors)
+        found = dict(zip(dict.fromkeys(some.total for some in in_c), outs, strict=True))
+    made = []
+    for total, bands in totals.items():
+        out = found[total] if total in found else _by_operators(total, bands)
+        if bands[0].into is None:
+            out = out.view(len(bands[0].weights), -1, *out.shape[1:])
+        made.append(out)
+    return made
+
+
+def _by_operators(total: Total, every: Sequence[Bands]) -> torch.Tensor:
+    """What several sets of bands make together, (outputs, clips, frames)."""
+    every = sorted(every, key=lambda some: some.turn)
+    found = [
+        _PooledBands.apply(
+            some.spectra.rows,
+            some.responses,
+            _spread(some.weights, some.paired),
+            *(tuple(some.starts), some.segments, some.rectifier, some.valid),
+            *(some.frames, some.span),
+        )
+        for some in every
+    ]
+    places = [_places(some) for some in every]
+    # Those of turn 0 have every place between them, and the rows of a clip follow each other.
+    written = sum(some.turn == 0 for some in every)
+    out = torch.cat([one.flatten(0, 1) for one in found[:written]])
+    order = [place for some in places[:written] for place in some]
+    if order != sorted(order):
+        out = out.index_select(0, torch.tensor(order, device=out.device).argsort())
+    out = out.reshape(total.outputs, total.clips, -1)[..., : total.frames]
+    for some, one, rows in zip(every[written:], found[written:], places[written:], strict=True):
+        one = one.transpose(1, 3) if some.in_time else one
+        frame = torch.arange(one.shape[3], device=out.device)
+        frame = frame + (0 if some.first is None else some.first[:, None])
+        inside = (frame >= 0) & (frame < total.frames)
+        one = (one * inside).flatten(0, 1)
+        spread = torch.zeros(len(one), *out.shape[1:], dtype=out.dtype, device=out.device)
+        spread = spread.scatter_add(2, frame.clamp(0, total.frames - 1).expand_as(one), one)
+        out = out.index_add(0, torch.tensor(rows, device=out.device), spread, alpha=-1)
+    return out
+
+
+def _places(some: Bands) -> list[int]:
+    """Of each output."""
+    step = 1 if some.in_time else some.weights.shape[1] // some.span
+    return [place + output for place in some.all_places for output in range(step)]
 
 
 def _spread(weights: torch.Tensor, paired: bool) -> torch.Tensor:
@@ -140,29 +216,20 @@ class _CompiledBands(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, every, *tensors):
-        ctx.save_for_backward(*tensors)
-        # Without the tensors that autograd keeps itself.
-        ctx.every = [replace(some, responses=None, weights=None) for some in every]
-        found = tuple(compiled.forward(every))
-        needed = ctx.needs_input_grad[1:]
-        fixed = [out for i, out in enumerate(found) if not any(needed[2 * i : 2 * i + 2])]
-        ctx.mark_non_differentiable(*fixed)
-        return found
+        ctx.call = compiled.Call(every)
+        totals = ctx.call.forward()
+        ctx.wanted = [i for i in range(len(every)) if any(ctx.needs_input_grad[1 + 2 * i :][:2])]
+        learned = {every[i].total for i in ctx.wanted}
+        ctx.mark_non_differentiable(*(out for one, out in totals.items() if one not in learned))
+        return tuple(totals.values())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grads):
-        tensors, every, needed = ctx.saved_tensors, [], []
-        for i, some in enumerate(ctx.every):
-            if any(ctx.needs_input_grad[1 + 2 * i : 3 + 2 * i]):
-                responses, weights = tensors[2 * i : 2 * i + 2]
-                every.append(replace(some, responses=responses, weights=weights))
-                needed.append(i)
-        found = [None] * len(tensors)
-        for i, both in zip(
-            needed, compiled.backward([grads[i] for i in needed], every), strict=True
-        ):
-            found[2 * i : 2 * i + 2] = both
+        found = [None] * (2 * len(ctx.call.totals))
+        both = ctx.call.backward(grads, ctx.wanted)
+        for i, some in zip(ctx.wanted, both, strict=True):
+            found[2 * i : 2 * i + 2] = some
         return None, *found
 
 
