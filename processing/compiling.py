@@ -22,7 +22,7 @@ import torch
 
 from .cache_folder import cache_folder
 
-__all__ = ["library"]
+__all__ = ["Functions", "library"]
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=gnu11")
 _TIMEOUT_S = 120
@@ -40,6 +40,36 @@ def library(source: Path) -> ctypes.CDLL | None:
     True
     """
     return _library(source) if os.environ.get("AURICLE_COMPILED", "1") != "0" else None
+
+
+class Functions:
+    """Functions of a C file as attributes; the file is compiled when that is first needed.
+
+    Arguments
+    ---------
+    source : Path
+    argtypes : of each function by its name, a list of ctypes
+        What comes back, if anything, is an int.
+
+    Example
+    -------
+    >>> Functions(Path("missing.c"), twice=[ctypes.c_int]).are_available()
+    False
+    """
+
+    def __init__(self, source: Path, **argtypes: list):
+        self.source, self.argtypes = source, argtypes
+
+    def are_available(self) -> bool:
+        return library(self.source) is not None
+
+    def __getattr__(self, name: str):
+        if name not in self.argtypes:
+            raise AttributeError(name)
+        function = getattr(_library(self.source), name)
+        function.argtypes = self.argtypes[name]
+        self.__dict__[name] = function
+        return function
 
 
 @lru_cache(maxsize=16)

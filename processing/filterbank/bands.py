@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 
 import torch
 
-from . import compiled
+from . import band_responses_compiled, compiled
 
 __all__ = ["Spectra", "band_responses", "first_bins"]
 
@@ -47,17 +47,20 @@ def band_responses(
     """
     window, most = taps.shape[1], max(bins for _, bins in parts)
     counts = [count for count, _ in parts]
+    step = _grid_step(size, window, most, GRID_POINTS[taps.dtype])
+    if band_responses_compiled.can_take(taps, size // step):
+        grid = _grid(size, window, most, step, taps.device, taps.dtype)
+        return band_responses_compiled.responses(taps, starts, grid, parts)
     if any(starts):
         lag = torch.arange(window, device=taps.device)
         turns = (torch.tensor(starts, device=taps.device)[:, None] * lag).remainder(size)
         turns = turns.to(taps.real.dtype) * (2 * math.pi / size)
         taps = taps * torch.polar(torch.ones_like(turns), turns)
-    step = _grid_step(size, window, most, GRID_POINTS[taps.dtype])
     if step == 1:
         whole = torch.fft.ifft(taps, n=size).split(counts)
         return [some[:, :bins] for some, (_, bins) in zip(whole, parts, strict=True)]
     grid = _grid(size, window, most, step, taps.device, taps.dtype)
-    coarse = torch.fft.ifft(taps * grid.taps, n=size // step)
+    coarse = torch.fft.ifft(taps * grid.taps, n=size // step, norm="forward")
     before, after = grid.points // 2 - 1, grid.cells + grid.points // 2
     coarse = torch.cat([coarse[:, coarse.shape[1] - before :], coarse[:, :after]], dim=1)
     found = []
@@ -80,11 +83,14 @@ def _grid_step(size: int, window: int, bins: int, points: int) -> int:
     return 1
 
 
-@dataclass(frozen=True)
-class _Grid:
+@dataclass(frozen=True, eq=False)
+class Grid:
     """What interpolation on a coarse grid needs: factors of the taps, of the grid's points and of
-    the bins, and the weights (points, step) of a bin's neighbours on the grid."""
+    the bins, and the weights (points, step) of a bin's neighbours on the grid. With a step of 1 the
+    grid is the bins themselves."""
 
+    size: int
+    step: int
     points: int
     cells: int
     taps: torch.Tensor
@@ -96,12 +102,17 @@ class _Grid:
 @lru_cache(maxsize=64)
 def _grid(
     size: int, window: int, bins: int, step: int, device: torch.device, dtype: torch.dtype
-) -> _Grid:
+) -> Grid:
     """Interpolation by a Kaiser-Bessel window, as a non-uniform FFT does it (Beatty et al., 2005).
 
     The taps are divided by the window's transform, and are seen from their middle, where they are
     smoothest: their delay by half a filter is taken out on the grid and put back on the bins.
     """
+    real = torch.empty((), dtype=dtype).real.dtype
+    if step == 1:
+        ones = torch.ones(max(window, bins), device=device, dtype=dtype)
+        taps, weights = ones[:window].real / size, ones[:1, None].real
+        return Grid(size, 1, 1, bins, taps, ones[:bins], ones[:bins], weights)
     points, cells = GRID_POINTS[dtype], -(-bins // step)
     coarse, half = size // step, (window - 1) / 2
     ratio = coarse / window
@@ -117,11 +128,9 @@ def _grid(
     at = torch.arange(1 - points // 2, cells + points // 2, dtype=torch.float64)
     centred = -2 * math.pi * half / coarse * at
     delayed = 2 * math.pi * half / size * torch.arange(bins, dtype=torch.float64)
-    real = torch.empty((), dtype=dtype).real.dtype
-    return _Grid(
-        points,
-        cells,
-        (1 / transform / step).to(device, real),
+    return Grid(
+        *(size, step, points, cells),
+        (1 / transform / size).to(device, real),
         torch.polar(torch.ones_like(centred), centred).to(device, dtype),
         torch.polar(torch.ones_like(delayed), delayed).to(device, dtype),
         weights.to(device, real),

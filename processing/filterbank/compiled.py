@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from ..compiling import library
+from ..compiling import Functions
 
 __all__ = ["Call", "is_available", "pack"]
 
-_SOURCE = Path(__file__).with_name("pooled_bands.c")
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
@@ -44,30 +43,20 @@ class _Bands(ctypes.Structure):
     ]
 
 
-def is_available() -> bool:
-    """Whether the compiled form is there, compiling it if need be.
-
-    Example
-    -------
-    >>> is_available() in (True, False)
-    True
-    """
-    return library(_SOURCE) is not None
-
-
-@lru_cache(maxsize=1)
-def _functions() -> ctypes.CDLL:
-    functions = library(_SOURCE)
-    pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
-    functions.pack_spectra.argtypes = [pointer, *[long] * 5, pointer, whole]
-    functions.pack_spectra.restype = None
-    functions.pool_bands.argtypes = [ctypes.POINTER(_Bands), long, whole]
-    functions.pool_bands_backward.argtypes = [ctypes.POINTER(_Bands), long, whole]
-    return functions
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+_FUNCTIONS = Functions(
+    Path(__file__).with_name("pooled_bands.c"),
+    lanes=[],
+    pack_spectra=[_POINTER, *[_LONG] * 5, _POINTER, _INT],
+    pool_bands=[ctypes.POINTER(_Bands), _LONG, _INT],
+    pool_bands_backward=[ctypes.POINTER(_Bands), _LONG, _INT],
+)
+is_available = _FUNCTIONS.are_available
 
 
 @lru_cache(maxsize=256)
-def _roots(size: int) -> torch.Tensor:
+def roots(size: int) -> torch.Tensor:
+    """exp(2 pi i t / size) for t < size, (size, 2)."""
     angles = torch.arange(size, dtype=torch.float64) * (2 * math.pi / size)
     return torch.stack([angles.cos(), angles.sin()], dim=1).float()
 
@@ -86,10 +75,10 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     """
     rows, half = spectra.shape
     spectra = spectra.detach().resolve_conj().contiguous()
-    lanes = _functions().lanes()
+    lanes = _FUNCTIONS.lanes()
     packed = torch.empty(-(-rows // lanes), bins, 2, lanes, **_FLOATS)
     where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
-    _functions().pack_spectra(*where, torch.get_num_threads())
+    _FUNCTIONS.pack_spectra(*where, torch.get_num_threads())
     return packed
 
 
@@ -126,7 +115,7 @@ class Call:
             self._pointer(some.weights.detach().contiguous()),
             self._pointer(torch.tensor(some.starts, dtype=torch.int64)),
             self._pointer(None if valid is None else valid.clamp(0, size).contiguous()),
-            self._pointer(_roots(size)),
+            self._pointer(roots(size)),
             self._pointer(torch.tensor(places, dtype=torch.int64)),
             self._pointer(None if some.first is None else some.first.contiguous()),
             *(None, None, None),
@@ -149,7 +138,7 @@ class Call:
         }
         for structure, total in zip(self.structures, self.totals, strict=True):
             structure.out = found[total].data_ptr()
-        self._run(_functions().pool_bands, self.structures)
+        self._run(_FUNCTIONS.pool_bands, self.structures)
         return found
 
     def backward(self, grads: Sequence[torch.Tensor], wanted: Sequence[int]) -> list[tuple]:
@@ -169,7 +158,7 @@ class Call:
             structure.out = by_total[self.totals[i]].data_ptr()
             structure.grad_responses, structure.grad_weights = (one.data_ptr() for one in both)
             found.append(tuple(one[0] for one in both))
-        self._run(_functions().pool_bands_backward, some)
+        self._run(_FUNCTIONS.pool_bands_backward, some)
         return found
 
     @staticmethod

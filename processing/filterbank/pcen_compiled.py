@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from ..compiling import library
+from ..compiling import Functions
 
 __all__ = ["can_take", "is_available", "smooth_and_compress"]
 
-_SOURCE = Path(__file__).with_name("pcen.c")
 #: Frames between two smoothed energies that are kept for backward; as FRAMES in pcen.c.
 _PIECE_FRAMES = 64
 #: Values for which it pays to wake another thread.
@@ -33,31 +31,18 @@ class _Call(ctypes.Structure):
     ]
 
 
-def is_available() -> bool:
-    """Whether the compiled form is there, compiling it if need be.
-
-    Example
-    -------
-    >>> is_available() in (True, False)
-    True
-    """
-    return library(_SOURCE) is not None
-
-
-@lru_cache(maxsize=1)
-def _functions() -> ctypes.CDLL:
-    functions = library(_SOURCE)
-    for function in (functions.pcen, functions.pcen_backward):
-        function.argtypes = [ctypes.POINTER(_Call), ctypes.c_int]
-        function.restype = None
-    return functions
+_ARGTYPES = [ctypes.POINTER(_Call), ctypes.c_int]
+_FUNCTIONS = Functions(
+    Path(__file__).with_name("pcen.c"), pcen=_ARGTYPES, pcen_backward=_ARGTYPES
+)
+is_available = _FUNCTIONS.are_available
 
 
 def _run(name: str, shape: torch.Size, floor: float, **tensors: torch.Tensor | None) -> None:
     where = {name: one.data_ptr() for name, one in tensors.items() if one is not None}
     call = _Call(*(where.get(field) for field, _ in _Call._fields_[:-4]), *shape, floor)
     threads = min(torch.get_num_threads(), max(1, shape.numel() // _VALUES_PER_THREAD))
-    getattr(_functions(), name)(call, threads)
+    getattr(_FUNCTIONS, name)(call, threads)
 
 
 class _SmoothAndCompress(torch.autograd.Function):

@@ -22,6 +22,8 @@ from functools import cached_property
 import torch
 from torch.nn import functional
 
+from . import plan_compiled
+
 __all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
@@ -117,11 +119,15 @@ def _max_leak(taps: torch.Tensor) -> float:
     return MAX_LEAK if taps.device.type == "cpu" else MAX_LEAK_UNCHECKED
 
 
+def _points(taps: torch.Tensor) -> int:
+    """G, points of the FFT for a power response."""
+    return 2 ** (2 * taps.shape[2] - 1).bit_length()
+
+
 def _power_response(taps: torch.Tensor) -> torch.Tensor:
     """(N, G) power response of complex taps (N, 2, W) at the `_frequencies`."""
-    points = 2 ** (2 * taps.shape[2] - 1).bit_length()
     complex_taps = torch.complex(taps[:, 0], -taps[:, 1])
-    response = torch.fft.ifft(complex_taps, n=points, norm="forward")
+    response = torch.fft.ifft(complex_taps, n=_points(taps), norm="forward")
     return response.real.square() + response.imag.square()
 
 
@@ -153,6 +159,24 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     filters, parts, _ = taps.shape
     if exact or parts == 1:
         return Plan(hop, [hop] * filters, [0.0] * filters)
+    candidates = candidate_rates(hop)
+    choose = plan_compiled.choose_rates if plan_compiled.can_take(taps) else _choose_rates
+    limits = _max_leak(taps) / MARGIN**4, MIN_HEADROOM * MARGIN
+    power, lowest, centres = choose(taps, _points(taps), hop, candidates, *limits)
+    candidates = [*candidates, hop]
+    return Plan(hop, [candidates[i] for i in lowest], centres, power)
+
+
+def _choose_rates(
+    taps: torch.Tensor,
+    points: int,
+    hop: int,
+    candidates: list[int],
+    max_leak: float,
+    headroom: float,
+) -> tuple[torch.Tensor, list[int], list[float]]:
+    """Power response (N, points) of complex filters, and of each the number of the first candidate
+    that does, and the centre; `plan_compiled` has the same."""
     power = _power_response(taps)
     freqs = _frequencies(power)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
@@ -161,24 +185,21 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     centres = torch.atan2(mean[:, 1], mean[:, 0]) + math.pi / 2
     centres = centres.remainder(2 * math.pi) - math.pi / 2
     # Power by distance from the bin nearest to the centre: (N, points / 2 + 1).
-    points = power.shape[1]
     apart = torch.arange(points // 2 + 1, device=taps.device)
     middle = (centres * (points / (2 * math.pi))).round().long()[:, None]
     above, below = ((middle + sign * apart).remainder(points) for sign in (1, -1))
     folded = power.gather(1, above) + power.gather(1, below)
     outside = folded.flip(1).cumsum(1).flip(1)  # at this distance and beyond
-    candidates = candidate_rates(hop)
     edges = torch.tensor(candidates, device=taps.device, dtype=power.dtype) * (math.pi / hop)
     first = [rate * points // (2 * hop) for rate in candidates]
     beyond = outside[:, first] / total[:, None]
     loud = folded >= 1e-4 * power.amax(1, keepdim=True)
     half_width = (loud * apart).amax(1) * (2 * math.pi / points)
-    enough = beyond <= _max_leak(taps) / MARGIN**4
-    enough &= half_width[:, None] * MIN_HEADROOM * MARGIN <= edges
+    enough = beyond <= max_leak
+    enough &= half_width[:, None] * headroom <= edges
     lowest = (~enough).sum(1)  # once a rate is too low, so are all below it
-    rates = torch.tensor([*candidates, hop], device=taps.device)[lowest]
-    numbers = torch.stack([rates.double(), centres.double()]).tolist()
-    return Plan(hop, [int(rate) for rate in numbers[0]], numbers[1], power)
+    numbers = torch.stack([lowest.double(), centres.double()]).tolist()
+    return power, [int(i) for i in numbers[0]], numbers[1]
 
 
 @torch.no_grad()
@@ -215,6 +236,9 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     if not plan.reduced or taps.shape[1] == 1:
         return None
     power = _power_response(taps) if plan.power is None else plan.power
+    if plan_compiled.can_take(taps):
+        edges = [rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates]
+        return plan_compiled.lost_power(power, plan.centres, edges, OUTER_BAND, bands)
     freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
     edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)

@@ -9,8 +9,8 @@
 #define LANES 16
 #endif
 #include "lanes_fft.h"
+#include "scratch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { SQUARE, ABS, LEAKY_RELU };
@@ -42,18 +42,6 @@ typedef struct {
     long paired;     /* the parts belong to two filters: half of the weight rows each */
     long parts;      /* of the rows, for the gradients: a sum that does not depend on the threads */
 } bands;
-
-/* A thread keeps its buffer: a fresh one would be cleared by the kernel, page by page. */
-static void *scratch(size_t bytes) {
-    static _Thread_local char *kept = NULL;
-    static _Thread_local size_t size = 0;
-    if (bytes > size) {
-        free(kept);
-        size = bytes;
-        if (posix_memalign((void **)&kept, 64, bytes)) kept = NULL, size = 0;
-    }
-    return kept;
-}
 
 static inline vec sign_of(vec x) {
     const mask up = x > 0.0f, down = x < 0.0f;
@@ -278,7 +266,7 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
     if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
 }
 
-long lanes(void) { return LANES; }
+int lanes(void) { return LANES; }
 
 static long row_groups(const bands *b) { return (b->rows + LANES - 1) / LANES; }
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from auricle.processing.filterbank import bands
+from auricle.processing.filterbank import band_responses_compiled, bands
 from auricle.processing.filterbank.bands import GRID_POINTS, band_responses
+from auricle.processing.filterbank.compiled import is_available
 
 SIZES = [17280, 9600, 4320, 2400, 23760]
 WINDOWS = [401, 201, 51]
@@ -12,6 +13,23 @@ WINDOWS = [401, 201, 51]
 PARTS = [(3, 24), (1, 96), (2, 432)]
 #: Sizes and windows that leave room for no grid of steps of 4 or more.
 TOO_SHORT = {(2400, 401)}
+
+
+FORMS = [  # type, largest error, and whether in C where there is a compiler
+    (torch.complex64, 1e-6, "1"),
+    (torch.complex64, 1e-6, "0"),
+    (torch.complex128, 1e-12, "1"),
+]
+
+
+@pytest.fixture(params=FORMS, ids=["compiled", "float", "double"])
+def form(request, monkeypatch):
+    """(type, largest error) of one of the forms."""
+    dtype, bound, in_c = request.param
+    monkeypatch.setenv("AURICLE_COMPILED", in_c)
+    compiled = band_responses_compiled.can_take(torch.zeros(1, 1, dtype=dtype), 1)
+    assert compiled == (dtype == torch.complex64 and is_available())
+    return dtype, bound
 
 
 def noise(*shape, seed=0, dtype=torch.complex128):
@@ -53,11 +71,11 @@ def worst(found, expected):
     return torch.cat([(f - e).abs().amax(1) for f, e in zip(found, expected, strict=True)])
 
 
-@pytest.mark.parametrize("dtype, bound", [(torch.complex64, 1e-6), (torch.complex128, 1e-12)])
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("turned", [True, False])
-def test_responses_are_those_of_a_plain_fft(turned, size, window, dtype, bound):
+def test_responses_are_those_of_a_plain_fft(turned, size, window, form):
+    dtype, bound = form
     taps = filters(window, dtype)
     starts = first_bins_of(size) if turned else [0] * 6
     found = band_responses(taps, starts, size, PARTS)
@@ -69,9 +87,9 @@ def test_responses_are_those_of_a_plain_fft(turned, size, window, dtype, bound):
 
 
 @pytest.mark.parametrize("parts", [[(6, 1)], [(1, 5), (5, 4)], [(2, 300), (4, 7)], [(6, 999)]])
-@pytest.mark.parametrize("dtype, bound", [(torch.complex64, 1e-6), (torch.complex128, 1e-12)])
-def test_parts_of_any_width(parts, dtype, bound):
+def test_parts_of_any_width(parts, form):
     """Of one bin, of no whole cell of the grid, and the wider ones first."""
+    dtype, bound = form
     taps, starts = filters(201, dtype), first_bins_of(9600)
     assert has_grid(9600, 201, parts, dtype)
     found = band_responses(taps, starts, 9600, parts)
@@ -81,19 +99,21 @@ def test_parts_of_any_width(parts, dtype, bound):
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("size", SIZES)
-def test_gradients_of_the_taps(size, window):
+def test_gradients_of_the_taps(size, window, form):
+    dtype, bound = form
     starts = first_bins_of(size)
 
     def gradient(responses):
-        taps = filters(window).requires_grad_()
+        taps = filters(window, dtype).requires_grad_()
         outputs = responses(taps, starts, size, PARTS)
         above = [noise(*one.shape, seed=i) for i, one in enumerate(outputs)]
         loss = sum((a * one).real.sum() for a, one in zip(above, outputs, strict=True))
         return torch.autograd.grad(loss, taps)[0]
 
     found, expected = gradient(band_responses), gradient(plain)
+    assert found.dtype == dtype
     for one, exact in zip(found, expected, strict=True):  # of each filter
-        assert (one - exact).norm() < 1e-10 * exact.norm()
+        assert (one - exact).norm() < bound * exact.norm()
 
 
 @pytest.mark.parametrize(
@@ -105,18 +125,11 @@ def test_gradients_of_the_taps(size, window):
         (4320, 401, [(5, 40), (1, 4320)]),  # all bins: there is nothing to be saved
     ],
 )
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
-def test_sizes_without_a_grid(size, window, parts, dtype, monkeypatch):
+def test_sizes_without_a_grid(size, window, parts, form):
+    dtype, bound = form
     taps = filters(window, dtype)
     assert not has_grid(size, window, parts, dtype)
-    monkeypatch.setattr(bands, "_grid", lambda *_: pytest.fail("there is no grid"))
-    found = band_responses(taps, [0] * 6, size, parts)
-    whole, n = torch.fft.ifft(taps, n=size), 0
-    for one, (count, bins) in zip(found, parts, strict=True):
-        assert torch.equal(one, whole[n : n + count, :bins])
-        n += count
-    starts = first_bins_of(size)
-    found = band_responses(taps, starts, size, parts)
-    bound = 1e-6 if dtype == torch.complex64 else 1e-12
     largest = torch.fft.ifft(taps.to(torch.complex128), n=size).abs().amax(1)
-    assert (worst(found, plain(taps, starts, size, parts)) < bound * largest).all()
+    for starts in ([0] * 6, first_bins_of(size)):
+        found = band_responses(taps, starts, size, parts)
+        assert (worst(found, plain(taps, starts, size, parts)) < bound * largest).all()

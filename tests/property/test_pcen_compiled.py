@@ -262,7 +262,7 @@ def test_a_trace_holds_for_other_energies():
 
 
 def test_exp_and_log():
-    functions = library(pcen_compiled._SOURCE)
+    functions = library(pcen_compiled._FUNCTIONS.source)
     assert (functions is not None) == HAS_COMPILER
     if functions is None:
         return  # there are none: torch's are used

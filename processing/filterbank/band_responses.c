@@ -1,0 +1,144 @@
+/* Responses of filters at the bins of their bands, LANES filters side by side.
+ *
+ * bands.py has the same in torch operators, and says what the factors are for: the taps are turned
+ * to the first bin of their band, a short FFT gives the response on a coarse grid, and every bin is
+ * interpolated from `points` neighbours there. Backward is the transpose of each step, from the last
+ * to the first.
+ */
+#include "lanes_fft.h"
+#include "scratch.h"
+
+#include <string.h>
+
+typedef struct {
+    cfloat *taps;            /* (filters, window), or their gradient */
+    const long *starts;      /* (filters): first bin of each band */
+    const long *bins;        /* (filters): how many */
+    cfloat *const *found;    /* (filters): where each response, or its gradient, is */
+    const float *of_taps;    /* (window): factors of the taps */
+    const cfloat *of_grid;   /* (cells + points - 1): of the grid's points */
+    const cfloat *of_bins;   /* (most bins) */
+    const float *weights;    /* (step, points): of a bin's neighbours */
+    const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
+    const cfloat *coarse_roots;
+    long filters, window, size;
+    long step;   /* bins from one point of the grid to the next */
+    long points; /* neighbours; 8, or 1 where the grid is the bins themselves */
+} responses;
+
+static inline cfloat conjugate(cfloat w) { return (cfloat){w.re, -w.im}; }
+static inline cvec exchanged(cvec a) { return (cvec){a.im, a.re}; }
+
+static long lanes_of(const responses *r, long group) {
+    return r->filters - group * LANES < LANES ? r->filters - group * LANES : LANES;
+}
+
+static long most_bins(const responses *r, long group) {
+    long most = 0;
+    for (long lane = 0; lane < lanes_of(r, group); lane++)
+        if (r->bins[group * LANES + lane] > most) most = r->bins[group * LANES + lane];
+    return most;
+}
+
+/* How each lane's tap of number n is turned: by -1 in backward. */
+static void turns_of(const responses *r, long group, long n, long sign, cvec *turn) {
+    for (long lane = 0; lane < LANES; lane++) turn->re[lane] = turn->im[lane] = 0.0f;
+    for (long lane = 0; lane < lanes_of(r, group); lane++) {
+        long at = r->starts[group * LANES + lane] * n * sign % r->size;
+        const cfloat root = r->roots[at < 0 ? at + r->size : at];
+        turn->re[lane] = root.re * r->of_taps[n];
+        turn->im[lane] = root.im * r->of_taps[n];
+    }
+}
+
+static inline cvec product(cvec a, cvec b) {
+    return (cvec){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+/* One bin from its neighbours, and the transpose; inlined with a constant `points`. */
+static inline __attribute__((always_inline)) cvec between(const cvec *near, const float *weights,
+                                                          const long points) {
+    cvec sum = {{0}, {0}};
+    for (long p = 0; p < points; p++) sum = plus(sum, scaled(near[p], weights[p]));
+    return sum;
+}
+static inline __attribute__((always_inline)) void apart(cvec bin, cvec *near, const float *weights,
+                                                        const long points) {
+    for (long p = 0; p < points; p++) near[p] = plus(near[p], scaled(bin, weights[p]));
+}
+
+static int forward(const responses *r, long group) {
+    const long most = most_bins(r, group), coarse = r->size / r->step, lanes = lanes_of(r, group);
+    const long grid = (most + r->step - 1) / r->step + r->points - 1;
+    cvec *x = scratch((2 * coarse + grid) * sizeof(cvec)), *points = x + 2 * coarse;
+    if (!x) return 1;
+    memset(x, 0, coarse * sizeof(cvec));
+    for (long n = 0; n < r->window; n++) {
+        cvec tap = {{0}, {0}}, turn;
+        for (long lane = 0; lane < lanes; lane++) {
+            const cfloat value = r->taps[(group * LANES + lane) * r->window + n];
+            tap.re[lane] = value.re, tap.im[lane] = value.im;
+        }
+        turns_of(r, group, n, 1, &turn);
+        x[n] = product(tap, turn);
+    }
+    const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
+    const long before = coarse - (r->points - 1) / 2;
+    for (long i = 0; i < grid; i++) points[i] = times(signal[(before + i) % coarse], r->of_grid[i]);
+    for (long k = 0; k < most; k++) {
+        const cvec *near = points + k / r->step;
+        const float *weights = r->weights + k % r->step * r->points;
+        const cvec bin = r->points == 8 ? between(near, weights, 8) : between(near, weights, 1);
+        const cvec found = times(bin, r->of_bins[k]);
+        for (long lane = 0; lane < lanes; lane++)
+            if (k < r->bins[group * LANES + lane])
+                r->found[group * LANES + lane][k] = (cfloat){found.re[lane], found.im[lane]};
+    }
+    return 0;
+}
+
+static int backward(const responses *r, long group) {
+    const long most = most_bins(r, group), coarse = r->size / r->step, lanes = lanes_of(r, group);
+    const long grid = (most + r->step - 1) / r->step + r->points - 1;
+    cvec *x = scratch((2 * coarse + grid) * sizeof(cvec)), *points = x + 2 * coarse;
+    if (!x) return 1;
+    memset(x, 0, coarse * sizeof(cvec));
+    memset(points, 0, grid * sizeof(cvec));
+    for (long k = 0; k < most; k++) {
+        cvec above = {{0}, {0}};
+        for (long lane = 0; lane < lanes; lane++)
+            if (k < r->bins[group * LANES + lane]) {
+                const cfloat value = r->found[group * LANES + lane][k];
+                above.re[lane] = value.re, above.im[lane] = value.im;
+            }
+        const cvec bin = times(above, conjugate(r->of_bins[k]));
+        cvec *near = points + k / r->step;
+        const float *weights = r->weights + k % r->step * r->points;
+        if (r->points == 8)
+            apart(bin, near, weights, 8);
+        else
+            apart(bin, near, weights, 1);
+    }
+    const long before = coarse - (r->points - 1) / 2;
+    for (long i = 0; i < grid; i++)
+        x[(before + i) % coarse] = exchanged(times(points[i], conjugate(r->of_grid[i])));
+    const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
+    for (long n = 0; n < r->window; n++) {
+        cvec turn;
+        turns_of(r, group, n, -1, &turn);
+        const cvec found = product(exchanged(signal[n]), turn);
+        for (long lane = 0; lane < lanes; lane++)
+            r->taps[(group * LANES + lane) * r->window + n] =
+                (cfloat){found.re[lane], found.im[lane]};
+    }
+    return 0;
+}
+
+/* -> 0, or 1 when there is no memory. */
+int band_responses(const responses *r, int is_backward, int threads) {
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (long group = 0; group < (r->filters + LANES - 1) / LANES; group++)
+        if (is_backward ? backward(r, group) : forward(r, group)) failed = 1;
+    return failed;
+}

@@ -1,0 +1,125 @@
+/* Which band and rate each filter needs, and what is lost outside: plan.py in one pass.
+ *
+ * There, the same takes fifty operators on tensors so small that calling them is most of the time.
+ */
+#include "lanes_fft.h"
+#include "scratch.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    const float *taps;      /* (filters, 2, window) */
+    const cfloat *roots;    /* exp(2 pi i t / points) for t < points */
+    const long *candidates; /* rising reduced rates, in samples per hop */
+    float *power;           /* (filters, points) */
+    double *centres;        /* (filters), in rad/sample */
+    long *lowest;           /* (filters): first candidate that does, or `number` */
+    long filters, window, points, hop, number;
+    float max_leak, headroom;
+} filters;
+
+static void power_of(const filters *f, long group, cvec *x) {
+    const long lanes =
+        f->filters - group * LANES < LANES ? f->filters - group * LANES : LANES;
+    memset(x, 0, f->points * sizeof(cvec));
+    for (long lane = 0; lane < lanes; lane++) {
+        const float *taps = f->taps + (group * LANES + lane) * 2 * f->window;
+        for (long n = 0; n < f->window; n++)
+            x[n].re[lane] = taps[n], x[n].im[lane] = -taps[f->window + n];
+    }
+    const cvec *found = inverse_fft(x, NULL, x + f->points, x, f->points, f->roots);
+    for (long k = 0; k < f->points; k++) {
+        const vec power = found[k].re * found[k].re + found[k].im * found[k].im;
+        for (long lane = 0; lane < lanes; lane++)
+            f->power[(group * LANES + lane) * f->points + k] = power[lane];
+    }
+}
+
+static double centre_of(const filters *f, const float *power) {
+    double re = 0, im = 0;
+    for (long k = 0; k < f->points; k++)
+        re += (double)power[k] * f->roots[k].re, im += (double)power[k] * f->roots[k].im;
+    const double centre = atan2(im, re);
+    if (!isfinite(centre)) return 0; /* filters that are no numbers: full rate, see below */
+    return centre < -M_PI / 2 ? centre + 2 * M_PI : centre;
+}
+
+static long lowest_of(const filters *f, const float *power, double centre, double *outside) {
+    const long points = f->points, half = points / 2;
+    const long middle = lrint(centre * points / (2 * M_PI)) + points;
+    double total = 0;
+    float peak = 0;
+    for (long k = 0; k < points; k++) {
+        total += power[k];
+        if (power[k] > peak) peak = power[k];
+    }
+    /* Power at this distance from the middle and beyond, and the largest distance of what is loud. */
+    long loud = 0;
+    outside[half + 1] = 0;
+    for (long d = half; d >= 0; d--) {
+        const float both = power[(middle + d) % points] + power[(middle - d) % points];
+        outside[d] = outside[d + 1] + both;
+        if (loud == 0 && both >= 1e-4f * peak) loud = d;
+    }
+    long lowest = 0; /* once a rate is too low, so are all below it */
+    for (long i = 0; i < f->number; i++) {
+        const long rate = f->candidates[i];
+        const double width = loud * (2 * M_PI / points), edge = rate * (M_PI / f->hop);
+        const int enough = outside[rate * points / (2 * f->hop)] <= f->max_leak * total
+                           && width * f->headroom <= edge;
+        lowest += !enough;
+    }
+    return lowest;
+}
+
+/* -> 0, or 1 when there is no memory. */
+int choose_rates(const filters *f, int threads) {
+    const long groups = (f->filters + LANES - 1) / LANES;
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (long group = 0; group < groups; group++) {
+        cvec *x = scratch(2 * f->points * sizeof(cvec));
+        if (!x) {
+            failed = 1;
+            continue;
+        }
+        power_of(f, group, x);
+        for (long n = group * LANES; n < f->filters && n < (group + 1) * LANES; n++) {
+            const float *power = f->power + n * f->points;
+            f->centres[n] = centre_of(f, power);
+            f->lowest[n] = lowest_of(f, power, f->centres[n], (double *)x);
+        }
+    }
+    return failed;
+}
+
+/* Mean and peak, (filters, bands) each, of the power outside of each band, whose edge is at
+ * `edges`, and outside `inner` of it, at distances of k and -1 - k from frequency 0; 2 pi for an
+ * edge: nothing is. */
+void lost_power(const float *power, const double *centres, const double *edges, double inner,
+                long count, long points, long bands, float *mean, float *peak, int threads) {
+    const long half = points / 2;
+#pragma omp parallel for num_threads(threads)
+    for (long n = 0; n < count; n++)
+        for (long band = 0; band < bands; band++) {
+            const long first = band * half / bands, last = ((band + 1) * half + bands - 1) / bands;
+            double sum = 0;
+            float most = 0;
+            for (long k = first; k < last; k++) {
+                float outer = 0;
+                for (int mirrored = 0; mirrored < 2; mirrored++) {
+                    const long at = mirrored ? points - 1 - k : k;
+                    double apart = fabs(at * (2 * M_PI / points) - centres[n]);
+                    if (apart > 2 * M_PI) apart -= 2 * M_PI;
+                    if (apart > M_PI) apart = 2 * M_PI - apart;
+                    const float here = power[n * points + at];
+                    if (apart > edges[n]) sum += here;
+                    if (apart > inner * edges[n]) outer += here;
+                }
+                if (outer > most) most = outer;
+            }
+            mean[n * bands + band] = (float)(sum / (last - first));
+            peak[n * bands + band] = edges[n] < M_PI ? most : 0.0f;
+        }
+}
