@@ -40,15 +40,31 @@ static long most_bins(const responses *r, long group) {
     return most;
 }
 
-/* How each lane's tap of number n is turned: by -1 in backward. */
-static void turns_of(const responses *r, long group, long n, long sign, cvec *turn) {
-    for (long lane = 0; lane < LANES; lane++) turn->re[lane] = turn->im[lane] = 0.0f;
+/* How far each lane's filter turns from one tap to the next, and has turned, in bins. */
+typedef struct {
+    long step[LANES], at[LANES];
+} turning;
+
+static turning start_turning(const responses *r, long group, long sign) {
+    turning now = {{0}, {0}};
     for (long lane = 0; lane < lanes_of(r, group); lane++) {
-        long at = r->starts[group * LANES + lane] * n * sign % r->size;
-        const cfloat root = r->roots[at < 0 ? at + r->size : at];
-        turn->re[lane] = root.re * r->of_taps[n];
-        turn->im[lane] = root.im * r->of_taps[n];
+        const long step = sign * r->starts[group * LANES + lane] % r->size;
+        now.step[lane] = step < 0 ? step + r->size : step;
     }
+    return now;
+}
+
+/* The factors of the next tap. */
+static cvec next_turn(const responses *r, turning *now, float of_tap) {
+    cvec turn;
+    for (int lane = 0; lane < LANES; lane++) {
+        const cfloat root = r->roots[now->at[lane]];
+        turn.re[lane] = root.re * of_tap;
+        turn.im[lane] = root.im * of_tap;
+        now->at[lane] += now->step[lane];
+        if (now->at[lane] >= r->size) now->at[lane] -= r->size;
+    }
+    return turn;
 }
 
 static inline cvec product(cvec a, cvec b) {
@@ -73,14 +89,14 @@ static int forward(const responses *r, long group) {
     cvec *x = scratch((2 * coarse + grid) * sizeof(cvec)), *points = x + 2 * coarse;
     if (!x) return 1;
     memset(x, 0, coarse * sizeof(cvec));
+    turning now = start_turning(r, group, 1);
     for (long n = 0; n < r->window; n++) {
-        cvec tap = {{0}, {0}}, turn;
+        cvec tap = {{0}, {0}};
         for (long lane = 0; lane < lanes; lane++) {
             const cfloat value = r->taps[(group * LANES + lane) * r->window + n];
             tap.re[lane] = value.re, tap.im[lane] = value.im;
         }
-        turns_of(r, group, n, 1, &turn);
-        x[n] = product(tap, turn);
+        x[n] = product(tap, next_turn(r, &now, r->of_taps[n]));
     }
     const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
     const long before = coarse - (r->points - 1) / 2;
@@ -123,10 +139,9 @@ static int backward(const responses *r, long group) {
     for (long i = 0; i < grid; i++)
         x[(before + i) % coarse] = exchanged(times(points[i], conjugate(r->of_grid[i])));
     const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
+    turning now = start_turning(r, group, -1);
     for (long n = 0; n < r->window; n++) {
-        cvec turn;
-        turns_of(r, group, n, -1, &turn);
-        const cvec found = product(exchanged(signal[n]), turn);
+        const cvec found = product(exchanged(signal[n]), next_turn(r, &now, r->of_taps[n]));
         for (long lane = 0; lane < lanes; lane++)
             r->taps[(group * LANES + lane) * r->window + n] =
                 (cfloat){found.re[lane], found.im[lane]};

@@ -11,16 +11,12 @@ from torch.nn import functional
 from .bands import Spectra, band_responses, first_bins
 from .blocks import Blocks, make_blocks, pooling_weights
 from .edges import Tails
+from .lost_energy import LOST_BANDS, lost_energy
 from .plan import Plan, lost_power
 from .quadratic import Bands, Total, pooled_bands
 
 __all__ = ["BandedBank"]
 
-#: Wide bands in which the energy that the filters' own bands leave out is estimated.
-LOST_BANDS = 20
-#: Where more than this part of a frame's energy may have been left out, the filter is applied to
-#: the frames around again, exactly.
-MAX_LOST = 3e-5
 #: How many frames are done again together.
 AGAIN_FRAMES = 13
 
@@ -101,7 +97,11 @@ class BandedBank:
             every.append(self._bands(spectra.detach(), self.wide, None, first=first, **where))
         energy, *wide = pooled_bands(every)
         if wide:
-            energy = self._with_lost(energy, wavs, wide[0], num_valid, floor)
+            # It carries no gradient: it is at most `MAX_LOST` of what does.
+            lost, bad = lost_energy(energy, wide[0], self.lost, self.blocks, floor)
+            energy = energy + lost
+            if bad is not None:
+                energy = self._again(energy, wavs, bad, num_valid)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
 
     def _places(self) -> list[list[int]]:
@@ -134,21 +134,6 @@ class BandedBank:
             **where,
         )
 
-    def _with_lost(self, energy, wavs, wide, num_valid, floor):
-        """Put back what the bands leave out: on average, and exactly where it may be too much.
-
-        The average carries no gradient; it is at most `MAX_LOST` of what does. Only on a CPU is
-        the host asked where it is too much; elsewhere the plan is stricter (see `make_plan`).
-        """
-        from_ends, near = self._around(wide)
-        lost = (self.lost[0] @ from_ends.flatten(1)).view(energy.shape)
-        if energy.device.type != "cpu":
-            return energy + lost
-        at_most = (self.lost[1] @ near.flatten(1)).view(energy.shape)
-        bad = at_most > MAX_LOST * energy.detach().clamp(min=floor)
-        energy = energy + lost
-        return self._again(energy, wavs, bad, num_valid) if bool(bad.any()) else energy
-
     def _again(self, energy, wavs, bad, num_valid):
         """`energy` (N, B, frames), around `bad` frames from the filter at full rate."""
         large, frames = self.blocks, energy.shape[2]
@@ -180,25 +165,6 @@ class BandedBank:
         energy = functional.pad(energy, (0, behind)).view(by_block)
         energy = energy.index_put((members, rows), torch.cat([one[0, 0] for one in found]))
         return energy.view(len(energy), len(wavs), -1)[..., :frames]
-
-    def _around(self, wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Energies in the wide bands (20, B, frames) where they matter to a frame: (at the two
-        ends of a filter, where a truncated one leaks; the largest that it reaches)."""
-        shift = (self.blocks.window - 1) / 2 / self.blocks.hop
-        whole, part = int(shift), shift % 1
-        padded = functional.pad(wide, (whole + 1, whole + 1))
-        size = wide.shape[2]
-        ends = 0.0
-        for weight, reach in ((1 - part, whole), (part, whole + 1)):
-            for first in (whole + 1 - reach, whole + 1 + reach):
-                ends = ends + 0.5 * weight * padded[..., first : first + size]
-        reach = 2 * whole + 3
-        largest, covered = padded, 1
-        while covered < reach:  # each step doubles what a maximum covers
-            step = min(covered, reach - covered)
-            largest = torch.maximum(largest[..., :-step], largest[..., step:])
-            covered += step
-        return ends, largest
 
     def _picked(self, members: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Taps (S, W) and pooling windows (S, outputs, P) of some filters."""

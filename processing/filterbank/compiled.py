@@ -14,6 +14,7 @@ from ..compiling import Functions
 
 __all__ = ["Call", "is_available", "pack"]
 
+_LANES = 8
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
@@ -46,7 +47,6 @@ class _Bands(ctypes.Structure):
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 _FUNCTIONS = Functions(
     Path(__file__).with_name("pooled_bands.c"),
-    lanes=[],
     pack_spectra=[_POINTER, *[_LONG] * 5, _POINTER, _INT],
     pool_bands=[ctypes.POINTER(_Bands), _LONG, _INT],
     pool_bands_backward=[ctypes.POINTER(_Bands), _LONG, _INT],
@@ -62,7 +62,7 @@ def roots(size: int) -> torch.Tensor:
 
 
 def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tensor:
-    """Spectra with `lanes` rows side by side, (R / lanes rounded up, bins, 2, lanes) float32.
+    """Spectra with eight rows side by side, (R / 8 rounded up, bins, 2, 8) float32.
 
     Arguments
     ---------
@@ -75,8 +75,7 @@ def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tens
     """
     rows, half = spectra.shape
     spectra = spectra.detach().resolve_conj().contiguous()
-    lanes = _FUNCTIONS.lanes()
-    packed = torch.empty(-(-rows // lanes), bins, 2, lanes, **_FLOATS)
+    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES, **_FLOATS)
     where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
     _FUNCTIONS.pack_spectra(*where, torch.get_num_threads())
     return packed
@@ -164,4 +163,4 @@ class Call:
     @staticmethod
     def _run(function, structures) -> None:
         if function(structures, len(structures), torch.get_num_threads()):
-            raise MemoryError("no memory for the band signals of a few rows")
+            raise MemoryError("no memory for the band signals of eight rows")

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from . import compiled
 from .banded import BandedBank
-from .blocks import Blocks, make_blocks
+from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
 from .energy import direct_energy
 from .plan import Plan, fits, make_plan
 
@@ -130,7 +131,11 @@ class EnergyEngine:
             return direct_energy(
                 wavs, taps, pool, self.hop, offset, num_valid, rectifier=self.rectifier
             )
-        blocks = make_blocks(wavs.shape[1], self.hop, taps.shape[2], pool.shape[1], offset)
+        in_c = wavs.device.type == "cpu" and wavs.dtype == torch.float32 and not wavs.requires_grad
+        in_c = in_c and compiled.is_available()
+        frames = BLOCK_FRAMES if in_c else OPERATOR_FRAMES
+        lengths = self.hop, taps.shape[2], pool.shape[1], offset
+        blocks = make_blocks(wavs.shape[1], *lengths, frames)
         exact = self._is_exact(taps)
         return self._bank(taps, pool, blocks, exact).energy(wavs, num_valid, floor)
 

@@ -5,9 +5,6 @@
  * band's whole way (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache.
  * Backward computes the band signals again, which is faster than reading them.
  */
-#ifdef __AVX512F__
-#define LANES 16
-#endif
 #include "lanes_fft.h"
 #include "scratch.h"
 
@@ -265,8 +262,6 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
     if (count == 2) spread(samples, weights, rate, 2, stride, above, of, out);
     if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
 }
-
-int lanes(void) { return LANES; }
 
 static long row_groups(const bands *b) { return (b->rows + LANES - 1) / LANES; }
 

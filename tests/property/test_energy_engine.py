@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from auricle.processing.filterbank import banded, plan, quadratic
+from auricle.processing.filterbank import lost_energy, plan, quadratic
 from auricle.processing.filterbank.energy import direct_energy
 from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.framing import frame_count, frame_offset
@@ -142,7 +142,7 @@ def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) < 1e-4
     assert engine.plan(taps).rates[0] < HOP
     engine.forget()
-    monkeypatch.setattr(banded, "MAX_LOST", float("inf"))
+    monkeypatch.setattr(lost_energy, "MAX_LOST", float("inf"))
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
 
 
