@@ -1,5 +1,8 @@
 /* What filters pass outside the bands that they are given: lost_energy.py in one pass. */
+#include "lanes.h"
 #include "scratch.h"
+
+#include <string.h>
 
 typedef struct {
     const float *energy; /* (filters, clips, frames) */
@@ -15,59 +18,58 @@ typedef struct {
     float floor;
 } losses;
 
-static float at(const float *wide, long frame, long frames) {
-    return frame >= 0 && frame < frames ? wide[frame] : 0.0f;
-}
-
-/* Of one clip: -> how many frames are bad, or -1 when there is no memory. */
-static long of_clip(const losses *l, long clip) {
-    const long frames = l->frames, whole = l->whole;
-    float *ends = scratch(sizeof(float) * frames * (2 * l->bands + 1));
+/* Of one clip: -> whether any frame is bad, or -1 when there is no memory. */
+static int of_clip(const losses *l, long clip) {
+    const long frames = l->frames, reach = l->whole + 1, bands = l->bands;
+    const long vecs = (frames + LANES - 1) / LANES, row = vecs * LANES;
+    float *ends = scratch(sizeof(float) * (2 * bands * row + row + 2 * reach));
     if (!ends) return -1;
-    float *near = ends + l->bands * frames, *at_most = near + l->bands * frames;
-    for (long band = 0; band < l->bands; band++) {
-        const float *wide = l->wide + (band * l->clips + clip) * frames;
-        for (long t = 0; t < frames; t++) {
-            const float inner = at(wide, t - whole, frames) + at(wide, t + whole, frames);
-            const float outer = at(wide, t - whole - 1, frames) + at(wide, t + whole + 1, frames);
-            ends[band * frames + t] = 0.5f * ((1.0f - l->part) * inner + l->part * outer);
-            float largest = 0.0f;
-            for (long other = t - whole - 1; other <= t + whole + 1; other++) {
-                const float here = at(wide, other, frames);
-                if (here > largest) largest = here;
-            }
-            near[band * frames + t] = largest;
+    float *near = ends + bands * row, *padded = near + bands * row;
+    memset(padded, 0, sizeof(float) * (row + 2 * reach));
+    for (long band = 0; band < bands; band++) {
+        float *at_ends = ends + band * row, *largest = near + band * row;
+        memcpy(padded + reach, l->wide + (band * l->clips + clip) * frames, sizeof(float) * frames);
+        memset(largest, 0, sizeof(float) * row);
+        for (long t = 0; t < row; t++) {
+            const float outer = padded[t] + padded[t + 2 * reach];
+            const float inner = padded[t + 1] + padded[t + 2 * reach - 1];
+            at_ends[t] = 0.5f * ((1.0f - l->part) * inner + l->part * outer);
         }
+        for (long step = 0; step <= 2 * reach; step++)
+            for (long t = 0; t < row; t++)
+                largest[t] = padded[t + step] > largest[t] ? padded[t + step] : largest[t];
     }
-    long count = 0;
+    int any = 0;
     for (long n = 0; n < l->filters; n++) {
-        const float *mean = l->mean + n * l->bands, *peak = l->peak + n * l->bands;
+        const float *mean = l->mean + n * bands, *peak = l->peak + n * bands;
         const float *energy = l->energy + (n * l->clips + clip) * frames;
         float *lost = l->lost + (n * l->clips + clip) * frames;
         char *bad = l->bad + (n * l->clips + clip) * frames;
-        for (long t = 0; t < frames; t++) lost[t] = at_most[t] = 0.0f;
-        for (long band = 0; band < l->bands; band++)
-            for (long t = 0; t < frames; t++) {
-                lost[t] += mean[band] * ends[band * frames + t];
-                at_most[t] += peak[band] * near[band * frames + t];
+        for (long first = 0; first < frames; first += LANES) {
+            vec sum = {0}, at_most = {0};
+            for (long band = 0; band < bands; band++) {
+                sum += mean[band] * *(const vec *)(ends + band * row + first);
+                at_most += peak[band] * *(const vec *)(near + band * row + first);
             }
-        for (long t = 0; t < frames; t++) {
-            const float known = energy[t] < l->floor ? l->floor : energy[t];
-            bad[t] = at_most[t] > l->most * known;
-            count += bad[t];
+            for (long t = first; t < first + LANES && t < frames; t++) {
+                const float known = energy[t] < l->floor ? l->floor : energy[t];
+                lost[t] = sum[t - first];
+                bad[t] = at_most[t - first] > l->most * known;
+                any |= bad[t];
+            }
         }
     }
-    return count;
+    return any;
 }
 
 /* -> whether any frame is bad, or -1 when there is no memory. */
 int lost_energy(const losses *l, int threads) {
-    long count = 0, failed = 0;
-#pragma omp parallel for reduction(+ : count, failed) num_threads(threads)
+    int any = 0, failed = 0;
+#pragma omp parallel for reduction(| : any, failed) num_threads(threads)
     for (long clip = 0; clip < l->clips; clip++) {
-        const long found = of_clip(l, clip);
-        count += found < 0 ? 0 : found;
-        failed += found < 0;
+        const int found = of_clip(l, clip);
+        any |= found > 0;
+        failed |= found < 0;
     }
-    return failed ? -1 : count > 0;
+    return failed ? -1 : any;
 }
