@@ -8,12 +8,13 @@ from itertools import groupby
 import torch
 from torch.nn import functional
 
-from .bands import Spectra, band_responses, first_bins
+from .bands import band_responses, first_bins
 from .blocks import Blocks, make_blocks, pooling_weights
 from .edges import Tails
 from .lost_energy import LOST_BANDS, lost_energy
 from .plan import Plan, lost_power
 from .quadratic import Bands, Total, pooled_bands
+from .spectra import BlockSpectra, Spectra
 
 __all__ = ["BandedBank"]
 
@@ -79,8 +80,7 @@ class BandedBank:
 
         Energies are exact enough relative to themselves or to `floor`, whichever is larger.
         """
-        cut = self.blocks.cut(wavs)
-        spectra = Spectra(torch.fft.rfft(cut), cut.shape[1], self.lowest, self.highest)
+        spectra = BlockSpectra(wavs, self.blocks, self.lowest, self.highest)
         inside = self.blocks.inside(len(wavs), wavs.shape[1], num_valid)
         total = Total(len(self.pool), len(wavs), self.blocks.frames)
         first = self._first_frames(len(wavs))
@@ -246,4 +246,3 @@ def _complex_taps(taps: torch.Tensor, exact: bool) -> torch.Tensor:
         return torch.complex(taps[:, 0], taps[:, 1] if exact else -taps[:, 1])
     pairs = functional.pad(taps[:, 0], (0, 0, 0, len(taps) % 2))
     return torch.complex(pairs[0::2], pairs[1::2])
-

@@ -1,17 +1,17 @@
-"""Bands of a spectrum: a signal's bins around a filter, and the filter's response there."""
+"""Bands of a spectrum: the bins around a filter, and the filter's responses there."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 
-from . import band_responses_compiled, compiled
+from . import band_responses_compiled
 
-__all__ = ["Spectra", "band_responses", "first_bins"]
+__all__ = ["Grid", "band_responses", "first_bins"]
 
 
 def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
@@ -135,61 +135,3 @@ def _grid(
         torch.polar(torch.ones_like(delayed), delayed).to(device, dtype),
         weights.to(device, real),
     )
-
-
-class Spectra:
-    """Spectra of R rows, of which bands are taken again and again.
-
-    Arguments
-    ---------
-    half : complex tensor (R, K)
-        Bins from 0 on.
-    size : int or None
-        Points of the FFT of real rows, of which K = size // 2 + 1 bins are given; None: every bin
-        is given.
-    lowest, highest : int or None
-        First bin (at most 0) and last bin that is asked for; those below 0 and above size / 2 are
-        the conjugates of others. None: the first or last that is given.
-    """
-
-    def __init__(
-        self,
-        half: torch.Tensor,
-        size: int | None = None,
-        lowest: int = 0,
-        highest: int | None = None,
-    ):
-        self.half, self.lowest = half, lowest
-        self.size = 2 * half.shape[1] if size is None else size
-        self.highest = half.shape[1] - 1 if highest is None else highest
-
-    def __len__(self) -> int:
-        return len(self.half)
-
-    def detach(self) -> Spectra:
-        if not self.half.requires_grad:
-            return self
-        return Spectra(self.half.detach(), self.size, self.lowest, self.highest)
-
-    @cached_property
-    def rows(self) -> torch.Tensor:
-        """All bins that are asked for, (R, highest - lowest + 1); `lowest` is the first."""
-        half, size = self.half, self.size
-        parts = [half[:, : self.highest + 1]]
-        if self.lowest < 0:
-            parts.insert(0, half[:, 1 : 1 - self.lowest].flip(1).conj())
-        if self.highest > size // 2:
-            parts.append(half[:, size - self.highest : size - size // 2].flip(1).conj())
-        whole = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-        return whole.resolve_conj()
-
-    @property
-    def can_be_packed(self) -> bool:
-        half = self.half
-        on_cpu = half.device.type == "cpu" and half.dtype == torch.complex64
-        return on_cpu and len(half) > 0 and not half.requires_grad
-
-    @cached_property
-    def packed(self) -> torch.Tensor:
-        """The same as the compiled form reads it."""
-        return compiled.pack(self.half, self.size, self.lowest, self.highest - self.lowest + 1)

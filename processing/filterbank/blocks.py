@@ -62,13 +62,22 @@ class Blocks:
         """Points of the FFT."""
         return self.segments * self.hop
 
+    @property
+    def step(self) -> int:
+        """Samples from a block to the next."""
+        return self.block_frames * self.hop
+
+    @property
+    def in_front(self) -> int:
+        """Samples of the first block in front of sample 0."""
+        return self.slack + self.offset + (self.window - 1) // 2
+
     def windows(self, wavs: torch.Tensor) -> torch.Tensor:
         """(B, T) -> (B, num_blocks, size), a view of what overlaps."""
-        in_front = self.slack + self.offset + (self.window - 1) // 2
-        step = self.block_frames * self.hop
-        total = step * (self.num_blocks - 1) + self.size
-        padded = torch.nn.functional.pad(wavs, (in_front, total - in_front - wavs.shape[1]))
-        return padded.unfold(1, self.size, step)
+        total = self.step * (self.num_blocks - 1) + self.size
+        behind = total - self.in_front - wavs.shape[1]
+        padded = torch.nn.functional.pad(wavs, (self.in_front, behind))
+        return padded.unfold(1, self.size, self.step)
 
     def cut(self, wavs: torch.Tensor) -> torch.Tensor:
         """(B, T) -> (B * num_blocks, size); a view where it can be."""

@@ -12,9 +12,8 @@ import torch
 
 from ..compiling import Functions
 
-__all__ = ["Call", "is_available", "pack"]
+__all__ = ["Call", "is_available", "roots"]
 
-_LANES = 8
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
@@ -44,10 +43,9 @@ class _Bands(ctypes.Structure):
     ]
 
 
-_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+_INT, _LONG = ctypes.c_int, ctypes.c_long
 _FUNCTIONS = Functions(
     Path(__file__).with_name("pooled_bands.c"),
-    pack_spectra=[_POINTER, *[_LONG] * 5, _POINTER, _INT],
     pool_bands=[ctypes.POINTER(_Bands), _LONG, _INT],
     pool_bands_backward=[ctypes.POINTER(_Bands), _LONG, _INT],
 )
@@ -59,26 +57,6 @@ def roots(size: int) -> torch.Tensor:
     """exp(2 pi i t / size) for t < size, (size, 2)."""
     angles = torch.arange(size, dtype=torch.float64) * (2 * math.pi / size)
     return torch.stack([angles.cos(), angles.sin()], dim=1).float()
-
-
-def pack(spectra: torch.Tensor, size: int, lowest: int, bins: int) -> torch.Tensor:
-    """Spectra with eight rows side by side, (R / 8 rounded up, bins, 2, 8) float32.
-
-    Arguments
-    ---------
-    spectra : complex64 tensor (R, K)
-        Bins from 0 on.
-    size : int
-        Points of the FFT. Bins below 0 and above size / 2 are conjugates of others.
-    lowest, bins : int
-        First of the bins that are wanted, and their number.
-    """
-    rows, half = spectra.shape
-    spectra = spectra.detach().resolve_conj().contiguous()
-    packed = torch.empty(-(-rows // _LANES), bins, 2, _LANES, **_FLOATS)
-    where = spectra.data_ptr(), rows, half, size, lowest, bins, packed.data_ptr()
-    _FUNCTIONS.pack_spectra(*where, torch.get_num_threads())
-    return packed
 
 
 class Call:

@@ -10,13 +10,14 @@ by a short FFT.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch.nn import functional
 
-from .bands import Spectra
 from .blocks import Blocks
 from .quadratic import Bands, Total
+from .spectra import Spectra
 
 __all__ = ["Tails"]
 
@@ -74,9 +75,9 @@ class Tails:
         self.ends = num_valid.to(wavs.device)
         nearest = torch.div(self.ends + offset, hop, rounding_mode="floor")
         self.delay = self.ends + offset - hop * nearest
-        self.order = torch.arange(1 - -(-blocks.pool // hop), (hop + half - 1) // hop + 1)
-        self.order = self.order.to(wavs.device)
-        self.frame = nearest + self.order[0]
+        self.before = 1 - -(-blocks.pool // hop)
+        self.num_delayed = (hop + half - 1) // hop + 1 - self.before
+        self.frame = nearest + self.before
 
     def leading(self, taps: torch.Tensor, pool: torch.Tensor) -> Bands | None:
         """Energies in front of the clips, in frames 0, 1, ...; None where no frame looks there.
@@ -91,10 +92,8 @@ class Tails:
         middle = lags = (taps.shape[1] - 1) // 2
 
         def parts():
-            steps = torch.arange(lags, device=taps.device)
-            starts = self.blocks.hop * torch.arange(self.num_leading, device=taps.device)
             # Sample -1 - j looks at sample i through the tap of lag 1 + i + j.
-            where = self.blocks.offset - 1 - steps - starts[:, None]
+            where = self.blocks.offset - 1, -1, self.blocks.hop, self.num_leading, lags
             return _parts(taps[:, middle + 1 : middle + 1 + lags], pool, where, 2 * lags)
 
         return self._bands(1, _head(self.wavs, lags), *self._made("leading", parts))
@@ -105,21 +104,22 @@ class Tails:
             return None
         hop, num_samples = self.blocks.hop, self.wavs.shape[1]
         middle = lags = (taps.shape[1] - 1) // 2
-        steps = torch.arange(lags, device=taps.device)
 
         def parts(where, size):
             # Sample T + j looks at sample T - 1 - i through the tap of lag -(1 + i + j).
             return _parts(taps[:, middle - lags : middle].flip(1), pool, where, size)
 
         if self.ends is None:
-            frames = torch.arange(self.first, self.first + self.num_trailing, device=taps.device)
-            where = num_samples + self.blocks.offset + steps - hop * frames[:, None]
+            begin = num_samples + self.blocks.offset - hop * self.first
+            where = begin, 1, hop, self.num_trailing, lags
             made = self._made(("trailing", num_samples), lambda: parts(where, 2 * lags))
             head = _head(self.wavs[:, -lags:].flip(1), lags)
-            return self._bands(2, head, *made, torch.full((len(head),), self.first, device=head.device))
-        source = self.ends[:, None] - 1 - steps
+            return self._bands(
+                2, head, *made, torch.full((len(head),), self.first, device=head.device)
+            )
+        source = self.ends[:, None] - 1 - torch.arange(lags, device=taps.device)
         head = self.wavs.gather(1, source.clamp(min=0)) * (source >= 0).to(self.wavs.dtype)
-        where = torch.arange(hop + lags, device=taps.device) - hop * self.order[:, None]
+        where = -hop * self.before, 1, hop, self.num_delayed, hop + lags
         made = self._made("delayed", lambda: parts(where, 2 * lags + hop))
         return self._bands(2, head, *made, self.frame, self.delay)
 
@@ -158,16 +158,25 @@ class Tails:
 
 
 def _parts(
-    taps: torch.Tensor, pool: torch.Tensor, where: torch.Tensor, size: int
+    taps: torch.Tensor, pool: torch.Tensor, where: tuple[int, ...], size: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Responses (S, size) of one-sided filters (S, K), and the pooling windows' weights at the
-    positions `where` (n, K), 0 outside the windows: (S, n, size)."""
-    width = pool.shape[1]
-    inside = (where >= 0) & (where < width)
-    picked = pool.index_select(1, where.clamp(0, width - 1).reshape(-1))
-    picked = picked.view(-1, *where.shape) * inside.to(pool.dtype)
-    weights = functional.pad(picked, (0, size - where.shape[1]))
+    """Responses (S, size) of one-sided filters (S, K), and the pooling windows' weights at `where`,
+    see `_positions`, 0 outside the windows: (S, n, size)."""
+    index, inside = _positions(*where, pool.shape[1], pool.device)
+    picked = pool.index_select(1, index).view(-1, *inside.shape) * inside.to(pool.dtype)
+    weights = functional.pad(picked, (0, size - inside.shape[1]))
     return torch.fft.fft(taps, n=size) / size, weights
+
+
+@lru_cache(maxsize=64)
+def _positions(
+    begin: int, sign: int, hop: int, frames: int, steps: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions begin + sign * step - hop * frame in windows of `width` samples, flat and clamped
+    to it, and which are inside, (frames, steps)."""
+    at = begin + sign * torch.arange(steps) - hop * torch.arange(frames)[:, None]
+    inside = (at >= 0) & (at < width)
+    return at.clamp(0, width - 1).reshape(-1).to(device), inside.to(device)
 
 
 def _head(wavs: torch.Tensor, size: int) -> torch.Tensor:

@@ -22,10 +22,7 @@ MAX_LOST = 3e-5
 
 class _Losses(ctypes.Structure):
     _fields_ = [
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("energy", "wide", "mean", "peak", "lost", "bad")
-        ),
+        *((name, ctypes.c_void_p) for name in ("energy", "wide", "mean", "peak", "lost", "bad")),
         *((name, ctypes.c_long) for name in ("filters", "clips", "frames", "bands", "whole")),
         *((name, ctypes.c_float) for name in ("part", "most", "floor")),
     ]

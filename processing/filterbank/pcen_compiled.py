@@ -32,9 +32,7 @@ class _Call(ctypes.Structure):
 
 
 _ARGTYPES = [ctypes.POINTER(_Call), ctypes.c_int]
-_FUNCTIONS = Functions(
-    Path(__file__).with_name("pcen.c"), pcen=_ARGTYPES, pcen_backward=_ARGTYPES
-)
+_FUNCTIONS = Functions(Path(__file__).with_name("pcen.c"), pcen=_ARGTYPES, pcen_backward=_ARGTYPES)
 is_available = _FUNCTIONS.are_available
 
 

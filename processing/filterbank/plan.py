@@ -237,7 +237,9 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
         return None
     power = _power_response(taps) if plan.power is None else plan.power
     if plan_compiled.can_take(taps):
-        edges = [rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates]
+        edges = [
+            rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates
+        ]
         return plan_compiled.lost_power(power, plan.centres, edges, OUTER_BAND, bands)
     freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)

@@ -158,32 +158,6 @@ static void load_frames(const bands *b, long filter, long output, long group, ve
     }
 }
 
-/* The bins from `lowest` on of `rows` spectra (rows, half), LANES rows side by side:
- * (rows / LANES rounded up, bins, re and im, LANES). Bins below 0 and above size / 2, those of a
- * real signal, are conjugates of others. */
-void pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
-                  cvec *packed, int threads) {
-    const long groups = (rows + LANES - 1) / LANES, block = 512;
-    const long blocks = (bins + block - 1) / block;
-#pragma omp parallel for collapse(2) num_threads(threads)
-    for (long group = 0; group < groups; group++)
-        for (long part = 0; part < blocks; part++) {
-            const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
-            for (long k = part * block; k < last; k++) {
-                const long bin = k + lowest;
-                const long at = bin < 0 ? -bin : bin > size / 2 ? size - bin : bin;
-                const float sign = at == bin ? 1.0f : -1.0f;
-                cvec z = {{0}, {0}};
-                for (long lane = 0; lane < LANES && group * LANES + lane < rows; lane++) {
-                    const cfloat value = spectra[(group * LANES + lane) * half + at];
-                    z.re[lane] = value.re;
-                    z.im[lane] = sign * value.im;
-                }
-                packed[group * bins + k] = z;
-            }
-        }
-}
-
 /* Weights of one filter with the rows side by side: (rate, count). */
 static void turn_weights(const bands *b, long filter, float *out) {
     const long rate = b->size / b->segments;

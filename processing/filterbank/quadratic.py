@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 
 from . import compiled
-from .bands import Spectra
+from .spectra import Spectra
 
 __all__ = ["RECTIFIERS", "Bands", "Total", "pooled_bands"]
 

@@ -9,10 +9,11 @@ import torch
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank import compiled
 from auricle.processing.filterbank.banded import BandedBank
-from auricle.processing.filterbank.bands import Spectra
+from auricle.processing.filterbank.blocks import make_blocks
 from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.quadratic import LEAKY_SLOPE, Bands, pooled_bands
 from auricle.processing.filterbank.shapes import gabor_taps, gaussian_lowpass
+from auricle.processing.filterbank.spectra import BlockSpectra, Spectra
 
 BOUND = 2e-6
 RECTIFIERS = ["square", "abs", "leaky_relu"]
@@ -307,6 +308,24 @@ def test_packed_spectra_are_the_rows_side_by_side():
             assert (groups, bins) == (-(-rows // 8), size // 2 + 13)
             assert torch.equal(parts.flatten(0, 1)[:rows], spectra.rows)
             assert not parts.flatten(0, 1)[rows:].any()
+
+
+@pytest.mark.parametrize("hop, window", [(160, 401), (25, 51), (22, 551)])
+@pytest.mark.parametrize("samples", [300, 5000, 16001])
+def test_spectra_of_blocks_are_those_of_the_cut_rows(hop, window, samples):
+    """One block of a short clip, odd and even sizes, and clips that end inside of a block."""
+    blocks = make_blocks(samples, hop, window, window, window // 2, 33)
+    wavs = noise(7, samples)
+    spectra = BlockSpectra(wavs, blocks, -9, blocks.size // 2 + 5)
+    double = Spectra(torch.fft.rfft(blocks.cut(wavs.double())), blocks.size, -9, spectra.highest)
+    assert len(spectra) == len(double.rows) == 7 * blocks.num_blocks
+    assert deviation(spectra.rows, double.rows.to(torch.complex64)) < BOUND
+    if compiled.is_available():
+        fresh = BlockSpectra(wavs, blocks, -9, spectra.highest)
+        parts = torch.view_as_complex(fresh.packed.permute(0, 3, 1, 2).contiguous()).flatten(0, 1)
+        assert ("half" in fresh.__dict__) == (blocks.size % 2 == 1)
+        assert deviation(parts[: len(spectra)], spectra.rows) < BOUND
+        assert not parts[len(spectra) :].any()
 
 
 @pytest.mark.parametrize("filters", [1, 3, 40])
