@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,9 @@ from pathlib import Path
 import torch
 
 from ..compiling import Functions
-from .compiled import roots
+from .lanes import is_fast, roots
 
 __all__ = ["can_take", "responses"]
-
-#: Whose products are sizes of fast FFTs in lanes_fft.h.
-_PRIMES = (2, 3, 5, 7, 11, 13)
 
 
 class _Call(ctypes.Structure):
@@ -41,8 +37,7 @@ _FUNCTIONS = Functions(
 def can_take(taps: torch.Tensor, points: int) -> bool:
     """Whether the compiled form can take these filters, and an FFT of so many points fast."""
     on_cpu = taps.device.type == "cpu" and taps.dtype == torch.complex64
-    small = math.gcd(points, math.prod(_PRIMES) ** 20) == points
-    return on_cpu and len(taps) > 0 and small and _FUNCTIONS.are_available()
+    return on_cpu and len(taps) > 0 and is_fast(points) and _FUNCTIONS.are_available()
 
 
 def responses(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..compiling import Functions
-from .compiled import roots
+from .lanes import roots
 
 __all__ = ["can_take", "choose_rates", "lost_power"]
 

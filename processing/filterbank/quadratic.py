@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from . import compiled
+from . import pooled_bands_compiled as compiled
 from .spectra import Spectra
 
 __all__ = ["RECTIFIERS", "Bands", "Total", "pooled_bands"]
@@ -134,7 +134,7 @@ class Bands:
 def pooled_bands(every: Sequence[Bands]) -> list[torch.Tensor]:
     """Sums of each of several sets of bands, at once.
 
-    On a CPU this is compiled C where there is a compiler (see `compiled`), unless a gradient of the
+    On a CPU this is compiled C where there is a compiler (see `pooled_bands_compiled`), unless a gradient of the
     spectra is wanted; elsewhere torch operators.
 
     Shape

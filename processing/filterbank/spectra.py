@@ -10,12 +10,10 @@ import torch
 
 from ..compiling import Functions
 from .blocks import Blocks
-from .compiled import roots
+from .lanes import LANES, is_fast, roots
 
 __all__ = ["BlockSpectra", "Spectra"]
 
-#: Rows side by side in what the compiled form reads; as in lanes.h.
-LANES = 8
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 
 
@@ -139,7 +137,7 @@ class BlockSpectra(Spectra):
 
     @cached_property
     def packed(self) -> torch.Tensor:
-        if self.size % 2:
+        if self.size % 2 or not is_fast(self.size // 2):
             return super().packed
         wavs, packed, blocks = self.wavs.contiguous(), self._new_packed(), self.blocks
         call = _Blocks(

@@ -28,7 +28,7 @@ import torch
 import torchaudio
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank import compiled
+from auricle.processing.filterbank import pooled_bands_compiled as compiled
 from auricle.processing.filterbank.energy import direct_energy
 from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.shapes import gaussian_lowpass

@@ -5,7 +5,7 @@ import torch
 
 from auricle.processing.filterbank import band_responses_compiled, bands
 from auricle.processing.filterbank.bands import GRID_POINTS, band_responses
-from auricle.processing.filterbank.compiled import is_available
+from auricle.processing.filterbank.pooled_bands_compiled import is_available
 
 SIZES = [17280, 9600, 4320, 2400, 23760]
 WINDOWS = [401, 201, 51]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank import compiled
+from auricle.processing.filterbank import pooled_bands_compiled as compiled
 from auricle.processing.filterbank.banded import BandedBank
 from auricle.processing.filterbank.blocks import make_blocks
 from auricle.processing.filterbank.engine import EnergyEngine
@@ -297,7 +297,7 @@ def test_bins_of_real_rows_beyond_the_half_that_is_given(size, lowest, beyond, b
 
 def test_packed_spectra_are_the_rows_side_by_side():
     if not compiled.is_available():
-        assert not compiled._FUNCTIONS.are_available()
+        assert compiled._FUNCTIONS.source.exists()
         return
     for rows in (1, 8, 17):
         for size in (48, 49, 1100):

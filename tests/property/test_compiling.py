@@ -11,7 +11,7 @@ import torch
 
 from auricle.processing import compiling
 from auricle.processing.compiling import library
-from auricle.processing.filterbank import compiled
+from auricle.processing.filterbank import pooled_bands_compiled as compiled
 
 LOGGER = "auricle.processing.compiling"
 GOOD = "long twice(long x) { return 2 * x; }\n"

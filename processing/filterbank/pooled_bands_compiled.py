@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ..compiling import Functions
+from .lanes import roots
 
-__all__ = ["Call", "is_available", "roots"]
+__all__ = ["Call", "is_available"]
 
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 _RECTIFIERS = ("square", "abs", "leaky_relu")
@@ -50,13 +49,6 @@ _FUNCTIONS = Functions(
     pool_bands_backward=[ctypes.POINTER(_Bands), _LONG, _INT],
 )
 is_available = _FUNCTIONS.are_available
-
-
-@lru_cache(maxsize=256)
-def roots(size: int) -> torch.Tensor:
-    """exp(2 pi i t / size) for t < size, (size, 2)."""
-    angles = torch.arange(size, dtype=torch.float64) * (2 * math.pi / size)
-    return torch.stack([angles.cos(), angles.sin()], dim=1).float()
 
 
 class Call:
