@@ -146,7 +146,8 @@ class BandedBank:
         members, rows = bad.any(2).nonzero(as_tuple=True)
         needed, row = torch.unique(rows, return_inverse=True)
         clip = torch.div(needed, blocks.num_blocks, rounding_mode="floor")
-        spectra = torch.fft.rfft(blocks.windows(wavs)[clip, needed % blocks.num_blocks])
+        cut = blocks.windows(wavs)[clip, needed % blocks.num_blocks]
+        spectra = Spectra(torch.fft.rfft(cut), blocks.size, 0, blocks.size - 1)
         inside = blocks.inside(len(wavs), wavs.shape[1], num_valid)[rows]
         redone, counts = torch.unique_consecutive(members, return_counts=True)
         redone, counts = redone.tolist(), counts.tolist()
@@ -154,9 +155,7 @@ class BandedBank:
         groups = self._grouped(groups, *self._picked(redone), [], blocks)
         found = pooled_bands(
             [
-                self._bands(
-                    Spectra(spectra[some], blocks.size, 0, blocks.size - 1), group, ends, blocks
-                )
+                self._bands(spectra.pick(some), group, ends, blocks)
                 for group, some, ends in zip(
                     groups, row.split(counts), inside.split(counts), strict=True
                 )

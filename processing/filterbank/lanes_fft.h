@@ -36,6 +36,13 @@ static inline cvec scaled(cvec a, float by) {
     return out;
 }
 
+/* A bin of an FFT of `size` real points, of which those from 0 to size / 2 are given. */
+static inline cfloat real_bin(const cfloat *half, long bin, long size) {
+    if (bin >= 0 && bin <= size / 2) return half[bin];
+    const cfloat mirrored = half[bin < 0 ? -bin : size - bin];
+    return (cfloat){mirrored.re, -mirrored.im};
+}
+
 /* Few passes: 9 for 3 times 3, 8 and 4 for the twos, such that no single 2 is left over. */
 static long radix_of(long size) {
     if (size % 9 == 0) return 9;

@@ -15,7 +15,9 @@ enum { SQUARE, ABS, LEAKY_RELU };
 
 /* A group of filters whose bands have the same number of bins. */
 typedef struct {
-    const cvec *spectra;     /* (rows / LANES, bins) */
+    const cvec *spectra;     /* (rows / LANES, bins), or NULL: */
+    const cfloat *half;      /* (any rows, half_bins) of FFTs of real_size points: bins 0 and above */
+    const long *picked;      /* (rows): which of them */
     const cfloat *responses; /* (filters, size) */
     const float *weights;    /* (filters, count, size / segments) */
     const long *starts;      /* (filters): first bin of each band */
@@ -28,6 +30,7 @@ typedef struct {
     cfloat *grad_responses;  /* (parts, filters, size): of a part of the rows each, to be summed */
     float *grad_weights;     /* (parts, filters, count, size / segments) */
     long rows, bins, filters, size, segments;
+    long half_bins, real_size, lowest; /* of `half`, and bin 0 of `starts` */
     long count;      /* weight rows of each filter */
     long span;       /* weight rows that make one output */
     long frames;     /* outputs in time */
@@ -65,9 +68,30 @@ static inline float lanes_sum(vec x) {
     return sum;
 }
 
+static long lanes_of(const bands *b, long group) {
+    return b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
+}
+
+/* A band's bins of LANES rows, which may have to be put side by side first. */
+static const cvec *band_bins(const bands *b, long filter, long group, cvec *buffer) {
+    if (b->spectra) return b->spectra + group * b->bins + b->starts[filter];
+    if (lanes_of(b, group) < LANES) memset(buffer, 0, b->size * sizeof(cvec));
+    const long first = b->starts[filter] + b->lowest, block = 128;
+    for (long begin = 0; begin < b->size; begin += block) /* that stays in the first cache */
+        for (long lane = 0; lane < lanes_of(b, group); lane++) {
+            const cfloat *half = b->half + b->picked[group * LANES + lane] * b->half_bins;
+            const long end = begin + block < b->size ? begin + block : b->size;
+            for (long k = begin; k < end; k++) {
+                const cfloat value = real_bin(half, first + k, b->real_size);
+                buffer[k].re[lane] = value.re;
+                buffer[k].im[lane] = value.im;
+            }
+        }
+    return buffer;
+}
+
 /* The signals of one band of LANES rows. */
-static cvec *band_signal(const bands *b, long filter, long group, cvec *x, cvec *spare) {
-    const cvec *from = b->spectra + group * b->bins + b->starts[filter];
+static cvec *band_signal(const bands *b, long filter, const cvec *from, cvec *x, cvec *spare) {
     return inverse_fft(from, b->responses + filter * b->size, x, spare, b->size, b->roots);
 }
 
@@ -132,10 +156,6 @@ static row_place place_of(const bands *b, long row, long filter, long output) {
     const long first = shift < 0 ? -shift : 0, last = b->limit - shift;
     float *out = b->out + (place * b->clips + row / (b->rows / b->clips)) * b->limit;
     return (row_place){first, last < b->frames ? last : b->frames, out + shift};
-}
-
-static long lanes_of(const bands *b, long group) {
-    return b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
 }
 
 static void store_frames(const bands *b, long filter, long output, long group, const vec *from) {
@@ -244,16 +264,17 @@ static int pool_rows(const bands *b, long filter, long group) {
     const long rate = b->size / b->segments, count = b->count;
     const long half = b->paired ? count / 2 : count;
     const long outputs = count / b->span, frames = b->frames;
-    const long vecs = 4 * b->size + 2 * rate + count + outputs * frames;
+    const long vecs = 6 * b->size + 2 * rate + count + outputs * frames;
     vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
     if (!buffer) return 1;
     cvec *x = (cvec *)buffer;
-    vec *samples = buffer + 4 * b->size, *found = samples + 2 * rate, *sums = found + count;
+    vec *samples = buffer + 6 * b->size, *found = samples + 2 * rate, *sums = found + count;
     float *weights = (float *)(sums + outputs * frames);
     turn_weights(b, filter, weights);
     const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
     memset(sums, 0, outputs * frames * sizeof(vec));
-    const cvec *signal = band_signal(b, filter, group, x, x + b->size);
+    const cvec *from = band_bins(b, filter, group, x + 2 * b->size);
+    const cvec *signal = band_signal(b, filter, from, x, x + b->size);
     for (long segment = 0; segment < b->segments; segment++) {
         rectify(b, signal, segment, &some, samples);
         weigh_rows(samples, weights, rate, half, count, found);
@@ -273,11 +294,11 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     const long rate = b->size / b->segments, count = b->count, size = b->size;
     const long half = b->paired ? count / 2 : count;
     const long outputs = count / b->span, frames = b->frames;
-    const long vecs = 6 * size + 4 * rate + count * (rate + 1) + outputs * frames;
+    const long vecs = 8 * size + 4 * rate + count * (rate + 1) + outputs * frames;
     vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
     if (!buffer) return 1;
     cvec *x = (cvec *)buffer, *spare = x + size, *of_response = spare + size;
-    vec *samples = buffer + 6 * size, *slopes = samples + 2 * rate;
+    vec *samples = buffer + 8 * size, *slopes = samples + 2 * rate;
     vec *of_weights = slopes + 2 * rate, *above = of_weights + count * rate;
     vec *gradient = above + count;
     float *weights = (float *)(gradient + outputs * frames);
@@ -290,7 +311,8 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
         const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
         for (long output = 0; output < outputs; output++)
             load_frames(b, filter, output, group, gradient + output * frames);
-        cvec *signal = band_signal(b, filter, group, x, spare);
+        const cvec *from = band_bins(b, filter, group, of_response + size);
+        cvec *signal = band_signal(b, filter, from, x, spare);
         for (long segment = 0; segment < b->segments; segment++) {
             cvec *z = signal + segment * rate;
             for (long row = 0; row < count; row++) {
@@ -325,7 +347,6 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
         }
         cvec *other = signal == x ? spare : x;
         const cvec *back = inverse_fft(signal, NULL, other, signal, size, b->roots);
-        const cvec *from = b->spectra + group * b->bins + b->starts[filter];
         for (long k = 0; k < size; k++) {
             const vec re = back[k].im, im = back[k].re;
             of_response[k].re += from[k].re * re + from[k].im * im;

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..compiling import Functions
-from .lanes import roots
+from .lanes import LANES, roots
 
 __all__ = ["Call", "is_available"]
 
@@ -27,14 +27,15 @@ class _Bands(ctypes.Structure):
         *(
             (name, ctypes.c_void_p)
             for name in (
-                *("spectra", "responses", "weights", "starts", "valid", "roots"),
+                *("spectra", "half", "picked", "responses", "weights", "starts", "valid", "roots"),
                 *("places", "first", "out", "grad_responses", "grad_weights"),
             )
         ),
         *(
             (name, ctypes.c_long)
             for name in (
-                *("rows", "bins", "filters", "size", "segments", "count", "span", "frames"),
+                *("rows", "bins", "filters", "size", "segments"),
+                *("half_bins", "real_size", "lowest", "count", "span", "frames"),
                 *("clips", "limit", "turn", "subtracted", "in_time"),
                 *("rectifier", "paired", "parts"),
             )
@@ -71,15 +72,20 @@ class Call:
         total, places = some.total, some.all_places
         (filters, size), (_, count, rate) = some.responses.shape, some.weights.shape
         outputs, frames = count // some.span, some.frames or some.segments
-        rows, packed, valid = len(some.spectra), some.spectra.packed, some.valid
+        spectra, rows, valid = some.spectra, len(some.spectra), some.valid
         assert some.responses.dtype == torch.complex64 and some.weights.dtype == torch.float32
         assert rate * some.segments == size and count % some.span == 0
-        assert min(some.starts) >= 0 and max(some.starts) + size <= packed.shape[1]
+        assert min(some.starts) >= 0 and max(some.starts) + size <= spectra.bins
         assert rows % total.clips == 0 and min(places) >= 0
         assert max(places) + (1 if some.in_time else outputs) <= total.outputs
-        groups, bins, *_ = packed.shape
+        if spectra.picked is None:
+            where, half_bins = (self._pointer(spectra.packed), None, None), 0
+        else:
+            assert spectra.picked.dtype == torch.int64
+            where = None, self._pointer(spectra.half), self._pointer(spectra.picked)
+            half_bins = spectra.half.shape[1]
         return _Bands(
-            self._pointer(packed),
+            *where,
             self._pointer(some.responses.detach().resolve_conj().contiguous()),
             self._pointer(some.weights.detach().contiguous()),
             self._pointer(torch.tensor(some.starts, dtype=torch.int64)),
@@ -88,9 +94,11 @@ class Call:
             self._pointer(torch.tensor(places, dtype=torch.int64)),
             self._pointer(None if some.first is None else some.first.contiguous()),
             *(None, None, None),
-            *(rows, bins, filters, size, some.segments, count, some.span, frames),
+            *(rows, spectra.bins, filters, size, some.segments),
+            *(half_bins, spectra.size, spectra.lowest, count, some.span, frames),
             *(total.clips, total.frames, some.turn, some.turn > 0, some.in_time),
-            *(_RECTIFIERS.index(some.rectifier), some.paired, min(groups, -(-_PIECES // filters))),
+            *(_RECTIFIERS.index(some.rectifier), some.paired),
+            min(-(-rows // LANES), -(-_PIECES // filters)),
         )
 
     def _pointer(self, tensor: torch.Tensor | None) -> int | None:

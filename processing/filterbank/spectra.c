@@ -17,14 +17,12 @@ void pack_spectra(const cfloat *spectra, long rows, long half, long size, long l
         for (long part = 0; part < blocks; part++) {
             const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
             for (long k = part * block; k < last; k++) {
-                const long bin = k + lowest;
-                const long at = bin < 0 ? -bin : bin > size / 2 ? size - bin : bin;
-                const float sign = at == bin ? 1.0f : -1.0f;
                 cvec z = {{0}, {0}};
                 for (long lane = 0; lane < LANES && group * LANES + lane < rows; lane++) {
-                    const cfloat value = spectra[(group * LANES + lane) * half + at];
+                    const cfloat *row = spectra + (group * LANES + lane) * half;
+                    const cfloat value = real_bin(row, k + lowest, size);
                     z.re[lane] = value.re;
-                    z.im[lane] = sign * value.im;
+                    z.im[lane] = value.im;
                 }
                 packed[group * bins + k] = z;
             }

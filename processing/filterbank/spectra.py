@@ -62,13 +62,25 @@ class Spectra:
         self.size = 2 * half.shape[1] if size is None else size
         self.highest = half.shape[1] - 1 if highest is None else highest
 
+    #: Which rows of `half`; None: all of them.
+    picked: torch.Tensor | None = None
+
     def __len__(self) -> int:
         return len(self.half)
+
+    @property
+    def bins(self) -> int:
+        """How many are asked for."""
+        return self.highest - self.lowest + 1
 
     def detach(self) -> Spectra:
         if not self.half.requires_grad:
             return self
         return Spectra(self.half.detach(), self.size, self.lowest, self.highest)
+
+    def pick(self, rows: torch.Tensor) -> Spectra:
+        """Some of the rows, by an int64 tensor; nothing is copied for the compiled form."""
+        return _PickedSpectra(self, rows)
 
     @cached_property
     def rows(self) -> torch.Tensor:
@@ -100,8 +112,24 @@ class Spectra:
         return packed
 
     def _new_packed(self) -> torch.Tensor:
-        shape = -(-len(self) // LANES), self.highest - self.lowest + 1, 2, LANES
+        shape = -(-len(self) // LANES), self.bins, 2, LANES
         return torch.empty(shape, dtype=torch.float32, device="cpu")
+
+
+class _PickedSpectra(Spectra):
+    def __init__(self, whole: Spectra, rows: torch.Tensor):
+        super().__init__(
+            whole.half.resolve_conj().contiguous(), whole.size, whole.lowest, whole.highest
+        )
+        assert len(rows) == 0 or 0 <= int(rows.min()) <= int(rows.max()) < len(whole)
+        self.whole, self.picked = whole, rows.contiguous()
+
+    def __len__(self) -> int:
+        return len(self.picked)
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        return self.whole.rows[self.picked]
 
 
 class BlockSpectra(Spectra):

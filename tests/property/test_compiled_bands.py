@@ -295,6 +295,23 @@ def test_bins_of_real_rows_beyond_the_half_that_is_given(size, lowest, beyond, b
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize("size", [48, 49])
+@pytest.mark.parametrize("count", [1, 8, 13])
+def test_rows_that_are_picked(size, count, both):
+    """In any order, some of them twice."""
+    whole = Spectra(torch.fft.rfft(noise(17, size)), size, -9, size // 2 + 11)
+    rows = (torch.arange(count) * 7) % 17
+    some = {"segments": 4, "starts": [0, 5, whole.bins - 20], "rows": count}
+    every = [
+        random_bands(20, spectra=whole.pick(rows), valid=valid, **some)
+        for valid in (None, some_ends(count, 20))
+    ]
+    plain = [replace(one, spectra=Spectra(whole.rows[rows])) for one in every]
+    found, expected = both(every)
+    assert_same(found, expected)
+    assert_same(found, both(plain)[0], 1e-7)
+
+
 def test_packed_spectra_are_the_rows_side_by_side():
     if not compiled.is_available():
         assert compiled._FUNCTIONS.source.exists()
