@@ -63,7 +63,6 @@ bench: $(VENV)/.test
 	$(RUN)/python tests/bench/phone_recognition.py --report tests/bench/phone_recognition.md
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
-	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md
 
 clean:
 	rm -rf $(VENV) results build dist
