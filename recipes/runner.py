@@ -26,6 +26,7 @@ from ..lobes.build import (
     options_of,
 )
 from ..lobes.registry import ENCODERS, FRONTENDS
+from ..processing.busy_cores import busy_cores_note
 from ..processing.memory import (
     available_bytes,
     give_freed_memory_back,
@@ -181,6 +182,7 @@ def run_recipe(
         return _stop(error, 2)
     _set_up_logging()
     keep_freed_memory()
+    _note_busy_cores()
     try:
         _init_processes(config)
         train(config)
@@ -195,6 +197,14 @@ def run_recipe(
     finally:
         _end_processes()
     return 0
+
+
+def _note_busy_cores() -> None:
+    import torch
+
+    note = busy_cores_note(torch.get_num_threads())
+    if note is not None and int(os.environ.get("RANK", 0)) == 0:
+        logging.getLogger("auricle").warning(note)
 
 
 def _stop(error: Exception, status: int) -> int:
