@@ -30,14 +30,25 @@ static inline cfloat conjugate(cfloat w) { return (cfloat){w.re, -w.im}; }
 static inline cvec exchanged(cvec a) { return (cvec){a.im, a.re}; }
 
 static long lanes_of(const responses *r, long group) {
-    return r->filters - group * LANES < LANES ? r->filters - group * LANES : LANES;
+    return lanes_from(group * LANES, r->filters);
 }
 
-static long most_bins(const responses *r, long group) {
-    long most = 0;
-    for (long lane = 0; lane < lanes_of(r, group); lane++)
-        if (r->bins[group * LANES + lane] > most) most = r->bins[group * LANES + lane];
-    return most;
+/* Of one group of filters. */
+typedef struct {
+    long lanes;
+    long most;   /* bins of any of them */
+    long grid;   /* points of the grid that these are between */
+    long coarse; /* points of the FFT */
+    long before; /* the first of `grid` in it, which goes on from its end to its beginning */
+} sizes;
+
+static sizes sizes_of(const responses *r, long group) {
+    sizes s = {.lanes = lanes_of(r, group), .coarse = r->size / r->step};
+    for (long lane = 0; lane < s.lanes; lane++)
+        if (r->bins[group * LANES + lane] > s.most) s.most = r->bins[group * LANES + lane];
+    s.grid = (s.most + r->step - 1) / r->step + r->points - 1;
+    s.before = s.coarse - (r->points - 1) / 2;
+    return s;
 }
 
 /* How far each lane's filter turns from one tap to the next, and has turned, in bins. */
@@ -84,29 +95,28 @@ static inline __attribute__((always_inline)) void apart(cvec bin, cvec *near, co
 }
 
 static int forward(const responses *r, long group) {
-    const long most = most_bins(r, group), coarse = r->size / r->step, lanes = lanes_of(r, group);
-    const long grid = (most + r->step - 1) / r->step + r->points - 1;
-    cvec *x = scratch((2 * coarse + grid) * sizeof(cvec)), *points = x + 2 * coarse;
+    const sizes s = sizes_of(r, group);
+    cvec *x = scratch((2 * s.coarse + s.grid) * sizeof(cvec)), *points = x + 2 * s.coarse;
     if (!x) return 1;
-    memset(x, 0, coarse * sizeof(cvec));
+    memset(x, 0, s.coarse * sizeof(cvec));
     turning now = start_turning(r, group, 1);
     for (long n = 0; n < r->window; n++) {
         cvec tap = {{0}, {0}};
-        for (long lane = 0; lane < lanes; lane++) {
+        for (long lane = 0; lane < s.lanes; lane++) {
             const cfloat value = r->taps[(group * LANES + lane) * r->window + n];
             tap.re[lane] = value.re, tap.im[lane] = value.im;
         }
         x[n] = product(tap, next_turn(r, &now, r->of_taps[n]));
     }
-    const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
-    const long before = coarse - (r->points - 1) / 2;
-    for (long i = 0; i < grid; i++) points[i] = times(signal[(before + i) % coarse], r->of_grid[i]);
-    for (long k = 0; k < most; k++) {
+    const cvec *signal = inverse_fft(x, NULL, x + s.coarse, x, s.coarse, r->coarse_roots);
+    for (long i = 0; i < s.grid; i++)
+        points[i] = times(signal[(s.before + i) % s.coarse], r->of_grid[i]);
+    for (long k = 0; k < s.most; k++) {
         const cvec *near = points + k / r->step;
         const float *weights = r->weights + k % r->step * r->points;
         const cvec bin = r->points == 8 ? between(near, weights, 8) : between(near, weights, 1);
         const cvec found = times(bin, r->of_bins[k]);
-        for (long lane = 0; lane < lanes; lane++)
+        for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane])
                 r->found[group * LANES + lane][k] = (cfloat){found.re[lane], found.im[lane]};
     }
@@ -114,15 +124,14 @@ static int forward(const responses *r, long group) {
 }
 
 static int backward(const responses *r, long group) {
-    const long most = most_bins(r, group), coarse = r->size / r->step, lanes = lanes_of(r, group);
-    const long grid = (most + r->step - 1) / r->step + r->points - 1;
-    cvec *x = scratch((2 * coarse + grid) * sizeof(cvec)), *points = x + 2 * coarse;
+    const sizes s = sizes_of(r, group);
+    cvec *x = scratch((2 * s.coarse + s.grid) * sizeof(cvec)), *points = x + 2 * s.coarse;
     if (!x) return 1;
-    memset(x, 0, coarse * sizeof(cvec));
-    memset(points, 0, grid * sizeof(cvec));
-    for (long k = 0; k < most; k++) {
+    memset(x, 0, s.coarse * sizeof(cvec));
+    memset(points, 0, s.grid * sizeof(cvec));
+    for (long k = 0; k < s.most; k++) {
         cvec above = {{0}, {0}};
-        for (long lane = 0; lane < lanes; lane++)
+        for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane]) {
                 const cfloat value = r->found[group * LANES + lane][k];
                 above.re[lane] = value.re, above.im[lane] = value.im;
@@ -135,14 +144,13 @@ static int backward(const responses *r, long group) {
         else
             apart(bin, near, weights, 1);
     }
-    const long before = coarse - (r->points - 1) / 2;
-    for (long i = 0; i < grid; i++)
-        x[(before + i) % coarse] = exchanged(times(points[i], conjugate(r->of_grid[i])));
-    const cvec *signal = inverse_fft(x, NULL, x + coarse, x, coarse, r->coarse_roots);
+    for (long i = 0; i < s.grid; i++)
+        x[(s.before + i) % s.coarse] = exchanged(times(points[i], conjugate(r->of_grid[i])));
+    const cvec *signal = inverse_fft(x, NULL, x + s.coarse, x, s.coarse, r->coarse_roots);
     turning now = start_turning(r, group, -1);
     for (long n = 0; n < r->window; n++) {
         const cvec found = product(exchanged(signal[n]), next_turn(r, &now, r->of_taps[n]));
-        for (long lane = 0; lane < lanes; lane++)
+        for (long lane = 0; lane < s.lanes; lane++)
             r->taps[(group * LANES + lane) * r->window + n] =
                 (cfloat){found.re[lane], found.im[lane]};
     }
@@ -153,7 +161,7 @@ static int backward(const responses *r, long group) {
 int band_responses(const responses *r, int is_backward, int threads) {
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (long group = 0; group < (r->filters + LANES - 1) / LANES; group++)
+    for (long group = 0; group < lane_groups(r->filters); group++)
         if (is_backward ? backward(r, group) : forward(r, group)) failed = 1;
     return failed;
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ..compiling import Functions
+from .kept_tensors import keep_tensors
 from .lanes import is_fast, roots
 
 __all__ = ["can_take", "responses"]
@@ -47,7 +47,7 @@ def responses(
     return list(_Responses.apply(taps, tuple(starts), grid, tuple(parts)))
 
 
-@lru_cache(maxsize=64)
+@keep_tensors(maxsize=64)
 def _factors(grid) -> tuple[torch.Tensor, ...]:
     """What the C reads of a grid."""
     coarse = grid.size // grid.step

@@ -58,8 +58,9 @@ class BandedBank:
         if parts == 1:
             self.pool = functional.pad(pool, (0, 0, 0, self.num_filters % 2))
             groups = [(blocks.hop, list(range(len(self.taps))))]
-        self.members = [some for _, some in groups]
-        kernels = self._picked([i for some in self.members for i in some])
+        kernels = self._picked([i for _, some in groups for i in some])
+        #: Where the first output of each filter of each group goes.
+        self.places = [[self.outputs * i for i in some] for _, some in groups]
         self.groups = self._grouped(groups, *kernels, plan.centres, blocks)
         #: A dictionary where the filters are not being trained.
         self.kept: dict | None = None
@@ -86,7 +87,7 @@ class BandedBank:
         first = self._first_frames(len(wavs))
         every = [
             self._bands(spectra, group, inside, into=total, places=places, first=first)
-            for group, places in zip(self.groups, self._places(), strict=True)
+            for group, places in zip(self.groups, self.places, strict=True)
         ]
         if self.reduced:
             tails = Tails(wavs, self.blocks, total, self.reduced, num_valid, self.kept)
@@ -103,10 +104,6 @@ class BandedBank:
             if bad is not None:
                 energy = self._again(energy, wavs, bad, num_valid)
         return energy.permute(1, 2, 0)[..., : self.num_filters]
-
-    def _places(self) -> list[list[int]]:
-        """Where the first output of each filter of each group goes."""
-        return [[self.outputs * i for i in some] for some in self.members]
 
     def _first_frames(self, clips: int) -> torch.Tensor | None:
         """First frame of each block, (clips * blocks,)."""

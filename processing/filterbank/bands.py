@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 
 from . import band_responses_compiled
+from .kept_tensors import keep_tensors
 
 __all__ = ["Grid", "band_responses", "first_bins"]
 
@@ -99,7 +100,7 @@ class Grid:
     weights: torch.Tensor
 
 
-@lru_cache(maxsize=64)
+@keep_tensors(maxsize=64)
 def _grid(
     size: int, window: int, bins: int, step: int, device: torch.device, dtype: torch.dtype
 ) -> Grid:

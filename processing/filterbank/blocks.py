@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 
 from .framing import frame_count
+from .kept_tensors import keep_tensors
 from .plan import fast_size
 
 __all__ = ["Blocks", "interpolation", "make_blocks", "pooling_weights"]
@@ -115,7 +116,7 @@ def make_blocks(
     return Blocks(hop, window, pool, frames, offset, per_block, num_blocks, segments, span, slack)
 
 
-@lru_cache(maxsize=64)
+@keep_tensors(maxsize=64)
 def interpolation(
     pool: int, hop: int, span: int, slack: int, rate: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:

@@ -10,12 +10,12 @@ by a short FFT.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch.nn import functional
 
 from .blocks import Blocks
+from .kept_tensors import keep_tensors
 from .quadratic import Bands, Total
 from .spectra import Spectra
 
@@ -168,7 +168,7 @@ def _parts(
     return torch.fft.fft(taps, n=size) / size, weights
 
 
-@lru_cache(maxsize=64)
+@keep_tensors(maxsize=64)
 def _positions(
     begin: int, sign: int, hop: int, frames: int, steps: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ from . import pooled_bands_compiled
 from .banded import BandedBank
 from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
 from .energy import direct_energy
+from .lanes import suits
 from .plan import Plan, fits, make_plan
 
 __all__ = ["BACKENDS", "EnergyEngine"]
@@ -131,8 +132,7 @@ class EnergyEngine:
             return direct_energy(
                 wavs, taps, pool, self.hop, offset, num_valid, rectifier=self.rectifier
             )
-        in_c = wavs.device.type == "cpu" and wavs.dtype == torch.float32 and not wavs.requires_grad
-        in_c = in_c and pooled_bands_compiled.is_available()
+        in_c = suits(wavs, torch.float32) and pooled_bands_compiled.is_available()
         frames = BLOCK_FRAMES if in_c else OPERATOR_FRAMES
         lengths = self.hop, taps.shape[2], pool.shape[1], offset
         blocks = make_blocks(wavs.shape[1], *lengths, frames)

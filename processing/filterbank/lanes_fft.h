@@ -36,11 +36,15 @@ static inline cvec scaled(cvec a, float by) {
     return out;
 }
 
-/* A bin of an FFT of `size` real points, of which those from 0 to size / 2 are given. */
+/* Of an FFT of `size` real points the bins from 0 to size / 2 are given: the one that a bin is, or
+ * is the conjugate of. */
+static inline long given_bin(long bin, long size) {
+    return bin < 0 ? -bin : bin > size / 2 ? size - bin : bin;
+}
+
 static inline cfloat real_bin(const cfloat *half, long bin, long size) {
-    if (bin >= 0 && bin <= size / 2) return half[bin];
-    const cfloat mirrored = half[bin < 0 ? -bin : size - bin];
-    return (cfloat){mirrored.re, -mirrored.im};
+    const long at = given_bin(bin, size);
+    return (cfloat){half[at].re, at == bin ? half[at].im : -half[at].im};
 }
 
 /* Few passes: 9 for 3 times 3, 8 and 4 for the twos, such that no single 2 is left over. */

@@ -21,7 +21,7 @@ typedef struct {
 /* Of one clip: -> whether any frame is bad, or -1 when there is no memory. */
 static int of_clip(const losses *l, long clip) {
     const long frames = l->frames, reach = l->whole + 1, bands = l->bands;
-    const long vecs = (frames + LANES - 1) / LANES, row = vecs * LANES;
+    const long row = lane_groups(frames) * LANES;
     float *ends = scratch(sizeof(float) * (2 * bands * row + row + 2 * reach));
     if (!ends) return -1;
     float *near = ends + bands * row, *padded = near + bands * row;

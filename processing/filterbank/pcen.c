@@ -127,14 +127,14 @@ static inline vec vec_log(vec x) {
 /* For the tests. */
 void pcen_exp(const float *from, float *to, long count) {
     for (long i = 0; i < count; i += LANES) {
-        const long lanes = count - i < LANES ? count - i : LANES;
+        const long lanes = lanes_from(i, count);
         store(vec_exp(load(from + i, lanes)), to + i, lanes);
     }
 }
 
 void pcen_log(const float *from, float *to, long count) {
     for (long i = 0; i < count; i += LANES) {
-        const long lanes = count - i < LANES ? count - i : LANES;
+        const long lanes = lanes_from(i, count);
         store(vec_log(load(from + i, lanes)), to + i, lanes);
     }
 }
@@ -307,7 +307,7 @@ static inline __attribute__((always_inline)) void backward(const call *c, long i
 /* A task is LANES channels of an item. They are dealt out in runs: two threads in the same frames
  * would write to the same cache lines. */
 static void run(const call *c, int back, int threads) {
-    const long groups = (c->channels + LANES - 1) / LANES;
+    const long groups = lane_groups(c->channels);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long task = 0; task < c->batch * groups; task++) {
         const long item = task / groups, channel = task % groups * LANES;

@@ -20,8 +20,7 @@ typedef struct {
 } filters;
 
 static void power_of(const filters *f, long group, cvec *x) {
-    const long lanes =
-        f->filters - group * LANES < LANES ? f->filters - group * LANES : LANES;
+    const long lanes = lanes_from(group * LANES, f->filters);
     memset(x, 0, f->points * sizeof(cvec));
     for (long lane = 0; lane < lanes; lane++) {
         const float *taps = f->taps + (group * LANES + lane) * 2 * f->window;
@@ -75,7 +74,7 @@ static long lowest_of(const filters *f, const float *power, double centre, doubl
 
 /* -> 0, or 1 when there is no memory. */
 int choose_rates(const filters *f, int threads) {
-    const long groups = (f->filters + LANES - 1) / LANES;
+    const long groups = lane_groups(f->filters);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {

@@ -23,6 +23,7 @@ import torch
 from torch.nn import functional
 
 from . import plan_compiled
+from .lanes import is_fast
 
 __all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
 
@@ -50,14 +51,9 @@ def fast_size(size: int) -> int:
     >>> [fast_size(size) for size in (11, 106, 401)]
     [12, 108, 405]
     """
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
+    while not is_fast(size, largest=5):
         size += 1
+    return size
 
 
 def candidate_rates(hop: int) -> list[int]:
@@ -236,15 +232,12 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
     if not plan.reduced or taps.shape[1] == 1:
         return None
     power = _power_response(taps) if plan.power is None else plan.power
+    edges = [rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates]
     if plan_compiled.can_take(taps):
-        edges = [
-            rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates
-        ]
         return plan_compiled.lost_power(power, plan.centres, edges, OUTER_BAND, bands)
     freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
-    edge = torch.tensor(plan.rates, device=taps.device) * (math.pi / plan.hop)
-    edge = torch.where(edge < math.pi, edge, 2 * math.pi)[:, None]
+    edge = torch.tensor(edges, device=taps.device)[:, None]
     half = power.shape[1] // 2
     distance = _distance(freqs, centres)
     outside, outer = power * (distance > edge), power * (distance > OUTER_BAND * edge)

@@ -35,8 +35,8 @@ typedef struct {
     long span;       /* weight rows that make one output */
     long frames;     /* outputs in time */
     long clips, limit;
-    long turn;       /* those of one turn write to different places, all at once */
-    long subtracted; /* from what an earlier turn wrote */
+    long turn;       /* those of one turn write to different places, all at once; from the second
+                        on what is there is subtracted from */
     long in_time;    /* the outputs of a filter are frames that follow each other */
     long rectifier;  /* of the real and of the imaginary part */
     long paired;     /* the parts belong to two filters: half of the weight rows each */
@@ -69,7 +69,7 @@ static inline float lanes_sum(vec x) {
 }
 
 static long lanes_of(const bands *b, long group) {
-    return b->rows - group * LANES < LANES ? b->rows - group * LANES : LANES;
+    return lanes_from(group * LANES, b->rows);
 }
 
 /* A band's bins of LANES rows, which may have to be put side by side first. */
@@ -161,7 +161,7 @@ static row_place place_of(const bands *b, long row, long filter, long output) {
 static void store_frames(const bands *b, long filter, long output, long group, const vec *from) {
     for (long lane = 0; lane < lanes_of(b, group); lane++) {
         const row_place to = place_of(b, group * LANES + lane, filter, output);
-        if (b->subtracted)
+        if (b->turn)
             for (long frame = to.first; frame < to.last; frame++) to.at[frame] -= from[frame][lane];
         else
             for (long frame = to.first; frame < to.last; frame++) to.at[frame] = from[frame][lane];
@@ -172,7 +172,7 @@ static void load_frames(const bands *b, long filter, long output, long group, ve
     memset(to, 0, b->frames * sizeof(vec));
     for (long lane = 0; lane < lanes_of(b, group); lane++) {
         const row_place from = place_of(b, group * LANES + lane, filter, output);
-        const float sign = b->subtracted ? -1.0f : 1.0f;
+        const float sign = b->turn ? -1.0f : 1.0f;
         for (long frame = from.first; frame < from.last; frame++)
             to[frame][lane] = sign * from.at[frame];
     }
@@ -257,7 +257,7 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
     if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
 }
 
-static long row_groups(const bands *b) { return (b->rows + LANES - 1) / LANES; }
+static long row_groups(const bands *b) { return lane_groups(b->rows); }
 
 /* One filter, LANES rows; -> 0, or 1 when there is no memory. */
 static int pool_rows(const bands *b, long filter, long group) {

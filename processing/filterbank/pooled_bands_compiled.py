@@ -36,7 +36,7 @@ class _Bands(ctypes.Structure):
             for name in (
                 *("rows", "bins", "filters", "size", "segments"),
                 *("half_bins", "real_size", "lowest", "count", "span", "frames"),
-                *("clips", "limit", "turn", "subtracted", "in_time"),
+                *("clips", "limit", "turn", "in_time"),
                 *("rectifier", "paired", "parts"),
             )
         ),
@@ -96,7 +96,7 @@ class Call:
             *(None, None, None),
             *(rows, spectra.bins, filters, size, some.segments),
             *(half_bins, spectra.size, spectra.lowest, count, some.span, frames),
-            *(total.clips, total.frames, some.turn, some.turn > 0, some.in_time),
+            *(total.clips, total.frames, some.turn, some.in_time),
             *(_RECTIFIERS.index(some.rectifier), some.paired),
             min(-(-rows // LANES), -(-_PIECES // filters)),
         )

@@ -10,7 +10,7 @@
 /* Of `rows` spectra (rows, half), bins from 0 on. */
 void pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
                   cvec *packed, int threads) {
-    const long groups = (rows + LANES - 1) / LANES, block = 512;
+    const long groups = lane_groups(rows), block = 512;
     const long blocks = (bins + block - 1) / block;
 #pragma omp parallel for collapse(2) num_threads(threads)
     for (long group = 0; group < groups; group++)
@@ -18,7 +18,7 @@ void pack_spectra(const cfloat *spectra, long rows, long half, long size, long l
             const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
             for (long k = part * block; k < last; k++) {
                 cvec z = {{0}, {0}};
-                for (long lane = 0; lane < LANES && group * LANES + lane < rows; lane++) {
+                for (long lane = 0; lane < lanes_from(group * LANES, rows); lane++) {
                     const cfloat *row = spectra + (group * LANES + lane) * half;
                     const cfloat value = real_bin(row, k + lowest, size);
                     z.re[lane] = value.re;
@@ -48,7 +48,7 @@ static void gather(const blocks *b, long group, cvec *x) {
     const long pairs = 128;
     memset(x, 0, b->size / 2 * sizeof(cvec));
     for (long begin = 0; begin < b->size; begin += 2 * pairs)
-        for (long lane = 0; lane < LANES && group * LANES + lane < b->clips * b->blocks; lane++) {
+        for (long lane = 0; lane < lanes_from(group * LANES, b->clips * b->blocks); lane++) {
             const long row = group * LANES + lane;
             const long shift = row % b->blocks * b->step - b->in_front;
             const float *wav = b->wavs + row / b->blocks * b->samples;
@@ -67,7 +67,7 @@ static void gather(const blocks *b, long group, cvec *x) {
 
 /* -> 0, or 1 when there is no memory. */
 int block_spectra(const blocks *b, int threads) {
-    const long groups = (b->clips * b->blocks + LANES - 1) / LANES, half = b->size / 2;
+    const long groups = lane_groups(b->clips * b->blocks), half = b->size / 2;
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {
@@ -87,8 +87,7 @@ int block_spectra(const blocks *b, int threads) {
         }
         cvec *packed = b->packed + group * b->bins;
         for (long k = 0; k < b->bins; k++) {
-            const long bin = k + b->lowest;
-            const long at = bin < 0 ? -bin : bin > half ? b->size - bin : bin;
+            const long bin = k + b->lowest, at = given_bin(bin, b->size);
             packed[k] = whole[at];
             if (at != bin) packed[k].im = -packed[k].im;
         }

@@ -10,7 +10,7 @@ import torch
 
 from ..compiling import Functions
 from .blocks import Blocks
-from .lanes import LANES, is_fast, roots
+from .lanes import LANES, is_fast, roots, suits
 
 __all__ = ["BlockSpectra", "Spectra"]
 
@@ -96,9 +96,7 @@ class Spectra:
 
     @property
     def can_be_packed(self) -> bool:
-        half = self.half
-        on_cpu = half.device.type == "cpu" and half.dtype == torch.complex64
-        return on_cpu and len(half) > 0 and not half.requires_grad
+        return suits(self.half, torch.complex64)
 
     @cached_property
     def packed(self) -> torch.Tensor:
@@ -159,9 +157,7 @@ class BlockSpectra(Spectra):
 
     @property
     def can_be_packed(self) -> bool:
-        wavs = self.wavs
-        on_cpu = wavs.device.type == "cpu" and wavs.dtype == torch.float32
-        return on_cpu and len(wavs) > 0 and not wavs.requires_grad
+        return suits(self.wavs, torch.float32)
 
     @cached_property
     def packed(self) -> torch.Tensor:
