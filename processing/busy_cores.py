@@ -14,8 +14,9 @@ def busy_cores_note(threads: int) -> str | None:
     """What to do where the cores that are free are fewer than the threads; None where they are not.
 
     OpenMP's threads wait for each other at the end of every operator, and do not let go of their
-    core meanwhile. Two recognisers with two threads each took 10 to 20 times as long on two cores as
-    one of them, and 1.4 times with OMP_WAIT_POLICY=passive; alone, that costs 1.4 times the time.
+    core meanwhile. An epoch of a small recogniser with two threads, on two cores that also ran tests,
+    took 184 s, and 6 s with OMP_WAIT_POLICY=passive; where nothing else runs, that setting costs 1.1
+    to 1.7 times the time.
 
     Arguments
     ---------
