@@ -4,10 +4,7 @@ The public names here import neither torch nor any lobe until they are called.
 """
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.lobes; install it with: pip install -e . and import it "
-        "by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
 from .build import build_encoder, build_frontend, build_normalization, count_frames
 from .registry import (

@@ -201,7 +201,7 @@ def build_normalization(kind: str, frontend=None):
     -------
     A module `(feats (B, N, F), lengths) -> (B, N, F)`.
     """
-    from .normalization import KINDS
+    from .layers.normalization import KINDS
 
     if kind == "auto":
         if frontend is None:

@@ -1,7 +1,4 @@
 """One folder per data set: preparation, training, results."""
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.recipes; install it with: pip install -e . and import it "
-        "by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import speechbrain as sb
 import torch
 
-from ...processing import plots
+from ...processing.plots import common as plots
 from ...processing.scoring.classification import ConfusionCounts
 from .base import BaseBrain
 

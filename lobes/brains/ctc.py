@@ -7,9 +7,9 @@ import itertools
 import speechbrain as sb
 import torch
 
-from ...processing.data.units import Units
-from ...processing.plots import token_confusion
-from ...processing.scoring.sequence import RATES
+from ...processing.plots.common import token_confusion
+from ...processing.scoring.transcription.sequence import RATES
+from ...processing.transcription.units import Units
 from .base import BaseBrain
 from .optimization import annealing_factor
 

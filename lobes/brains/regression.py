@@ -8,10 +8,10 @@ import speechbrain as sb
 import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
-from ...processing import emotion_plots
-from ...processing.scales import from_unit
-from ...processing.scoring.regression import RegressionScores
-from ..concordance import regression_loss
+from ...processing.plots import emotion as emotion_plots
+from ...processing.scoring.regression.metrics import RegressionScores
+from ...processing.scoring.regression.scales import from_unit
+from ..heads.concordance import regression_loss
 from .base import BaseBrain
 
 __all__ = ["RegressionBrain", "points_of_labels"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import speechbrain as sb
 import torch
 
-from ...processing.det_plot import det_curve
-from ...processing.scoring.calibration import Calibration
-from ...processing.scoring.embedding_scores import EmbeddingScores
-from ...processing.scoring.trials import TrialList
-from ...processing.scoring.verification import error_curve
-from ..angular_margin import margin_at
+from ...processing.plots.det import det_curve
+from ...processing.scoring.verification.calibration import Calibration
+from ...processing.scoring.verification.embedding_scores import EmbeddingScores
+from ...processing.scoring.verification.metrics import error_curve
+from ...processing.scoring.verification.trials import TrialList
+from ..distillation.distiller import PROJECTION, Distiller, gradient_shares
+from ..heads.angular_margin import margin_at
 from .base import BaseBrain
-from .distillation import PROJECTION, Distiller, gradient_shares
 
 __all__ = ["SpeakerBrain"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch  # noqa: F401 - for the example
 
-from ..patch_positions import resized_positions, square_grid
-from ..patch_transformer import PatchTransformer
-from ..patch_weights import fold_patches, patch_transformer_weights, take_weights
 from ..registry import register_encoder
+from ._patch.positions import resized_positions, square_grid
+from ._patch.transformer import PatchTransformer
+from ._patch.weights import fold_patches, patch_transformer_weights, take_weights
 
 __all__ = ["AST"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..autocast_lstm import LSTM
 from ..contracts import Encoder, mask_padding, valid_lengths
+from ..layers.autocast_lstm import LSTM
 from ..options import number, whole
 from ..registry import register_encoder
 

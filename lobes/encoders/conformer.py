@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..frame_conv import depthwise_frames
+from ..layers.frame_conv import depthwise_frames
+from ..layers.padded import frames_inside, zero_outside
 from ..options import number, whole
-from ..padded_layers import frames_inside, zero_outside
 from ..registry import register_encoder
 
 __all__ = ["Conformer"]

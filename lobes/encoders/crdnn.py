@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
+from ..layers.padded import batch_norm_inside, frames_inside, reflected, zero_outside
 from ..options import number, whole
-from ..padded_layers import batch_norm_inside, frames_inside, reflected, zero_outside
 from ..registry import register_encoder
 from .blstm import reversed_items
 

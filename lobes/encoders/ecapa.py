@@ -14,8 +14,7 @@ from speechbrain.lobes.models.ECAPA_TDNN import (
 )
 
 from ..contracts import Encoder
-from ..options import number, whole
-from ..padded_layers import (
+from ..layers.padded import (
     batch_norm_inside,
     even_weights,
     frames_inside,
@@ -25,6 +24,7 @@ from ..padded_layers import (
     weights_inside,
     zero_outside,
 )
+from ..options import number, whole
 from ..registry import register_encoder
 
 __all__ = ["ECAPA"]

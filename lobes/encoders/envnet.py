@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..accepted_input import check_waveform, waveform_unfit
-from ..clip_windows import cut_windows, mean_of_windows
 from ..contracts import Encoder
+from ..layers.clip_windows import cut_windows, mean_of_windows
+from ..layers.padded import norm_values
 from ..options import number, whole
-from ..padded_layers import norm_values
 from ..registry import register_encoder
+from ._accepted_input import check_waveform, waveform_unfit
 
 __all__ = ["EnvNet"]
 

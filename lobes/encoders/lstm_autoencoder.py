@@ -7,14 +7,14 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..autocast_lstm import LSTM
 from ..contracts import Encoder, mask_padding, valid_lengths
-from ..frame_conv import conv_frames
-from ..frame_norm import norm_frames
+from ..layers.autocast_lstm import LSTM
+from ..layers.frame_conv import conv_frames
+from ..layers.frame_norm import norm_frames
+from ..layers.pooling import AttentiveStatistics
+from ..layers.valid_frames import TemporalBatchNorm, inside
 from ..options import flag, number, whole
-from ..pooling import AttentiveStatistics
 from ..registry import register_encoder
-from ..valid_frames import TemporalBatchNorm, inside
 
 __all__ = ["LSTMAutoencoder"]
 

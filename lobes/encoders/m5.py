@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..accepted_input import check_waveform, waveform_unfit
 from ..contracts import Encoder
+from ..layers.padded import frames_up_to, norm_values, trimmed, zero_outside
 from ..options import whole
-from ..padded_layers import frames_up_to, norm_values, trimmed, zero_outside
 from ..registry import register_encoder
+from ._accepted_input import check_waveform, waveform_unfit
 
 __all__ = ["M5"]
 

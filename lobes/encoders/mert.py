@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..accepted_input import check_waveform
-from ..extras import transformers
+from ..layers.padded import mean_inside
 from ..options import choice, whole
-from ..padded_layers import mean_inside
-from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
-from ..transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
-from ..waveform_transformer import FROZEN, WaveformTransformer
+from ._accepted_input import check_waveform
+from ._extras import transformers
+from ._pretrained_weights import check_against, read_safetensors
+from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
+from ._waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["MERT"]
 

@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional
 
 from ..contracts import Encoder, mask_padding, valid_lengths
-from ..frame_conv import conv_frames, depthwise_frames
-from ..frame_norm import norm_frames
-from ..max_feature_map import max_feature_map
+from ..layers.frame_conv import conv_frames, depthwise_frames
+from ..layers.frame_norm import norm_frames
+from ..layers.max_feature_map import max_feature_map
+from ..layers.pooling import AttentiveStatistics
+from ..layers.valid_frames import TemporalBatchNorm, inside
 from ..options import choice, flag, number, whole
-from ..pooling import AttentiveStatistics
 from ..registry import register_encoder
-from ..valid_frames import TemporalBatchNorm, inside
 
 __all__ = ["MLPMixer"]
 

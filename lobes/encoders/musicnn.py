@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..accepted_input import spectrum_unfit
 from ..contracts import Encoder
-from ..frame_norm import norm_frames
+from ..layers.frame_norm import norm_frames
+from ..layers.padded import frames_up_to, norm_values, trimmed, zero_outside
+from ..layers.valid_frames import TemporalBatchNorm
 from ..options import choice, number, whole
-from ..padded_layers import frames_up_to, norm_values, trimmed, zero_outside
 from ..registry import register_encoder
-from ..valid_frames import TemporalBatchNorm
+from ._accepted_input import spectrum_unfit
 
 __all__ = ["MusicNN"]
 

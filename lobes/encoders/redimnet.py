@@ -9,8 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..options import choice, whole
-from ..padded_layers import (
+from ..layers.padded import (
     batch_norm_inside,
     even_weights,
     frames_inside,
@@ -19,6 +18,7 @@ from ..padded_layers import (
     weights_inside,
     zero_outside,
 )
+from ..options import choice, whole
 from ..registry import register_encoder
 
 __all__ = ["ReDimNet"]

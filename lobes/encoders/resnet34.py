@@ -8,8 +8,7 @@ import torch
 from speechbrain.lobes.models.ResNet import BasicBlock, ResNet, SEBasicBlock
 
 from ..contracts import Encoder
-from ..options import whole
-from ..padded_layers import (
+from ..layers.padded import (
     batch_norm_inside,
     frames_inside,
     mean_inside,
@@ -17,6 +16,7 @@ from ..padded_layers import (
     weights_inside,
     zero_outside,
 )
+from ..options import whole
 from ..registry import register_encoder
 
 __all__ = ["ResNet34"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from ..accepted_input import picture_unfit
 from ..contracts import Encoder, valid_lengths
-from ..extras import timm
+from ..layers.padded import batch_norm_inside, mean_inside, zero_outside
 from ..options import number, whole
-from ..padded_layers import batch_norm_inside, mean_inside, zero_outside
-from ..pretrained_weights import check_against, read_safetensors
 from ..registry import register_encoder
+from ._accepted_input import picture_unfit
+from ._extras import timm
+from ._pretrained_weights import check_against, read_safetensors
 
 __all__ = ["ResNet50"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..accepted_input import spectrum_unfit
-from ..clip_windows import cut_windows, mean_of_windows
 from ..contracts import Encoder
+from ..layers.clip_windows import cut_windows, mean_of_windows
 from ..options import whole
 from ..registry import register_encoder
+from ._accepted_input import spectrum_unfit
 
 __all__ = ["VGGish"]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..accepted_input import check_waveform
-from ..extras import transformers
+from ..layers.padded import zero_outside
 from ..options import choice
-from ..padded_layers import zero_outside
 from ..registry import register_encoder
-from ..transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
-from ..waveform_transformer import FROZEN, WaveformTransformer
+from ._accepted_input import check_waveform
+from ._extras import transformers
+from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
+from ._waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["Wav2Vec2"]
 

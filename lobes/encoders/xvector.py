@@ -8,7 +8,7 @@ from speechbrain.nnet.CNN import Conv1d
 from speechbrain.nnet.pooling import StatisticsPooling
 
 from ..contracts import Encoder
-from ..padded_layers import frames_inside, reflected
+from ..layers.padded import frames_inside, reflected
 from ..registry import register_encoder
 
 __all__ = ["XVector"]

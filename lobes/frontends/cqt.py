@@ -12,7 +12,7 @@ from torch.nn import functional
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ..options import MAX_MS, choice, flag, number, whole
 from ..registry import register_frontend
-from ..spectral import SpectralFrontend
+from ._spectral import SpectralFrontend
 
 CENTRED_PADDINGS = ("zeros", "reflect")
 

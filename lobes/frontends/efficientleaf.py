@@ -20,10 +20,10 @@ from ...processing.filterbank.shapes import (
     mel_to_hz,
 )
 from ..contracts import Frontend, mask_padding, valid_lengths
-from ..filterbank import filter_range
+from ..layers.valid_frames import TemporalBatchNorm, masked_median
 from ..options import MAX_MS, check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
-from ..valid_frames import TemporalBatchNorm, masked_median
+from ._filterbank import filter_range
 
 COMPRESSIONS = ("log_tbn", "pcen")
 CHANNELS = ("both", "level", "difference")

@@ -9,7 +9,7 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import PARAMETRIC_SHAPES, mel_edges_hz, parametric_shape
 from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
-from ..spectral import SpectralFrontend
+from ._spectral import SpectralFrontend
 
 #: Least `band` in bins: a triangle then weighs the nearest bin with a third at least.
 NARROWEST_BINS = 0.75

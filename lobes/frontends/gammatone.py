@@ -17,9 +17,9 @@ from ...processing.filterbank.erb import (
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ..filterbank import FilterbankFrontend, filter_range
 from ..options import choice, flag, odd_window, whole
 from ..registry import register_frontend
+from ._filterbank import FilterbankFrontend, filter_range
 
 COMPRESSIONS = ("log", "pcen")
 #: Largest bandwidth, in equivalent rectangular bandwidths of the ear at that frequency.

@@ -17,8 +17,8 @@ from ...processing.filterbank.shapes import (
     gabor_taps,
     gaussian_lowpass,
 )
-from ..filterbank import FilterbankFrontend, filter_range
 from ..registry import register_frontend
+from ._filterbank import FilterbankFrontend, filter_range
 
 COMPRESSIONS = ("pcen", "log")
 

@@ -11,10 +11,10 @@ import torch
 
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import MEL_SCALES, NORMS, SLOPES, mel_bank
-from ..filterbank import filter_range
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
-from ..spectral import SpectralFrontend
+from ._filterbank import filter_range
+from ._spectral import SpectralFrontend
 
 #: What each convention sets where an option is not given. `max_freq_hz` None: LEAF's range,
 #: min(7800, 0.4875 sample_rate); infinity: half the sample rate.

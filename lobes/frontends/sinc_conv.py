@@ -6,15 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...processing.filterbank.engine import EnergyEngine
+from ...processing.filterbank.engine.engine import EnergyEngine
 from ...processing.filterbank.framing import frame_count, odd_window_samples
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..contracts import Frontend, mask_padding, valid_lengths
+from ..layers.valid_frames import TemporalBatchNorm, inside, standardized
 from ..options import check_batch, flag, hop, odd_window, whole
 from ..registry import register_frontend
-from ..sinc_cutoffs import SincCutoffs
-from ..valid_frames import TemporalBatchNorm, inside, standardized
+from ._sinc_cutoffs import SincCutoffs
 
 KERNEL_FRAMES = 5
 POOL_FRAMES = 3

@@ -10,10 +10,10 @@ from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.sinc import filtered
 from ..contracts import Frontend, mask_padding, valid_lengths
+from ..layers.valid_frames import standardized
 from ..options import check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
-from ..sinc_cutoffs import SincCutoffs
-from ..valid_frames import standardized
+from ._sinc_cutoffs import SincCutoffs
 
 #: form -> filters, window in ms (401 and 251 samples at 16 kHz).
 FORMS = {"leaf_paper": (40, 25.0), "original": (80, 15.625)}

@@ -8,10 +8,10 @@ from torch import nn
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ..filterbank import FilterbankFrontend
 from ..options import choice, flag, number
 from ..registry import register_frontend
-from ..sinc_cutoffs import SincCutoffs
+from ._filterbank import FilterbankFrontend
+from ._sinc_cutoffs import SincCutoffs
 
 RECTIFIERS = ("leaky_relu", "square")
 

@@ -11,7 +11,7 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import MEL_SCALES, mel_bank
 from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
-from ..spectral import SpectralFrontend
+from ._spectral import SpectralFrontend
 
 #: (trainable_stft, trainable_mel)
 SETTINGS = {"A": (False, False), "B": (False, True), "C": (True, False), "D": (True, True)}

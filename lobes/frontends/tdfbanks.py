@@ -11,9 +11,9 @@ from ...processing.filterbank.framing import FRAME_CENTRES
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
 from ..contracts import mask_padding, valid_lengths
-from ..filterbank import FilterbankFrontend, filter_range
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
+from ._filterbank import FilterbankFrontend, filter_range
 
 POOLINGS = ("depthwise", "shared")
 POOLING_SIGNS = ("positive", "free")

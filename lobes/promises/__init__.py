@@ -7,10 +7,7 @@ lobe that is being written. A promise says what it got, what is promised and wha
 from __future__ import annotations
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.lobes.promises; install it with: pip install -e . and "
-        "import it by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
 
 import time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..contracts import Encoder, Frontend
-from ..normalization import KINDS
+from ..layers.normalization import KINDS
 from .subject import (
     RATE_HZ,
     Subject,

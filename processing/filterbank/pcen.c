@@ -12,7 +12,7 @@
  * exp and log: S. Moshier's polynomials (Cephes, expf and logf, 1992), within 2 units of the last
  * place, and with IEEE's answers for zeros, infinities and NaN, such that a broken energy is seen.
  */
-#include "lanes.h"
+#include "engine/lanes.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..compiling import Functions
+from ..system.compiling import Functions
 
 __all__ = ["can_take", "is_available", "smooth_and_compress"]
 

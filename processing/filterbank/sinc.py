@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional
 
-from .plan import fast_size
+from .engine.plan import fast_size
 from .shapes import hz_to_mel, mel_to_hz
 
 __all__ = ["TAPER_WINDOWS", "filtered", "mel_cutoffs", "sinc_taps", "taper_window"]

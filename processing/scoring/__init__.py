@@ -1,10 +1,7 @@
 """Scores as pure functions over counts."""
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.processing.scoring; "
-        "install it with: pip install -e . and import it by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
 from .bootstrap import percentile_interval, resampled_weights, seed_interval, t_quantile
 from .classification import ConfusionCounts, accuracy, macro_f1, per_class

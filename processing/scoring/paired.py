@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bootstrap import resampled_weights
-from .regression import RegressionScores
+from .regression.metrics import RegressionScores
 
 
 @dataclass(frozen=True)

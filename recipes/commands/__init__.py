@@ -4,7 +4,4 @@ Listing the commands imports every module here, so at their top they import noth
 """
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.recipes.commands; "
-        "install it with: pip install -e . and import it by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

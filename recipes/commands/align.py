@@ -67,10 +67,10 @@ def run(arguments) -> int:
         return _score(arguments)
     if not arguments.file or arguments.transcript is None:
         arguments.usage_error("give FILE and TRANSCRIPT, or --score FOLDER")
-    from ..align import SUFFIXES, align_file, write
-    from ..alignment_transcripts import transcript_of
-    from ..given_paths import check_writable
-    from ..transcribe import open_recogniser
+    from ..inference.align import SUFFIXES, align_file, write
+    from ..inference.alignment_transcripts import transcript_of
+    from ..inference.given_paths import check_writable
+    from ..inference.transcribe import open_recogniser
 
     if arguments.out and not arguments.out.lower().endswith(SUFFIXES):
         arguments.usage_error(f"--out {arguments.out}: the file ends in .PHN, .WRD or .TextGrid")
@@ -95,10 +95,10 @@ def run(arguments) -> int:
 
 
 def _score(arguments) -> int:
-    from ..align import check_units, score_alignment, shift_of
+    from ..inference.align import check_units, score_alignment, shift_of
+    from ..inference.transcribe import open_recogniser
     from ..timit.prepare import PreparationError, prepare
     from ..timit.table import find_tables
-    from ..transcribe import open_recogniser
 
     bundle, units = open_recogniser(arguments.bundle)
     check_units(units)

@@ -1,4 +1,4 @@
-"""`auricle attention`: its options; the work is in `auricle.recipes.attention`."""
+"""`auricle attention`: its options; the work is in `auricle.recipes.inference.attention`."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def run(arguments) -> int:
     """Save the picture and print where the strongest patch lies."""
     if Path(arguments.out).suffix.lower() != ".png":
         arguments.usage_error(f"--out {arguments.out}: the picture is a .png file")
-    from ...lobes import pretrained
-    from ..attention import attention_of_file, draw
+    from ...lobes.bundles import bundle as pretrained
+    from ..inference.attention import attention_of_file, draw
 
     bundle = pretrained.load(arguments.bundle)
     found = attention_of_file(

@@ -39,8 +39,8 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Fit on held-out trials, write the file, say what it is."""
-    from ..calibration_files import calibrate, write_calibration
-    from ..trial_scoring import score_system
+    from ..inference.calibration_files import calibrate, write_calibration
+    from ..inference.trial_scoring import score_system
 
     check_system(arguments)
     scored = score_system(system_of(arguments))

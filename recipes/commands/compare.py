@@ -63,7 +63,7 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Print both scores, their difference with interval and p, and a verdict."""
-    from ..regression_comparison import compare_predictions, prediction_file
+    from ..inference.regression_comparison import compare_predictions, prediction_file
 
     a, b = arguments.a, arguments.b
     common = {"n_resamples": arguments.n_resamples, "seed": arguments.seed}
@@ -80,7 +80,7 @@ def run(arguments) -> int:
             arguments.usage_error(f"{given[0]} is for scores of trials; {a} holds predictions")
         compare_predictions(a, b, metric=arguments.metric or "ccc", **common)
         return 0
-    from ..system_comparison import compare_systems
+    from ..inference.system_comparison import compare_systems
 
     metric = arguments.metric or "eer"
     if metric not in TRIAL_METRICS:

@@ -34,10 +34,10 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Embed, write, say how many and how fast."""
-    from ...processing.scoring.embedding_files import SUFFIXES, write_embeddings
-    from ...processing.scoring.trials import read_trials
-    from ..name_lists import read_names
-    from ..trial_scoring import embed_names
+    from ...processing.scoring.verification.embedding_files import SUFFIXES, write_embeddings
+    from ...processing.scoring.verification.trials import read_trials
+    from ..inference.name_lists import read_names
+    from ..inference.trial_scoring import embed_names
 
     given = [bool(arguments.files), bool(arguments.trials), bool(arguments.list)]
     if sum(given) != 1:

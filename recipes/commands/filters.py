@@ -1,4 +1,4 @@
-"""`auricle filters`: its options; the work is in `auricle.recipes.filters`."""
+"""`auricle filters`: its options; the work is in `auricle.recipes.inference.filters`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Draw the filters and print their table."""
-    from ..filters import show_filters
+    from ..inference.filters import show_filters
 
     show_filters(
         arguments.what, arguments.against, arguments.out, arguments.json, arguments.options

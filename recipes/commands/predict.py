@@ -39,9 +39,9 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Print a line per file; 2 where one could not be read."""
-    from ...lobes import pretrained
-    from ...lobes.predicted_values import regression_target
-    from ..predict import TASK, emotion_of_song, written
+    from ...lobes.bundles import bundle as pretrained
+    from ...lobes.bundles.predicted_values import regression_target
+    from ..inference.predict import TASK, emotion_of_song, written
 
     if arguments.curve and len(arguments.files) > 1 and not arguments.json:
         arguments.usage_error(

@@ -1,4 +1,4 @@
-"""`auricle robustness`: its options; the work is in `auricle.recipes.robustness`."""
+"""`auricle robustness`: its options; the work is in `auricle.recipes.inference.robustness`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Measure the bundles, print the table, draw the picture."""
-    from ..robustness import robustness
+    from ..inference.robustness import robustness
 
     robustness(
         arguments.bundles,

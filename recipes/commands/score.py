@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...processing.data.phones import GLOTTAL_STOP_RULES, PHONE_SETS, SILENCE_RULES
+from ...processing.transcription.phones import GLOTTAL_STOP_RULES, PHONE_SETS, SILENCE_RULES
 from .common import add_command
 from .trial_options import (
     FORMS,
@@ -130,7 +130,7 @@ def _score_transcripts(arguments) -> int:
         arguments.usage_error(
             f"the following arguments are required: {', '.join(missing)} (of transcripts; {FORMS})"
         )
-    from ..score import score
+    from ..inference.score import score
 
     names = ("phone_set", "hyp_phones", "ref_phones", "silence", "glottal_stop")
     score(
@@ -148,8 +148,8 @@ def _score_transcripts(arguments) -> int:
 
 
 def _score_trials(arguments) -> int:
-    from ..trial_report import report
-    from ..trial_scoring import score_system
+    from ..inference.trial_scoring import score_system
+    from ..reports.trial_report import report
     from .trial_options import check_system, system_of
 
     check_system(arguments)

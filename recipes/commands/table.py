@@ -31,8 +31,8 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Print the tables, or write them between the markers of a README."""
-    from .. import columns as known
-    from .. import tables
+    from ..reports import columns as known
+    from ..reports import tables
 
     if arguments.check and not arguments.readme:
         raise ValueError("--check compares the tables with a file: give --readme FILE too")
@@ -46,7 +46,7 @@ def run(arguments) -> int:
         )
         print(f"{arguments.readme}: {'updated' if changed else 'up to date'}")
         return 0
-    from ..results import load_results
+    from ..reports.results import load_results
 
     print(tables.markdown_tables(load_results(arguments.paths), columns, bench=bench))
     return 0

@@ -51,7 +51,13 @@ def run(arguments) -> int:
             if getattr(arguments, option) is not None:
                 name = "--" + option.replace("_", "-")
                 arguments.usage_error(f"{name} belongs to --decoding beam")
-    from ..transcribe import decoder_of, names_of, open_recogniser, transcribe_file, written
+    from ..inference.transcribe import (
+        decoder_of,
+        names_of,
+        open_recogniser,
+        transcribe_file,
+        written,
+    )
 
     as_json = arguments.format == "json"
     names = arguments.files if as_json else names_of(arguments.files, arguments.names)

@@ -218,6 +218,6 @@ def check_system(arguments: argparse.Namespace) -> None:
 
 def system_of(arguments: argparse.Namespace):
     """The `trial_scoring.System` that the options describe."""
-    from ..trial_scoring import System
+    from ..inference.trial_scoring import System
 
     return System(**{name: getattr(arguments, name) for name in SYSTEM})

@@ -1,4 +1,4 @@
-"""`auricle verify`: its options; the work is in `auricle.recipes.verify`."""
+"""`auricle verify`: its options; the work is in `auricle.recipes.inference.verify`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_parser(commands) -> None:
 
 def run(arguments) -> int:
     """Print score, probability and decision."""
-    from ..verify import verify
+    from ..inference.verify import verify
 
     verify(
         arguments.bundle,

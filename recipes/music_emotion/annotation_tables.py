@@ -3,7 +3,7 @@
 import csv
 import re
 
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 
 _SAMPLE = re.compile(r"sample_(\d+)ms")
 

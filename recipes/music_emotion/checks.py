@@ -3,8 +3,8 @@
 import math
 
 from ...processing.data.manifest import SPLITS
-from ...processing.scales import LABEL_STEP_S
-from ..preparation import PreparationError
+from ...processing.scoring.regression.scales import LABEL_STEP_S
+from ..training.preparation import PreparationError
 
 
 def count_splits(rows):

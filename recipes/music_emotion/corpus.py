@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import AudioFile
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 
 _MAX_DEPTH = 7
 

@@ -11,11 +11,11 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from ...processing.data import manifest
+from ...processing.data.augmentation.crops import RandomCrop
 from ...processing.data.cache import AudioCache
-from ...processing.data.crops import RandomCrop
-from ...processing.scales import LABEL_STEP_S, to_unit
-from ..preparation import on_every_rank
-from ..runner import RecipeError, tell
+from ...processing.scoring.regression.scales import LABEL_STEP_S, to_unit
+from ..training.preparation import on_every_rank
+from ..training.runner import RecipeError, tell
 from .prepare import prepare
 from .prepared import Prepared
 

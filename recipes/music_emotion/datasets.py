@@ -1,6 +1,6 @@
 """Which of the data sets a folder holds."""
 
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 from . import deam, emomusic, pmemo
 from .corpus import Tree
 from .protocols import PROTOCOLS

@@ -11,7 +11,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 
 __all__ = ["BlockAgreement", "check_agreement", "decide_exchange", "describe_agreement", "exchange"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ...lobes.concordance import regression_loss
+from ...lobes.heads.concordance import regression_loss
 
 __all__ = [
     "HEAD",

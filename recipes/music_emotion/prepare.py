@@ -41,7 +41,7 @@ try:
         problems,
     )
     from auricle.recipes.music_emotion.splitting import splits_of
-    from auricle.recipes.preparation import (
+    from auricle.recipes.training.preparation import (
         PreparationError,
         add_switch,
         prepare_from_command_line,

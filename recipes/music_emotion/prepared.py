@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 
 from ...processing.data import manifest
-from .. import preparation
+from ..training import preparation
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
 VERSION = 1

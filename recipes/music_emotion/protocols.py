@@ -13,7 +13,7 @@ PMEmo: K. Zhang et al., "The PMEmo dataset for music emotion recognition", ICMR 
 import math
 from dataclasses import dataclass
 
-from ..preparation import pick_protocol
+from ..training.preparation import pick_protocol
 
 TARGETS = ("static", "dynamic")
 DEFAULT_WINDOW_S = (15.0, 45.0)

@@ -1,6 +1,6 @@
 """The scales on which emotion is labelled; `from_unit` and `to_unit` map them to -1..1 and back."""
 
-from ...processing.scales import from_unit, to_unit
+from ...processing.scoring.regression.scales import from_unit, to_unit
 
 __all__ = ["DYNAMIC", "ONE_TO_NINE", "ZERO_TO_ONE", "from_unit", "to_unit"]
 

@@ -8,7 +8,7 @@ The default trains log-mel + CRNN on the mini corpus, which needs no download.
 import sys
 
 try:
-    from auricle.recipes import runner
+    from auricle.recipes.training import runner
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
@@ -19,10 +19,10 @@ def train(config):
 
     from auricle.lobes.brains.regression import RegressionBrain
     from auricle.lobes.heads import build_head
-    from auricle.processing.scoring.regression_files import FILE_NAME, write_scores
-    from auricle.recipes.finish import finish
+    from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
     from auricle.recipes.music_emotion import data, model
     from auricle.recipes.music_emotion.prepare import describe
+    from auricle.recipes.training.finish import finish
 
     run = runner.start(config, "music_emotion", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared

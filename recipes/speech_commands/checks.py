@@ -4,7 +4,7 @@ from collections import Counter
 
 from ...processing.data.audio import AudioError
 from ...processing.data.manifest import SPLITS
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 from .protocols import SILENCE, UNKNOWN
 
 _MAX_EXAMPLES = 5

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import list_folder
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 from .protocols import (
     KEYWORDS,
     NOISE,

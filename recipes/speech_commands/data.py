@@ -10,9 +10,9 @@ from torch import nn
 
 from ...processing.data import manifest
 from ...processing.data.audio import read_audio
-from ...processing.data.augment import BackgroundNoise, TimeShift
+from ...processing.data.augmentation.augment import BackgroundNoise, TimeShift
 from ...processing.data.cache import AudioCache
-from ..preparation import on_every_rank
+from ..training.preparation import on_every_rank
 from .prepare import prepare
 from .protocols import SAMPLE_RATE_HZ, SILENCE
 

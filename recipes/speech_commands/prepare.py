@@ -17,13 +17,6 @@ try:
     from auricle.processing.data import manifest
     from auricle.processing.data.download import extract_tar, fetch
     from auricle.processing.data.scan import scan_files
-    from auricle.recipes.preparation import (
-        PreparationError,
-        add_switch,
-        prepare_from_command_line,
-        read_prepared,
-        write_prepared,
-    )
     from auricle.recipes.speech_commands.checks import (
         check_speakers,
         completeness,
@@ -43,6 +36,13 @@ try:
         SILENCE,
         UNKNOWN,
         find_protocol,
+    )
+    from auricle.recipes.training.preparation import (
+        PreparationError,
+        add_switch,
+        prepare_from_command_line,
+        read_prepared,
+        write_prepared,
     )
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 
 from ...processing.data import manifest
-from ..preparation import describe_rest
+from ..training.preparation import describe_rest
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.
 _VERSION = 2

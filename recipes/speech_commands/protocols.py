@@ -15,7 +15,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from ..preparation import pick_protocol
+from ..training.preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 SILENCE, UNKNOWN, NOISE = "_silence_", "_unknown_", "_background_noise_"

@@ -8,7 +8,7 @@ The default trains LEAF + BC-ResNet on the mini corpus, which needs no download.
 import sys
 
 try:
-    from auricle.recipes import runner
+    from auricle.recipes.training import runner
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
@@ -16,9 +16,9 @@ except ImportError as error:
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
     from auricle.lobes.brains.classification import ClassificationBrain
-    from auricle.recipes.finish import finish
     from auricle.recipes.speech_commands import data
     from auricle.recipes.speech_commands.prepare import describe
+    from auricle.recipes.training.finish import finish
 
     run = runner.start(config, "speech_commands", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from ...processing.data.manifest import SPLITS
-from ...processing.data.phones import fold
-from ...processing.data.timit_speakers import CORE_TEST, DEVELOPMENT
-from ..preparation import PreparationError
+from ...processing.transcription.phones import fold
+from ...processing.transcription.timit_speakers import CORE_TEST, DEVELOPMENT
+from ..training.preparation import PreparationError
 from .protocols import SPEAKERS_BY_REGION, TRAINABLE_STFT
 
 _MAX_EXAMPLES = 5

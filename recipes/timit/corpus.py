@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...processing.data.scan import AudioFile
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 
 # The published file first: where a copy in another container lies beside it, it is the one read.
 AUDIO_SUFFIXES = (".wav", ".wav.wav", ".sph", ".flac")

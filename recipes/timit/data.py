@@ -10,11 +10,11 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from ...processing.data import manifest
+from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.data.cache import AudioCache
-from ...processing.data.speed import SpeedPerturbation
-from ...processing.data.units import Units
-from ...processing.forced_alignment import steps_needed
-from ..preparation import on_every_rank
+from ...processing.transcription.forced_alignment import steps_needed
+from ...processing.transcription.units import Units
+from ..training.preparation import on_every_rank
 from .prepare import prepare
 from .prepared import Prepared
 

@@ -7,7 +7,7 @@ corpus do; those of .PHN may not.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...processing.data.phones import TABLE, silences
+from ...processing.transcription.phones import TABLE, silences
 
 SYMBOLS = frozenset(TABLE.split()[0::3])
 _SILENT = frozenset(silences(61))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...lobes import pretrained
 from ...lobes.brains.optimization import annealing_problems
-from ...processing.bigram import Bigram
-from ...processing.ctc_decoding import GreedyDecoder, build_decoder, decoding_problems
-from ...processing.data.additive_noise import AddNoise
-from ...processing.data.noise_sources import GeneratedNoise
-from ...processing.data.units import Units
-from ..align import boundary_shift_ms
-from ..transcribe import BIGRAM_FILE
+from ...lobes.bundles import bundle as pretrained
+from ...processing.data.augmentation.additive_noise import AddNoise
+from ...processing.data.augmentation.noise_sources import GeneratedNoise
+from ...processing.transcription.bigram import Bigram
+from ...processing.transcription.ctc_decoding import GreedyDecoder, build_decoder, decoding_problems
+from ...processing.transcription.units import Units
+from ..inference.align import boundary_shift_ms
+from ..inference.transcribe import BIGRAM_FILE
 
 __all__ = [
     "build_augmentation",

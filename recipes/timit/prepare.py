@@ -17,14 +17,6 @@ try:
     from auricle.processing.data.audio import AudioError
     from auricle.processing.data.mini import is_mini
     from auricle.processing.data.scan import scan_files
-    from auricle.recipes.preparation import (
-        PreparationError,
-        add_switch,
-        prepare_from_command_line,
-        read_prepared,
-        refuse_broken,
-        write_prepared,
-    )
     from auricle.recipes.timit.checks import (
         check_speakers,
         check_tokens,
@@ -50,6 +42,14 @@ try:
     )
     from auricle.recipes.timit.splitting import is_used, splits_of
     from auricle.recipes.timit.table import read_table, split_off_validation
+    from auricle.recipes.training.preparation import (
+        PreparationError,
+        add_switch,
+        prepare_from_command_line,
+        read_prepared,
+        refuse_broken,
+        write_prepared,
+    )
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")

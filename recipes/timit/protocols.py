@@ -14,9 +14,9 @@ part divided at random into 4,000 and 620, the full test part.
 
 from dataclasses import dataclass
 
-from ...processing.data.speed import SpeedPerturbation
-from ...processing.data.unit_options import unit_problems
-from ..preparation import pick_protocol
+from ...processing.data.augmentation.speed import SpeedPerturbation
+from ...processing.transcription.unit_options import unit_problems
+from ..training.preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 

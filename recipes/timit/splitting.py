@@ -2,7 +2,7 @@
 
 import torch
 
-from ...processing.data.timit_speakers import CORE_TEST, DEVELOPMENT
+from ...processing.transcription.timit_speakers import CORE_TEST, DEVELOPMENT
 from .protocols import TRAINABLE_STFT, training_share
 
 

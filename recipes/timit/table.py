@@ -9,9 +9,9 @@ import csv
 from pathlib import Path, PurePosixPath
 
 from ...processing.data.manifest import SPLITS
-from ...processing.data.mini.seeding import seed_for
 from ...processing.data.scan import AudioFile
-from ..preparation import PreparationError
+from ...processing.data.seeding import seed_for
+from ..training.preparation import PreparationError
 from .labels import SYMBOLS
 
 TABLES = {"manifest.tsv": "\t", "manifest.csv": ","}

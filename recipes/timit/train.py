@@ -8,7 +8,7 @@ The default trains log-mel + BLSTM on the mini corpus, which needs no download.
 import sys
 
 try:
-    from auricle.recipes import runner
+    from auricle.recipes.training import runner
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
@@ -19,9 +19,9 @@ def train(config):
 
     from auricle.lobes.brains.ctc import CTCBrain
     from auricle.lobes.heads import build_head
-    from auricle.recipes.finish import finish
     from auricle.recipes.timit import data, model
     from auricle.recipes.timit.prepare import describe
+    from auricle.recipes.training.finish import finish
 
     run = runner.start(config, "timit", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 from .corpus import CODED_SUFFIXES, Files
 from .protocols import SAMPLE_RATE_HZ
 

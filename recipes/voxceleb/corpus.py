@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AUDIO_SUFFIXES
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 
 # What needs ffmpeg comes last: a converted file beside it is taken instead.
 CODED_SUFFIXES = (".m4a", ".mp4", ".aac")

@@ -7,10 +7,10 @@ from pathlib import Path
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from ...processing.data.audio import read_audio
+from ...processing.data.augmentation.crops import RandomCrop, evenly_spaced
+from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.data.cache import AudioCache
-from ...processing.data.crops import RandomCrop, evenly_spaced
-from ...processing.data.speed import SpeedPerturbation
-from ..preparation import on_every_rank
+from ..training.preparation import on_every_rank
 from .prepare import prepare
 from .prepared import Prepared
 

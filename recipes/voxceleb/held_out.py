@@ -8,8 +8,8 @@ import itertools
 import math
 import random
 
-from ...processing.scoring.trials import TrialList
-from ..preparation import PreparationError
+from ...processing.scoring.verification.trials import TrialList
+from ..training.preparation import PreparationError
 
 
 def shuffled(items, *key):

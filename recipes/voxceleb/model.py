@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ...lobes import pretrained
-from ...lobes.angular_margin import problems as margin_problems
-from ...lobes.brains.distillation import Distiller, distillation_problems
-from ...processing.data.speaker_augmentation import build_speaker_augmentation
-from ...processing.data.speed import SpeedPerturbation
-from ...processing.scoring.calibration import Calibration, fit_calibration
-from ..calibration_files import describe, write_calibration
-from ..runner import RecipeError, tell
-from ..trial_scoring import Scored, about_bundle, cosine_scoring
+from ...lobes.bundles import bundle as pretrained
+from ...lobes.distillation.distiller import Distiller, distillation_problems
+from ...lobes.heads.angular_margin import problems as margin_problems
+from ...processing.data.augmentation.speaker_augmentation import build_speaker_augmentation
+from ...processing.data.augmentation.speed import SpeedPerturbation
+from ...processing.scoring.verification.calibration import Calibration, fit_calibration
+from ..inference.calibration_files import describe, write_calibration
+from ..inference.trial_scoring import Scored, about_bundle, cosine_scoring
+from ..training.runner import RecipeError, tell
 
 __all__ = [
     "build_augmentation",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 try:
     from auricle.processing.data.mini import is_mini
-    from auricle.processing.scoring.trials import write_trials
-    from auricle.recipes.preparation import (
+    from auricle.processing.scoring.verification.trials import write_trials
+    from auricle.recipes.training.preparation import (
         PreparationError,
         add_switch,
         prepare_from_command_line,

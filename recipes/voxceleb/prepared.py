@@ -5,8 +5,8 @@ import json
 import os
 from dataclasses import dataclass, field
 
-from ...processing.scoring.trials import read_trials
-from ..preparation import describe_rest, read_record, write_record
+from ...processing.scoring.verification.trials import read_trials
+from ..training.preparation import describe_rest, read_record, write_record
 from .utterances import read_rows
 
 # Part of what makes a prepared folder reusable: raise it whenever the same input gives other rows.

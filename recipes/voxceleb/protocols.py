@@ -14,7 +14,7 @@ recordings that were labelled wrongly. Counts are those of the published files.
 import math
 from dataclasses import dataclass
 
-from ..preparation import pick_protocol
+from ..training.preparation import pick_protocol
 
 SAMPLE_RATE_HZ = 16000
 META_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..preparation import PreparationError
+from ..training.preparation import PreparationError
 from . import headers
 from .convert import coded, convert
 from .held_out import draw_trials, hold_out, shuffled

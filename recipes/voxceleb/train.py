@@ -8,7 +8,7 @@ The default trains LEAF + MLP-Mixer on the mini corpus, which needs no download.
 import sys
 
 try:
-    from auricle.recipes import runner
+    from auricle.recipes.training import runner
 except ImportError as error:
     sys.exit(f"auricle is not installed here ({error}). In its folder: pip install -e '.[mini]'")
 
@@ -19,7 +19,7 @@ def train(config):
 
     from auricle.lobes.brains.speaker import SpeakerBrain
     from auricle.lobes.heads import build_head
-    from auricle.recipes.finish import finish
+    from auricle.recipes.training.finish import finish
     from auricle.recipes.voxceleb import data, model
     from auricle.recipes.voxceleb.prepare import describe
 

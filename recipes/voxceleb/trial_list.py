@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ...processing.scoring.trials import read_trials
-from ..preparation import PreparationError
+from ...processing.scoring.verification.trials import read_trials
+from ..training.preparation import PreparationError
 from .corpus import split_suffix
 from .protocols import META_URL, OWN_LIST
 

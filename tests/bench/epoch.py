@@ -35,8 +35,8 @@ from auricle.hparams.loader import load_hparams
 from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.processing.data.manifest import by_id, resolve
 from auricle.processing.data.mini import cached_mini
-from auricle.processing.memory import keep_freed_memory
-from auricle.recipes.results import collect_versions
+from auricle.processing.system.memory import keep_freed_memory
+from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.speech_commands import data
 
 #: (numerator, denominator, at most): what is asked of the ratios of epochs.

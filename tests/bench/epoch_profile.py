@@ -38,8 +38,8 @@ from auricle.processing.data.batching import DurationBatchSampler
 from auricle.processing.data.cache import AudioCache
 from auricle.processing.data.manifest import by_id
 from auricle.processing.data.mini import cached_mini
-from auricle.processing.memory import keep_freed_memory
-from auricle.recipes.results import collect_versions
+from auricle.processing.system.memory import keep_freed_memory
+from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.speech_commands import data
 
 TITLE = """# Where the time of a training epoch goes

@@ -4,7 +4,7 @@
 
 Every pair is timed in turn, round after round, and compared round by round, so that what else the
 machine does falls on both. Times are taken twice: as a process starts, and with freed memory kept
-as the recipes have it (processing/memory.py), which helps forms that fill much memory most. The
+as the recipes have it (processing/system/memory.py), which helps forms that fill much memory most. The
 goals are held against the first. The exit code is 1 when one is missed by more than its spread.
 """
 
@@ -28,11 +28,11 @@ import torch
 import torchaudio
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank import pooled_bands_compiled as compiled
-from auricle.processing.filterbank.energy import direct_energy
-from auricle.processing.filterbank.engine import EnergyEngine
+from auricle.processing.filterbank.engine import pooled_bands_compiled as compiled
+from auricle.processing.filterbank.engine.energy import direct_energy
+from auricle.processing.filterbank.engine.engine import EnergyEngine
 from auricle.processing.filterbank.shapes import gaussian_lowpass
-from auricle.processing.memory import keep_freed_memory
+from auricle.processing.system.memory import keep_freed_memory
 
 SAMPLE_RATE, ENERGY_FLOOR = 16000, 1e-5
 MEMORY = ("as a process starts", "kept when freed")

@@ -5,7 +5,7 @@
 Writes the report and, beside it, a .json that `auricle table --bench` reads. Each frontend is
 timed in turn with `mel`, round after round, and compared round by round, so that what else the
 machine does falls on both; the medians count. Threads are torch's default, freed memory is kept
-as the recipes have it (processing/memory.py).
+as the recipes have it (processing/system/memory.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from auricle.lobes import FRONTENDS, build_frontend
-from auricle.processing.memory import keep_freed_memory
+from auricle.processing.system.memory import keep_freed_memory
 
 REFERENCE, CLIPS, SAMPLE_RATE = "mel", 32, 16000
 #: Options the experiments give; every other frontend is built with its defaults.

@@ -35,23 +35,24 @@ from speechbrain.dataio.wer import print_alignments
 from speechbrain.utils.edit_distance import wer_details_for_batch, wer_summary
 
 from auricle.hparams.loader import load_hparams
-from auricle.lobes import build_encoder, build_frontend, build_normalization, pretrained
+from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.brains.ctc import CTCBrain
+from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.heads import build_head
-from auricle.processing.bigram import Bigram
-from auricle.processing.ctc_decoding import BeamDecoder, GreedyDecoder
 from auricle.processing.data.mini import cached_mini
-from auricle.processing.data.phones import PhoneConvention
-from auricle.processing.data.units import Units
-from auricle.processing.forced_alignment import align_steps, divide, segment_times
-from auricle.processing.memory import keep_freed_memory
-from auricle.processing.scoring.sequence import EditCounts
-from auricle.processing.scoring.transcripts import format_alignment
-from auricle.recipes.align import align_file
-from auricle.recipes.alignment_transcripts import from_phones
-from auricle.recipes.results import collect_versions
+from auricle.processing.scoring.transcription.sequence import EditCounts
+from auricle.processing.scoring.transcription.transcripts import format_alignment
+from auricle.processing.system.memory import keep_freed_memory
+from auricle.processing.transcription.bigram import Bigram
+from auricle.processing.transcription.ctc_decoding import BeamDecoder, GreedyDecoder
+from auricle.processing.transcription.forced_alignment import align_steps, divide, segment_times
+from auricle.processing.transcription.phones import PhoneConvention
+from auricle.processing.transcription.units import Units
+from auricle.recipes.inference.align import align_file
+from auricle.recipes.inference.alignment_transcripts import from_phones
+from auricle.recipes.inference.transcribe import open_recogniser
+from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.timit import data, model
-from auricle.recipes.transcribe import open_recogniser
 
 UTTERANCES, PHONES_PER_UTTERANCE = 1344, 38  # the full test set; its utterances last 3.1 s
 SUBSTITUTED, DELETED, INSERTED = 0.09, 0.04, 0.03  # shares of the phones, as a good recogniser has

@@ -25,11 +25,12 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization, pretrained
+from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.brains.checkpoints import History
+from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.contracts import mask_padding
-from auricle.processing.memory import keep_freed_memory
-from auricle.recipes.results import collect_versions, load_results
+from auricle.processing.system.memory import keep_freed_memory
+from auricle.recipes.reports.results import collect_versions, load_results
 from auricle.recipes.voxceleb.train import main as train
 
 BATCH, CLIP_S, RATE = 32, 2.0, 16000

@@ -20,11 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from auricle.processing.scoring.embeddings import Embeddings, cosine_scores
-from auricle.processing.scoring.score_normalization import cohort_statistics, normalized_scores
-from auricle.processing.scoring.speaker_bootstrap import speaker_intervals
-from auricle.processing.scoring.trials import TrialList, read_trials, write_trials
-from auricle.processing.scoring.verification import error_curve
+from auricle.processing.scoring.verification.embeddings import Embeddings, cosine_scores
+from auricle.processing.scoring.verification.metrics import error_curve
+from auricle.processing.scoring.verification.score_normalization import (
+    cohort_statistics,
+    normalized_scores,
+)
+from auricle.processing.scoring.verification.speaker_bootstrap import speaker_intervals
+from auricle.processing.scoring.verification.trials import TrialList, read_trials, write_trials
 
 RECORDINGS, SPEAKERS, DIMENSIONS, COHORT = 4708, 40, 192, 5994
 VOX1_E, LARGEST = 579_818, 3_700_000

@@ -29,7 +29,8 @@ import pytest
 
 from auricle.hparams.loader import ConfigError, load_hparams
 from auricle.lobes import ENCODERS, FRONTENDS
-from auricle.recipes import cli, runner
+from auricle.recipes import cli
+from auricle.recipes.training import runner
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "CONTRIBUTING.md", ROOT / "README.md"]

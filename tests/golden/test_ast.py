@@ -15,8 +15,8 @@ from picture_encoders import (
 from safetensors.torch import load_file
 from spectrogram_signals import signals
 
+from auricle.lobes.encoders._patch.positions import resized_positions
 from auricle.lobes.encoders.ast import AST
-from auricle.lobes.patch_positions import resized_positions
 
 
 @pytest.mark.parametrize("strides", [(10, 10), (16, 12)])

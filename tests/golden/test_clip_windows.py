@@ -6,7 +6,7 @@ import pytest
 import torch
 from music_encoders import WINDOWED, build, close, features_of, perturbed
 
-from auricle.lobes.clip_windows import cut_windows, mean_of_windows
+from auricle.lobes.layers.clip_windows import cut_windows, mean_of_windows
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9, 10, 11, 19, 20, 21, 100, 101, 109])

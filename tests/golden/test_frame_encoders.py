@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from auricle.lobes import build_encoder
+from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
-from auricle.lobes.transformers_folder import SMALL as SMALL_MODEL
 
 #: Each encoder, narrow: the way through the code is that of the wide one.
 SMALL = {

@@ -9,7 +9,7 @@ import transformers
 from picture_encoders import build, close, perturbed
 from safetensors.torch import save_file
 
-from auricle.lobes.transformers_folder import SMALL as SMALL_MODEL
+from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 
 #: As MERT-v1-95M says of itself, and as 330M does.
 BASE = {"attention_relax": -1.0}

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from auricle.lobes import build_encoder, build_frontend
-from auricle.lobes.frame_conv import conv_frames, depthwise_frames
-from auricle.lobes.max_feature_map import max_feature_map
-from auricle.lobes.pooling import AttentiveStatistics
+from auricle.lobes.layers.frame_conv import conv_frames, depthwise_frames
+from auricle.lobes.layers.max_feature_map import max_feature_map
+from auricle.lobes.layers.pooling import AttentiveStatistics
 
 RAW = {"convolution": "trunk", "pooling": "bottleneck"}
 SMALL = {"hidden": 16, "blocks": 2, "embedding_size": 12, "dropout": 0.0}

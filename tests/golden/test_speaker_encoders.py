@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from auricle.lobes import build_encoder
 from auricle.lobes.encoders.redimnet import ResidualBlock
-from auricle.lobes.padded_layers import (
+from auricle.lobes.layers.padded import (
     batch_norm_inside,
     even_weights,
     frames_inside,

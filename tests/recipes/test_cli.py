@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from auricle.lobes import ENCODERS, FRONTENDS, build_encoder, build_frontend, pretrained
+from auricle.lobes import ENCODERS, FRONTENDS, build_encoder, build_frontend
+from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.heads import Classifier
-from auricle.lobes.normalization import SentenceNormalization
+from auricle.lobes.layers.normalization import SentenceNormalization
 from auricle.lobes.promises import FRONTEND_PROMISES
 
 LABELS = ["down", "left", "right"]
@@ -315,7 +316,7 @@ def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):
 
 
 def result(folder, seed, protocol="v2-12-official", accuracy=0.5):
-    from auricle.recipes.results import RunResult
+    from auricle.recipes.reports.results import RunResult
 
     score = {"accuracy": accuracy, "macro_f1": accuracy, "n": 100}
     interval = {key: [accuracy - 0.1, accuracy + 0.1] for key in ("accuracy", "macro_f1")}

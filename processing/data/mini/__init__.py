@@ -5,10 +5,7 @@ benchmark: its speech and music come from a synthesiser, and a result on it says
 """
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.processing.data.mini; install it with: "
-        "pip install -e . and import it by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
 import importlib
 import importlib.metadata
@@ -17,7 +14,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from ...cache_folder import cache_folder
+from ...system.cache_folder import cache_folder
 
 __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
 

@@ -27,8 +27,8 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from ..seeding import generator_for
 from .music_score import draw_artist, draw_deviation, play
-from .seeding import generator_for
 
 __all__ = ["GENERATOR_VERSION", "SIZES", "write"]
 

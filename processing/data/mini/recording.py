@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torchaudio.transforms import Resample
 
+from ..rooms import coloured_noise, convolve, mix_at_snr
 from .espeak import SpeechEvent, Synthesizer
-from .rooms import coloured_noise, convolve, mix_at_snr
 from .speakers import Speaker
 
 __all__ = ["Delivery", "Spoken", "Voices", "ambient_noise", "record", "to_int16"]

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .rooms import place_response
-from .seeding import generator_for
+from ..rooms import place_response
+from ..seeding import generator_for
 
 __all__ = ["ACCENTS", "FEMALE_VARIANTS", "MALE_VARIANTS", "Speaker", "make_speakers"]
 

@@ -23,9 +23,9 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from ..seeding import generator_for
 from .noises import BACKGROUND_NOISES, background_noise
 from .recording import Delivery, Voices, ambient_noise, record, to_int16
-from .seeding import generator_for
 from .speakers import Speaker, make_speakers
 
 __all__ = ["COMMANDS", "GENERATOR_VERSION", "SIZES", "WORDS", "write"]

@@ -26,10 +26,10 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from .. import timit_speakers
+from ...transcription import timit_speakers
+from ..rooms import place_response
+from ..seeding import generator_for
 from .recording import Delivery, Spoken, Voices, ambient_noise, record
-from .rooms import place_response
-from .seeding import generator_for
 from .sentences import sentence
 from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
 from .timit_phones import Segment, timit_phones, timit_words

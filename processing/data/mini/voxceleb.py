@@ -22,9 +22,9 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from ..rooms import place_response
+from ..seeding import generator_for
 from .recording import Delivery, Voices, ambient_noise, record
-from .rooms import place_response
-from .seeding import generator_for
 from .sentences import talk
 from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
 

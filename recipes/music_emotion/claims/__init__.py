@@ -6,7 +6,4 @@ measuring it trains networks: then it has `measure(settings)`, otherwise `measur
 """
 
 if not __name__.startswith("auricle."):
-    raise ImportError(
-        "this folder is the package auricle.recipes.music_emotion.claims; install it with: "
-        "pip install -e . and import it by that name"
-    )
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ....lobes import build_encoder
-from ....lobes.memory_estimate import activation_bytes
+from ....lobes.memory.memory_estimate import activation_bytes
 from .clip import (
     CLIP_S,
     IMAGE_PIXELS,

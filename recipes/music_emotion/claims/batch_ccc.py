@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....processing.scoring.regression_moments import Moments, concordance
+from ....processing.scoring.regression.moments import Moments, concordance
 from .finding import DOES_NOT_HOLD, HOLDS, Finding
 
 __all__ = ["CLAIM", "TRAINS", "batch_concordances", "draw_set", "measure"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....processing.plots import new_figure, save_figure
+from ....processing.plots.common import new_figure, save_figure
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import Done, by_variant, collect, planned
 from .seed_pairs import t_interval

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ....processing.scoring.regression_moments import Moments
+from ....processing.scoring.regression.moments import Moments
 from .finding import DOES_NOT_HOLD, HOLDS, Finding
 
 __all__ = ["CLAIM", "TRAINS", "bootstrap_error", "measure", "simulated_errors"]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ....lobes import build_encoder
-from ....lobes.extras import timm
+from ....lobes.encoders._extras import timm
 from ....lobes.frontends.spectrogram_image import fold_channels
 from .clip import IMAGE_PIXELS
 from .finding import DOES_NOT_HOLD, HOLDS, Finding

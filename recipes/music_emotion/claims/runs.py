@@ -13,10 +13,10 @@ from pathlib import Path
 from ....hparams.loader import Config, load_hparams, shipped, shipped_defaults
 from ....lobes.build import options_of
 from ....lobes.registry import ENCODERS, FRONTENDS
-from ....processing.scoring.regression import RegressionScores
-from ....processing.scoring.regression_files import FILE_NAME, read_scores
-from ...results import RESULTS_NAME, RunResult, load_results
-from ...runner import NO_OPTIONS, RecipeError
+from ....processing.scoring.regression.files import FILE_NAME, read_scores
+from ....processing.scoring.regression.metrics import RegressionScores
+from ...reports.results import RESULTS_NAME, RunResult, load_results
+from ...training.runner import NO_OPTIONS, RecipeError
 from .settings import Settings
 
 __all__ = ["Collected", "Done", "Wanted", "by_variant", "collect", "planned"]

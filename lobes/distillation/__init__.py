@@ -1,0 +1,4 @@
+"""Distillation: teachers, their cached targets, and the losses towards them."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -1,0 +1,313 @@
+"""Learning from a teacher: what the YAML may ask for, and the object a Brain calls in a step."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..build import nearest
+from ..contracts import valid_lengths
+from ..options import choice, flag, number
+from .losses import (
+    cosine_distance,
+    decoupled_divergence,
+    divergence,
+    gradient_shares,
+    squared_distance,
+)
+from .target_cache import TargetCache
+from .teachers import TeacherError, load_teacher
+
+__all__ = [
+    "DEFAULTS",
+    "LOSSES",
+    "PROJECTION",
+    "Distiller",
+    "distillation_problems",
+    "gradient_shares",
+]
+
+#: The options of the YAML, with which there is no distillation.
+DEFAULTS = {
+    "teacher": None,
+    "loss": "cosine",
+    "alpha": 0.4,
+    "temperature": 1.0,
+    "beta": 8.0,
+    "cache": False,
+    "trust_teacher": False,
+    "teacher_scale": None,
+}
+#: Those that compare embeddings, and those that compare class logits.
+ON_EMBEDDINGS, ON_LOGITS = ("cosine", "mse"), ("kl", "dkd")
+LOSSES = ON_EMBEDDINGS + ON_LOGITS
+#: The name of the projection among a Brain's modules.
+PROJECTION = "distillation_projection"
+
+
+class Distiller:
+    """What a student learns from its teacher.
+
+    Holds the teacher, which is trained nowhere and saved nowhere, and the projection of the
+    student's embedding to the teacher's size, which is trained and belongs among the Brain's
+    modules (optimiser, checkpoint), but in no bundle.
+
+    Arguments
+    ---------
+    settings : dict
+        As in the YAML, see `DEFAULTS`: `teacher` (path), `loss` ("cosine", "mse", "kl", "dkd"),
+        `alpha` (weight of the teacher, the rest is that of the classes), `temperature` (kl and
+        dkd), `beta` (dkd), `cache`, `trust_teacher`, `teacher_scale`.
+    labels : list of str
+        The student's classes in the order of its logits.
+    sample_rate : int
+        In Hz.
+    embedding_size : int
+        The student's.
+    cache_folder : path or None
+        Where `cache: true` keeps what the teacher said; one folder per teacher is made in it.
+    task : str
+        What a teacher that says its task must be trained for.
+
+    Attributes
+    ----------
+    alpha : float
+    modules : nn.ModuleDict
+        Empty, or the projection under `PROJECTION`.
+    teacher : Teacher
+
+    Raises
+    ------
+    ValueError
+        Everything that is wrong with the settings; as a TeacherError, a teacher of another task
+        or sample rate, or, with kl and dkd, of other classes.
+    """
+
+    def __init__(
+        self,
+        settings: dict,
+        labels: list[str],
+        sample_rate: int,
+        embedding_size: int,
+        cache_folder=None,
+        task: str = "speaker_verification",
+    ):
+        settings = {**DEFAULTS, **settings}
+        problems = distillation_problems({"distillation": settings})
+        if settings["teacher"] is None:
+            problems.append("distillation.teacher is not set: there is nothing to learn from")
+        if settings["cache"] and cache_folder is None:
+            problems.append("distillation.cache needs a cache_folder")
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.kind, self.alpha = settings["loss"], float(settings["alpha"])
+        self.temperature, self.beta = float(settings["temperature"]), float(settings["beta"])
+        self.teacher = load_teacher(
+            settings["teacher"],
+            sample_rate,
+            task,
+            trust=settings["trust_teacher"],
+            scale=settings["teacher_scale"],
+        )
+        if self.on_logits:
+            self._check_labels(list(labels))
+        self.modules = nn.ModuleDict()
+        if not self.on_logits and self.teacher.embedding_size != embedding_size:
+            # No bias: a direction is projected, and only its direction is compared.
+            self.modules[PROJECTION] = nn.Linear(
+                embedding_size, self.teacher.embedding_size, bias=False
+            )
+        self.cache = None
+        if settings["cache"]:
+            self.cache = self._open_cache(Path(cache_folder), settings)
+
+    @property
+    def on_logits(self) -> bool:
+        """Whether class logits are compared, and not embeddings."""
+        return self.kind in ON_LOGITS
+
+    def _check_labels(self, labels: list[str]) -> None:
+        theirs, path = self.teacher.labels, self.teacher.path
+        way_out = "; cosine and mse compare embeddings and need no common classes"
+        if theirs is None:
+            raise TeacherError(f"{self.kind}: the teacher {path} has no classes{way_out}")
+        if theirs == labels:
+            # Cosines without a scale are found out now and not in the first step.
+            self.teacher(torch.zeros(1, self.teacher.sample_rate), logits=True)
+            return
+        only = {
+            "only the teacher has": sorted(set(theirs) - set(labels)),
+            "only the student has": sorted(set(labels) - set(theirs)),
+        }
+        said = [
+            f"{who} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if names[5:] else "")
+            for who, names in only.items()
+            if names
+        ]
+        why = "; ".join(said) or "they are the same in another order"
+        raise TeacherError(
+            f"{self.kind} compares classes, and those of the teacher {path} ({len(theirs)}) are "
+            f"not the student's ({len(labels)}): {why}{way_out}"
+        )
+
+    def _open_cache(self, folder: Path, settings: dict) -> TargetCache:
+        what = f"{self.teacher.digest()} logits={self.on_logits} scale={settings['teacher_scale']}"
+        name = hashlib.sha256(what.encode()).hexdigest()[:16]
+        width = len(self.teacher.labels) if self.on_logits else self.teacher.embedding_size
+        return TargetCache(folder / name, width)
+
+    # -- in a training step ------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def targets(
+        self,
+        wavs: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        ids: list[str] | None = None,
+    ) -> torch.Tensor:
+        """What the teacher says of the waveforms that the student hears.
+
+        Arguments
+        ---------
+        wavs : tensor (B, T)
+        lengths : tensor (B,) or None
+            Relative.
+        ids : list of str
+            Needed with a cache: name a recording and, where it is cut, the crop. An id must stand
+            for the same samples throughout.
+
+        Returns
+        -------
+        Embeddings (B, D) for cosine and mse, class logits (B, C) for kl and dkd.
+        """
+        if self.cache is None:
+            return self.teacher(wavs, lengths, self.on_logits)
+        if ids is None or len(ids) != len(wavs):
+            raise ValueError("distillation.cache: targets(wavs, lengths, ids) needs an id per item")
+        valid = valid_lengths(lengths, wavs.shape[1])
+        samples = [wavs.shape[1]] * len(wavs) if valid is None else valid.tolist()
+        # With the number of samples, another crop length cannot be taken for this one.
+        keys = [f"{name}|{count}" for name, count in zip(ids, samples, strict=True)]
+        new = [index for index, key in enumerate(keys) if key not in self.cache]
+        if new:
+            some = None if lengths is None else lengths[new]
+            found = self.teacher(wavs[new], some, self.on_logits)
+            self.cache.add([keys[index] for index in new], found)
+        return self.cache.rows(keys).to(wavs.device)
+
+    def loss(
+        self,
+        student_embedding: torch.Tensor,
+        student_logits: torch.Tensor | None,
+        targets: torch.Tensor,
+        classes: torch.Tensor | None = None,
+        project: nn.Module | None = None,
+    ) -> torch.Tensor:
+        """Distance to the teacher, per item.
+
+        Arguments
+        ---------
+        student_embedding : tensor (B, D) or (B, 1, D)
+        student_logits : tensor (B, C), or None with cosine and mse
+            Scaled, and without a margin (`MarginSoftmax.logits`): the teacher's have none.
+        targets : tensor
+            From `targets`.
+        classes : int64 tensor (B,)
+            The true ones, for dkd.
+        project : nn.Module or None
+            The projection as the Brain has it, wrapped by DDP; None: the bare one.
+
+        Returns
+        -------
+        (B,), not weighted.
+        """
+        with torch.autocast(targets.device.type, enabled=False):
+            if self.on_logits:
+                logits = student_logits.float()
+                if self.kind == "kl":
+                    return divergence(logits, targets, self.temperature)
+                if classes is None:
+                    raise ValueError("dkd needs the true classes: loss(..., classes=...)")
+                return decoupled_divergence(logits, targets, classes, self.temperature, self.beta)
+            embedding = student_embedding.float().reshape(len(targets), -1)
+            if PROJECTION in self.modules:
+                project = self.modules[PROJECTION] if project is None else project
+                embedding = project(embedding)
+            compare = cosine_distance if self.kind == "cosine" else squared_distance
+            return compare(embedding, targets)
+
+    def terms(
+        self, classification: torch.Tensor, distillation: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """The two losses with their weights, (1 - alpha) and alpha; their sum is trained on."""
+        return {
+            "classification": (1 - self.alpha) * classification,
+            "distillation": self.alpha * distillation,
+        }
+
+
+def distillation_problems(plain: dict, changing: tuple[str, ...] | list[str] = ()) -> list[str]:
+    """What is wrong with the distillation in a configuration.
+
+    Arguments
+    ---------
+    plain : dict
+        With `distillation`, whose missing entries are those of `DEFAULTS`.
+    changing : sequence of str
+        What makes a recording sound different from epoch to epoch ("random crops",
+        "speed_perturbation", ...): with any of it, what a teacher said once is no target any more.
+
+    Example
+    -------
+    >>> distillation_problems({"distillation": {"alpha": 0.4, "temperature": 4.0}})  # doctest: +ELLIPSIS
+    ['distillation.temperature is 4.0, which has no effect with cosine: ...']
+    """
+    given = plain.get("distillation") or {}
+    if not isinstance(given, dict):
+        return [f"distillation must map options to values, got {given!r}"]
+    found = [
+        f"distillation.{key}: there is no such option{nearest(key, DEFAULTS)} There are: "
+        f"{', '.join(DEFAULTS)}"
+        for key in given
+        if key not in DEFAULTS
+    ]
+    settings = {**DEFAULTS, **given}
+    for check, key, limits in (
+        (choice, "loss", {"allowed": LOSSES}),
+        (number, "alpha", {"above": 0, "high": 1}),
+        (number, "temperature", {"above": 0}),
+        (number, "beta", {"low": 0}),
+        (flag, "cache", {}),
+        (flag, "trust_teacher", {}),
+    ):
+        try:
+            check(f"distillation.{key}", settings[key], **limits)
+        except (TypeError, ValueError) as error:
+            found.append(str(error))
+    if settings["teacher_scale"] is not None:
+        try:
+            number("distillation.teacher_scale", settings["teacher_scale"], above=0)
+        except ValueError as error:
+            found.append(str(error))
+    if found:
+        return found
+    loss, teacher = settings["loss"], settings["teacher"]
+    only_for = {"temperature": ON_LOGITS, "beta": ("dkd",), "teacher_scale": ON_LOGITS}
+    for key, kinds in only_for.items():
+        if settings[key] != DEFAULTS[key] and loss not in kinds:
+            found.append(
+                f"distillation.{key} is {settings[key]}, which has no effect with {loss}: leave "
+                f"it at {DEFAULTS[key]}, or choose {' or '.join(kinds)}"
+            )
+    if teacher is not None and not (isinstance(teacher, str) and Path(teacher).exists()):
+        found.append(f"distillation.teacher: there is no {teacher!r}")
+    if teacher is not None and settings["cache"] and changing:
+        found.append(
+            "distillation.cache keeps what the teacher said of a recording, which must then sound "
+            f"the same in every epoch; it does not, because of {', '.join(changing)}: switch that "
+            "off, or leave cache at false"
+        )
+    return found

@@ -1,0 +1,293 @@
+"""Teachers of a distillation: frozen models of any toolkit.
+
+A teacher is one of three things on disk:
+
+* a bundle of auricle: a folder with `bundle.json`; opening it runs no code that it brings;
+* a pretrained folder of SpeechBrain: with `hyperparams.yaml` and no `bundle.json`. Such a file
+  constructs what it names, so it is opened only where the user says that it is trusted;
+* an ONNX file that takes waveforms (B, T) and gives embeddings (B, D) or (B, 1, D). Its metadata
+  may say `sample_rate` (Hz) and `task`, which are then checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+from ..bundles import bundle as pretrained
+from ..contracts import valid_lengths
+from ..heads.angular_margin import CosineClassifier
+
+__all__ = ["Teacher", "TeacherError", "load_teacher"]
+
+logger = logging.getLogger(__name__)
+
+
+class TeacherError(ValueError):
+    """A teacher that cannot be opened, or that does not fit its student."""
+
+
+class Teacher:
+    """A frozen model: in evaluation mode, in float32, without gradients, no part of the student.
+
+    It is no `nn.Module`, so that no module which holds it takes its parameters for its own.
+
+    Attributes
+    ----------
+    path : Path
+    sample_rate : int or None
+        In Hz; None where the file does not say.
+    task : str or None
+    labels : list of str or None
+        Its classes in the order of its logits; None: it has none.
+    embedding_size : int
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) relative or None -> embeddings (B, D), or logits (B, C)
+    """
+
+    sample_rate: int | None = None
+    task: str | None = None
+    labels: list[str] | None = None
+    embedding_size: int
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.module: torch.nn.Module | None = None
+        self._device = torch.device("cpu")
+
+    def _freeze(self, module: torch.nn.Module) -> None:
+        self.module = module.eval().requires_grad_(False)
+
+    def __call__(
+        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None, logits: bool = False
+    ) -> torch.Tensor:
+        return self._listen(wavs, lengths, logits).reshape(len(wavs), -1).float()
+
+    @torch.no_grad()
+    def _listen(self, wavs, lengths=None, logits=False):
+        self._move(wavs.device)
+        # What a teacher draws (SpeechBrain's pooling adds noise, in evaluation too) is its own
+        # affair: the student's randomness is the same with a cache and without.
+        devices = [wavs.device] if wavs.is_cuda else []
+        with (
+            torch.random.fork_rng(devices),
+            torch.autocast(wavs.device.type, enabled=False),
+        ):
+            found = self.embed(wavs.float(), lengths)
+            return self.logits(found) if logits else found
+
+    def _move(self, device: torch.device) -> None:
+        if self.module is not None and device != self._device:
+            self.module.to(device)
+        self._device = device
+
+    def embed(self, wavs, lengths):
+        """(B, T) -> (B, D) or (B, 1, D)"""
+        raise TypeError(f"{type(self).__name__} does not define embed")
+
+    def logits(self, embedding):
+        """What `embed` gave -> class logits (B, C) or (B, 1, C)"""
+        raise TeacherError(f"the teacher {self.path} gives embeddings and no class logits")
+
+    def digest(self) -> str:
+        """Changes with the teacher's files."""
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        total = hashlib.sha256()
+        for file in files:
+            if file.is_file():
+                total.update(str(file.relative_to(self.path)).encode())
+                with open(file, "rb") as stream:
+                    while block := stream.read(1 << 20):
+                        total.update(block)
+        return total.hexdigest()
+
+    def _check(self, sample_rate: int, task: str) -> None:
+        if self.task is not None and self.task != task:
+            raise TeacherError(f"the teacher {self.path} was trained for {self.task}, not {task}")
+        if self.sample_rate is None:
+            logger.warning("%s does not say its sample rate: %d Hz assumed", self.path, sample_rate)
+        elif self.sample_rate != sample_rate:
+            raise TeacherError(
+                f"the teacher {self.path} takes {self.sample_rate} Hz, the student {sample_rate} "
+                "Hz: both hear the same samples, so train at the teacher's rate (--sample_rate "
+                f"{self.sample_rate}) or take another teacher"
+            )
+        # One second of noise says what no description does: that it runs, and what comes out.
+        noise = torch.randn(2, sample_rate, generator=torch.Generator().manual_seed(0))
+        try:
+            found = self._listen(0.1 * noise)
+        except Exception as error:  # whatever somebody else's model raises
+            raise TeacherError(f"the teacher {self.path} fails on a waveform: {error}") from error
+        if found.dim() == 3 and found.shape[1] == 1:
+            found = found.squeeze(1)
+        if found.dim() != 2 or len(found) != 2 or not torch.isfinite(found).all():
+            raise TeacherError(
+                f"the teacher {self.path} does not give one finite embedding per waveform: two "
+                f"waveforms gave {tuple(found.shape)}"
+            )
+        self.embedding_size = found.shape[1]
+
+
+class _BundleTeacher(Teacher):
+    def __init__(self, path: Path, scale: float | None):
+        super().__init__(path)
+        try:
+            bundle = pretrained.load(path)
+        except pretrained.BundleError as error:
+            raise TeacherError(f"teacher: {error}") from None
+        if bundle.embedding_model.output != "utterance":
+            raise TeacherError(
+                f"the teacher {path} gives one vector per frame, a student needs one per recording"
+            )
+        self._freeze(bundle)
+        self.task, self.sample_rate = bundle.description["task"], bundle.sample_rate
+        self.labels = bundle.labels
+        self._scale = scale or bundle.description.get("margin_scale")
+
+    def embed(self, wavs, lengths):
+        return self.module.embed(wavs, lengths)
+
+    def logits(self, embedding):
+        return _scaled(self.module.classifier, embedding, self._scale, self.path)
+
+
+class _SpeechBrainTeacher(Teacher):
+    def __init__(self, path: Path, scale: float | None):
+        super().__init__(path)
+        from speechbrain.inference.classifiers import EncoderClassifier
+
+        try:
+            model = EncoderClassifier.from_hparams(source=str(path), run_opts={"device": "cpu"})
+        except Exception as error:  # whatever the code that the YAML names raises
+            raise TeacherError(f"SpeechBrain cannot open the teacher {path}: {error}") from error
+        self._freeze(model)
+        rate = getattr(model.hparams, "sample_rate", None)
+        self.sample_rate = int(rate or model.audio_normalizer.sample_rate)
+        encoder = getattr(model.hparams, "label_encoder", None)
+        if encoder is not None and len(encoder):
+            self.labels = [str(encoder.ind2lab[index]) for index in range(len(encoder))]
+        self._scale = scale
+
+    def _move(self, device):
+        super()._move(device)
+        self.module.device = str(device)  # where it puts what it is given
+
+    def embed(self, wavs, lengths):
+        return self.module.encode_batch(wavs, lengths)
+
+    def logits(self, embedding):
+        return _scaled(self.module.mods.classifier, embedding, self._scale, self.path)
+
+
+class _OnnxTeacher(Teacher):
+    def __init__(self, path: Path):
+        super().__init__(path)
+        try:
+            import onnxruntime
+        except ImportError:
+            raise TeacherError(
+                "a teacher in an ONNX file needs onnxruntime: pip install 'auricle[export]'"
+            ) from None
+        available = onnxruntime.get_available_providers()
+        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), providers=[name for name in wanted if name in available]
+            )
+        except Exception as error:  # onnxruntime raises its own classes
+            raise TeacherError(f"the teacher {path} is no model for onnxruntime: {error}") from None
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 2:
+            shapes = ", ".join(f"{one.name} {one.shape}" for one in inputs)
+            raise TeacherError(
+                f"the teacher {path} must take waveforms (B, T) and nothing else, it takes {shapes}"
+            )
+        self._input = inputs[0].name
+        self._one_by_one = inputs[0].shape[0] == 1
+        said = self.session.get_modelmeta().custom_metadata_map
+        self.task = said.get("task")
+        self.sample_rate = int(said["sample_rate"]) if "sample_rate" in said else None
+
+    def embed(self, wavs, lengths):
+        valid = valid_lengths(lengths, wavs.shape[1])
+        if valid is None and not self._one_by_one:
+            return self._run(wavs)
+        # The file knows of no padding, so an item is given without its own.
+        ends = [wavs.shape[1]] * len(wavs) if valid is None else valid.tolist()
+        if not self._one_by_one and min(ends) == wavs.shape[1]:
+            return self._run(wavs)
+        rows = [self._run(wavs[i : i + 1, : max(1, end)]) for i, end in enumerate(ends)]
+        return torch.cat(rows)
+
+    def _run(self, wavs):
+        found = self.session.run(None, {self._input: wavs.cpu().numpy()})[0]
+        return torch.from_numpy(found).to(wavs.device)
+
+
+def _scaled(classifier, embedding, scale, path):
+    from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
+
+    found = classifier(embedding)
+    if not isinstance(classifier, (CosineClassifier, EcapaClassifier)):
+        return found
+    if scale is None:
+        raise TeacherError(
+            f"the teacher {path} gives cosines, which are logits only when multiplied by the scale "
+            "it was trained with: set distillation.teacher_scale (30 in most recipes)"
+        )
+    return scale * found
+
+
+def load_teacher(
+    path: str | os.PathLike,
+    sample_rate: int,
+    task: str = "speaker_verification",
+    trust: bool = False,
+    scale: float | None = None,
+) -> Teacher:
+    """Open a teacher and check that it fits.
+
+    Arguments
+    ---------
+    path : a bundle, a folder of SpeechBrain's, or an `.onnx` file
+    sample_rate : int
+        Of the student, in Hz.
+    task : str
+        What a teacher that says its task must be trained for.
+    trust : bool
+        Whether a `hyperparams.yaml` may run the code that it names.
+    scale : float or None
+        What the cosines of its head are multiplied by to be logits; None: what its bundle says.
+
+    Raises
+    ------
+    TeacherError
+        Not a teacher, not trusted, of another task or sample rate, or not one embedding per
+        recording.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".onnx":
+        teacher: Teacher = _OnnxTeacher(path)
+    elif (path / pretrained.DESCRIPTION).is_file():
+        teacher = _BundleTeacher(path, scale)
+    elif (path / pretrained.SPEECHBRAIN).is_file():
+        if not trust:
+            raise TeacherError(
+                f"the teacher {path} is a folder of SpeechBrain's, and opening it runs the code "
+                "that its hyperparams.yaml names; if you trust where it comes from, set "
+                "distillation.trust_teacher to true"
+            )
+        teacher = _SpeechBrainTeacher(path, scale)
+    else:
+        raise TeacherError(
+            f"no teacher at {path}: neither a bundle (a folder with {pretrained.DESCRIPTION}), nor "
+            f"a folder of SpeechBrain's (with {pretrained.SPEECHBRAIN}), nor an .onnx file"
+        )
+    teacher._check(sample_rate, task)
+    return teacher

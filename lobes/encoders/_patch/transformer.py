@@ -1,0 +1,259 @@
+"""Transformer over the patches of a spectrogram, for clips of any length with padding.
+
+The blocks are timm's, the names of the parameters are timm's, and so a timm checkpoint fits. What
+is added is what a batch of clips needs: each item has its own positions and attends to its own
+patches only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ...contracts import Encoder, mask_padding, valid_lengths
+from ...layers.padded import frames_up_to
+from ...options import choice, number, whole
+from .._accepted_input import picture_unfit
+from .._extras import timm
+from .positions import patches_along, positions_of_items
+
+__all__ = ["SIZES", "PatchTransformer"]
+
+#: Width, heads, blocks.
+SIZES = {
+    "tiny": (192, 3, 12),
+    "small": (384, 6, 12),
+    "base": (768, 12, 12),
+    "large": (1024, 16, 24),
+}
+FF_RATIO = 4
+#: timm's own.
+NORM_EPSILON = 1e-6
+POSITIONS = ("interpolate", "cut")
+POOLINGS = ("token", "mean")
+
+
+class PatchTransformer(Encoder):
+    """Patches, prefix tokens, learned positions, timm's blocks; a vector per clip.
+
+    A subclass gives the prefix tokens and the defaults. The image is (B, 1, F, N): rows are
+    features from low to high, columns are frames.
+
+    Arguments
+    ---------
+    in_features : int
+        F, rows of the image.
+    frames : int
+        Length in frames that the learned positions are made for.
+    size : str
+        Of `SIZES`.
+    patch : int
+        Side of the square patches, in features and in frames.
+    stride_features, stride_frames : int
+        Between patches; at most `patch`.
+    prefix_tokens : int
+        1: class token; 2: with a distillation token.
+    positions : str
+        For clips of another length than `frames`: "interpolate" stretches or shrinks them in time
+        to the item's length; "cut" takes the first ones, and stretches for longer items only.
+    interpolation : str
+        "bicubic" (with a low-pass where it shrinks) or "bilinear".
+    edges : str
+        "pad": zeros complete the last patch. "drop": what does not fill a patch is not read.
+    pooling : str
+        "token": mean of the prefix tokens; "mean": mean of the item's patches.
+    depth : int or None
+        Blocks, where fewer than those of `size` are wanted.
+    dropout : float
+        After attention and in the feed-forward part, in training.
+    drop_path : float
+        Rate at which the last block is skipped for an item in training, linear from 0.
+    freeze_blocks : int
+        So many first blocks do not learn, nor do patches, tokens and positions; 0: all learn.
+    norm_epsilon : float or None
+        Of the layer norms. None: that of the config beside the weights, else 1e-6.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (B, 1, width)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        frames: int,
+        size: str,
+        patch: int,
+        stride_features: int,
+        stride_frames: int,
+        prefix_tokens: int,
+        positions: str,
+        interpolation: str,
+        edges: str,
+        pooling: str,
+        depth: int | None,
+        dropout: float,
+        drop_path: float,
+        freeze_blocks: int,
+        norm_epsilon: float | None,
+    ):
+        whole("in_features", in_features)
+        whole("frames", frames)
+        choice("size", size, tuple(SIZES))
+        whole("patch", patch)
+        whole("stride_features", stride_features, high=patch)
+        whole("stride_frames", stride_frames, high=patch)
+        choice("positions", positions, POSITIONS)
+        choice("edges", edges, ("pad", "drop"))
+        choice("pooling", pooling, POOLINGS)
+        width, heads, blocks = SIZES[size]
+        blocks = blocks if depth is None else whole("depth", depth)
+        dropout = number("dropout", dropout, low=0, below=1)
+        drop_path = number("drop_path", drop_path, low=0, below=1)
+        whole("freeze_blocks", freeze_blocks, low=0, high=blocks)
+        if norm_epsilon is not None:
+            norm_epsilon = number("norm_epsilon", norm_epsilon, above=0)
+        super().__init__(in_features, width, output="utterance")
+        vit = timm(self.registered_name).models.vision_transformer
+        if "attn_mask" not in inspect.signature(vit.Block.forward).parameters:
+            raise ValueError(
+                f"encoder {self.registered_name!r} needs timm 1.0.16 or newer, whose blocks take a "
+                "mask: pip install --upgrade 'auricle[timm]'"
+            )
+        self.size, self.patch = size, patch
+        self.patch_stride = (stride_features, stride_frames)
+        self.positions, self.interpolation = positions, interpolation
+        self.edges, self.pooling = edges, pooling
+        self.freeze_blocks = freeze_blocks
+        #: Rows and columns of the grid that the positions are learned for.
+        self.grid = (
+            patches_along(in_features, patch, stride_features, edges),
+            self.columns(frames),
+        )
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(1, width, patch, self.patch_stride)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        if prefix_tokens == 2:
+            self.dist_token = nn.Parameter(torch.empty(1, 1, width))
+        self.prefix_tokens = prefix_tokens
+        places = prefix_tokens + self.grid[0] * self.grid[1]
+        self.pos_embed = nn.Parameter(torch.empty(1, places, width))
+        self.pos_drop = nn.Dropout(dropout)
+        self.norm_epsilon = norm_epsilon
+        layer_norm = functools.partial(nn.LayerNorm, eps=norm_epsilon or NORM_EPSILON)
+        self.blocks = nn.ModuleList(
+            vit.Block(
+                width,
+                heads,
+                FF_RATIO,
+                qkv_bias=True,
+                proj_drop=dropout,
+                drop_path=drop_path * index / max(1, blocks - 1),
+                norm_layer=layer_norm,
+            )
+            for index in range(blocks)
+        )
+        self.norm = layer_norm(width)
+        self._draw()
+        frozen = [self.blocks[index] for index in range(freeze_blocks)]
+        if freeze_blocks:
+            frozen.append(self.patch_embed)
+            for p in (self.cls_token, self.pos_embed, getattr(self, "dist_token", None)):
+                if p is not None:
+                    p.requires_grad_(False)
+        for part in frozen:
+            part.requires_grad_(False)
+        self.train()
+
+    @classmethod
+    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
+        return picture_unfit(in_features)
+
+    def lasting_options(self, options: dict) -> dict:
+        if options.get("path") is None:
+            return options
+        without = {name: value for name, value in options.items() if name != "path"}
+        return {**without, "norm_epsilon": self.norm.eps}
+
+    def _draw(self) -> None:
+        """Initial values, as timm draws them."""
+        for part in self.blocks.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.trunc_normal_(part.weight, std=0.02)
+                nn.init.zeros_(part.bias)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        for token in (self.cls_token, getattr(self, "dist_token", None)):
+            if token is not None:
+                nn.init.normal_(token, std=1e-6)
+
+    def train(self, mode: bool = True) -> PatchTransformer:
+        super().train(mode)
+        if self.freeze_blocks:  # no dropout in what does not learn
+            self.pos_drop.eval()
+            for block in self.blocks[: self.freeze_blocks]:
+                block.eval()
+        return self
+
+    def columns(self, frames: int) -> int:
+        """Patches in time for a clip of `frames` frames."""
+        return patches_along(int(frames), self.patch, self.patch_stride[1], self.edges)
+
+    def tokens(self, frames: int) -> int:
+        """Prefix tokens and patches for a clip of `frames` frames."""
+        return self.prefix_tokens + self.grid[0] * self.columns(frames)
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        x, inside = self.embed(feats, lengths)
+        # A key mask for all queries: a patch behind the end is seen by nobody.
+        mask = None if inside is None else inside[:, None, None, :]
+        for block in self.blocks:
+            x = block(x, attn_mask=mask)
+        x = self.norm(x)
+        if self.pooling == "token":
+            return x[:, : self.prefix_tokens].mean(1, keepdim=True)
+        x = x[:, self.prefix_tokens :]
+        if inside is None:
+            return x.mean(1, keepdim=True)
+        inside = inside[:, self.prefix_tokens :, None]
+        return x.masked_fill(~inside, 0).sum(1, keepdim=True) / inside.sum(1, keepdim=True)
+
+    def embed(
+        self, feats: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Tokens with positions before the first block, and which of them are an item's own.
+
+        Shape
+        -----
+        (B, N, F), (B,) -> (B, tokens, width), bool (B, tokens) or None; the patches go through the
+        frames of the lowest row first.
+        """
+        batch, frames, _ = feats.shape
+        columns = self.columns(frames)
+        counts = None
+        if lengths is not None:
+            valid = valid_lengths(lengths.to(feats.device), frames).clamp(min=1)
+            counts = patches_along(valid, self.patch, self.patch_stride[1], self.edges)
+        image = mask_padding(feats, lengths).transpose(1, 2)[:, None]
+        read = [
+            self.patch + (steps - 1) * stride
+            for steps, stride in zip((self.grid[0], columns), self.patch_stride, strict=True)
+        ]
+        image = F.pad(image, (0, max(0, read[1] - frames), 0, max(0, read[0] - self.in_features)))
+        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
+        prefix = self.cls_token
+        if self.prefix_tokens == 2:
+            prefix = torch.cat([prefix, self.dist_token], dim=1)
+        prefix = (prefix + self.pos_embed[:, : self.prefix_tokens]).expand(batch, -1, -1)
+        table = self.pos_embed[:, self.prefix_tokens :].unflatten(1, self.grid)
+        patches = patches + positions_of_items(
+            table, columns, counts, self.positions, self.interpolation
+        )
+        x = self.pos_drop(torch.cat([prefix.to(patches.dtype), patches], dim=1))
+        if counts is None:
+            return x, None
+        inside = frames_up_to(counts, columns).repeat(1, self.grid[0])
+        return x, torch.cat([inside.new_ones(batch, self.prefix_tokens), inside], dim=1)

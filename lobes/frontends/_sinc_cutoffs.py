@@ -1,0 +1,99 @@
+"""What the frontends share whose filters are sincs: cut-off frequencies as parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.filterbank.sinc import TAPER_WINDOWS, mel_cutoffs, sinc_taps
+from ..options import choice, flag, number
+
+__all__ = ["SincCutoffs"]
+
+
+class SincCutoffs:
+    """Cut-off frequencies as two parameters of the module that inherits this.
+
+    `low` is the lower cut-off and `band` the bandwidth, both in kHz: a step of Adam at a learning
+    rate of 1e-3 moves a cut-off by about 1 Hz. (In Hz, as published, it is a thousandth of that,
+    and filters stay where they were put.) `low` + `band` is the upper cut-off.
+    """
+
+    def add_cutoffs(
+        self,
+        num_filters: int,
+        taps: int,
+        min_freq_hz: float,
+        max_freq_hz: float | None,
+        min_bandwidth_hz: float,
+        double_minimum: bool,
+        taper: str,
+    ) -> None:
+        """Check the options and make the parameters; `self.sample_rate` is set before."""
+        nyquist_hz = self.sample_rate / 2
+        choice("taper", taper, TAPER_WINDOWS)
+        flag("double_minimum", double_minimum)
+        min_freq_hz = number("min_freq_hz", min_freq_hz)
+        min_bandwidth_hz = number("min_bandwidth_hz", min_bandwidth_hz)
+        if max_freq_hz is not None:
+            max_freq_hz = number("max_freq_hz", max_freq_hz)
+        # Narrower than half of what the window resolves, a band changes its own taps by less than
+        # a tenth: the filter is the window's, and the bandwidth has nothing to learn from.
+        resolution_hz = self.sample_rate / (2 * taps)
+        if not resolution_hz <= min_bandwidth_hz < nyquist_hz:
+            raise ValueError(
+                f"min_bandwidth_hz must be at least {resolution_hz:.4g} (half of what a window of "
+                f"{taps} samples resolves) and below {nyquist_hz:g} (half the sample rate), got "
+                f"{min_bandwidth_hz}; a longer window_ms allows narrower bands"
+            )
+        if not 0 < min_freq_hz <= nyquist_hz - min_bandwidth_hz:
+            raise ValueError(
+                f"min_freq_hz must be above 0 and at most {nyquist_hz - min_bandwidth_hz:g} (half "
+                f"the sample rate less min_bandwidth_hz={min_bandwidth_hz:g}), got {min_freq_hz}"
+            )
+        if max_freq_hz is None:
+            max_freq_hz = nyquist_hz - min_freq_hz - min_bandwidth_hz
+        if not min_freq_hz < max_freq_hz <= nyquist_hz:
+            raise ValueError(
+                f"max_freq_hz must be above min_freq_hz={min_freq_hz:g} and at most "
+                f"{nyquist_hz:g} (half the sample rate), got {max_freq_hz}"
+            )
+        self.taps, self.taper = taps, taper
+        self.min_freq_hz, self.min_bandwidth_hz = float(min_freq_hz), float(min_bandwidth_hz)
+        low_hz, high_hz = mel_cutoffs(
+            num_filters,
+            self.sample_rate,
+            min_freq_hz,
+            max_freq_hz,
+            min_bandwidth_hz,
+            double_minimum,
+        )
+        self.low = nn.Parameter(low_hz / 1e3)
+        self.band = nn.Parameter((high_hz - low_hz) / 1e3)
+        self.project_cutoffs_()
+
+    @torch.no_grad()
+    def project_cutoffs_(self) -> None:
+        """min_freq_hz <= lower, lower + min_bandwidth_hz <= upper <= sample_rate / 2, in place.
+
+        Taps are odd functions of a cut-off at 0 and at half the sample rate: there is a slope.
+        """
+        nyquist, least = self.sample_rate / 2e3, self.min_bandwidth_hz / 1e3
+        self.low.clamp_(self.min_freq_hz / 1e3, nyquist - least)
+        self.band.clamp_(min=least)
+        self.band.copy_(torch.minimum(self.band, (nyquist - self.low).clamp(min=least)))
+
+    def cutoff_taps(self, quadrature: bool = False) -> torch.Tensor:
+        """Taps (N, C, W), see `sinc_taps`."""
+        dtype = torch.promote_types(self.low.dtype, torch.float32)
+        low, band = self.low.to(dtype), self.band.to(dtype)
+        # In kHz and ms, which is the same.
+        return sinc_taps(low, low + band, self.taps, self.sample_rate / 1e3, self.taper, quadrature)
+
+    @torch.no_grad()
+    def sinc_filters(self, num_bins: int = 512, quadrature: bool = False) -> FilterSet:
+        """Filters in Hz; the width is read off the response, which is never below the window's."""
+        centre_hz = 1e3 * (self.low.double() + 0.5 * self.band.double())
+        taps = self.cutoff_taps(quadrature)
+        return from_taps(taps, self.sample_rate, num_bins, centre_hz=centre_hz)

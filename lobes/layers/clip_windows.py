@@ -1,0 +1,66 @@
+"""A clip of any length as windows of one size, and the mean of what an encoder makes of them."""
+
+from __future__ import annotations
+
+import torch
+
+from .padded import trimmed
+
+__all__ = ["cut_windows", "mean_of_windows"]
+
+
+def cut_windows(
+    feats: torch.Tensor, lengths: torch.Tensor | None, size: int
+) -> tuple[torch.Tensor, list[int]]:
+    """Windows of `size` frames that cover each item, as one batch, and how many each item has.
+
+    The least number of windows, the first at an item's start, the last at its end, the others
+    evenly between; an item shorter than a window is repeated.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) or None -> (sum of counts, size, F)
+
+    Example
+    -------
+    >>> x, counts = cut_windows(torch.arange(10.0).view(2, 5, 1), torch.tensor([1.0, 0.4]), 3)
+    >>> x[..., 0].int().tolist(), counts
+    ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
+    """
+    feats, valid = trimmed(feats, lengths)
+    items, frames, features = feats.shape
+    if valid is None:
+        count = -(-frames // size)
+        if frames == count * size:  # windows side by side are the batch itself
+            return feats.reshape(items * count, size, features), [count] * items
+        places = _places(frames, size).to(feats.device)
+        return feats[:, places].flatten(0, 1), [count] * items
+    places = [_places(count, size) for count in valid.tolist()]
+    counts = [len(place) for place in places]
+    item = torch.arange(items).repeat_interleave(torch.tensor(counts))[:, None]
+    return feats[item.to(feats.device), torch.cat(places).to(feats.device)], counts
+
+
+def _places(frames: int, size: int) -> torch.Tensor:
+    """Frames of each window, (K, size)."""
+    inner = torch.arange(size)
+    if frames <= size:
+        return (inner % frames)[None]
+    count = -(-frames // size)
+    starts = torch.arange(count) * (frames - size) // (count - 1)
+    return starts[:, None] + inner
+
+
+def mean_of_windows(x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    """Mean over each item's windows: (sum of counts, D) -> (B, D).
+
+    Example
+    -------
+    >>> mean_of_windows(torch.tensor([[1.0], [3.0], [5.0]]), [2, 1])
+    tensor([[2.],
+            [5.]])
+    """
+    x = x.float()
+    if len(set(counts)) == 1:
+        return x.view(len(counts), counts[0], -1).mean(1)
+    return torch.stack([part.mean(0) for part in x.split(counts)])

@@ -1,0 +1,59 @@
+"""Add noise to the clips of a batch at a signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .levels import power, valid_samples
+
+__all__ = ["AddNoise", "draw_active"]
+
+
+def draw_active(batch: int, probability: float) -> torch.Tensor:
+    """Which items are changed, bool (B,), on the CPU: how many there are is then known at once."""
+    return torch.rand(batch) < probability
+
+
+class AddNoise(nn.Module):
+    """Add noise from a source, each item at the SNR that the source draws.
+
+    Signal and noise are both measured over the valid part of the item. Padding stays zero, and a
+    silent item, or one whose noise is silent, is left as it is.
+
+    Arguments
+    ---------
+    source : object with `draw(batch, size, device)`
+        `GeneratedNoise`, `MusanNoise`.
+    probability : float
+        That an item gets noise.
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) relative or None, active (B,) bool on the CPU or None -> (B, T)
+
+    Example
+    -------
+    >>> from auricle.processing.data.augmentation.noise_sources import GeneratedNoise
+    >>> AddNoise(GeneratedNoise(16000))(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 16000])
+    """
+
+    def __init__(self, source, probability: float = 1.0):
+        super().__init__()
+        self.source, self.probability = source, probability
+
+    def forward(self, wavs, lengths=None, active=None):
+        if active is None:
+            active = draw_active(len(wavs), self.probability)
+        rows = active.nonzero()[:, 0].to(wavs.device)
+        if not len(rows):
+            return wavs
+        noise, snr_db = self.source.draw(len(rows), wavs.shape[1], wavs.device)
+        clean = wavs[rows].float()
+        valid = valid_samples(wavs, lengths).expand(len(wavs), -1)[rows]
+        noise = noise * valid
+        ratio = power(clean, valid) / power(noise, valid) / 10 ** (snr_db[:, None] / 10)
+        # 0 / 0 and x / 0: silent noise adds nothing, whatever its gain.
+        gain = ratio.sqrt().nan_to_num(nan=0.0, posinf=0.0)
+        return wavs.index_copy(0, rows, (clean + gain * noise).to(wavs.dtype))

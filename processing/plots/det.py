@@ -1,0 +1,141 @@
+"""Picture of detection error trade-offs: DET curves of several systems, as a PNG file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..scoring.verification.metrics import ErrorCurve
+from .common import new_figure, save_figure
+
+# Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008), then line styles.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", ":", "-.")
+_TICKS = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
+_MAX_POINTS = 4000
+
+
+def det_curve(
+    curves: Mapping[str, ErrorCurve],
+    path: str | os.PathLike,
+    title: str = "Detection error trade-off",
+    p_target: float | None = 0.01,
+) -> Path:
+    """Draw miss rate against false alarm rate, both on the normal-deviate scale.
+
+    On this scale scores that are normal on both sides give a straight line, of slope -1 where
+    their deviations are equal. Each system's EER is marked on the diagonal and said in the legend.
+
+    Arguments
+    ---------
+    curves : `error_curve(...)` of each system, by the system's name.
+    path : where the PNG goes; folders are made.
+    title : what was scored on which list.
+    p_target : where to mark each system's minDCF (a ring); None for no marks.
+
+    Raises
+    ------
+    ValueError
+        No system.
+
+    References
+    ----------
+    A. Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
+    """
+    return save_figure(det_curve_figure(curves, title, p_target), path)
+
+
+def det_curve_figure(curves: Mapping[str, ErrorCurve], title: str, p_target: float | None = 0.01):
+    """The figure that `det_curve` saves."""
+    if not curves:
+        raise ValueError("no system to draw: give at least one error curve by name")
+    drawn = {name: det_points(curve) for name, curve in curves.items()}
+    # a rate below one error cannot be seen on this scale: the axes end at half of the least one
+    least = min(min(1 / curve.n_target, 1 / curve.n_nontarget) for curve in curves.values())
+    low = float(np.clip(least / 2, 1e-5, 0.02))
+    largest = max(curve.eer()[0] for curve in curves.values())
+    high = float(np.clip(4 * largest, 0.5, 1 - 1e-3))
+    figure = new_figure(7.6, 7.6)
+    axes = figure.add_subplot()
+    for which in (axes.set_xscale, axes.set_yscale):
+        which("function", functions=(normal_deviate, _normal_share))
+    axes.plot([low, high], [low, high], color="#B0B0B0", linewidth=0.8, zorder=1)
+    for index, (name, (false_alarms, misses)) in enumerate(drawn.items()):
+        curve = curves[name]
+        colour = _COLOURS[index % len(_COLOURS)]
+        style = _STYLES[index // len(_COLOURS) % len(_STYLES)]
+        rate = curve.eer()[0]
+        axes.plot(
+            np.clip(false_alarms, low / 10, 1 - low / 10),
+            np.clip(misses, low / 10, 1 - low / 10),
+            style,
+            color=colour,
+            linewidth=1.6,
+            label=f"{name}: EER {100 * rate:.2f} %",
+        )
+        axes.plot(max(rate, low), max(rate, low), "o", color=colour, markersize=5)
+        if p_target is not None:
+            threshold = curve.min_dcf(p_target)[1]
+            at = int(np.searchsorted(curve.thresholds, threshold))
+            axes.plot(
+                np.clip(curve.false_alarm_rates[at], low, high),
+                np.clip(curve.miss_rates[at], low, high),
+                "o",
+                markerfacecolor="none",
+                color=colour,
+                markersize=8,
+            )
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(ticks, [f"{100 * tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    axes.set_aspect("equal")
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_xlabel("False alarms (% of non-target trials)")
+    axes.set_ylabel("Misses (% of target trials)")
+    marks = "dot: EER" if p_target is None else f"dot: EER, ring: minDCF at p_target {p_target:g}"
+    axes.set_title(f"{title}\n{marks}", fontsize=11)
+    axes.legend(loc="upper right", fontsize=9)
+    return figure
+
+
+def det_points(curve: ErrorCurve, max_points: int = _MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """(false alarm rates, miss rates) of a curve, thinned out to what a picture can show.
+
+    The points are taken evenly on the normal-deviate scale, so the ends keep their steps.
+    """
+    false_alarms, misses = curve.false_alarm_rates, curve.miss_rates
+    if len(misses) > max_points:
+        tiny = 1 / (4 * max(curve.n_target, curve.n_nontarget))
+        way = [
+            normal_deviate(np.clip(rate, tiny, 1 - tiny)) for rate in (misses, -false_alarms + 1)
+        ]
+        length = way[0] + way[1]  # both rise with the threshold
+        steps = np.linspace(length[0], length[-1], max_points)
+        kept = np.unique(np.clip(np.searchsorted(length, steps), 0, len(length) - 1))
+        false_alarms, misses = false_alarms[kept], misses[kept]
+    return false_alarms, misses
+
+
+def normal_deviate(share) -> np.ndarray:
+    """Value that a standard normal variable stays below with this probability.
+
+    Example
+    -------
+    >>> normal_deviate([0.5, 0.8413447460685429]).round(6).tolist()
+    [0.0, 1.0]
+    """
+    import torch
+
+    return torch.special.ndtri(torch.as_tensor(np.asarray(share, np.float64))).numpy()
+
+
+def _normal_share(deviate) -> np.ndarray:
+    import torch
+
+    return torch.special.ndtr(torch.as_tensor(np.asarray(deviate, np.float64))).numpy()

@@ -1,0 +1,179 @@
+"""How far the boundaries of an alignment are from those that are known.
+
+Definitions:
+
+- A boundary is where one phone ends and the next begins; the beginning and the end of the recording
+  are none. Both sides must have the same phones, so boundary i of one is boundary i of the other.
+- Where a phone of the reference was left out of the alignment (a glottal stop that the model does
+  not have), or the reference has a gap, there is no one place to compare with: not counted.
+- A share within t ms counts boundaries with \\|hypothesis - reference\\| <= t. Boundaries of all
+  utterances are added, and divided last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ...transcription.segments import Segment
+from ..bootstrap import percentile_interval
+
+__all__ = ["BoundaryErrors", "boundary_agreement", "boundary_errors_ms"]
+
+TOLERANCES_MS = (10, 20, 30, 50)
+
+
+def boundary_errors_ms(
+    reference: Sequence[Segment],
+    hypothesis: Sequence[Segment],
+    sample_rate_hz: int,
+    fold: Callable[[str], str | None] = str,
+    where: str = "the utterance",
+) -> np.ndarray:
+    """Hypothesis minus reference of every boundary that can be compared, in ms; positive is late.
+
+    Arguments
+    ---------
+    reference, hypothesis : segments in order.
+    sample_rate_hz : of both.
+    fold : maps a label to what is compared, None: this segment is left out; the table of a phone
+        set's `folding` by its ``__getitem__``.
+    where : what to name in an error.
+
+    Raises
+    ------
+    ValueError
+        The two have not the same labels after folding.
+    """
+    sides, breaks = [], set()
+    for segments in (reference, hypothesis):
+        kept = [(segment, fold(segment.text)) for segment in segments]
+        kept = [(segment, label) for segment, label in kept if label is not None]
+        sides.append(kept)
+        breaks |= {
+            i
+            for i, ((a, _), (b, _)) in enumerate(zip(kept[:-1], kept[1:], strict=True))
+            if a.end_samples != b.start_samples
+        }
+    labels = [[label for _, label in kept] for kept in sides]
+    if labels[0] != labels[1]:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(*labels, strict=False)) if a != b),
+            min(map(len, labels)),
+        )
+        said = [line[at] if at < len(line) else "nothing more" for line in labels]
+        raise ValueError(
+            f"{where}: boundaries can be compared between the same phones, and phone {at + 1} is "
+            f"{said[0]!r} in the reference and {said[1]!r} in the alignment "
+            f"({len(labels[0])} and {len(labels[1])} phones)"
+        )
+    ends = [np.array([s.end_samples for s, _ in kept[:-1]], dtype=np.float64) for kept in sides]
+    errors = (ends[1] - ends[0]) * 1000 / sample_rate_hz
+    return errors[[i for i in range(len(errors)) if i not in breaks]]
+
+
+class BoundaryErrors:
+    """Collects the boundaries of utterances, merges shards exactly, and scores them.
+
+    Example
+    -------
+    >>> errors = BoundaryErrors()
+    >>> errors.append("u1", [4.0, -12.0, 25.0])
+    >>> errors.append("u2", [-60.0])
+    >>> found = errors.summarize()
+    >>> found["boundaries"], found["within_20_ms"], found["mean_absolute_ms"]
+    (4, 0.5, 25.25)
+    """
+
+    def __init__(self):
+        self._errors: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._errors)
+
+    def append(self, name: str, errors_ms: Sequence[float]) -> None:
+        """Add an utterance: what `boundary_errors_ms` gives for it."""
+        errors = np.asarray(errors_ms, dtype=np.float64)
+        if name in self._errors:
+            raise ValueError(f"utterance {name!r} is there already")
+        if not np.isfinite(errors).all():
+            raise ValueError(f"utterance {name!r} has a boundary that is not finite")
+        self._errors[name] = errors
+
+    def merge(self, other: BoundaryErrors) -> BoundaryErrors:
+        """Add the utterances of another shard to this one, and return this one."""
+        for name, errors in other._errors.items():
+            self.append(name, errors)
+        return self
+
+    def summarize(
+        self,
+        tolerances_ms: Sequence[float] = TOLERANCES_MS,
+        *,
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> dict:
+        """Shares within the tolerances, mean absolute error and bias, as plain numbers.
+
+        `median_ms` is the median of hypothesis minus reference: a constant shift of minus this
+        centres the errors. The interval is a 95 % bootstrap over utterances, None for fewer than
+        two.
+
+        Raises
+        ------
+        ValueError
+            No boundary to compare.
+        """
+        errors = np.concatenate([*self._errors.values(), np.empty(0)])
+        if not len(errors):
+            raise ValueError("there is no boundary to compare")
+        counts = np.array(
+            [
+                [len(e), *((np.abs(e) <= t).sum() for t in tolerances_ms), np.abs(e).sum()]
+                for e in self._errors.values()
+            ]
+        )
+        names = [*(f"within_{t:g}_ms" for t in tolerances_ms), "mean_absolute_ms"]
+        total = counts.sum(0)
+        interval = None
+        if (counts[:, 0] > 0).sum() > 1:
+            used = counts[counts[:, 0] > 0]
+            interval = {
+                name: list(
+                    percentile_interval(
+                        lambda c, i=i: c[:, i] / c[:, 0], used, n_resamples, seed=seed
+                    )
+                )
+                for i, name in enumerate(names, start=1)
+            }
+        return {
+            **{name: float(total[i] / total[0]) for i, name in enumerate(names, start=1)},
+            "median_ms": float(np.median(errors)),
+            "boundaries": len(errors),
+            "n": len(self._errors),
+            "interval": interval,
+        }
+
+
+def boundary_agreement(
+    reference: Sequence[Segment],
+    hypothesis: Sequence[Segment],
+    sample_rate_hz: int,
+    fold: Callable[[str], str | None] = str,
+    tolerances_ms: Sequence[float] = TOLERANCES_MS,
+) -> dict:
+    """`BoundaryErrors.summarize` of one recording.
+
+    Example
+    -------
+    >>> truth = [Segment(0, 1600, "h#"), Segment(1600, 3200, "ae"), Segment(3200, 4000, "h#")]
+    >>> found = [Segment(0, 1840, "sil"), Segment(1840, 3120, "ae"), Segment(3120, 4000, "sil")]
+    >>> from auricle.processing.transcription.phones import folding
+    >>> scores = boundary_agreement(truth, found, 16000, {**folding(), "sil": "sil"}.get)
+    >>> scores["within_10_ms"], scores["within_20_ms"], scores["mean_absolute_ms"]
+    (0.5, 1.0, 10.0)
+    """
+    errors = BoundaryErrors()
+    errors.append("", boundary_errors_ms(reference, hypothesis, sample_rate_hz, fold))
+    return errors.summarize(tolerances_ms)

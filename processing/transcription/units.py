@@ -1,0 +1,260 @@
+"""What a transcriber recognises: phones, characters or subwords, as indices and as scored tokens.
+
+Phones are trained on 39, 48 or 61 and scored on 39, whatever they were trained on: reference and
+hypothesis are both folded to 39. Characters are scored as characters, subwords as words.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+
+import sentencepiece
+
+from ..scoring.transcription.sequence import RATES, EditCounts
+from .phones import PhoneConvention, fold, folding, phones
+from .spoken_text import text_of
+from .subwords import UNKNOWN_CHARACTER, train_subwords
+from .unit_options import KINDS, unit_problems
+
+__all__ = ["Units"]
+
+BLANK, UNKNOWN = "<blank>", "<unk>"
+SCORED_PHONES = 39
+_VERSION = 1
+
+
+class Units:
+    """The units of a model, index 0 the blank of CTC. `build` makes them, `from_state` remakes them.
+
+    Arguments
+    ---------
+    kind : a key of `KINDS`.
+    labels : the units by index.
+    silence_rule : "keep", "collapse" (runs of silence are one, in training targets as well) or
+        "optional" (in the score alone); phones only.
+    glottal_stop : "delete" or "keep" for ``q``; phones only.
+    model : the serialised sentencepiece model of "bpe".
+
+    Example
+    -------
+    >>> row = {"id": "a", "phones": "h# sh iy q tcl t h#"}
+    >>> units = Units.build("phones48", [row])
+    >>> len(units.labels), units.labels[0], units.scored_as
+    (49, '<blank>', 'phone')
+    >>> units.decode(units.encode(row)) == units.reference(row)
+    True
+    >>> units.reference(row)
+    ['sil', 'sh', 'iy', 'sil', 't', 'sil']
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        labels: Sequence[str],
+        silence_rule: str = "keep",
+        glottal_stop: str = "delete",
+        model: bytes | None = None,
+    ):
+        self.kind = kind
+        self.labels = tuple(labels)
+        self.silence_rule = silence_rule
+        self.glottal_stop = glottal_stop
+        self._index = {label: index for index, label in enumerate(self.labels)}
+        self._model = model
+        self._processor = None
+        self.convention = None
+        if self.scored_as == "phone":
+            self.phone_set = int(kind.removeprefix("phones"))
+            self.convention = PhoneConvention.timit(SCORED_PHONES, silence_rule, glottal_stop)
+            # In training an optional silence is a silence; collapsing changes the targets.
+            targets = "collapse" if silence_rule == "collapse" else "keep"
+            self._targets = PhoneConvention.timit(self.phone_set, targets, glottal_stop)
+            self._to_scored = folding(self.phone_set, SCORED_PHONES, glottal_stop)
+
+    @classmethod
+    def build(
+        cls,
+        kind: str,
+        rows: Iterable[Mapping],
+        *,
+        silence_rule: str = "keep",
+        glottal_stop: str = "delete",
+        bpe_size: int = 100,
+    ) -> Units:
+        """The units of the training rows.
+
+        Arguments
+        ---------
+        kind : a key of `KINDS`.
+        rows : training rows with `id` and `phones` (of the 61, separated by spaces), or with
+            `words` or `text`.
+        silence_rule, glottal_stop : as for the class.
+        bpe_size : subwords, the one for the unknown included.
+
+        Raises
+        ------
+        ValueError
+            Another kind or rule; no row; transcripts that do not give so many subwords; an
+            utterance without a transcript, named.
+        """
+        options = {
+            "units": kind,
+            "silence_rule": silence_rule,
+            "glottal_stop": glottal_stop,
+            "bpe_size": bpe_size,
+        }
+        if found := unit_problems(options):
+            raise ValueError("; ".join(found))
+        rows = list(rows)
+        if not rows:
+            raise ValueError("no training row: units are built from at least one")
+        if KINDS[kind] == "phone":
+            symbols = phones(int(kind.removeprefix("phones")), glottal_stop)
+            return cls(kind, (BLANK, *symbols), silence_rule, glottal_stop)
+        texts = [text_of(row) for row in rows]
+        if kind == "char":
+            alphabet = set("abcdefghijklmnopqrstuvwxyz' ").union(*texts)
+            return cls(kind, (BLANK, UNKNOWN, *sorted(alphabet)))
+        model = train_subwords(texts, bpe_size)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+        return cls(kind, (BLANK, *pieces), model=model)
+
+    @property
+    def scored_as(self) -> str:
+        """ "phone", "char" or "word"."""
+        return KINDS[self.kind]
+
+    def encode(self, row: Mapping) -> list[int]:
+        """Indices of a row's transcript, none of them the blank.
+
+        Raises
+        ------
+        ValueError
+            The transcript gives no unit; the utterance is named.
+        UnknownPhone
+            A symbol that is none of the 61.
+        """
+        if self.scored_as == "phone":
+            folded = fold(
+                row.get("phones", "").split(),
+                61,
+                self.phone_set,
+                self.glottal_stop,
+                where=row["id"],
+            )
+            found = [self._index[phone] for phone in self._targets.prepare(folded)]
+        elif self.kind == "char":
+            unknown = self._index[UNKNOWN]
+            found = [self._index.get(character, unknown) for character in text_of(row)]
+        else:
+            found = [piece + 1 for piece in self._subwords().encode(text_of(row))]
+        if not found:
+            raise ValueError(
+                f"utterance {row['id']!r} has no unit of {self.kind} in its transcript: "
+                "leave it out, or mend the transcript"
+            )
+        return found
+
+    def reference(self, row: Mapping) -> list[str]:
+        """Tokens of a row's transcript as they are scored."""
+        if self.scored_as == "phone":
+            symbols = row.get("phones", "").split()
+            folded = fold(symbols, 61, SCORED_PHONES, self.glottal_stop, where=row["id"])
+            return self.convention.prepare(folded)
+        text = text_of(row)
+        return list(text) if self.kind == "char" else text.split()
+
+    def decode(self, indices: Iterable[int]) -> list[str]:
+        """Tokens of what was recognised as they are scored: phones, characters or words.
+
+        Arguments
+        ---------
+        indices : what a CTC decoder gives: repeats already merged; blanks are passed over.
+        """
+        indices = [int(index) for index in indices]
+        wrong = [index for index in indices if not 0 <= index < len(self.labels)]
+        if wrong:
+            raise ValueError(
+                f"index {wrong[0]} is no unit: {self.kind} has {len(self.labels)}, the blank included"
+            )
+        indices = [index for index in indices if index]
+        if self.kind == "bpe":
+            return self._subwords().decode([index - 1 for index in indices]).split()
+        labels = [self.labels[index] for index in indices]
+        if self.kind == "char":
+            # A space at an end or beside a space is no character that anybody spoke.
+            text = "".join(UNKNOWN_CHARACTER if x == UNKNOWN else x for x in labels)
+            return list(" ".join(text.split()))
+        return self.convention.prepare([self._to_scored[label] for label in labels])
+
+    def new_score(self) -> EditCounts:
+        """An empty score of the right kind and convention."""
+        return EditCounts(self.scored_as, self.convention)
+
+    def describe(self) -> dict:
+        """What a result says about its units: what was trained on, and how it is scored."""
+        return {
+            "kind": self.kind,
+            "size": len(self.labels) - 1,
+            "scored_as": RATES[self.scored_as],
+            **(self.convention.describe() if self.convention else {}),
+        }
+
+    def state(self) -> dict:
+        """Everything as plain strings, numbers and lists, for JSON."""
+        return {
+            "version": _VERSION,
+            "kind": self.kind,
+            "labels": list(self.labels),
+            "silence_rule": self.silence_rule,
+            "glottal_stop": self.glottal_stop,
+            "model": None if self._model is None else base64.b64encode(self._model).decode("ascii"),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping) -> Units:
+        """Remake what `state` describes.
+
+        Raises
+        ------
+        ValueError
+            It is no state of units, of a later version, or does not fit itself.
+        """
+        try:
+            if state["version"] > _VERSION:
+                raise ValueError(
+                    f"the units are of version {state['version']}, known are those up to "
+                    f"{_VERSION}: take a newer auricle"
+                )
+            kind, labels = state["kind"], list(state["labels"])
+            silence_rule, glottal_stop = state["silence_rule"], state["glottal_stop"]
+            model = None if state["model"] is None else base64.b64decode(state["model"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"this is no state of units ({type(error).__name__}: {error})"
+            ) from None
+        options = {"units": kind, "silence_rule": silence_rule, "glottal_stop": glottal_stop}
+        if found := unit_problems(options):
+            raise ValueError("the state of the units cannot be used: " + "; ".join(found))
+        if labels[:1] != [BLANK] or len(set(labels)) != len(labels):
+            raise ValueError(f"the labels of the units must be different and begin with {BLANK!r}")
+        units = cls(kind, labels, silence_rule, glottal_stop, model)
+        if (kind == "bpe") != (model is not None) or (
+            kind == "bpe" and units._subwords().get_piece_size() != len(labels) - 1
+        ):
+            raise ValueError(f"the units {kind} and their subword model do not fit each other")
+        if units.convention:
+            expected = (BLANK, *phones(units.phone_set, glottal_stop))
+            if units.labels != expected:
+                raise ValueError(f"the labels are not those of {kind} in this auricle")
+        return units
+
+    def __reduce__(self):
+        return Units.from_state, (self.state(),)
+
+    def _subwords(self) -> sentencepiece.SentencePieceProcessor:
+        if self._processor is None:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=self._model)
+        return self._processor

@@ -1,0 +1,342 @@
+"""`auricle robustness`: how a system's EER grows with noise, rooms, codecs and the like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from tqdm import tqdm
+
+from ...processing.data.distortions.backgrounds import Musan
+from ...processing.data.distortions.conditions import Condition, choose, distort, generator_of
+from ...processing.data.mini import is_mini
+from ...processing.plots.robustness import robustness_picture
+from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
+from ...processing.scoring.verification.speaker_bootstrap import compare
+from ...processing.scoring.verification.trial_scores import TrialScores
+from ...processing.scoring.verification.trials import TrialList, read_trials
+from ..reports.results import collect_versions, git_commit
+from ..reports.robustness_table import markdown
+from .extraction import extract, folder_reader
+from .robustness_noise import BabbleTalkers, Read, background_of
+from .trial_scoring import open_verifier, read_speakers
+
+__all__ = ["SIDES", "evaluate", "holm", "markdown", "measure", "robustness"]
+
+SIDES = ("test", "both")
+
+
+def robustness(
+    bundles: Sequence[str],
+    trials: str,
+    data_folder: str,
+    *,
+    out: str = "robustness",
+    conditions: Sequence[str] | None = None,
+    sides: str = "test",
+    musan: str | None = None,
+    trials_format: str = "auto",
+    speakers: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    as_json: bool = False,
+) -> None:
+    """Measure bundles under all conditions, print the table, write table, JSON and picture.
+
+    Arguments
+    ---------
+    bundles : folders, each as FOLDER or NAME=FOLDER.
+    trials, trials_format : a list, as `read_trials` takes it.
+    data_folder : where the recordings are.
+    out : folder for robustness.json, robustness.md and robustness.png.
+    conditions : names of groups or kinds; None for all.
+    musan : folder of MUSAN, or None for generated sounds.
+    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of a name.
+    as_json : print the JSON in place of the table.
+    sides, n_resamples, seed : as for `evaluate`.
+
+    Raises
+    ------
+    ValueError
+        A bundle that is none or that verifies no speakers, two systems of one name, a recording
+        that cannot be used, and what `evaluate` refuses.
+    """
+    # What is cheap to refuse is refused before an hour of work.
+    chosen = choose(conditions)
+    trial_list = read_trials(trials, trials_format)
+    noises = Musan(musan) if musan else None
+    speaker_of = read_speakers(speakers) if speakers else None
+    systems, models = _open(bundles)
+    readers = {
+        name: folder_reader(data_folder, bundle.sample_rate) for name, bundle in systems.items()
+    }
+    report = evaluate(
+        systems,
+        trial_list,
+        readers,
+        chosen,
+        sides=sides,
+        musan=noises,
+        speaker_of=speaker_of,
+        n_resamples=n_resamples,
+        seed=seed,
+        progress=True,
+    )
+    report |= {"models": models, "synthetic": is_mini(data_folder)}
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, indent=1, allow_nan=False)
+    (folder / "robustness.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "robustness.md").write_text(markdown(report), encoding="utf-8")
+    picture = robustness_picture(report, folder / "robustness.png")
+    if as_json:
+        print(text)
+    else:
+        print(markdown(report))
+        print(f"Written: {', '.join(str(folder / f'robustness.{end}') for end in ('json', 'md'))}")
+        print(f"Picture: {picture}")
+
+
+def evaluate(
+    systems: Mapping[str, object],
+    trials: TrialList,
+    readers: Mapping[str, Read],
+    conditions: Sequence[Condition] | None = None,
+    *,
+    sides: str = "test",
+    musan: Musan | None = None,
+    speaker_of: Mapping[str, str] | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict:
+    """EER of every system under every condition, and paired comparisons with the first system.
+
+    Arguments
+    ---------
+    systems : by name, what `extract` takes as a bundle.
+    trials : the list.
+    readers : for each system, from a recording's name to its waveform (T,) at the system's rate.
+    conditions : of `processing.data.conditions`; None for all. `clean` is measured in any case.
+    sides : "test" distorts the second recording of a trial alone, "both" both.
+    musan : its noise, speech and music in place of generated sounds.
+    speaker_of : as for `TrialScores`.
+    n_resamples : of the bootstrap over speakers; 0 for no intervals and no comparisons.
+    seed : of distortions and resamples; all systems meet the same distortions.
+    progress : show bars.
+
+    Returns
+    -------
+    dict, ready for JSON: trials, sides, seed, noise, babble, versions, systems, records (system,
+    condition, group, kind, value, unit, eer, interval, missing) and comparisons. `markdown` makes
+    the table of it, `robustness_picture` the picture.
+
+    Raises
+    ------
+    ValueError
+        No system, unknown sides, fewer than six speakers for babble, what a distortion refuses
+        (the recording and the condition are named), what `extract` and `TrialScores` refuse.
+    """
+    if not systems:
+        raise ValueError("no system: give at least one bundle")
+    if sides not in SIDES:
+        raise ValueError(f"sides is {sides!r}: give {' or '.join(SIDES)}")
+    conditions = _clean_first(choose() if conditions is None else conditions)
+    if musan is not None:  # its noise is no white noise, and not called so
+        conditions = [replace(c, kind="noise") if c.kind == "white" else c for c in conditions]
+    talkers = None
+    if musan is None and any(condition.kind == "babble" for condition in conditions):
+        talkers = BabbleTalkers(trials, speaker_of)
+    records, scores = [], {}
+    for name, bundle in systems.items():
+        found, scores[name] = measure(
+            bundle,
+            trials,
+            readers[name],
+            conditions,
+            sides=sides,
+            musan=musan,
+            talkers=talkers,
+            speaker_of=speaker_of,
+            n_resamples=n_resamples,
+            seed=seed,
+            progress=name if progress else None,
+        )
+        records += [{"system": name, **record} for record in found]
+    return {
+        "format": 1,
+        "trials": {"source": trials.source, "digest": trials.digest, **trials.counts},
+        "sides": sides,
+        "seed": seed,
+        "interval": {
+            "over": "speaker",
+            "n_speakers": len(np.unique(trials.speakers(speaker_of))) if n_resamples else None,
+            "n_resamples": n_resamples,
+            "confidence": 0.95,
+        },
+        "noise": "MUSAN" if musan else "generated",
+        "babble": talkers.describe() if talkers else None,
+        "versions": {
+            **collect_versions(),
+            "soundfile": soundfile.__version__,
+            "libsndfile": soundfile.__libsndfile_version__,
+        },
+        "git_commit": git_commit(),
+        "systems": list(systems),
+        "records": records,
+        "comparisons": _comparisons(trials, scores, speaker_of, n_resamples, seed),
+    }
+
+
+def measure(
+    bundle,
+    trials: TrialList,
+    read: Read,
+    conditions: Sequence[Condition],
+    *,
+    sides: str = "test",
+    musan: Musan | None = None,
+    talkers: BabbleTalkers | None = None,
+    speaker_of: Mapping[str, str] | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    progress: str | None = None,
+) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """(records, scores of the trials by condition) of one system; arguments as for `evaluate`.
+
+    Clean recordings are embedded once; under a condition every recording of a distorted side is.
+    """
+    clean = extract(bundle, trials.names, read)
+    sided, test_names = _distorted_test_side(trials)
+    records, scores = [], {}
+    for condition in tqdm(conditions, desc=progress, unit="condition", disable=progress is None):
+        record = {**asdict(condition), "condition": condition.name}
+        record |= {"eer": None, "interval": None, "missing": condition.missing()}
+        records.append(record)
+        if record["missing"]:
+            continue
+
+        def distorted(name, condition=condition):
+            generator = generator_of(condition, name, seed)
+            rate_hz = bundle.sample_rate
+            background = background_of(condition, name, read, rate_hz, seed, musan, talkers)
+            try:
+                wav = distort(read(name).numpy(), rate_hz, condition, generator, background)
+            except ValueError as error:
+                raise ValueError(f"{name} under {condition.name}: {error}") from error
+            return torch.from_numpy(wav)
+
+        if condition.group == "clean":
+            found = cosine_scores(trials, clean)
+        elif sides == "both":
+            found = cosine_scores(trials, extract(bundle, trials.names, distorted))
+        else:
+            side = extract(bundle, test_names, distorted)
+            vectors = np.concatenate([clean.vectors, side.vectors])
+            found = cosine_scores(sided, Embeddings(sided.names, vectors))
+        collected = TrialScores(trials, speaker_of)
+        collected.append(np.arange(len(trials)), found)
+        summary = collected.summarize(n_resamples=n_resamples, seed=seed)
+        record["eer"] = summary["eer"]
+        if summary["interval"]:
+            record["interval"] = summary["interval"]["eer"]
+            record["method"] = summary["interval"]["method"]
+        scores[condition.name] = collected.scores
+    return records, scores
+
+
+def _distorted_test_side(trials: TrialList) -> tuple[TrialList, list[str]]:
+    """The list with test recordings as recordings of their own, and the names of these."""
+    numbers, place = np.unique(trials.test, return_inverse=True)
+    names = [trials.names[number] for number in numbers]
+    table = (*trials.names, *(f"distorted: {name}" for name in names))
+    test = (len(trials.names) + place).astype(np.int32)
+    return replace(trials, names=table, test=test), names
+
+
+def _clean_first(conditions: Sequence[Condition]) -> list[Condition]:
+    rest = [condition for condition in conditions if condition.group != "clean"]
+    return [*choose(["clean"]), *rest]
+
+
+def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
+    """Every further system against the first, with Holm's correction over the conditions."""
+    if len(scores) < 2 or not n_resamples:
+        return []
+    speakers = trials.speakers(speaker_of)
+    enroll, test = speakers[trials.enroll], speakers[trials.test]
+    first, *others = scores
+    found = []
+    for other in others:
+        rows = []
+        for condition in scores[first]:
+            pair = (scores[first][condition], scores[other][condition])
+            compared = compare(
+                *pair, trials.is_target, enroll, test, n_resamples=n_resamples, seed=seed
+            )
+            rows.append(
+                {
+                    "a": first,
+                    "b": other,
+                    "condition": condition,
+                    "difference": compared.difference,
+                    "interval": list(compared.interval),
+                    "p": compared.p_value,
+                }
+            )
+        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row["p_holm"] = corrected
+        found += rows
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number after Holm (1979), in their own order.
+
+    Example
+    -------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    p_values = np.asarray(p_values, np.float64)
+    order = np.argsort(p_values, kind="stable")
+    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return corrected.tolist()
+
+
+def _open(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:
+    """The systems by name, and the digests of their weights.
+
+    The name is the one given (NAME=FOLDER), else that of the lobes, where these are not different
+    with the run's own.
+    """
+    opened = []
+    for text in bundles:
+        name, sign, folder = text.partition("=")
+        if not sign or not name or Path(text).exists():
+            name, folder = "", text
+        bundle, about = open_verifier(folder)
+        opened.append((name, Path(folder), bundle, about["model_digest"]))
+    lobes = [
+        " + ".join(bundle.description[part]["name"] for part in ("frontend", "encoder"))
+        for _, _, bundle, _ in opened
+    ]
+    systems, models = {}, {}
+    for (name, folder, bundle, digest), own in zip(opened, lobes, strict=True):
+        if not name:
+            run = folder.resolve().parent.name
+            name = own if lobes.count(own) == 1 else f"{own} ({run})"
+        if name in systems:
+            raise ValueError(
+                f"two systems are called {name!r}: name them with NAME=FOLDER, such as "
+                f"'first={folder}'"
+            )
+        systems[name], models[name] = bundle, digest
+    return systems, models

@@ -1,0 +1,104 @@
+"""`auricle score`: error rates of transcripts that anyone made, with what the rate rests on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...processing.scoring.transcription.sequence import EditCounts
+from ...processing.scoring.transcription.transcripts import (
+    format_alignment,
+    format_summary,
+    score_files,
+)
+from ...processing.transcription.phones import UnknownPhone
+from .given_paths import check_readable, check_writable
+
+__all__ = ["score"]
+
+
+def score(
+    hyp: str,
+    ref: str,
+    unit: str = "phone",
+    *,
+    phones: dict | None = None,
+    format: str = "auto",
+    allow_empty: bool = False,
+    alignment: str | None = None,
+    seed: int = 0,
+    as_json: bool = False,
+) -> None:
+    """Score a file of hypotheses and print the error rate; the work of `auricle score`.
+
+    Arguments
+    ---------
+    hyp, ref : files of transcripts.
+    unit : "phone", "char" or "word".
+    phones : what was said about phones, None for what was not: phone_set, hyp_phones, ref_phones,
+        silence, glottal_stop.
+    format : of both files: "auto", "kaldi" or "trn".
+    allow_empty : whether references without a token are scored, or refused.
+    alignment : file for the alignment of every utterance; must be none of the other two.
+    seed : of the interval's draws.
+    as_json : print one JSON object in place of a line.
+
+    Raises
+    ------
+    ValueError
+        What `score_files` refuses, with the file or the utterance; an option for phones with
+        another unit; an alignment file that would replace a transcript.
+    OSError
+        A file that is not there; no folder for the alignment.
+    """
+    given = {name: value for name, value in (phones or {}).items() if value is not None}
+    if given and unit != "phone":
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")
+    if alignment and Path(alignment).resolve() in (Path(hyp).resolve(), Path(ref).resolve()):
+        raise ValueError(f"--alignment {alignment} would replace a transcript: name another file")
+    for path in (hyp, ref):
+        check_readable(path, "a file of transcripts, a line 'NAME TOKEN ...' per utterance")
+    if alignment:
+        check_writable(alignment, "--alignment")
+    sources = {f"{side}_phone_set": given.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
+    try:
+        counts = score_files(
+            hyp, ref, unit, format=format, allow_empty_references=allow_empty, **sources, **given
+        )
+    except UnknownPhone as error:
+        raise ValueError(
+            f"{error}; if a file is written in another set of TIMIT's phones, say which: "
+            "--hyp-phones, --ref-phones; if it holds words: --unit word or --unit char"
+        ) from None
+    summary = counts.summarize(seed=seed)
+    if alignment:
+        _write_alignments(counts, alignment)
+    if as_json:
+        record = {"hyp": hyp, "ref": ref}
+        if unit == "phone":
+            scored = given.get("phone_set", 39)
+            record |= {
+                f"{side}_phones": sources[f"{side}_phone_set"] or scored for side in ("hyp", "ref")
+            }
+        print(json.dumps({**record, **summary, "alignment": alignment}, indent=2, allow_nan=False))
+        return
+    print(format_summary(summary))
+    print(_describe_interval(summary["interval"]))
+    if alignment:
+        print(f"Alignments: {alignment}")
+
+
+def _write_alignments(counts: EditCounts, path: str) -> None:
+    texts = [format_alignment(found, name) for name, found in counts.alignments().items()]
+    Path(path).write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+
+
+def _describe_interval(interval: dict) -> str:
+    if interval["method"].startswith("none: "):
+        return "No interval: " + interval["method"].removeprefix("none: ")
+    return (
+        f"Interval: {100 * interval['confidence']:g} %, {interval['method']} over "
+        f"{interval['n_groups']} utterances, {interval['n_resamples']} resamples, "
+        f"seed {interval['seed']}"
+    )

@@ -1,0 +1,303 @@
+"""Scores of a trial list by a system: a file of scores, or embeddings and a backend."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...processing.scoring.verification.embedding_files import SUFFIXES, read_embeddings
+from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
+from ...processing.scoring.verification.pair_scores import read_scored_trials
+from ...processing.scoring.verification.score_normalization import normalized_scores
+from ...processing.scoring.verification.trials import TrialList, read_trials
+from .name_lists import read_names, read_speakers
+
+__all__ = [
+    "Scored",
+    "System",
+    "about_bundle",
+    "cosine_scoring",
+    "embed_names",
+    "open_verifier",
+    "score_system",
+]
+
+TASK = "speaker_verification"
+
+
+@dataclass(frozen=True)
+class System:
+    """What makes scores of trials; the names are those of `auricle score`'s options.
+
+    Arguments
+    ---------
+    trials : file of the list; None only where `scores` has labels.
+    trials_format : "auto", "voxceleb", "kaldi" or "wespeaker".
+    embeddings, bundle, scores : one of them: a file of embeddings; a bundle's folder, with
+        `data_folder`; a file of scores.
+    backend : "cosine" or "plda"; plda : file of the model, read or written; plda_dim : dimensions.
+    mean_subtraction : subtract the cohort's mean.
+    cohort : file of embeddings, or with `bundle` of names; cohort_by : "speaker" or "recording".
+    norm : "none", "z", "t", "s" or "as"; top_n : of "as".
+    crops, crop_s : as for `extract`.
+    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of the name.
+    partial : the list is meant to use only some of the embeddings or scores.
+    """
+
+    trials: str | None
+    trials_format: str = "auto"
+    embeddings: str | None = None
+    bundle: str | None = None
+    data_folder: str | None = None
+    scores: str | None = None
+    backend: str = "cosine"
+    plda: str | None = None
+    plda_dim: int | None = None
+    mean_subtraction: bool = False
+    cohort: str | None = None
+    cohort_by: str = "speaker"
+    norm: str = "none"
+    top_n: int | None = None
+    crops: int = 0
+    crop_s: float = 4.0
+    speakers: str | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of a list and how they came about.
+
+    Arguments
+    ---------
+    trials, scores : the list, and (n,) float64 in its order.
+    how : what the scores are, as a calibration has to know them; None values are unknown.
+    speaker_of : the speakers by recording, or None for the first folder of the names.
+    """
+
+    trials: TrialList
+    scores: np.ndarray
+    how: dict = field(default_factory=dict)
+    speaker_of: Mapping[str, str] | None = None
+
+
+def score_system(system: System, *, progress: bool = True) -> Scored:
+    """Score the trials.
+
+    Raises
+    ------
+    ValueError
+        Whatever is wrong with a file, by its name; a cohort that shares a speaker with the trials
+        or is of another model.
+    """
+    speaker_of = read_speakers(system.speakers) if system.speakers else None
+    trials = read_trials(system.trials, system.trials_format) if system.trials else None
+    if system.scores:
+        trials, scores = read_scored_trials(system.scores, trials, partial=system.partial)
+        return Scored(trials, scores, {"source": "scores", "file": system.scores}, speaker_of)
+    embed = _embedder(system, progress)
+    if system.embeddings:
+        embeddings, about = read_embeddings(system.embeddings)
+    else:
+        embeddings, about = embed(list(trials.names))
+    # before the cohort is embedded, which takes longer than to find out that a name is wrong
+    trials.locate(embeddings.names, partial=system.partial)
+    from_where = {
+        "bundle": system.embeddings or system.bundle,
+        "model_digest": about.get("model_digest"),
+    }
+    how = cosine_scoring(from_where, about.get("crops"), about.get("crop_s"))
+    how |= {
+        "backend": system.backend,
+        "mean_subtraction": system.mean_subtraction,
+        "norm": system.norm,
+    }
+    cohort = None
+    if system.cohort:
+        cohort = _cohort(system, trials, embed, about, speaker_of)
+        how["cohort"] = {"file": system.cohort, "recordings": len(cohort)}
+    speaker = _speakers(speaker_of)
+    if system.backend == "plda":
+        scores, how["plda"] = _plda(system, trials, embeddings, cohort, speaker)
+        return Scored(trials, scores, how, speaker_of)
+    mean = cohort.mean() if system.mean_subtraction else None
+    if system.norm == "none":
+        scores = cosine_scores(trials, embeddings, mean=mean, partial=system.partial)
+        return Scored(trials, scores.astype(np.float64), how, speaker_of)
+    how["cohort_by"] = system.cohort_by
+    if system.cohort_by == "speaker":
+        cohort = cohort.by_speaker({name: speaker(name) for name in cohort.names})
+        how["cohort"]["speakers"] = len(cohort)
+    if system.norm == "as":
+        how["top_n"] = system.top_n or min(300, len(cohort))
+    scores = normalized_scores(
+        trials,
+        embeddings,
+        cohort,
+        system.norm,
+        top_n=system.top_n,
+        mean=mean,
+        partial=system.partial,
+    )
+    return Scored(trials, scores, how, speaker_of)
+
+
+def _plda(system, trials, embeddings, cohort, speaker) -> tuple[np.ndarray, dict]:
+    from ...processing.scoring.verification.plda import fit_plda, load_plda, plda_scores, save_plda
+
+    if system.plda and Path(system.plda).exists():
+        if cohort is not None:
+            raise ValueError(
+                f"--plda {system.plda} exists and would be used as it is: leave out --cohort, or "
+                "name a new file to train and write one"
+            )
+        if system.plda_dim is not None:
+            raise ValueError(f"--plda-dim is for training: {system.plda} is trained already")
+        model = load_plda(system.plda)
+    elif cohort is None:
+        raise ValueError(f"--plda {system.plda}: no such file; --cohort FILE trains and writes one")
+    else:
+        of = {name: speaker(name) for name in cohort.names}
+        model = fit_plda(cohort, of, dimensions=system.plda_dim)
+        if system.plda:
+            save_plda(system.plda, model)
+    return plda_scores(trials, embeddings, model, partial=system.partial), model.about
+
+
+# -- where embeddings are from -----------------------------------------------------------------------
+
+
+def open_verifier(folder: str | os.PathLike):
+    """Load a bundle that was trained for speaker verification, and say what its weights are.
+
+    Returns
+    -------
+    (Bundle, about), `about` with the bundle's folder and the digest of its weights.
+
+    Raises
+    ------
+    BundleError
+        What `pretrained.load` refuses, and a bundle of another task.
+    """
+    from ...lobes.bundles import bundle as pretrained
+
+    bundle = pretrained.load(folder)
+    task = bundle.description["task"]
+    if task != TASK:
+        raise pretrained.BundleError(
+            f"{folder} was trained for {task}, and speakers are told apart by a bundle for {TASK}: "
+            "recipes/voxceleb/train.py writes one"
+        )
+    return bundle, about_bundle(folder)
+
+
+def about_bundle(folder: str | os.PathLike) -> dict:
+    """Which model a bundle is: its folder, and the digest of its weights."""
+    from ...lobes.bundles.bundle import WEIGHTS
+
+    digest = hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
+    return {"bundle": str(folder), "model_digest": digest}
+
+
+def cosine_scoring(about: dict, crops: int | None = 0, crop_s: float | None = None) -> dict:
+    """What `Scored.how` says of bare cosines between a bundle's embeddings.
+
+    Arguments
+    ---------
+    about : of `about_bundle`.
+    crops, crop_s : as for `extract`.
+    """
+    return {
+        "source": "embeddings",
+        "file": about["bundle"],
+        "model_digest": about["model_digest"],
+        "backend": "cosine",
+        "mean_subtraction": False,
+        "norm": "none",
+        "top_n": None,
+        "crops": crops,
+        "crop_s": crop_s if crops else None,
+        "cohort": None,
+        "cohort_by": None,
+    }
+
+
+def embed_names(
+    bundle: str | os.PathLike,
+    data_folder: str | os.PathLike,
+    names: list[str],
+    *,
+    crops: int = 0,
+    crop_s: float = 4.0,
+    progress: bool = True,
+) -> tuple[Embeddings, dict]:
+    """Embed recordings of a folder with a bundle; returns embeddings and what they are of."""
+    return _opened_embedder(bundle, data_folder, crops, crop_s, progress)(names)
+
+
+def _opened_embedder(bundle, data_folder, crops, crop_s, progress):
+    from .extraction import extract, folder_reader
+
+    model, about = open_verifier(bundle)
+    about |= {"crops": crops, "crop_s": crop_s if crops else None}
+    read = folder_reader(data_folder, model.sample_rate)
+
+    def embed(names: list[str]) -> tuple[Embeddings, dict]:
+        found = extract(model, names, read, crops=crops, crop_s=crop_s, progress=progress)
+        return found, about
+
+    return embed
+
+
+def _embedder(system: System, progress: bool) -> Callable | None:
+    """From names to embeddings, with the bundle opened once; None without a bundle."""
+    if not system.bundle:
+        return None
+    return _opened_embedder(
+        system.bundle, system.data_folder, system.crops, system.crop_s, progress
+    )
+
+
+def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:
+    path = Path(system.cohort)
+    if path.suffix in SUFFIXES:
+        cohort, of = read_embeddings(path)
+        for key, what in (("model_digest", "another model"), ("crops", "other crops")):
+            if None not in (about.get(key), of.get(key)) and about[key] != of[key]:
+                raise ValueError(
+                    f"--cohort {path} holds embeddings of {what} than those of the trials "
+                    f"({key} {str(of[key])[:12]} and {str(about[key])[:12]}): embed both alike"
+                )
+    elif embed is None:
+        raise ValueError(
+            f"--cohort {path} is to hold embeddings ({' or '.join(SUFFIXES)}); a list of names "
+            "needs --bundle, to embed them with"
+        )
+    else:
+        cohort, _ = embed(read_names(path))
+    speaker = _speakers(speaker_of)
+    tested = {speaker(name) for name in trials.names}
+    shared = next((name for name in cohort.names if speaker(name) in tested), None)
+    if shared is not None:
+        raise ValueError(
+            f"--cohort {path}: {shared!r} is of speaker {speaker(shared)!r}, who is in the trials "
+            f"of {trials.source}: a cohort is of other speakers, from the training data"
+        )
+    return cohort
+
+
+def _speakers(speaker_of: Mapping[str, str] | None) -> Callable[[str], str]:
+    if speaker_of is None:
+        return lambda name: name.strip("/").split("/", 1)[0]
+
+    def speaker(name: str) -> str:
+        if name not in speaker_of:
+            raise ValueError(f"--speakers has no speaker for {name!r}")
+        return speaker_of[name]
+
+    return speaker

@@ -1,0 +1,132 @@
+"""`auricle verify`: whether two recordings are of one speaker, by a trained bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ...processing.data.audio import read_audio
+from ...processing.scoring.verification.calibration import bayes_threshold
+from ...processing.scoring.verification.trials import TrialList
+from .calibration_files import FILE, read_calibration
+from .extraction import check_waveform, extract
+from .trial_scoring import Scored, cosine_scoring, open_verifier
+
+__all__ = ["MIN_S", "verify"]
+
+#: Less than this says little about a speaker, and encoders were never shown it.
+MIN_S = 0.5
+_OUT_OF_REACH = (
+    ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
+)
+_OUT_OF_REACH = (
+    ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
+)
+
+
+def verify(
+    folder: str | os.PathLike,
+    one: str | os.PathLike,
+    other: str | os.PathLike,
+    threshold_prior: float | None = None,
+    as_json: bool = False,
+) -> dict:
+    """Compare two recordings and print score, probability and decision; returns what was printed.
+
+    Arguments
+    ---------
+    folder : a bundle for speaker verification; with a `calibration.json` in it there is a
+        probability and a decision, else only the score.
+    one, other : audio files of any rate and number of channels.
+    threshold_prior : share of comparisons that are of one speaker where this is used; default:
+        that of the calibration. False acceptance and false rejection cost the same.
+    as_json : print one JSON object.
+
+    Raises
+    ------
+    ValueError
+        A bundle of another task, a file that is missing, empty, no audio, silent or shorter than
+        `MIN_S`, a prior that is no probability, a calibration of scores made in another way.
+    """
+    if threshold_prior is not None:
+        bayes_threshold(threshold_prior)  # refuses what is no probability, before anything is read
+    bundle, about = open_verifier(folder)
+    fitted = read_calibration(folder) if (Path(folder) / FILE).exists() else None
+    how = cosine_scoring(about)
+    if fitted is not None:
+        for key in ("backend", "norm", "mean_subtraction"):
+            got = fitted.scoring.get(key, how[key])
+            if got != how[key]:
+                raise ValueError(
+                    f"{Path(folder) / FILE} was fitted on scores with {key} {got}, and two "
+                    "recordings are compared by bare cosine: fit one with `auricle calibrate "
+                    "--trials LIST --bundle BUNDLE --data-folder FOLDER --out BUNDLE`"
+                )
+        # embedded as the calibration's recordings were
+        how = cosine_scoring(about, *(fitted.scoring.get(key) for key in ("crops", "crop_s")))
+    waves = {str(path): _read(path, bundle.sample_rate) for path in (one, other)}
+    crops = {"crops": how["crops"], "crop_s": how["crop_s"]} if how["crops"] else {}
+    embeddings = extract(bundle, list(waves), waves.__getitem__, **crops)
+    rows = embeddings.directions()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    score = float(np.dot(rows[0], rows[-1]))
+    found = {"bundle": str(folder), "files": [str(one), str(other)], "score": score}
+    found |= dict.fromkeys(("llr", "probability", "prior", "threshold", "same_speaker"))
+    if fitted is not None:
+        found |= _decide(fitted, score, how, threshold_prior)
+    found["calibration"] = fitted and fitted.fitted_on
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print("\n".join(_lines(found)))
+    return found
+
+
+def _decide(fitted, score: float, how: dict, prior: float | None) -> dict:
+    prior = fitted.calibration.prior if prior is None else prior
+    none = TrialList.from_pairs([("one", "other", True), ("one", "another", False)], "two files")
+    llr = float(fitted.apply(Scored(none, np.array([score]), how))[0])
+    return {
+        "llr": llr,
+        "probability": float(fitted.calibration.probability(score, prior)),
+        "prior": prior,
+        "threshold": fitted.calibration.threshold(prior),
+        "same_speaker": llr >= bayes_threshold(prior),
+    }
+
+
+def _read(path: str | os.PathLike, sample_rate: int):
+    wav = read_audio(path, sample_rate, resample="convert", channels="mix")
+    check_waveform(wav, str(path), sample_rate)
+    if len(wav) < MIN_S * sample_rate:
+        raise ValueError(
+            f"{path} is too short: {len(wav) / sample_rate:.2f} s, and less than {MIN_S:g} s says "
+            "little about a speaker"
+        )
+    return wav
+
+
+def _lines(found: dict) -> list[str]:
+    lines = [f"Score        {found['score']:.4f} (cosine)"]
+    if found["probability"] is None:
+        return [
+            *lines,
+            "Not calibrated: a cosine is no probability, and where to draw the line depends on the "
+            f"model. {found['bundle']} holds no {FILE}; this writes one, from trials of other "
+            f"speakers: auricle calibrate --trials LIST --bundle {found['bundle']} --data-folder "
+            f"FOLDER --out {found['bundle']}",
+        ]
+    on = found["calibration"]
+    return [
+        *lines,
+        f"Probability  {found['probability']:.4f} of one speaker, where {100 * found['prior']:g} % "
+        f"of all comparisons are of one speaker (log-likelihood ratio {found['llr']:.2f})",
+        f"Decision     {'one speaker' if found['same_speaker'] else 'two speakers'}: the score is "
+        f"{'at least' if found['same_speaker'] else 'below'} {found['threshold']:.4f}, the "
+        f"threshold at p_target {found['prior']:g} with equal costs"
+        + (_OUT_OF_REACH if found["threshold"] > 1 else ""),
+        f"Calibrated on {on.get('source')} (SHA-256 {str(on.get('digest'))[:16]})",
+    ]

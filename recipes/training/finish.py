@@ -1,0 +1,202 @@
+"""The end of a run: results.json, pictures, the pretrained bundle, and a few lines to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speechbrain.utils.distributed import if_main_process
+
+from ...hparams.loader import shipped_defaults
+from ...lobes import count_frames
+from ...lobes.bundles import bundle as pretrained
+from ...processing.filterbank.displacement import displacement
+from ...processing.plots import common as plots
+from ..reports.results import RunResult, describe_device
+from .runner import NO_OPTIONS, Run, measured_memory, tell
+
+__all__ = ["finish"]
+
+
+def finish(
+    run: Run,
+    brain,
+    *,
+    task: str,
+    dataset: str,
+    protocol: dict,
+    labels: list[str],
+    head: dict | None = None,
+    bundled: dict | None = None,
+) -> None:
+    """Write everything a finished run leaves behind, from the best epoch's model, on one rank.
+
+    Arguments
+    ---------
+    run : as `start` gave it
+    brain : a trained and tested Brain, its modules holding the best epoch
+    task, dataset, protocol : as in `RunResult`
+    labels : class names in order
+    head : {"name", "options"} of the head, as `build_head` takes them; None: the classifier
+    bundled : what the bundle's description says besides
+    """
+    if not if_main_process():
+        return
+    config, output_folder = run.config, run.output_folder
+    plain, history = config.plain, brain.history
+    best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
+    parts = brain.lobes
+    options = _options(config)
+    before = brain.initial_filters
+    after = None if before is None else parts["compute_features"].filters()
+    result = RunResult(
+        task=task,
+        dataset=dataset,
+        protocol=protocol,
+        data_digest=run.prepared.digest,
+        corpus=run.corpus,
+        counts=run.prepared.counts,
+        frontend=plain["frontend"],
+        encoder=plain["encoder"],
+        options=options,
+        seed=plain["seed"],
+        params={
+            "frontend": pretrained.count_parameters(parts["compute_features"]),
+            "encoder": pretrained.count_parameters(parts["embedding_model"]),
+            "head": pretrained.count_parameters(parts["classifier"]),
+        },
+        metrics={
+            "valid": {"epoch": best["epoch"], **(brain.valid_record or best["valid"])},
+            "test": brain.test_record,
+        },
+        epochs=len(history.epochs),
+        started=history.started,
+        wall_s=round(history.seconds, 1),
+        audio_s_per_s=round(history.audio_seconds / max(history.seconds, 1e-9), 1),
+        device=describe_device(brain.device),
+        filters=None if before is None else displacement(before, after),
+        experiment=config.experiment,
+        memory=measured_memory(run, brain.device),
+    )
+    path = result.write(output_folder)
+    bundle = pretrained.save(
+        output_folder / "bundle",
+        {**_describe(result, config, brain, labels, head), **(bundled or {})},
+        parts,
+    )
+    pictures = _draw(brain, config, output_folder, best["epoch"], result)
+    _report(brain, result, path, bundle, pictures)
+
+
+def _options(config) -> dict:
+    """Every setting that differs from the shipped YAML and changes what is learned."""
+    defaults = shipped_defaults(config.schema)
+    plain = config.plain
+    differing = {
+        key: _differing(value, defaults[key])
+        for key, value in plain.items()
+        if key in defaults and key not in NO_OPTIONS and value != defaults[key]
+    }
+    # Options of lobes that were not built say nothing about this run.
+    for kind in ("frontend", "encoder"):
+        used = (plain[f"{kind}_options"] or {}).get(plain[kind])
+        differing.pop(f"{kind}_options", None)
+        if used:
+            differing[f"{kind}_options"] = used
+    return differing
+
+
+def _differing(value, default):
+    """Of a map, the entries that are not as shipped."""
+    if not (isinstance(value, dict) and isinstance(default, dict)):
+        return value
+    return {key: entry for key, entry in value.items() if entry != default.get(key)}
+
+
+def _describe(result: RunResult, config, brain, labels: list[str], head: dict | None) -> dict:
+    plain = config.plain
+    clip_s = plain.get("clip_s")
+    frontend, encoder = (brain.lobes[name] for name in ("compute_features", "embedding_model"))
+    return {
+        "task": result.task,
+        "dataset": result.dataset,
+        "corpus": result.corpus,
+        "protocol": result.protocol,
+        "data_digest": result.data_digest,
+        "test": {
+            key: value
+            for key, value in result.metrics["test"].items()
+            if isinstance(value, (int, float))
+        },
+        "sample_rate": plain["sample_rate"],
+        "clip_s": clip_s,
+        "labels": labels,
+        "normalization": _normalization(plain["normalization"], frontend),
+        "frontend": {
+            "name": plain["frontend"],
+            "options": frontend.lasting_options(_lobe_options(plain, "frontend")),
+        },
+        "encoder": {
+            "name": plain["encoder"],
+            "options": encoder.lasting_options(_lobe_options(plain, "encoder")),
+            "in_frames": count_frames(frontend, clip_s),
+        },
+        "head": head or pretrained.DEFAULT_HEAD,
+        "versions": result.versions,
+    }
+
+
+def _lobe_options(plain: dict, kind: str) -> dict:
+    return (plain[f"{kind}_options"] or {}).get(plain[kind]) or {}
+
+
+def _normalization(kind: str, frontend) -> str:
+    return frontend.normalization if kind == "auto" else kind
+
+
+def _draw(brain, config, folder: Path, best_epoch: int, result: RunResult) -> list[Path]:
+    plain = config.plain
+    synthetic = " (synthetic)" if result.corpus["synthetic"] else ""
+    name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}{synthetic}"
+    curves = [
+        {
+            "epoch": record["epoch"],
+            **{f"train_{key}": value for key, value in record["train"].items() if key != "seconds"},
+            **{f"valid_{key}": value for key, value in record["valid"].items()},
+        }
+        for record in brain.history.epochs
+    ]
+    pictures = [
+        plots.training_curves(curves, folder / "training_curves.png", name, best_epoch),
+        *brain.pictures(folder, name),
+    ]
+    before = brain.initial_filters
+    if before is not None:
+        frontend = brain.lobes["compute_features"]
+        after = None if frontend.fixed else frontend.filters()
+        path = folder / "learned_filters.png"
+        pictures.append(plots.learned_filters(before, after, path, name))
+    return pictures
+
+
+def _movement(filters: dict | None) -> str:
+    if filters is None:
+        return ""
+    return (
+        "Training moved the filters' centres by {centre_shift_hz:.2f} Hz "
+        "({centre_shift_erb:.3f} ERB) and their bandwidths by {bandwidth_shift_hz:.2f} Hz "
+        "on average; divergence {divergence:.4f}\n"
+    ).format(**filters)
+
+
+def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[Path]) -> None:
+    corpus = result.corpus
+    warning = " (synthetic mini corpus, not a benchmark)" if corpus["synthetic"] else ""
+    tell(
+        f"\n{brain.describe_test()}, on {corpus['name']}{warning}\n"
+        f"{'' if brain.lobes['compute_features'].fixed else _movement(result.filters)}"
+        f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
+        f"Results:  {path}\n"
+        f"Model:    {bundle}   (auricle {brain.command} {bundle} {brain.command_files})"
+    )
+    for picture in pictures:
+        tell(f"Picture:  {picture}")

@@ -1,0 +1,123 @@
+"""Files of transcripts: what is read, written, refused and scored, and what is printed."""
+
+import pytest
+
+from auricle.processing.scoring.transcription.alignment import align
+from auricle.processing.scoring.transcription.sequence import score_transcripts
+from auricle.processing.scoring.transcription.transcripts import (
+    format_alignment,
+    format_summary,
+    read_transcripts,
+    score_files,
+    write_transcripts,
+)
+from auricle.processing.transcription.phones import (
+    PhoneConvention,
+    UnknownPhone,
+    collapse_runs,
+    fold,
+)
+
+
+@pytest.mark.parametrize("format", ["kaldi", "trn"])
+def test_files_come_back_as_they_were_written(tmp_path, format):
+    transcripts = {"s1-u2": ["ax-h", "h#"], "s1-u1": [], "s2": ["é", "(x)"]}
+    write_transcripts(transcripts, tmp_path / "a.txt", format)
+    assert read_transcripts(tmp_path / "a.txt", format) == transcripts
+    text = (tmp_path / "a.txt").read_bytes().decode()
+    first = {"kaldi": "s1-u1\ns1-u2 ax-h h#\n", "trn": "(s1-u1)\nax-h h# (s1-u2)\n"}[format]
+    assert text.startswith(first)
+    write_transcripts({"u1": ["a"], "u2": []}, tmp_path / "b.txt", format)
+    assert read_transcripts(tmp_path / "b.txt") == {"u1": ["a"], "u2": []}
+
+
+def test_files_of_other_systems(tmp_path):
+    path = tmp_path / "t"
+    path.write_bytes(b"\xef\xbb\xbfu1  a\tb \r\n\r\nu2 c\x0bd\r\n")
+    assert read_transcripts(path) == {"u1": ["a", "b"], "u2": ["c", "d"]}
+    path.write_text(";; a comment\na b (u1)\n(u2)\n")
+    assert read_transcripts(path) == {"u1": ["a", "b"], "u2": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "message"),
+    [
+        (b"u1 a\nu2 b\nu1 c\n", "auto", "line 3: utterance 'u1' is in line 1 already"),
+        (b"a (u1)\nb c\n", "auto", "line 2: some lines end in"),
+        (b"a (u1)\nb c\n", "trn", "line 2: does not end in"),
+        (b"a { b / c } (u1)\n", "trn", "line 1: alternatives"),
+        (b"\n \n", "auto", "holds no utterance"),
+        (b"u1 \xff\xfe\n", "auto", "not a UTF-8 text file"),
+        (b"u1 a\n", "ctm", "format is 'ctm'"),
+    ],
+)
+def test_bad_files(tmp_path, content, format, message):
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_transcripts(tmp_path / "t", format)
+
+
+@pytest.mark.parametrize(
+    "transcripts", [{"u 1": ["a"]}, {"u": ["a b"]}, {"u": [""]}, {"u": "ab c"}, {"u": [["a"]]}]
+)
+def test_what_a_file_cannot_hold(tmp_path, transcripts):
+    with pytest.raises(ValueError, match="utterance 'u.*(white space|list of tokens|no token)"):
+        write_transcripts(transcripts, tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_files_of_phones_are_folded_and_scored(tmp_path):
+    sentence = "h# sh iy q ae dcl d pau h#".split()
+    write_transcripts({"u1": sentence, "u2": ["h#", "ao"]}, tmp_path / "ref")
+    write_transcripts({"u1": fold(sentence)[1:], "u2": ["sil", "aa"]}, tmp_path / "hyp", "trn")
+
+    def score(**options):
+        return score_files(tmp_path / "hyp", tmp_path / "ref", ref_phone_set=61, **options)
+
+    summary = score().summarize()
+    assert (summary["edits"], summary["deletions"], summary["reference_tokens"]) == (1, 1, 10)
+    assert score(silence="optional").summarize()["per"] == 0
+    collapsed = score(silence="collapse").summarize()
+    assert collapsed["reference_tokens"] == 9 == len(collapse_runs(fold(sentence))) + 2
+    kept = score(glottal_stop="keep").summarize()
+    assert (kept["edits"], kept["reference_tokens"], kept["glottal_stop"]) == (2, 11, "keep")
+    with pytest.raises(UnknownPhone, match="hyp, utterance 'u1': 'sil'"):
+        score(hyp_phone_set=61)
+    with pytest.raises(UnknownPhone, match="ref, utterance 'u1': 'h#'"):
+        score_files(tmp_path / "hyp", tmp_path / "ref")
+
+
+def test_files_of_words_and_characters(tmp_path):
+    write_transcripts({"u": ["to", "be"]}, tmp_path / "ref")
+    write_transcripts({"u": ["to", "bee"]}, tmp_path / "hyp")
+    words, characters = (
+        score_files(tmp_path / "hyp", tmp_path / "ref", unit) for unit in ("word", "char")
+    )
+    assert words.summarize()["wer"] == 1 / 2 and "confusion" not in words.summarize()
+    assert characters.summarize()["cer"] == 1 / 5  # a space between two words is a character
+    assert characters.alignments()["u"].reference == ("t", "o", " ", "b", "e")
+
+
+def test_an_alignment_is_printed_in_columns():
+    alignment = align(["sil ae ax-h t".split()], ["ae sil b t s".split()], ["sil"])[0]
+    assert format_alignment(alignment, "spk-u1").split("\n") == [
+        "id: (spk-u1)",
+        "Scores: (#C #S #D #I) 2 1 0 1",
+        "REF:  sil ae *** AX-H t *",
+        "HYP:  *** ae sil B    t S",
+        "Eval: d      i   S      I",
+    ]
+    spaced = align([list("a b")], [list("ab")])[0]
+    assert format_alignment(spaced).split("\n")[1:] == ["REF:  a _ b", "HYP:  a * b", "Eval:   D"]
+
+
+def test_the_line_says_what_the_rate_rests_on():
+    counts = score_transcripts(
+        {"a": ["ae", "t"], "b": ["t"] * 6},
+        {"a": ["t"], "b": ["t"] * 6},
+        "phone",
+        PhoneConvention.timit(39),
+    )
+    line = format_summary(counts.summarize())
+    assert line.startswith("PER 12.50% [0.00, 50.00] (1 edits of 8 tokens: 0 sub, 1 del, 0 ins")
+    assert "timit39, silence keep, q delete" in line

@@ -1,0 +1,760 @@
+"""Speech Commands preparation: protocols, draws, reuse, and every kind of broken data set."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from auricle.processing.data import manifest, scan
+from auricle.processing.data.download import DownloadError
+from auricle.recipes.speech_commands import corpus as corpus_module
+from auricle.recipes.speech_commands import prepare as script
+from auricle.recipes.speech_commands import protocols
+from auricle.recipes.speech_commands.draw import draw, split_noises, uniform
+from auricle.recipes.speech_commands.prepare import describe
+from auricle.recipes.speech_commands.prepared import Prepared
+from auricle.recipes.speech_commands.protocols import (
+    KEYWORDS,
+    PROTOCOLS,
+    TWELVE_LABELS,
+    V1,
+    V2,
+    which_set,
+)
+from auricle.recipes.training.preparation import PreparationError
+
+RATE_HZ = 16000
+NOISES = (
+    "doing_the_dishes",
+    "dude_miaowing",
+    "exercise_bike",
+    "pink_noise",
+    "running_tap",
+    "white_noise",
+)
+# Speakers by split; which split is which is up to the lists.
+SPEAKERS = {
+    "train": ("aaaa0001", "aaaa0002", "aaaa0003"),
+    "valid": ("bbbb0001", "bbbb0002"),
+    "test": ("cccc0001",),
+}
+LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
+
+
+def _write_clip(path, num_samples=1600, rate_hz=RATE_HZ, channels=1, subtype=None):
+    seed = int(hashlib.md5(path.stem.encode()).hexdigest()[:8], 16)
+    data = 0.1 * np.random.default_rng(seed).standard_normal((num_samples, channels))
+    soundfile.write(path, data.astype("float32"), rate_hz, subtype=subtype)
+
+
+def _make_tree(folder, words=V2.words, suffix=".wav", lists=True, noises=NOISES, speakers=SPEAKERS):
+    """A data set in the published layout: one clip per word and speaker."""
+    listed = {"train": [], "valid": [], "test": []}
+    for word in words:
+        (folder / word).mkdir(parents=True)
+        for split, names in speakers.items():
+            for name in names:
+                _write_clip(folder / word / f"{name}_nohash_0{suffix}")
+                listed[split].append(f"{word}/{name}_nohash_0.wav")
+    for split, name in LISTS.items():
+        if lists:
+            (folder / name).write_text("".join(f"{line}\n" for line in listed[split]))
+    if noises:
+        (folder / "_background_noise_").mkdir()
+        (folder / "_background_noise_" / "README.md").write_text("about the noises")
+    for noise in noises:
+        _write_clip(folder / "_background_noise_" / f"{noise}.wav", 3 * RATE_HZ)
+    (folder / "LICENSE").write_text("CC BY 4.0")
+    return folder
+
+
+def _make_official_test(folder):
+    for label in TWELVE_LABELS:
+        (folder / label).mkdir(parents=True)
+        for i in range(2):
+            # some files of the real archive have the suffix twice
+            _write_clip(folder / label / f"dddd000{i}_nohash_0.wav{'.wav' * i}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def _tree(tmp_path_factory):
+    return _make_tree(tmp_path_factory.mktemp("tree") / "speech_commands")
+
+
+@pytest.fixture
+def tree(_tree, tmp_path):
+    """A complete tree that the test may change."""
+    return Path(shutil.copytree(_tree, tmp_path / "speech_commands"))
+
+
+def prepare(data_folder, output_folder=None, **options):
+    output_folder = output_folder or data_folder.parent / "out"
+    return script.prepare(data_folder, output_folder, progress=False, **options)
+
+
+def _by_split(prepared):
+    return {
+        split: {row["id"] for row in rows}
+        for split, rows in (
+            (s, [r for r in prepared.rows(s) if r["label"] != "_silence_"]) for s in manifest.SPLITS
+        )
+    }
+
+
+# --- the split rule and the protocols ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    # SHA-1 of the speaker, its last 27 bits m, and 100 m / (2^27 - 1), from sha1sum and a
+    # calculator. Seven hex digits are 28 bits: 0x8000000 is taken off where that leaves less.
+    [
+        ("00000000_nohash_0.wav", "valid"),  # ...0c3b38b -> 12825483 -> 9.556
+        ("00000002_nohash_1.wav", "test"),  # ...1502aaa -> 22031018 -> 16.414
+        ("bb05582b_nohash_3.flac", "test"),  # ...1735b75 -> 24337269 -> 18.133
+        ("0a7c2a8d_nohash_0.wav", "train"),  # ...c8c025b -> 76284507 -> 56.836
+        ("c50f55b8_nohash_12.wav", "train"),  # ...be0cd8f -> 65064335 -> 48.477
+        ("00000003_nohash_0.wav.wav", "train"),  # ...b3beda8 -> 54259112 -> 40.426
+    ],
+)
+def test_the_hash_rule_gives_the_splits_worked_out_by_hand(name, split):
+    assert which_set(name) == split
+
+
+def test_the_hash_rule_splits_80_10_10_and_keeps_speakers_together():
+    counts = Counter(which_set(f"{i:08x}_nohash_0.wav") for i in range(4000))
+    assert abs(counts["train"] - 3200) < 100
+    assert abs(counts["valid"] - 400) < 80 and abs(counts["test"] - 400) < 80
+    assert all(
+        which_set(f"{i:08x}_nohash_0.wav") == which_set(f"{i:08x}_nohash_4.flac") for i in range(99)
+    )
+
+
+def test_the_protocols_have_the_published_words_counts_and_class_order():
+    assert list(PROTOCOLS) == [
+        "v2-12-official",
+        "v2-12-hash",
+        "v2-35",
+        "v1-12-official",
+        "v1-30",
+    ]
+    assert TWELVE_LABELS == tuple(
+        "_silence_ _unknown_ yes no up down left right on off stop go".split()
+    )
+    for release, num_words, num_files in ((V1, 30, 64_721), (V2, 35, 105_829)):
+        assert len(set(release.words)) == num_words and set(KEYWORDS) < set(release.words)
+        assert sum(release.split_num_files.values()) == release.archive.num_files == num_files
+    assert PROTOCOLS["v2-35"].labels == tuple(sorted(V2.words))
+    assert not PROTOCOLS["v1-30"].has_extra_classes
+    with pytest.raises(
+        ValueError,
+        match=r"'v2-36' is not known \(did you mean v2-35\?\); there are v2-12-official, ",
+    ):
+        protocols.find_protocol("v2-36")
+
+
+def test_the_official_protocol_has_the_lists_split_and_ten_percent_of_each_extra_class(tree):
+    prepared = prepare(tree)
+    assert prepared.labels == list(TWELVE_LABELS)
+    # 10 keywords x 3, 2 and 1 speakers, and ceil(10 %) of 30, 20 and 10
+    for split, per_word, extra in (("train", 3, 3), ("valid", 2, 2), ("test", 1, 1)):
+        expected = dict.fromkeys(TWELVE_LABELS, per_word)
+        assert prepared.counts[split] == expected | {"_silence_": extra, "_unknown_": extra}
+        rows = prepared.rows(split)
+        assert Counter(row["label"] for row in rows) == prepared.counts[split]
+        assert {row["speaker"] for row in rows} - {""} <= set(SPEAKERS[split])
+        for row in rows:
+            word = row["id"].split("/")[0]
+            assert row["label"] == (word if word in TWELVE_LABELS else "_unknown_")
+            if row["label"] != "_silence_":
+                assert row["path"] == row["id"] + ".wav" and row["duration_s"] == 0.1
+    assert (prepared.split_source, prepared.test_source) == ("lists", "testing_list")
+    assert prepared.skipped == [] and prepared.notes == []
+    manifest.validate(prepared.rows(), labels=prepared.labels)
+
+
+def test_the_percentages_are_of_the_keyword_clips_rounded_up(tree):
+    prepared = prepare(tree, silence_percentage=34, unknown_percentage=51)
+    for split, keywords in (("train", 30), ("valid", 20), ("test", 10)):
+        assert prepared.counts[split]["_silence_"] == math.ceil(keywords * 0.34)
+        assert prepared.counts[split]["_unknown_"] == math.ceil(keywords * 0.51)
+    # more than there are: all 25 other words
+    every = prepare(tree, unknown_percentage=1000)
+    assert every.counts["test"]["_unknown_"] == 25 and every.counts["train"]["_unknown_"] == 75
+    with pytest.raises(PreparationError, match="unknown_percentage is -1"):
+        prepare(tree, unknown_percentage=-1)
+
+
+def test_the_hash_protocol_ignores_the_lists_and_is_the_fallback_without_them(tmp_path):
+    # One speaker of each split by the hash rule (see above); the lists say something else.
+    speakers = {"train": ("00000000",), "valid": ("00000002",), "test": ("0a7c2a8d",)}
+    tree = _make_tree(tmp_path / "data", speakers=speakers)
+    by_hash = prepare(tree, protocol="v2-12-hash")
+    assert (by_hash.split_source, by_hash.test_source) == ("hash", "hash")
+    for split, speaker in (("valid", "00000000"), ("test", "00000002"), ("train", "0a7c2a8d")):
+        assert {row["speaker"] for row in by_hash.rows(split)} - {""} == {speaker}
+    by_lists = prepare(tree, tmp_path / "lists")
+    assert {row["speaker"] for row in by_lists.rows("test")} - {""} == {"0a7c2a8d"}
+
+    for name in LISTS.values():
+        (tree / name).unlink()
+    fallback = prepare(tree, tmp_path / "fallback")
+    assert fallback.digest == by_hash.digest and fallback.split_source == "hash"
+    assert "no list files: split by the hash rule" in fallback.notes
+    assert fallback.protocol_id != by_lists.protocol_id
+
+
+def test_the_word_protocols_have_every_word_and_nothing_drawn(tree, tmp_path):
+    prepared = prepare(tree, protocol="v2-35")
+    assert prepared.labels == sorted(V2.words)
+    assert prepared.counts["train"] == dict.fromkeys(sorted(V2.words), 3)
+    v1 = prepare(_make_tree(tmp_path / "v1", words=V1.words), protocol="v1-30")
+    assert v1.counts["test"] == dict.fromkeys(sorted(V1.words), 1)
+
+
+def test_another_release_is_named_with_the_protocols_that_fit(tree, tmp_path):
+    v1 = _make_tree(tmp_path / "v1", words=V1.words, noises=())
+    with pytest.raises(PreparationError, match="holds Speech Commands v0.01 .*v1-12-official, v1-"):
+        prepare(v1)
+    for protocol in ("v1-12-official", "v1-30"):
+        with pytest.raises(PreparationError, match="v0.02 .*fit: v2-12-official, v2-12-hash, v2-3"):
+            prepare(tree, protocol=protocol)
+    (tree / "hello").mkdir()
+    with pytest.raises(PreparationError, match="no words of Speech Commands v0.02: hello"):
+        prepare(tree)
+
+
+def test_lists_that_say_wav_find_flac_and_draw_the_same_clips(tree, tmp_path):
+    flac = _make_tree(tmp_path / "flac", suffix=".flac")
+    assert "_0.wav" in (flac / "testing_list.txt").read_text()
+    a, b = prepare(tree), prepare(flac, tmp_path / "out_flac")
+    assert a.counts == b.counts
+    assert {row["id"]: row["split"] for row in a.rows()} == {
+        row["id"]: row["split"] for row in b.rows()
+    }
+    assert all(row["path"].endswith(".flac") for row in b.rows() if row["speaker"])
+
+
+def test_the_official_test_archive_is_the_test_set(tree, tmp_path):
+    official = _make_official_test(tmp_path / "test_set")
+    prepared = prepare(tree, official_test_folder=official)
+    assert prepared.test_source == "official_archive"
+    assert prepared.counts["test"] == dict.fromkeys(TWELVE_LABELS, 2)
+    rows = prepared.rows("test")
+    assert {row["root"] for row in rows} == {"official_test"}
+    assert sorted(row["path"] for row in rows)[:2] == [
+        "_silence_/dddd0000_nohash_0.wav",
+        "_silence_/dddd0001_nohash_0.wav.wav",
+    ]
+    for row in prepared.rows():
+        assert manifest.read_row(row, prepared.roots, RATE_HZ).ndim == 1
+    # everything else is as without the archive
+    without = prepare(tree, tmp_path / "without")
+    for split in ("train", "valid"):
+        assert prepared.rows(split) == without.rows(split)
+    assert prepared.protocol_id.split("/")[:2] != without.protocol_id.split("/")[:2]
+
+
+def test_an_official_test_folder_that_does_not_fit_is_refused(tree, tmp_path, monkeypatch):
+    with pytest.raises(PreparationError, match="official_test_folder .*nowhere does not exist"):
+        prepare(tree, official_test_folder=tmp_path / "nowhere")
+    official = _make_official_test(tmp_path / "test_set")
+    with pytest.raises(PreparationError, match="v2-35 takes no official_test_folder"):
+        prepare(tree, protocol="v2-35", official_test_folder=official)
+    # as many files as the archive of the other release has
+    fake_v1 = dataclasses.replace(
+        V1, test_archive=dataclasses.replace(V1.test_archive, num_files=24)
+    )
+    monkeypatch.setattr(corpus_module, "RELEASES", (fake_v1, V2))
+    with pytest.raises(PreparationError, match="24 files, as the test archive of v0.01 does"):
+        prepare(tree, official_test_folder=official)
+    shutil.rmtree(official / "_unknown_")
+    with pytest.raises(PreparationError, match="lacks the folders _unknown_"):
+        prepare(tree, official_test_folder=official)
+
+
+# --- draws ---------------------------------------------------------------------------------------
+
+
+def test_the_manifest_depends_neither_on_the_folder_nor_on_the_order_of_its_files(tree, tmp_path):
+    other = tmp_path / "elsewhere" / "renamed"
+    for path in sorted(tree.rglob("*"), reverse=True):
+        if path.is_file():
+            target = other / path.relative_to(tree)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    a, b = prepare(tree), prepare(other)
+    assert a.digest == b.digest == manifest.digest(a.rows())
+    assert Path(a.manifest_path).read_bytes() == Path(b.manifest_path).read_bytes()
+    assert str(tmp_path) not in Path(a.manifest_path).read_text()
+
+
+def test_the_seed_changes_the_training_draws_and_nothing_that_is_scored(tree, tmp_path):
+    runs = [prepare(tree, tmp_path / f"s{seed}", seed=seed) for seed in range(4)]
+    trains = {manifest.digest(run.rows("train")) for run in runs}
+    assert len(trains) == 4
+    assert len({run.test_digest for run in runs}) == 1
+    assert len({run.protocol_id for run in runs}) == 1
+    assert runs[0].rows("valid") == runs[3].rows("valid")
+    assert prepare(tree, tmp_path / "again", seed=2).digest == runs[2].digest
+
+
+def test_draws_are_even_and_a_smaller_one_is_part_of_a_larger_one():
+    values = np.array([uniform(0, "x", i) for i in range(4000)])
+    assert 0 <= values.min() and values.max() < 1
+    # a uniform distribution's mean and variance, within five standard errors
+    assert abs(values.mean() - 1 / 2) < 5 * 0.2887 / 4000**0.5
+    assert abs(values.var() - 1 / 12) < 5 * 0.0745 / 4000**0.5
+    # the first 48 bits of what `printf 0/x/1 | sha256sum` prints, 367bd221d7b7, over 2^48
+    assert uniform(0, "x", 1) == 0x367BD221D7B7 / 2**48 == uniform(0, "x", "1")
+    names = [f"n{i}" for i in range(50)]
+    small, large = draw(names, 10, 7), draw(reversed(names), 30, 7)
+    assert len(small) == 10 and set(small) < set(large) < set(names)
+    assert draw(names, 99, 7) == sorted(names)
+    assert draw(names, 10, 8) != small
+
+
+def test_no_noise_recording_is_heard_in_two_splits(tree):
+    prepared = prepare(tree, silence_percentage=200)
+    used = {}
+    for split in manifest.SPLITS:
+        rows = [row for row in prepared.rows(split) if row["label"] == "_silence_"]
+        zeros = [row for row in rows if not row["path"]]
+        assert len(zeros) == len(rows) // 10 and all(row["gain"] == 0 for row in zeros)
+        used[split] = {row["path"] for row in rows} - {""}
+        for row in rows:
+            assert row["num_samples"] == RATE_HZ and row["duration_s"] == 1.0
+            assert 0 <= row["gain"] < 1
+            assert 0 <= row.get("start_sample", 0) <= 2 * RATE_HZ  # the noises last 3 s
+            assert manifest.read_row(row, prepared.roots, RATE_HZ).shape == (RATE_HZ,)
+        assert len({(row["path"], row.get("start_sample")) for row in rows}) > len(rows) / 2
+    assert used == {split: set(paths) for split, paths in prepared.noise_files.items()}
+    assert [len(used[split]) for split in manifest.SPLITS] == [4, 1, 1]
+    assert used["valid"] == {"_background_noise_/running_tap.wav"}
+    assert len(used["train"] | used["valid"] | used["test"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("stems", "expected"),
+    [
+        ((), ([], [], [])),
+        (("a",), (["a"], [], [])),
+        (("b", "a"), (["a"], [], ["b"])),
+        (("c", "b", "a"), (["a"], ["b"], ["c"])),
+        (
+            ("zzz", *NOISES),
+            (
+                ["doing_the_dishes", "exercise_bike", "pink_noise", "white_noise", "zzz"],
+                ["running_tap"],
+                ["dude_miaowing"],
+            ),
+        ),
+    ],
+)
+def test_noise_files_are_split_by_file(stems, expected):
+    assert tuple(split_noises(stems).values()) == expected
+
+
+def test_without_noise_recordings_silence_is_digital_and_that_is_said(tmp_path):
+    prepared = prepare(_make_tree(tmp_path / "data", noises=()))
+    rows = [row for row in prepared.rows() if row["label"] == "_silence_"]
+    assert len(rows) == 6 and all(row["path"] == "" and row["gain"] == 0 for row in rows)
+    assert not manifest.read_row(rows[0], prepared.roots, RATE_HZ).any()
+    (note,) = prepared.notes
+    assert note.startswith("no background noise for train, valid, test") and note in describe(
+        prepared
+    )
+
+
+def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(tree):
+    (tree / "_silence_").mkdir()
+    for i in range(6):
+        _write_clip(tree / "_silence_" / f"{i}.flac")
+    for split, lines in (
+        ("valid", "_silence_/3.wav\n"),
+        ("test", "_silence_/4.wav\n_silence_/5.wav"),
+    ):
+        with open(tree / LISTS[split], "a") as file:
+            file.write(lines)
+    prepared = prepare(tree)
+    assert [prepared.counts[s]["_silence_"] for s in manifest.SPLITS] == [3, 1, 2]
+    # they are no keywords: ten percent of 30, 20 and 10 as before
+    assert [prepared.counts[s]["_unknown_"] for s in manifest.SPLITS] == [3, 2, 1]
+    paths = {row["path"] for row in prepared.rows() if row["label"] == "_silence_"}
+    assert paths == {f"_silence_/{i}.flac" for i in range(6)}
+    assert "recorded clips of _silence_/" in prepared.notes[0]
+    # the word protocols do not ask what the lists say of silence
+    shutil.rmtree(tree / "_silence_")
+    assert prepare(tree, protocol="v2-35").skipped == []
+    with pytest.raises(PreparationError, match="3 files or list entries cannot be used"):
+        prepare(tree)
+
+
+def test_caps_take_a_part_of_train_and_valid_and_all_of_test(tree, tmp_path):
+    prepared = prepare(tree, max_per_class=2, max_valid_per_class=1)
+    assert prepared.counts["train"] == dict.fromkeys(TWELVE_LABELS, 2)
+    assert prepared.counts["valid"] == dict.fromkeys(TWELVE_LABELS, 1)
+    whole = prepare(tree, tmp_path / "whole")
+    assert prepared.test_digest == whole.test_digest and prepared.digest != whole.digest
+    small, large = _by_split(prepared), _by_split(whole)
+    assert small["train"] < large["train"] and small["valid"] < large["valid"]
+    assert prepared.settings["max_per_class"] == 2
+    with pytest.raises(PreparationError, match="max_per_class is -1"):
+        prepare(tree, max_per_class=-1)
+
+
+# --- what is there, and what is missing ----------------------------------------------------------
+
+
+def _shrink_release(monkeypatch, extra=0):
+    """Make the tests' tree the whole of v0.02."""
+    sizes = {"train": 105, "valid": 70, "test": 35 + extra}
+    release = dataclasses.replace(
+        V2,
+        archive=dataclasses.replace(V2.archive, num_files=210 + extra),
+        test_archive=dataclasses.replace(V2.test_archive, num_files=24),
+        split_num_files=sizes,
+    )
+    for name in ("v2-12-official", "v2-12-hash", "v2-35"):
+        protocol = dataclasses.replace(PROTOCOLS[name], release=release)
+        monkeypatch.setitem(PROTOCOLS, name, protocol)
+    return release
+
+
+def test_a_complete_data_set_is_told_from_a_subset(tree, tmp_path, monkeypatch):
+    official = _make_official_test(tmp_path / "test_set")
+    assert prepare(tree).completeness == (
+        "subset of v0.02 (105619 of 105829 word files missing; 84738 of 84843 in train missing; "
+        "9911 of 9981 in valid missing; 10970 of 11005 in test missing)"
+    )
+    _shrink_release(monkeypatch)
+    out = tmp_path / "complete"
+    complete = prepare(tree, out, official_test_folder=official)
+    assert complete.completeness == "complete" and "/complete/" in complete.protocol_id
+    (official / "go" / "dddd0000_nohash_0.wav").unlink()
+    subset = prepare(tree, out, official_test_folder=official)
+    text = "subset of v0.02 (1 of 24 in the official test archive missing)"
+    assert subset.completeness == text and text in describe(subset)
+    _write_clip(tree / "go" / "eeee0000_nohash_0.wav")
+    more = prepare(tree, out)
+    assert more.completeness == (
+        "subset of v0.02 (1 more than the 210 word files; 1 more than the 105 in train)"
+    )
+
+
+def test_the_description_shows_classes_splits_and_provenance(tree):
+    text = describe(prepare(tree))
+    table = [line.split() for line in text.splitlines()]
+    assert ["class", "train", "valid", "test"] in table
+    assert ["_unknown_", "3", "2", "1"] in table and ["go", "3", "2", "1"] in table
+    assert ["all", "36", "24", "12"] in table
+    for words in ("v2-12-official", "split by lists", "testing_list", "seed 0", "subset of v0.02"):
+        assert words in text
+
+
+def test_the_record_on_disk_names_everything_and_no_folder(tree):
+    prepared = prepare(tree)
+    text = (tree.parent / "out" / "prepare.json").read_text()
+    record = json.loads(text)
+    for name in ("protocol", "test_source", "digest", "counts", "labels", "completeness"):
+        assert record[name] == getattr(prepared, name)
+    assert str(tree.parent) not in text
+
+
+# --- reuse ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the files that were decoded, in one list per scan."""
+    calls, scan_audio = [], scan.scan_audio
+
+    def watched(paths, *args):
+        calls.append(sorted(Path(path).name for path in paths))
+        return scan_audio(paths, *args)
+
+    monkeypatch.setattr(scan, "scan_audio", watched)
+    return calls
+
+
+def test_a_second_run_decodes_nothing_and_rewrites_nothing(tree, decoded):
+    first = prepare(tree)
+    assert [len(call) for call in decoded] == [210 + 6]
+    out = tree.parent / "out"
+    times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert set(times) == {"manifest.csv", "prepare.json", "audio_scan.csv"}
+    second = prepare(tree)
+    assert second == first and isinstance(second, Prepared) and len(decoded) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == times
+
+
+def test_other_settings_give_other_rows_without_decoding_again(tree, decoded):
+    first = prepare(tree)
+    second = prepare(tree, protocol="v2-35")
+    assert len(decoded) == 1 and second.labels != first.labels
+    assert prepare(tree) == first and len(decoded) == 1
+
+
+def test_a_changed_file_is_decoded_again_and_changes_the_digest(tree, decoded):
+    first = prepare(tree)
+    _write_clip(tree / "yes" / "aaaa0001_nohash_0.wav", 3200)
+    second = prepare(tree)
+    assert decoded[1:] == [["aaaa0001_nohash_0.wav"]]
+    assert second.digest != first.digest and second.test_digest == first.test_digest
+    (tree / "yes" / "aaaa0002_nohash_0.wav").unlink()
+    assert prepare(tree).counts["train"]["yes"] == 2 and len(decoded) == 2
+
+
+def test_other_lists_or_a_tampered_manifest_are_noticed(tree):
+    first = prepare(tree)
+    path = Path(first.manifest_path)
+    path.write_text(path.read_text().replace("train", "valid"))
+    assert prepare(tree) == first and len(first.rows("train")) == 36
+    (tree.parent / "out" / "prepare.json").write_text("{")
+    assert prepare(tree) == first
+    moved = "go/bbbb0002_nohash_0.wav\n"
+    lists = tree / LISTS["valid"]
+    for word in V2.words:
+        moved = f"{word}/bbbb0002_nohash_0.wav\n"
+        lists.write_text(lists.read_text().replace(moved, ""))
+    assert prepare(tree).counts["train"]["go"] == 4
+
+
+def test_runs_can_share_what_was_decoded(tree, tmp_path, decoded):
+    for name in ("a", "b"):
+        prepare(tree, tmp_path / name, scan_cache=tmp_path / "cache" / "scan.csv")
+    assert len(decoded) == 1
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _nan(path):
+    data = np.zeros(1600, "float32")
+    data[5] = np.nan
+    soundfile.write(path, data, RATE_HZ, subtype="FLOAT")
+
+
+BROKEN = {
+    "truncated": (_truncate, "is cut off", "unpack the file again"),
+    "zero bytes": (lambda path: path.write_bytes(b""), "is empty", "restore or remove"),
+    "no samples": (lambda path: _write_clip(path, 0), "holds no samples", "restore or remove"),
+    "no audio": (lambda path: path.write_text("<html>"), "is no audio file", "restore, convert"),
+    "rate": (lambda path: _write_clip(path, rate_hz=8000), "of 8000 Hz where 16000", "resample"),
+    "stereo": (lambda path: _write_clip(path, channels=2), "2 channels where one", "mix it down"),
+    "nan": (_nan, "1 samples are NaN or infinite", "restore or remove"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_file_is_one_clear_error_or_one_listed_skip(tree, what):
+    breaks, problem, cure = BROKEN[what]
+    name = "left/aaaa0002_nohash_0.wav"
+    breaks(tree / name)
+    with pytest.raises(PreparationError) as caught:
+        prepare(tree)
+    text = str(caught.value)
+    assert text.startswith("1 files or list entries cannot be used (1 ")
+    for part in (name, problem, cure, "--skip_broken true"):
+        assert part in text
+    assert not (tree.parent / "out" / "manifest.csv").exists()
+
+    prepared = prepare(tree, skip_broken=True)
+    (skip,) = prepared.skipped
+    assert skip["path"] == name and problem in skip["reason"]
+    assert prepared.counts["train"] == dict.fromkeys(TWELVE_LABELS, 3) | {"left": 2}
+    assert f"skipped 1:\n  {name}" in describe(prepared)
+    assert prepare(tree, skip_broken=True) == prepared
+
+
+def test_many_broken_files_are_counted_by_kind_and_the_first_are_named(tree):
+    for word in KEYWORDS[:7]:
+        (tree / word / "aaaa0001_nohash_0.wav").write_bytes(b"")
+    _truncate(tree / "_background_noise_" / "pink_noise.wav")
+    with pytest.raises(PreparationError) as caught:
+        prepare(tree)
+    text = str(caught.value)
+    assert text.startswith("8 files or list entries cannot be used (")
+    assert "7 empty" in text and "1 truncated" in text and "... and 3 more" in text
+    prepared = prepare(tree, skip_broken=True)
+    assert len(prepared.skipped) == 8
+    assert "_background_noise_/pink_noise.wav" not in sum(prepared.noise_files.values(), [])
+
+
+def test_a_file_that_is_no_audio_by_its_name_is_not_passed_over(tree):
+    (tree / "yes" / "aaaa0009_nohash_0.m4a").write_bytes(b"\0\0\0 ftypM4A ")
+    with pytest.raises(PreparationError, match="aaaa0009_nohash_0.m4a.*ffmpeg"):
+        prepare(tree)
+
+
+def test_lists_that_name_absent_files_are_one_error_with_count_and_examples(tree):
+    for word in V2.words[:8]:
+        (tree / word / "cccc0001_nohash_0.wav").unlink()
+    with pytest.raises(PreparationError) as caught:
+        prepare(tree, protocol="v2-12-official")
+    text = str(caught.value)
+    assert text.startswith("8 files or list entries cannot be used:")
+    assert (
+        "testing_list.txt: backward/cccc0001_nohash_0.wav is listed, but there is no such" in text
+    )
+    assert "... and 3 more" in text and "--skip_broken true" in text
+    prepared = prepare(tree, skip_broken=True)
+    assert len(prepared.skipped) == 8
+    # `down` is among the eight, and loses its only test clip
+    assert "test has no clip of down" in prepared.notes
+
+
+def test_one_list_without_the_other_is_refused(tree):
+    (tree / "testing_list.txt").unlink()
+    with pytest.raises(PreparationError, match="validation_list.txt is there, but testing_l"):
+        prepare(tree)
+
+
+def test_a_clip_in_both_lists_or_twice_on_disk_is_refused(tree):
+    with open(tree / "testing_list.txt", "a") as file:
+        file.write("yes/bbbb0001_nohash_0.wav\n")
+    _write_clip(tree / "no" / "aaaa0001_nohash_0.flac")
+    with pytest.raises(PreparationError) as caught:
+        prepare(tree)
+    assert "testing_list.txt: yes/bbbb0001_nohash_0.wav is in both lists" in str(caught.value)
+    assert "no/aaaa0001_nohash_0.wav is the same clip as no/aaaa0001_nohash_0.flac" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_a_class_that_is_empty_in_train_is_always_an_error(tree, skip_broken):
+    for path in (tree / "stop").glob("aaaa*"):
+        path.unlink()
+    with pytest.raises(PreparationError, match="by the list files:\n  train: stop\nCheck"):
+        prepare(tree, skip_broken=skip_broken)
+    with pytest.raises(PreparationError, match=r"hash of the speaker \(v2-12-hash reads no list"):
+        prepare(tree, protocol="v2-12-hash", skip_broken=skip_broken)
+    with pytest.raises(PreparationError, match="train: _silence_, stop\n"):
+        prepare(tree, skip_broken=skip_broken, silence_percentage=0)
+
+
+def test_a_class_that_is_empty_in_test_only_is_an_error_or_a_note(tree):
+    lists = tree / "testing_list.txt"
+    lists.write_text(lists.read_text().replace("stop/cccc0001_nohash_0.wav\n", ""))
+    (tree / "stop" / "cccc0001_nohash_0.wav").unlink()
+    with pytest.raises(PreparationError, match="by the list files:\n  test: stop\nCheck"):
+        prepare(tree)
+    assert prepare(tree, skip_broken=True).notes == ["test has no clip of stop"]
+
+
+def test_a_missing_word_folder_is_an_empty_class(tree):
+    shutil.rmtree(tree / "go")
+    for name in LISTS.values():
+        lines = (tree / name).read_text().splitlines()
+        (tree / name).write_text("\n".join(line for line in lines if line[:3] != "go/"))
+    with pytest.raises(PreparationError, match="train: go\n  valid: go\n  test: go\n"):
+        prepare(tree)
+
+
+def test_a_speaker_in_two_splits_is_an_error_or_a_note(tree):
+    lists = tree / "testing_list.txt"
+    lists.write_text(lists.read_text().replace("yes/cccc0001", "yes/aaaa0001"))
+    with pytest.raises(PreparationError, match="2 of 6 speakers are in more than one") as error:
+        prepare(tree)
+    assert "aaaa0001, cccc0001" in str(error.value)
+    assert "2 of 6 speakers" in prepare(tree, skip_broken=True).notes[0]
+
+
+def test_a_missing_or_wrong_data_folder_says_what_it_should_hold(tree, tmp_path):
+    with pytest.raises(PreparationError, match="nowhere does not exist.*--download true"):
+        prepare(tmp_path / "nowhere")
+    with pytest.raises(PreparationError, match="LICENSE is a file"):
+        prepare(tree / "LICENSE")
+    with pytest.raises(PreparationError, match="none of the 35 word folders.*Did you mean .*spe"):
+        prepare(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+# --- download and command line -------------------------------------------------------------------
+
+
+def test_download_fetches_checks_and_unpacks_what_is_not_there(tree, tmp_path, monkeypatch):
+    (tmp_path / "server").mkdir()
+    archive = tmp_path / "server" / "speech_commands_v0.02.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tree, ".")
+    release = _shrink_release(monkeypatch)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+
+    def publish(url, checksum):
+        there = dataclasses.replace(release.archive, url=url, checksum=checksum)
+        protocol = dataclasses.replace(
+            PROTOCOLS["v2-35"], release=dataclasses.replace(release, archive=there)
+        )
+        monkeypatch.setitem(PROTOCOLS, "v2-35", protocol)
+
+    folder = tmp_path / "new" / "sc"
+    publish("http://127.0.0.1:9/speech_commands_v0.02.tar.gz", f"sha256:{sha256}")
+    with pytest.raises(DownloadError, match="127.0.0.1:9/.* could not be fetched .*by hand"):
+        prepare(folder, protocol="v2-35", download=True)
+    publish(archive.as_uri(), "md5:0")
+    with pytest.raises(DownloadError, match="expected 0"):
+        prepare(folder, protocol="v2-35", download=True)
+    publish(archive.as_uri(), f"sha256:{sha256}")
+    prepared = prepare(folder, protocol="v2-35", download=True)
+    assert prepared.completeness == "complete"
+    archive.unlink()  # what is there is not fetched again
+    assert prepare(folder, protocol="v2-35", download=True) == prepared
+
+
+def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, capsys):
+    out = tmp_path / "o"
+    script.main([str(tree), str(out), "--protocol", "v2-35", "--seed", "3", "--num_workers", "2"])
+    text = capsys.readouterr().out
+    assert "protocol v2-35" in text and "seed 3" in text and str(out / "manifest.csv") in text
+    for arguments, message in (
+        (
+            ["--protocol", "v2-36"],
+            "prepare.py: protocol 'v2-36' is not known (did you mean v2-35?)",
+        ),
+        (["--official_test_folder", "nowhere"], "official_test_folder nowhere does not exist"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            script.main([str(tree), str(out), *arguments])
+        assert message in caught.value.code
+    (tree / "yes" / "aaaa0001_nohash_0.wav").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1 files or list entries"):
+        script.main([str(tree), str(out)])
+    script.main([str(tree), str(out), "--skip_broken", "true"])
+    assert "skipped 1:" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        script.main([str(tree), str(out), "--skip_broken", "perhaps"])
+    assert "'perhaps' is neither true nor false" in capsys.readouterr().err
+
+
+def test_the_script_runs_by_its_path(tree, tmp_path):
+    command = [sys.executable, script.__file__, str(tmp_path / "nowhere"), str(tmp_path / "o")]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert run.stderr.strip().startswith("prepare.py: data folder")
+
+
+def test_the_script_says_so_when_the_package_is_not_installed(tmp_path):
+    # -S leaves out site-packages, and with them auricle
+    command = [sys.executable, "-S", script.__file__, "--help"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert (
+        run.stderr.strip() == "auricle is not installed; in its repository, run: pip install -e ."
+    )
