@@ -152,7 +152,7 @@ def test_mix():
 
 RANK = """
 import sys, torch
-from auricle.lobes.concordance import regression_loss
+from auricle.lobes.heads.concordance import regression_loss
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group(
     "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2

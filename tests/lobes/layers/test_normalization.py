@@ -122,7 +122,7 @@ def test_global_of_nothing_valid_learns_nothing():
 
 RANK = """
 import sys, torch
-from auricle.lobes.normalization import GlobalNormalization
+from auricle.lobes.layers.normalization import GlobalNormalization
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group(
     "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2

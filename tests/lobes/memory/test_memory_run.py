@@ -210,11 +210,11 @@ def test_a_large_run_gives_freed_memory_back(small, monkeypatch):
 
 STEPS = """
 import sys
-from auricle.processing.memory import *
+from auricle.processing.system.memory import *
 use_large_pages()
 import torch
 from auricle.lobes import build_encoder, build_frontend
-from auricle.lobes.run_memory import estimate_run
+from auricle.lobes.memory.run_memory import estimate_run
 
 keep_freed_memory()
 lobes = {"compute_features": build_frontend("waveform", 16000)}

@@ -13,7 +13,7 @@ FAULTS = """
 import resource
 import sys
 import numpy as np
-from auricle.processing.memory import keep_freed_memory
+from auricle.processing.system.memory import keep_freed_memory
 
 print(keep_freed_memory() if sys.argv[1] == "keep" else None)
 for turn in range(4):

@@ -187,7 +187,7 @@ def test_the_help_has_the_choices_there_are(capsys):
 
 def test_scoring_needs_no_torch():
     code = (
-        "import sys\nfrom auricle.recipes import score\n"
+        "import sys\nfrom auricle.recipes.inference import score\n"
         "print([name for name in ('torch', 'speechbrain', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
