@@ -1,0 +1,140 @@
+"""Write files whole or not at all, read text, and compute digests.
+
+Every file that auricle writes is created under a temporary name in the same folder, exclusively
+and never through a link, and takes its name only when it is complete. All temporary names end in
+`PART`, so that what a killed process left behind can be told from anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = [
+    "PART",
+    "TextError",
+    "file_digest",
+    "json_digest",
+    "read_json",
+    "read_text",
+    "replacing",
+    "write_json",
+    "write_text",
+]
+
+#: The suffix of every file that is being written.
+PART = ".part"
+_BLOCK = 1 << 20
+
+
+class TextError(ValueError):
+    """A file that cannot be read as text or as JSON; the message names it and the place."""
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary file beside `path` that replaces it when the block ends without an error.
+
+    The temporary file is new, empty and readable like any other file; a library may write to it by
+    its name. After an error it is removed and `path` is left as it was. A link at `path` is
+    replaced, not followed.
+
+    Example
+    -------
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with replacing(folder / "scores.txt") as part:
+    ...     _ = part.write_text("0.5")
+    >>> [file.name for file in folder.iterdir()]
+    ['scores.txt']
+    """
+    path = Path(path)
+    # mkstemp creates exclusively and does not follow links.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PART)
+    os.close(handle)
+    try:
+        yield Path(name)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write UTF-8 text, whole or not at all; returns the path."""
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(path)
+
+
+def write_json(path: str | os.PathLike, value, indent: int | None = 2) -> Path:
+    """Write a value as JSON with a newline at its end; NaN is refused."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Text in UTF-8, with or without a byte order mark, line ends as "\\n".
+
+    Raises
+    ------
+    TextError
+        Bytes that are not UTF-8, with the line they are in.
+    OSError
+        A file that is not there or may not be read.
+    """
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TextError(
+            f"{path}, line {line}: not text in UTF-8 (byte 0x{data[error.start]:02x}); "
+            "save the file as UTF-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: str | os.PathLike):
+    """The value in a JSON file.
+
+    Raises
+    ------
+    TextError
+        Anything that is not JSON, with its line.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise TextError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+
+
+def file_digest(*paths: str | os.PathLike) -> str:
+    """SHA-256 of the bytes of files, one after the other, in hexadecimal."""
+    total = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                total.update(block)
+    return total.hexdigest()
+
+
+def json_digest(value) -> str:
+    """SHA-256 of a value as JSON with sorted keys, in hexadecimal.
+
+    Example
+    -------
+    >>> json_digest({"b": 1, "a": 2}) == json_digest({"a": 2, "b": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
