@@ -10,6 +10,8 @@ from .build import build_encoder, build_frontend, build_normalization, count_fra
 from .registry import (
     ENCODERS,
     FRONTENDS,
+    list_encoders,
+    list_frontends,
     load_plugin,
     register_encoder,
     register_frontend,
@@ -22,6 +24,8 @@ __all__ = [
     "build_frontend",
     "build_normalization",
     "count_frames",
+    "list_encoders",
+    "list_frontends",
     "load_plugin",
     "register_encoder",
     "register_frontend",

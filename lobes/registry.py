@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import fnmatch
 import hashlib
 import importlib
 import importlib.util
@@ -26,6 +27,8 @@ __all__ = [
     "PluginError",
     "Registry",
     "UnknownLobe",
+    "list_encoders",
+    "list_frontends",
     "load_plugin",
     "nearest",
     "register_encoder",
@@ -104,9 +107,10 @@ class Registry:
                 raise
         return dict(sorted(self._lobes.items()))
 
-    def names(self) -> list[str]:
-        """Names of the lobes that can be asked for (broken ones are left out)."""
-        return [name for name, lobe in self.lobes.items() if not lobe.error]
+    def names(self, pattern: str = "*") -> list[str]:
+        """Names that match a glob pattern, sorted, without those whose loading failed."""
+        usable = (name for name, lobe in self.lobes.items() if not lobe.error)
+        return [name for name in usable if fnmatch.fnmatchcase(name, pattern)]
 
     def describe(self, name: str) -> Lobe:
         """The entry of `name`, without loading it.
@@ -262,6 +266,28 @@ def _origin(cls: type) -> str:
 
 FRONTENDS = Registry("frontend", "auricle.lobes.frontends", "auricle.frontends")
 ENCODERS = Registry("encoder", "auricle.lobes.encoders", "auricle.encoders")
+
+
+def list_frontends(pattern: str = "*") -> list[str]:
+    """Names of the frontends that match a glob pattern; none match: an empty list.
+
+    Example
+    -------
+    >>> list_frontends("stft_*")
+    ['stft_mel']
+    """
+    return FRONTENDS.names(pattern)
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Names of the encoders that match a glob pattern; none match: an empty list.
+
+    Example
+    -------
+    >>> list_encoders("bcresnet*")
+    ['bcresnet', 'bcresnet_blstm']
+    """
+    return ENCODERS.names(pattern)
 
 
 def register_frontend(name: str, paper: str = "", source: str = ""):

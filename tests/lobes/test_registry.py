@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from auricle.lobes import ENCODERS, FRONTENDS, build_frontend, load_plugin
+from auricle.lobes import (
+    ENCODERS,
+    FRONTENDS,
+    build_frontend,
+    list_encoders,
+    list_frontends,
+    load_plugin,
+)
 from auricle.lobes.registry import (
     DuplicateLobe,
     LobeError,
@@ -95,6 +102,20 @@ def test_what_is_read_equals_what_is_registered_on_import(registry, name):
     assert (read.paper, read.source, read.summary) == (known.paper, known.source, known.summary)
     assert known.summary.endswith("."), f"{name}: its docstring starts with one sentence"
     assert known.paper or name in BASELINES, f"{name} names no paper"
+
+
+@pytest.mark.parametrize(
+    ("listed", "pattern", "want"),
+    [
+        (list_frontends, "*", FRONTENDS.names()),
+        (list_encoders, "*", ENCODERS.names()),
+        (list_encoders, "bcres*", ["bcresnet", "bcresnet_blstm"]),
+        (list_frontends, "LEAF", []),
+        (list_frontends, "no_such_*", []),
+    ],
+)
+def test_names_are_listed_by_a_glob_pattern(listed, pattern, want):
+    assert listed(pattern) == want and listed() == listed("*")
 
 
 LISTING = """
