@@ -10,7 +10,8 @@ from torch import nn
 
 from ...processing.data import manifest
 from ...processing.data.audio import read_audio
-from ...processing.data.augmentation.augment import BackgroundNoise, TimeShift
+from ...processing.data.augmentation.background_noise import BackgroundNoise
+from ...processing.data.augmentation.time_shift import TimeShift
 from ...processing.data.cache import AudioCache
 from ..training.preparation import on_every_rank
 from .prepare import prepare

@@ -13,7 +13,7 @@ from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.brains.checkpoints import AtomicCheckpointer
 from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.lobes.heads import Classifier
-from auricle.processing.data.augmentation.augment import Mixup
+from auricle.processing.data.augmentation.mixup import Mixup
 from auricle.processing.filterbank.displacement import displacement
 
 LABELS = ["low", "high"]

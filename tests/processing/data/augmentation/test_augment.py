@@ -3,14 +3,10 @@
 import pytest
 import torch
 
-from auricle.processing.data.augmentation.augment import (
-    BackgroundNoise,
-    Mixup,
-    TimeShift,
-    coloured_noise,
-    feature_masks,
-    shift,
-)
+from auricle.processing.data.augmentation.background_noise import BackgroundNoise, coloured_noise
+from auricle.processing.data.augmentation.mixup import Mixup
+from auricle.processing.data.augmentation.spec_augment import feature_masks
+from auricle.processing.data.augmentation.time_shift import TimeShift, shift
 from auricle.recipes.speech_commands.data import KeywordAugmentation
 
 

@@ -1,0 +1,43 @@
+"""SpecAugment: masks over time and over features, set to zero."""
+
+from __future__ import annotations
+
+from speechbrain.augment.freq_domain import SpectrogramDrop
+
+__all__ = ["feature_masks"]
+
+
+def feature_masks(
+    time_masks: int = 0,
+    time_mask_frames: int = 20,
+    frequency_masks: int = 0,
+    frequency_mask_features: int = 7,
+) -> list:
+    """SpecAugment's masks as a list of modules `(B, N, F) -> (B, N, F)`; masked values are zero.
+
+    Arguments
+    ---------
+    time_masks, frequency_masks : int
+        Masks per clip; 0 leaves that axis alone.
+    time_mask_frames, frequency_mask_features : int
+        Longest mask, in frames and in features.
+
+    References
+    ----------
+    D. S. Park et al., SpecAugment, Interspeech 2019; done by speechbrain's SpectrogramDrop.
+    """
+    return [
+        SpectrogramDrop(
+            drop_length_low=0,
+            drop_length_high=longest + 1,
+            drop_count_low=count,
+            drop_count_high=count,
+            replace="zeros",
+            dim=dim,
+        )
+        for count, longest, dim in (
+            (time_masks, time_mask_frames, 1),
+            (frequency_masks, frequency_mask_features, 2),
+        )
+        if count > 0
+    ]
