@@ -8,7 +8,6 @@ all problems are reported in one message.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -16,6 +15,8 @@ from typing import Literal, get_args, get_origin
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+
+from ..processing.system.names import nearest
 
 __all__ = ["Config", "ConfigError", "load_hparams", "shipped", "shipped_defaults", "usage"]
 
@@ -267,7 +268,7 @@ def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
     rows = _read_tree(shipped("experiments"))
     if name not in rows:
         problems.append(
-            f"no experiment is called {name!r}{_near(name, rows)} Known: {', '.join(rows)}"
+            f"no experiment is called {name!r}{nearest(name, rows)} Known: {', '.join(rows)}"
         )
         return {}
     row = _plain(rows[name])
@@ -322,7 +323,7 @@ def _unknown_in_file(path: Path, tree, schema_tree) -> list[str]:
     """
     text = path.read_text(encoding="utf-8")
     extra = [
-        f"{path.name}: {key} is no key of this recipe{_near(key, schema_tree)}"
+        f"{path.name}: {key} is no key of this recipe{nearest(key, schema_tree)}"
         for key in tree
         if key not in schema_tree and f"<{key}" not in text
     ]
@@ -345,7 +346,7 @@ def _clashes(tree, run_names) -> list[str]:
 def _why_refused(keys, tree, known) -> str:
     dotted = "--" + ".".join(keys)
     if keys[0] not in tree:
-        return f"{dotted}: no key or option is called {keys[0]!r}{_near(keys[0], known)}"
+        return f"{dotted}: no key or option is called {keys[0]!r}{nearest(keys[0], known)}"
     if _is_object(tree[keys[0]]):
         # Otherwise a run could build another lobe than the one its results name.
         return f"{dotted}: {keys[0]} is built from other keys of the YAML; set those"
@@ -372,7 +373,7 @@ def _unknown_below(branch: dict, tree, prefix: str) -> list[str]:
         full = f"{prefix}{key}"
         if key not in tree:
             problems.append(
-                f"{full}: unknown key{_near(key, tree)} Known here: {', '.join(map(str, tree))}"
+                f"{full}: unknown key{nearest(key, tree)} Known here: {', '.join(map(str, tree))}"
             )
         elif full in OPEN_MAPS:
             continue  # keyed by lobe: `option_problems` asks the registry
@@ -432,11 +433,6 @@ def _placeholders(tree, overrides) -> list[str]:
         for key, value in tree.items()
         if _tag(value) == "!PLACEHOLDER" and key not in overrides
     ]
-
-
-def _near(name, known) -> str:
-    found = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else "."
 
 
 def _merge(into: dict, new: dict) -> dict:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 
-from .registry import ENCODERS, FRONTENDS, LobeError, Registry, nearest
+from ..processing.system.names import nearest
+from .registry import ENCODERS, FRONTENDS, LobeError, Registry
 
 __all__ = [
     "build_encoder",

@@ -7,7 +7,6 @@ entry point is known by its name until it is asked for.
 from __future__ import annotations
 
 import ast
-import difflib
 import fnmatch
 import hashlib
 import importlib
@@ -17,6 +16,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+
+from ..processing.system.names import nearest
 
 __all__ = [
     "ENCODERS",
@@ -50,12 +51,6 @@ class DuplicateLobe(LobeError):
 
 class PluginError(LobeError):
     """A plugin file or entry point could not be loaded."""
-
-
-def nearest(name: str, known) -> str:
-    """The end of a sentence about an unknown name: `; did you mean 'x'?`, or a full stop."""
-    found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else "."
 
 
 @dataclass

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..build import nearest
+from ...processing.system.listing import first_of
+from ...processing.system.names import nearest
 from ..contracts import valid_lengths
 from ..options import choice, flag, number
 from .losses import (
@@ -143,7 +144,7 @@ class Distiller:
             "only the student has": sorted(set(labels) - set(theirs)),
         }
         said = [
-            f"{who} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if names[5:] else "")
+            f"{who} {first_of(names)}"
             for who, names in only.items()
             if names
         ]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Weights", "check_against", "read_safetensors", "some_of"]
+from ...processing.system.listing import first_of
+
+__all__ = ["Weights", "check_against", "read_safetensors"]
 
 Weights = dict[str, torch.Tensor]
 
@@ -91,13 +93,7 @@ def check_against(path: str, weights: Weights, expected: Weights, names: dict) -
     problems = []
     for what, found in (("lacks", lack), ("has, too many,", extra), ("has", shapes)):
         if found:
-            problems.append(f"{what} {some_of(found)}")
+            problems.append(f"{what} {first_of(found)}")
     raise ValueError(
         f"path {str(path)!r} is of another architecture than {wanted}: it {'; '.join(problems)}"
     )
-
-
-def some_of(names: list[str], most: int = 4) -> str:
-    """The first of these names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

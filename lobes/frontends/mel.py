@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 
@@ -11,6 +10,7 @@ import torch
 
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import MEL_SCALES, NORMS, SLOPES, mel_bank
+from ...processing.system.names import nearest
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import filter_range
@@ -281,7 +281,7 @@ def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults)
     allowed -= {"self", "sample_rate", "num_features", "hop_ms"}
     for name in options or {}:
         if name not in allowed:
-            near = difflib.get_close_matches(str(name), allowed, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"mel.{name}: no such option{hint} Options: {sorted(allowed)}")
+            raise ValueError(
+                f"mel.{name}: no such option{nearest(name, allowed)} Options: {sorted(allowed)}"
+            )
     return Mel(sample_rate, num_mels, **{**defaults, **(options or {})})

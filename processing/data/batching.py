@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from ..system.listing import first_of
+
 logger = logging.getLogger(__name__)
 
 # max_batch_s is compared with (number of clips) x (longest clip): allow for the rounding of that
@@ -392,10 +394,10 @@ def _checked_durations(durations_s: Sequence[float]) -> np.ndarray:
         )
     wrong = np.flatnonzero(~(np.isfinite(durations_s) & (durations_s > 0)))
     if len(wrong):
-        shown = ", ".join(f"clip {i}: {durations_s[i]} s" for i in wrong[:5])
+        shown = first_of(f"clip {i}: {durations_s[i]} s" for i in wrong)
         raise ValueError(
-            f"{len(wrong)} of {len(durations_s)} durations are not positive and finite ({shown}"
-            f"{', ...' if len(wrong) > 5 else ''}); leave those clips out or correct the manifest"
+            f"{len(wrong)} of {len(durations_s)} durations are not positive and finite ({shown}); "
+            "leave those clips out or correct the manifest"
         )
     return durations_s
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from ..system.listing import first_of
 from .audio import read_audio
 
 REQUIRED_COLUMNS = ("id", "path", "duration_s", "split", "label", "speaker")
@@ -22,7 +23,6 @@ OPTIONAL_COLUMNS = ("root", "start_sample", "num_samples", "gain")
 SPLITS = ("train", "valid", "test")
 
 _NUMBERS = {"duration_s": float, "start_sample": int, "num_samples": int, "gain": float}
-_MAX_EXAMPLES = 5
 
 
 class ManifestError(ValueError):
@@ -142,7 +142,7 @@ def find_problems(rows, splits=SPLITS, labels=None, label_required=True):
         name = str(row.get("id"))
         for problem in _row_problems(row, splits, labels, label_required):
             by_problem.setdefault(problem, []).append(name)
-    return problems + [_some(names, problem) for problem, names in by_problem.items() if names]
+    return problems + [f"{len(names)} {problem}: {first_of(names)}" for problem, names in by_problem.items() if names]
 
 
 def validate(rows, splits=SPLITS, labels=None, label_required=True):
@@ -233,8 +233,3 @@ def _row_problems(row, splits, labels, label_required):
                 yield "rows have no path and are not digital silence"
         elif path.is_absolute() or ".." in path.parts or "\\" in row["path"]:
             yield "rows have a path that is not relative with forward slashes"
-
-
-def _some(names, problem):
-    shown = ", ".join(names[:_MAX_EXAMPLES]) + (", ..." if len(names) > _MAX_EXAMPLES else "")
-    return f"{len(names)} {problem}: {shown}"

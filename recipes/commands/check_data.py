@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-__all__ = ["check_labels", "check_leakage"]
+from ...processing.system.listing import first_lines
 
-_MAX_EXAMPLES = 10
+__all__ = ["check_labels", "check_leakage"]
 
 
 def check_labels(folder: str, as_json: bool = False) -> int:
@@ -72,10 +72,11 @@ def check_leakage(a: str, b: str, audio: bool = True, as_json: bool = False) -> 
     if not by_id and not audio:
         raise ValueError("nothing is left to compare: both data sets need their audio")
     print(f"{one.dataset} ({len(one.songs)} songs) and {other.dataset} ({len(other.songs)} songs)")
-    for song in shared[:_MAX_EXAMPLES]:
-        print(f"  {song.a} of A is {song.b} of B: {song.reason}")
-    if len(shared) > _MAX_EXAMPLES:
-        print(f"  ... and {len(shared) - _MAX_EXAMPLES} more; --json lists all")
+    songs = [f"{song.a} of A is {song.b} of B: {song.reason}" for song in shared]
+    if shared:
+        print(first_lines(songs, most=10).lstrip("\n"))
+    if len(shared) > 10:
+        print("  all of them: --json")
     print(f"{len(shared)} songs are shared" if shared else "no song is shared")
     if shared:
         print("to train on A and test on B, leave them out: exclude_leakage = the folder of B")

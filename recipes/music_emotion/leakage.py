@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, probe_audio
-from ...processing.data.mini import mini_info
+from ...processing.data.synthetic import mini_info
 from .mpeg import read_song
 
 __all__ = ["SharedSong", "find_shared", "fingerprint"]

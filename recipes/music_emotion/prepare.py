@@ -14,7 +14,7 @@ from pathlib import Path
 try:
     from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
-    from auricle.processing.data.mini import mini_info
+    from auricle.processing.data.synthetic import mini_info
     from auricle.recipes.music_emotion.cache import Window, clip_path, decode_songs
     from auricle.recipes.music_emotion.checks import count_splits, labels_in_window
     from auricle.recipes.music_emotion.datasets import read_corpus

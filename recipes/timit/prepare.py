@@ -15,7 +15,7 @@ from pathlib import Path
 try:
     from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
-    from auricle.processing.data.mini import is_mini
+    from auricle.processing.data.synthetic import is_mini
     from auricle.processing.data.scan import scan_files
     from auricle.recipes.timit.checks import (
         check_speakers,

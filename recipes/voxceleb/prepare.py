@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 try:
-    from auricle.processing.data.mini import is_mini
+    from auricle.processing.data.synthetic import is_mini
     from auricle.processing.scoring.verification.trials import write_trials
     from auricle.recipes.training.preparation import (
         PreparationError,

@@ -149,7 +149,7 @@ def test_everything_that_is_wrong_comes_in_one_message():
     assert len(found) == 6
     assert str(caught.value).startswith("6 problems in the configuration:\n  - ")
     for expected in (
-        r"--frontent: .*did you mean frontend\?",
+        r"--frontent: .*did you mean 'frontend'",
         r"lr must be a number \(default 0.005\), got 'fast'",
         r"frontend_options\.leaf\.num_feature: .*did you mean 'num_features'\?",
         r"no encoder is called 'linaer'; did you mean 'linear'\?",
@@ -162,7 +162,7 @@ def test_everything_that_is_wrong_comes_in_one_message():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--number_of_epoch", "3"], r"'number_of_epoch'; did you mean number_of_epochs\?"),
+        (["--number_of_epoch", "3"], r"'number_of_epoch'; did you mean 'number_of_epochs'"),
         (["--zzz", "3"], r"--zzz: no key or option is called 'zzz'\.$"),
         (["--zzz.a.b", "3"], r"--zzz\.a\.b: no key"),
         (["--lr.x", "3"], r"lr must be a number"),
@@ -338,7 +338,7 @@ def test_an_own_yaml_may_add_keys_that_it_refers_to(own_yaml):
 def test_an_own_yaml_with_missing_and_stray_keys_says_all_of_it(own_yaml):
     path = own_yaml(("schedule: ", "shedule: "), ("protocol: ", "# "), ("\nlr: 0.005", "\nlr: x"))
     found = problems(path, "--frontend", "mell")
-    assert "own.yaml: shedule is no key of this recipe; did you mean schedule?" in found
+    assert "own.yaml: shedule is no key of this recipe; did you mean 'schedule'?" in found
     assert "own.yaml: the key schedule is missing" in found
     assert "own.yaml: the key protocol is missing" in found
     assert "lr must be a number (default 0.005), got 'x'" in found
@@ -417,14 +417,14 @@ def test_a_wrong_row_is_refused_like_a_wrong_command_line(tmp_path, monkeypatch)
         loader, "shipped", lambda name: rows if name == "experiments" else shipped(name)
     )
     found = problems("--experiment", "a")
-    assert any("lrr: unknown key; did you mean lr?" in problem for problem in found)
+    assert any("lrr: unknown key; did you mean 'lr'" in problem for problem in found)
     assert any("experiment a: lr must be a number" in problem for problem in found)
     assert "belongs to another recipe" in only_problem("--experiment", "b")
 
 
 def test_an_unknown_experiment_is_refused_with_the_nearest():
     found = only_problem("--experiment", "dmeo")
-    assert "'dmeo'; did you mean demo?" in found and "bcresnet_paper" in found
+    assert "'dmeo'; did you mean 'demo'?" in found and "bcresnet_paper" in found
 
 
 # -- what is built -----------------------------------------------------------------------------------
@@ -482,5 +482,5 @@ def test_the_script_refuses_a_wrong_option_without_a_traceback(tmp_path):
         text=True,
     )
     assert done.returncode == 2
-    assert "did you mean optimizing?" in done.stderr and "Traceback" not in done.stderr
+    assert "did you mean 'optimizing'" in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())

@@ -12,8 +12,9 @@ from collections import Counter
 import torch
 from torch import nn
 
+from ....processing.system.listing import first_of
 from ...frontends.spectrogram_image import fold_channels
-from .._pretrained_weights import Weights, check_against, read_safetensors, some_of
+from .._pretrained_weights import Weights, check_against, read_safetensors
 from .transformer import SIZES, PatchTransformer
 
 __all__ = ["fold_patches", "patch_transformer_weights", "take_weights"]
@@ -184,4 +185,4 @@ def _described(weights: Weights, about: dict) -> str:
         if about.get(key):
             return f"{key} {about[key]!r}"
     first = Counter(name.split(".")[0] for name in weights)
-    return f"tensors called {some_of(sorted(first))}.*"
+    return f"tensors called {first_of(sorted(first))}.*"

@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 from ...system.cache_folder import cache_folder
+from ..synthetic import GENERATOR, INFO_FILE, is_mini, mini_info
 
 __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
 
@@ -27,8 +28,6 @@ CORPORA = {
     "voxceleb": ".voxceleb",
 }
 
-_INFO_FILE = "mini.json"
-_GENERATOR = "auricle mini corpus"
 _SPEECH_PACKAGES = ("espeakng-loader", "numpy", "torchaudio")
 _SPEECH_ORIGIN = (
     "the speech comes from espeak-ng {espeak}, the rooms and noises\nfrom random numbers"
@@ -114,20 +113,6 @@ def cached_mini(corpus: str, size: str = "tiny", seed: int = 0) -> Path:
     return write_mini(corpus, folder, size, seed)
 
 
-def mini_info(folder: str | Path) -> dict | None:
-    """What mini.json says of a mini corpus (corpus, size, seed, versions, ...), else None."""
-    try:
-        info = json.loads((Path(folder) / _INFO_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return info if isinstance(info, dict) and info.get("generator") == _GENERATOR else None
-
-
-def is_mini(folder: str | Path) -> bool:
-    """Whether a data folder is one of auricle's synthetic corpora; a result must then say so."""
-    return mini_info(folder) is not None
-
-
 def _generator_of(corpus: str, size: str, seed: int):
     if corpus not in CORPORA:
         raise ValueError(f"there is no mini corpus {corpus!r}; known are {', '.join(CORPORA)}")
@@ -150,7 +135,7 @@ def _write_info(
 ) -> None:
     used = ("numpy", "soundfile") if origin is not _SPEECH_ORIGIN else _SPEECH_PACKAGES
     info = {
-        "generator": _GENERATOR,
+        "generator": GENERATOR,
         "corpus": corpus,
         "size": size,
         "seed": seed,
@@ -163,7 +148,7 @@ def _write_info(
     readme = _README.format(corpus=corpus, size=size, seed=seed, origin=origin)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     # Last of all: with it the folder counts as complete.
-    (folder / _INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+    (folder / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
 
 
 def _rename_unless_there(temporary: Path, folder: Path, *key) -> None:

@@ -20,12 +20,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ...system.listing import first_of
 from ...transcription.phones import PhoneConvention, is_token
 from ..bootstrap import percentile_interval
 from .alignment import Alignment, align, as_tokens
 
 RATES = {"phone": "per", "char": "cer", "word": "wer"}
-_NAMED = 5
 
 
 class EditCounts:
@@ -346,7 +346,7 @@ def score_transcripts(
     1
     """
     complaints = [
-        f"{len(only)} of the {here} without a {there}: {_some(only)}"
+        f"{len(only)} of the {here} without a {there}: {first_of(map(repr, sorted(only)))}"
         for here, there, only in (
             ("references", "hypothesis", references.keys() - hypotheses.keys()),
             ("hypotheses", "reference", hypotheses.keys() - references.keys()),
@@ -363,9 +363,3 @@ def score_transcripts(
     ids = list(references)
     counts.append(ids, [references[n] for n in ids], [hypotheses[n] for n in ids])
     return counts
-
-
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(repr, names[:_NAMED])) + more

@@ -7,7 +7,7 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....lobes.registry import nearest
+from ....processing.system.names import nearest
 from .finding import Finding
 from .settings import Settings
 

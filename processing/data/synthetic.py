@@ -1,0 +1,26 @@
+"""Tell a synthetic mini corpus from a real data set by its marker file, mini.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..system.files import read_json
+
+__all__ = ["GENERATOR", "INFO_FILE", "is_mini", "mini_info"]
+
+INFO_FILE = "mini.json"
+GENERATOR = "auricle mini corpus"
+
+
+def mini_info(folder: str | Path) -> dict | None:
+    """What mini.json says of a mini corpus (corpus, size, seed, versions, ...), else None."""
+    try:
+        info = read_json(Path(folder) / INFO_FILE)
+    except (OSError, ValueError):
+        return None
+    return info if isinstance(info, dict) and info.get("generator") == GENERATOR else None
+
+
+def is_mini(folder: str | Path) -> bool:
+    """Whether a data folder is a synthetic corpus; a result on it must then say so."""
+    return mini_info(folder) is not None
