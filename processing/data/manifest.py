@@ -142,7 +142,11 @@ def find_problems(rows, splits=SPLITS, labels=None, label_required=True):
         name = str(row.get("id"))
         for problem in _row_problems(row, splits, labels, label_required):
             by_problem.setdefault(problem, []).append(name)
-    return problems + [f"{len(names)} {problem}: {first_of(names)}" for problem, names in by_problem.items() if names]
+    return problems + [
+        f"{len(names)} {problem}: {first_of(names)}"
+        for problem, names in by_problem.items()
+        if names
+    ]
 
 
 def validate(rows, splits=SPLITS, labels=None, label_required=True):

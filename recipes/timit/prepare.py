@@ -15,8 +15,8 @@ from pathlib import Path
 try:
     from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
-    from auricle.processing.data.synthetic import is_mini
     from auricle.processing.data.scan import scan_files
+    from auricle.processing.data.synthetic import is_mini
     from auricle.recipes.timit.checks import (
         check_speakers,
         check_tokens,
