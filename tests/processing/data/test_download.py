@@ -103,8 +103,10 @@ def test_no_network_is_said_in_one_sentence_with_the_way_round(tmp_path, server)
     assert "refused" in text and "by hand" in text and str(tmp_path / "file.tar.gz") in text
 
 
-def test_an_address_that_is_not_there_names_the_answer(tmp_path, server):
-    with pytest.raises(DownloadError, match="the server answers 404"):
+@pytest.mark.parametrize("have", [b"", CONTENT[:100]], ids=["nothing", "a part"])
+def test_an_address_that_is_not_there_names_the_answer(tmp_path, server, have):
+    (tmp_path / "file.part").write_bytes(have)
+    with pytest.raises(DownloadError, match="404"):
         fetch(server.url + "s", tmp_path / "file", progress=False)
 
 
