@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from .generated_noise import coloured_noise
+
 __all__ = [
-    "coloured_noise",
     "convolve",
     "microphone_response",
     "mix_at_snr",
@@ -32,31 +33,6 @@ def convolve(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     size = _power_of_two_above(len(signal) + len(response) - 1)
     spectrum = np.fft.rfft(signal, size) * np.fft.rfft(response, size)
     return np.fft.irfft(spectrum, size)[: len(signal)]
-
-
-def coloured_noise(
-    rng: np.random.Generator,
-    num_samples: int,
-    sample_rate_hz: int,
-    tilt_db_per_octave: float,
-    lowest_hz: float = 50.0,
-) -> np.ndarray:
-    """Gaussian noise of unit RMS whose power spectrum falls by a constant tilt.
-
-    Arguments
-    ---------
-    tilt_db_per_octave : float
-        0 is white, -3 pink, -6 brown.
-    lowest_hz : float
-        Below it the spectrum stays flat, so that a steep tilt is not all rumble.
-
-    Shape: () -> (num_samples,)
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
-    frequency_hz = np.fft.rfftfreq(num_samples, 1.0 / sample_rate_hz)
-    octaves = np.log2(np.maximum(frequency_hz, lowest_hz) / 1000.0)
-    noise = np.fft.irfft(spectrum * 10.0 ** (tilt_db_per_octave * octaves / 20.0), num_samples)
-    return noise / np.sqrt(np.mean(noise**2))
 
 
 def room_response(

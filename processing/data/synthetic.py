@@ -1,10 +1,10 @@
-"""Tell a synthetic mini corpus from a real data set by its marker file, mini.json."""
+"""Tell auricle's synthetic mini corpora from recorded ones, by their mini.json."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..system.files import read_json
+from ..system.files import TextError, read_json
 
 __all__ = ["GENERATOR", "INFO_FILE", "is_mini", "mini_info"]
 
@@ -16,11 +16,11 @@ def mini_info(folder: str | Path) -> dict | None:
     """What mini.json says of a mini corpus (corpus, size, seed, versions, ...), else None."""
     try:
         info = read_json(Path(folder) / INFO_FILE)
-    except (OSError, ValueError):
+    except (OSError, TextError):
         return None
     return info if isinstance(info, dict) and info.get("generator") == GENERATOR else None
 
 
 def is_mini(folder: str | Path) -> bool:
-    """Whether a data folder is a synthetic corpus; a result on it must then say so."""
+    """Whether a data folder is one of auricle's synthetic corpora; a result must then say so."""
     return mini_info(folder) is not None

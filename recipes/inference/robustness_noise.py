@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from ...processing.data.distortions.backgrounds import Musan, babble, generated_music
+from ...processing.data.distortions.acoustics import babble
 from ...processing.data.distortions.conditions import Background, Condition
+from ...processing.data.generated_music import generated_music
+from ...processing.data.musan import Musan
 from ...processing.scoring.verification.trials import TrialList
 
 __all__ = ["BabbleTalkers", "TALKERS", "background_of"]

@@ -275,7 +275,8 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
     """
     from speechbrain.utils.distributed import run_on_main
 
-    from ...processing.data.mini import cached_mini, is_mini
+    from ...processing.data.mini import cached_mini
+    from ...processing.data.synthetic import is_mini
 
     wanted = str(config.plain["data_folder"])
     if wanted == "mini":

@@ -5,21 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["BackgroundNoise", "coloured_noise"]
+from ..generated_noise import tilted_noise_batch
 
-
-def coloured_noise(shape: tuple[int, int], device=None) -> torch.Tensor:
-    """Noise of peak 1 whose spectrum falls by a random 0 to 6 dB per octave, per item.
-
-    Shape
-    -----
-    (B, T) given -> (B, T)
-    """
-    batch, size = shape
-    spectrum = torch.fft.rfft(torch.randn(batch, size, device=device))
-    bins = torch.arange(1, spectrum.shape[1] + 1, device=device, dtype=torch.float32)
-    noise = torch.fft.irfft(spectrum * bins ** -torch.rand(batch, 1, device=device), n=size)
-    return noise / noise.abs().amax(1, keepdim=True).clamp(min=1e-9)
+__all__ = ["BackgroundNoise"]
 
 
 class BackgroundNoise(nn.Module):
@@ -29,7 +17,7 @@ class BackgroundNoise(nn.Module):
     ---------
     recordings : list of tensors (T_i,)
         Noise to cut stretches from, at the clips' rate. Empty: noise is generated
-        (`coloured_noise`).
+        (`tilted_noise_batch`).
     max_amplitude : float
         The amplitude is uniform between 0 and this.
 
@@ -66,7 +54,7 @@ class BackgroundNoise(nn.Module):
     def draw(self, batch: int, size: int, device) -> torch.Tensor:
         """(B, T) of noise at full amplitude."""
         if not self.recordings:
-            return coloured_noise((batch, size), device)
+            return tilted_noise_batch(batch, size, device)
         stretches, first, count = self._join(size, device)
         which = torch.randint(len(first), (batch,))
         begin = first[which] + (torch.rand(batch).double() * count[which]).long()

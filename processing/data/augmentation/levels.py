@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["fast_fft_size", "power", "valid_samples"]
+__all__ = ["power", "valid_samples"]
 
 
 def valid_samples(wavs: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
@@ -38,22 +38,3 @@ def power(wavs: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     tensor([[9.]])
     """
     return (wavs * valid).square().sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
-
-
-def fast_fft_size(num_samples: int) -> int:
-    """The next even length without prime factors above 5: an FFT of it is quick.
-
-    Example
-    -------
-    >>> fast_fft_size(44799)
-    45000
-    """
-    size = num_samples + num_samples % 2
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
-        size += 2

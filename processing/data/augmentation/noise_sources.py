@@ -6,13 +6,11 @@ repeatable.
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-
 import torch
 
-from ..audio import AUDIO_SUFFIXES, probe_audio, read_audio
-from .levels import fast_fft_size
+from ..generated_music import chord_batch
+from ..generated_noise import noise_batch, voice_batch
+from ..musan import Musan
 
 __all__ = ["KINDS", "SNR_RANGES_DB", "TALKERS", "GeneratedNoise", "MusanNoise"]
 
@@ -86,72 +84,37 @@ class MusanNoise(_NoiseSource):
     Arguments
     ---------
     folder : str or Path
-        With the folders noise, music and speech, each with audio anywhere below it.
+        The unpacked corpus, as `Musan` reads it.
     sample_rate : int
         Rate of the clips, in Hz.
 
     Raises
     ------
     ValueError
-        The folder, one of the three folders, or audio in one of them is missing.
+        The folder, one of its three folders, or audio in one of them is missing.
     AudioError
         On drawing: a recording cannot be read.
 
     References
     ----------
-    D. Snyder et al., MUSAN: A Music, Speech, and Noise Corpus, 2015. SNR ranges and number of
-    talkers: the x-vector recipe (Snyder et al., ICASSP 2018), with the steps between its values
-    filled in; the talkers of a babble are added at that SNR each, as there.
+    SNR ranges and number of talkers: the x-vector recipe (Snyder et al., ICASSP 2018), with the
+    steps between its values filled in; the talkers of a babble are added at that SNR each, as there.
     """
 
     def __init__(self, folder, sample_rate: int):
         super().__init__(sample_rate)
-        self.folder = Path(folder)
-        self.files: dict[str, list[Path]] = {}
-        for kind in ("noise", "music", "speech"):
-            found = self.folder.joinpath(kind).rglob("*")
-            self.files[kind] = sorted(
-                path
-                for path in found
-                if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-            )
-        missing = [kind for kind, files in self.files.items() if not files]
-        if missing:
-            problem = "no such folder"
-            if self.folder.is_dir():
-                problem = f"no audio below {', '.join(f'{kind}/' for kind in missing)}"
-            raise ValueError(
-                f"musan_folder {str(folder)!r}: {problem}. It is the unpacked MUSAN corpus "
-                f"(openslr.org/17) with noise/, music/ and speech/, each with "
-                f"{', '.join(AUDIO_SUFFIXES)} files; without it (null) noise is generated"
-            )
-        self._infos: dict[Path, tuple[int, int]] = {}
+        self.musan = Musan(folder)
 
     def _make(self, kind, batch, size, device):
-        files = self.files[kind]
+        files = self.musan.files[kind]
         which = torch.randint(len(files), (batch,)).tolist()
         places = torch.rand(batch, dtype=torch.float64).tolist()
-        stretches = [
-            self._read(files[i], size, place) for i, place in zip(which, places, strict=True)
-        ]
+        stretches = [self._read(files[i], size, p) for i, p in zip(which, places, strict=True)]
         return torch.stack(stretches).to(device)
 
-    def _read(self, path: Path, size: int, place: float) -> torch.Tensor:
+    def _read(self, path, size: int, place: float) -> torch.Tensor:
         """A stretch of `size` samples that begins at `place` (0 to 1) of where it can."""
-        if path not in self._infos:
-            info = probe_audio(path)
-            self._infos[path] = info.num_samples, info.sample_rate_hz
-        num_samples, rate_hz = self._infos[path]
-        wanted = -(-size * rate_hz // self.sample_rate)
-        start = int(place * (max(num_samples - wanted, 0) + 1))
-        wav = read_audio(
-            path,
-            self.sample_rate,
-            start_sample=start,
-            num_samples=min(wanted, num_samples),
-            resample="convert",
-            channels="mix",
-        )
+        wav = self.musan.read(path, size, self.sample_rate, lambda count: int(place * count))
         if len(wav) < size:
             wav = wav.repeat(-(-size // len(wav))).roll(-int(place * len(wav)))
         return wav[:size]
@@ -176,66 +139,7 @@ class GeneratedNoise(_NoiseSource):
     (torch.Size([4, 32000]), torch.Size([4]))
     """
 
+    _BATCHES = {"noise": noise_batch, "music": chord_batch, "speech": voice_batch}
+
     def _make(self, kind, batch, size, device):
-        make = {"noise": self._noise, "music": self._music, "speech": self._speech}[kind]
-        return make(batch, size, device)
-
-    def _noise(self, batch, size, device):
-        fft_size = fast_fft_size(size)
-        spectrum = torch.fft.rfft(torch.randn(batch, fft_size, device=device))
-        hertz = torch.fft.rfftfreq(fft_size, 1 / self.sample_rate, device=device)
-        # Flat below 100 Hz and nothing below 20: else a steep tilt would be all rumble, and a noise
-        # at 0 dB would not be heard.
-        tilt = (hertz.clamp(min=100) / 100) ** -torch.rand(batch, 1, device=device)
-        spectrum = spectrum * tilt * (hertz >= 20)
-        noise = torch.fft.irfft(spectrum, n=fft_size)[:, :size]
-        noise = noise / noise.square().mean(1, keepdim=True).sqrt().clamp(min=1e-9)
-        mains_hz = torch.tensor([50.0, 60.0], device=device)[torch.randint(2, (batch, 1))]
-        phase = 2 * math.pi * mains_hz * self._time_s(size, device)
-        loud = torch.rand(batch, 1, device=device) * (torch.rand(batch, 1, device=device) < 0.5)
-        # A clipped sine has the odd harmonics that hum has.
-        return noise + loud * (3 * phase.sin()).clamp(-1, 1)
-
-    def _music(self, batch, size, device):
-        num_chords = max(2, round(3 * size / self.sample_rate))
-        root = 36 + 24 * torch.rand(batch, 1, 1, device=device)
-        steps = torch.tensor([0.0, 5.0, 7.0, 9.0], device=device)
-        step = steps[torch.randint(4, (batch, 1, num_chords), device=device)]
-        third = 3 + torch.randint(2, (batch, 1, num_chords), device=device).float()
-        chord = torch.cat([torch.zeros_like(third), third, torch.full_like(third, 7.0)], 1)
-        semitones = root + step + chord
-        pitch_hz = 440 * 2 ** ((semitones - 69) / 12)  # MIDI numbers
-        hold = -(-size // num_chords)
-        held_hz = pitch_hz.repeat_interleave(hold, 2)[..., :size]
-        phase = 2 * math.pi * (held_hz / self.sample_rate).cumsum(2).remainder_(1)
-        # Each chord is struck and dies away.
-        since_s = torch.arange(size, device=device).remainder(hold) / self.sample_rate
-        return (torch.tanh(3 * phase.sin()).sum(1)) * torch.exp(-3 * since_s)
-
-    def _speech(self, batch, size, device):
-        rate = self.sample_rate
-        fft_size = fast_fft_size(size)
-        pitch_hz = 90 + 150 * torch.rand(batch, 1, device=device)
-        wander = 1 + 0.08 * self._knots(batch, size, 4.0, device).sub_(0.5).mul_(2)
-        phase = 2 * math.pi * (pitch_hz / rate * wander).cumsum(1).remainder_(1)
-        # Narrow pulses: harmonics up to about 20 times the pitch.
-        pulses = torch.exp(100 * (phase.cos() - 1)) + 0.02 * torch.randn(batch, size, device=device)
-        hertz = torch.fft.rfftfreq(fft_size, 1 / rate, device=device)
-        response = torch.full_like(hertz, 0.03).expand(batch, -1)
-        for low_hz, high_hz in ((300, 900), (900, 2500)):
-            formant_hz = low_hz + (high_hz - low_hz) * torch.rand(batch, 1, device=device)
-            response = response + 1 / (1 + ((hertz - formant_hz) / 100) ** 2)
-        response = response * (hertz > 60)
-        voice = torch.fft.irfft(torch.fft.rfft(pulses, n=fft_size) * response, n=fft_size)
-        return voice[:, :size] * self._knots(batch, size, 8.0, device).square_()
-
-    def _time_s(self, size, device):
-        return torch.arange(size, device=device) / self.sample_rate
-
-    def _knots(self, batch, size, rate_hz, device):
-        """(B, T) that wanders between 0 and 1, a new value `rate_hz` times a second."""
-        num_knots = max(2, round(rate_hz * size / self.sample_rate) + 1)
-        knots = torch.rand(batch, 1, num_knots, device=device)
-        return torch.nn.functional.interpolate(knots, size=size, mode="linear", align_corners=True)[
-            :, 0
-        ]
+        return self._BATCHES[kind](batch, size, self.sample_rate, device)

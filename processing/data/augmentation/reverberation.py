@@ -14,10 +14,11 @@ from torch import nn
 from torchaudio.functional import resample
 
 from ..audio import AUDIO_SUFFIXES, AudioError, probe_audio
+from ..fft_size import fast_fft_size
 from ..rooms import room_response
 from ..seeding import generator_for
 from .additive_noise import draw_active
-from .levels import fast_fft_size, power, valid_samples
+from .levels import power, valid_samples
 
 __all__ = ["GeneratedRooms", "Reverberate", "RirsFolder", "align_direct_path", "convolve_aligned"]
 

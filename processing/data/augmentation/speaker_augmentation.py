@@ -106,7 +106,14 @@ def build_speaker_augmentation(
     >>> build_speaker_augmentation(16000, 0) is None
     True
     """
-    noise = MusanNoise(musan_folder, sample_rate) if musan_folder else GeneratedNoise(sample_rate)
+    noise = GeneratedNoise(sample_rate)
+    if musan_folder:
+        try:
+            noise = MusanNoise(musan_folder, sample_rate)
+        except ValueError as error:
+            raise ValueError(
+                f"musan_folder: {error}; without it (null) noise is generated"
+            ) from None
     rooms = (
         RirsFolder(rirs_folder, sample_rate)
         if rirs_folder

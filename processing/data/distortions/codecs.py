@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from .distortions import fit_length, resample
+from .transmission import fit_length, resample
 
 __all__ = ["CODECS", "MissingEncoder", "code", "encode", "missing_encoder"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..seeding import generator_for
-from . import distortions
+from . import acoustics, transmission
 from .codecs import CODECS, code, missing_encoder
 
 __all__ = ["CONDITIONS", "Condition", "GROUPS", "choose", "distort", "generator_of"]
@@ -150,17 +150,17 @@ def distort(
             noise = generator.standard_normal(len(waveform))
         else:
             raise ValueError(f"{kind} needs a background: give a function that draws one")
-        return distortions.add_noise(waveform, noise, value, rate_hz)
+        return acoustics.add_noise(waveform, noise, value, rate_hz)
     if group == "reverberation":
-        return distortions.reverberate(waveform, rate_hz, generator, value)
+        return acoustics.reverberate(waveform, rate_hz, generator, value)
     if group == "telephone":
-        return distortions.telephone_band(waveform, rate_hz)
+        return transmission.telephone_band(waveform, rate_hz)
     if group == "mulaw":
-        return distortions.telephone_mu_law(waveform, rate_hz)
+        return transmission.telephone_mu_law(waveform, rate_hz)
     if group == "codec":
         return code(waveform, rate_hz, kind, value)
     if group == "clipping":
-        return distortions.clip_loudest(waveform, value / 100)
+        return transmission.clip_loudest(waveform, value / 100)
     if group == "speed":
-        return distortions.change_speed(waveform, value)
+        return transmission.change_speed(waveform, value)
     raise ValueError(f"unknown group of conditions {group!r}; there are {', '.join(GROUPS)}")

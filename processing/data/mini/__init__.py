@@ -1,4 +1,4 @@
-"""Small corpora that auricle makes itself, offline, in the layouts of the real ones.
+"""Write small synthetic corpora, offline, in the layouts of the real ones.
 
 A mini corpus is there to try a recipe, to test it, and to show that a lobe learns. It is no
 benchmark: its speech and music come from a synthesiser, and a result on it says so (`is_mini`).
@@ -11,10 +11,11 @@ import importlib
 import importlib.metadata
 import json
 import shutil
-import uuid
+import tempfile
 from pathlib import Path
 
 from ...system.cache_folder import cache_folder
+from ...system.files import write_text
 from ..synthetic import GENERATOR, INFO_FILE, is_mini, mini_info
 
 __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
@@ -70,9 +71,9 @@ def write_mini(corpus: str, folder: str | Path, size: str = "tiny", seed: int = 
     auricle.processing.data.mini.espeak.EspeakMissingError
         If espeak-ng is not installed: pip install auricle[mini].
     """
-    module = _generator_of(corpus, size, seed)
+    module, key = _generator_of(corpus, size, seed)
     folder = Path(folder).expanduser().absolute()
-    if _holds(folder, corpus, size, seed, module.GENERATOR_VERSION):
+    if _holds(folder, key):
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
@@ -80,15 +81,17 @@ def write_mini(corpus: str, folder: str | Path, size: str = "tiny", seed: int = 
             f"generator version {module.GENERATOR_VERSION}); name a new folder, or delete this one"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
-    temporary.mkdir()
-    try:
-        details = module.write(temporary, size, seed)
-        origin = getattr(module, "ORIGIN", _SPEECH_ORIGIN)
-        _write_info(temporary, corpus, size, seed, module.GENERATOR_VERSION, details, origin)
-        _rename_unless_there(temporary, folder, corpus, size, seed, module.GENERATOR_VERSION)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # what is left of it after a failure
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        whole = Path(temporary, "corpus")  # a folder like any other, not for its owner alone
+        whole.mkdir()
+        _write_info(whole, key, module.write(whole, size, seed), module)
+        try:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+            whole.rename(folder)
+        except OSError:
+            if not _holds(folder, key):  # not another process that was faster
+                raise
     return folder
 
 
@@ -104,16 +107,17 @@ def cached_mini(corpus: str, size: str = "tiny", seed: int = 0) -> Path:
     Path
         `<cache_folder()>/mini/<corpus>-<size>-seed<seed>-v<generator version>`.
     """
-    module = _generator_of(corpus, size, seed)
-    version = module.GENERATOR_VERSION
-    folder = cache_folder() / "mini" / f"{corpus}-{size}-seed{seed}-v{version}"
-    if folder.exists() and not _holds(folder, corpus, size, seed, version):
-        # Somebody's remains: nothing of ours is renamed to this place before it is complete.
+    module, key = _generator_of(corpus, size, seed)
+    name = f"{corpus}-{size}-seed{seed}-v{module.GENERATOR_VERSION}"
+    folder = cache_folder() / "mini" / name
+    if folder.exists() and not _holds(folder, key):
+        # What another program left: auricle renames a folder to this place only when it is complete.
         shutil.rmtree(folder)
     return write_mini(corpus, folder, size, seed)
 
 
 def _generator_of(corpus: str, size: str, seed: int):
+    """The module that writes a corpus, and the entries of mini.json that identify the corpus."""
     if corpus not in CORPORA:
         raise ValueError(f"there is no mini corpus {corpus!r}; known are {', '.join(CORPORA)}")
     module = importlib.import_module(CORPORA[corpus], __name__)
@@ -121,41 +125,26 @@ def _generator_of(corpus: str, size: str, seed: int):
         raise ValueError(f"{corpus} has no size {size!r}; known are {', '.join(module.SIZES)}")
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}; it must be a whole number, 0 or more")
-    return module
+    version = module.GENERATOR_VERSION
+    return module, {"corpus": corpus, "size": size, "seed": seed, "generator_version": version}
 
 
-def _holds(folder: Path, corpus: str, size: str, seed: int, version: int) -> bool:
-    wanted = {"corpus": corpus, "size": size, "seed": seed, "generator_version": version}
+def _holds(folder: Path, key: dict) -> bool:
     info = mini_info(folder) or {}
-    return all(info.get(key) == value for key, value in wanted.items())
+    return all(info.get(name) == value for name, value in key.items())
 
 
-def _write_info(
-    folder: Path, corpus: str, size: str, seed: int, version: int, details: dict, origin: str
-) -> None:
-    used = ("numpy", "soundfile") if origin is not _SPEECH_ORIGIN else _SPEECH_PACKAGES
+def _write_info(folder: Path, key: dict, details: dict, module) -> None:
+    origin = getattr(module, "ORIGIN", None)
+    used = ("numpy", "soundfile") if origin else _SPEECH_PACKAGES
+    origin = origin or _SPEECH_ORIGIN.format(espeak=details["espeak_version"])
     info = {
         "generator": GENERATOR,
-        "corpus": corpus,
-        "size": size,
-        "seed": seed,
-        "generator_version": version,
+        **key,
         "synthetic": True,
         "versions": {name: importlib.metadata.version(name) for name in used},
         **details,
     }
-    origin = origin.format(espeak=details.get("espeak_version", ""))
-    readme = _README.format(corpus=corpus, size=size, seed=seed, origin=origin)
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    write_text(folder / "README.md", _README.format(**key, origin=origin))
     # Last of all: with it the folder counts as complete.
-    (folder / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
-
-
-def _rename_unless_there(temporary: Path, folder: Path, *key) -> None:
-    try:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        temporary.rename(folder)
-    except OSError:
-        if not _holds(folder, *key):  # not another process that was faster
-            raise
+    write_text(folder / INFO_FILE, json.dumps(info, indent=1) + "\n")

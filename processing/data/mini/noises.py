@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..rooms import coloured_noise, convolve, room_response
+from ..generated_noise import coloured_noise
+from ..rooms import convolve, room_response
 
 __all__ = ["BACKGROUND_NOISES", "background_noise"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torchaudio.transforms import Resample
 
-from ..rooms import coloured_noise, convolve, mix_at_snr
+from ..rooms import convolve, mix_at_snr
 from .espeak import SpeechEvent, Synthesizer
 from .speakers import Speaker
 
-__all__ = ["Delivery", "Spoken", "Voices", "ambient_noise", "record", "to_int16"]
+__all__ = ["Delivery", "Spoken", "Voices", "record", "to_int16"]
 
 _TRIM_MARGIN_SAMPLES = 110  # of espeak-ng's 22,050 in a second: 5 ms
 
@@ -120,23 +120,6 @@ class Voices:
             return self._resamplers[from_hz](torch.from_numpy(samples.astype(np.float64))).numpy()
         finally:
             torch.set_num_threads(num_threads)
-
-
-def ambient_noise(
-    rng: np.random.Generator,
-    num_samples: int,
-    sample_rate_hz: int,
-    tilt_db_per_octave: float,
-    hum_hz: float,
-) -> np.ndarray:
-    """Coloured noise, with the hum of the mains where `hum_hz` is not 0. Shape: () -> (T,)"""
-    noise = coloured_noise(rng, num_samples, sample_rate_hz, tilt_db_per_octave)
-    if hum_hz:
-        time_s = np.arange(num_samples) / sample_rate_hz
-        for harmonic in (1, 2, 3, 5):
-            phase = 2.0 * np.pi * (harmonic * hum_hz * time_s + rng.random())
-            noise += 0.4 / harmonic * np.sin(phase)
-    return noise
 
 
 def record(

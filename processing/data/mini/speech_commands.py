@@ -23,9 +23,10 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from ..generated_noise import ambient_noise
 from ..seeding import generator_for
 from .noises import BACKGROUND_NOISES, background_noise
-from .recording import Delivery, Voices, ambient_noise, record, to_int16
+from .recording import Delivery, Voices, record, to_int16
 from .speakers import Speaker, make_speakers
 
 __all__ = ["COMMANDS", "GENERATOR_VERSION", "SIZES", "WORDS", "write"]

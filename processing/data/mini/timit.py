@@ -27,9 +27,10 @@ import soundfile
 from tqdm import tqdm
 
 from ...transcription import timit_speakers
+from ..generated_noise import ambient_noise
 from ..rooms import place_response
 from ..seeding import generator_for
-from .recording import Delivery, Spoken, Voices, ambient_noise, record
+from .recording import Delivery, Spoken, Voices, record
 from .sentences import sentence
 from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
 from .timit_phones import Segment, timit_phones, timit_words

@@ -22,9 +22,10 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from ..generated_noise import ambient_noise
 from ..rooms import place_response
 from ..seeding import generator_for
-from .recording import Delivery, Voices, ambient_noise, record
+from .recording import Delivery, Voices, record
 from .sentences import talk
 from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
 

@@ -13,9 +13,9 @@ import torch
 from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.heads import build_head
-from auricle.processing.data.distortions.backgrounds import Musan
 from auricle.processing.data.distortions.codecs import CODECS
 from auricle.processing.data.distortions.conditions import CONDITIONS, choose
+from auricle.processing.data.musan import Musan
 from auricle.processing.plots.robustness import robustness_figure
 from auricle.processing.scoring.verification.trial_scores import TrialScores
 from auricle.processing.scoring.verification.trials import TrialList
@@ -391,7 +391,7 @@ def test_bad_bundles_and_names_are_refused_before_any_work(corpus, tmp_path):
         ([corpus / "words" / "bundle"], (), "keyword_spotting"),
         ([f"a={good}", f"a={good}"], (), "two systems are called 'a'"),
         ([good], ("--conditions", "rain"), "unknown conditions rain"),
-        ([good], ("--musan", tmp_path), "there is no audio in"),
+        ([good], ("--musan", tmp_path), "noise/"),
         ([tmp_path / "nothing"], (), "nothing"),
     ):
         with pytest.raises(ValueError, match=message):

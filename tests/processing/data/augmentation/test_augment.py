@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from auricle.processing.data.augmentation.background_noise import BackgroundNoise, coloured_noise
+from auricle.processing.data.augmentation.background_noise import BackgroundNoise
 from auricle.processing.data.augmentation.mixup import Mixup
 from auricle.processing.data.augmentation.spec_augment import feature_masks
 from auricle.processing.data.augmentation.time_shift import TimeShift, shift
+from auricle.processing.data.generated_noise import tilted_noise_batch
 from auricle.recipes.speech_commands.data import KeywordAugmentation
 
 
@@ -57,7 +58,7 @@ def test_noise_amplitude_is_uniform_up_to_its_limit():
 
 def test_generated_noise_has_peak_one_and_falling_spectra():
     torch.manual_seed(0)
-    noise = coloured_noise((64, 4096))
+    noise = tilted_noise_batch(64, 4096)
     torch.testing.assert_close(noise.abs().amax(1), torch.ones(64))
     power = torch.fft.rfft(noise).abs().square()
     assert (power[:, 1:200].mean(1) > power[:, -200:].mean(1)).float().mean() > 0.9

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from auricle.processing.data import mini, rooms
+from auricle.processing.data import generated_noise, mini, rooms
 from auricle.processing.data.mini import espeak, speakers, speech_commands
 from auricle.processing.data.mini.noises import background_noise
 from auricle.processing.data.seeding import generator_for
@@ -283,7 +283,7 @@ def test_a_room_decays_by_sixty_db_in_its_reverberation_time():
 
 @pytest.mark.parametrize("tilt_db", [0.0, -3.0, -6.0])
 def test_coloured_noise_has_its_tilt(tilt_db):
-    noise = rooms.coloured_noise(generator_for("tilt"), 160000, 16000, tilt_db)
+    noise = generated_noise.coloured_noise(generator_for("tilt"), 160000, 16000, tilt_db)
     power = np.abs(np.fft.rfft(noise)) ** 2
     octave = [10 * np.log10(power[f * 10 - 500 : f * 10 + 500].mean()) for f in (1000, 2000, 4000)]
     assert np.diff(octave) == pytest.approx([tilt_db, tilt_db], abs=0.6)
@@ -437,17 +437,17 @@ def test_a_half_written_folder_is_never_used(cache, few):
 
 def test_two_processes_at_once_end_with_one_complete_folder(cache):
     script = (
-        "import sys, time\n"
+        "import pathlib, sys\n"
         "from auricle.processing.data import mini\n"
         "from auricle.processing.data.mini import speech_commands as sc\n"
         "sc.WORDS = ['go', 'yes', 'zero']\n"
         "sc.SIZES['tiny'] = sc.Size(64, 3, 3, 1.0)\n"
-        "rename = mini._rename_unless_there\n"
+        "rename = pathlib.Path.rename\n"
         "def late(*args):\n"  # both have written everything before either of them renames
         "    print('written', flush=True)\n"
         "    sys.stdin.readline()\n"
         "    rename(*args)\n"
-        "mini._rename_unless_there = late\n"
+        "pathlib.Path.rename = late\n"
         "print(mini.cached_mini('speech_commands'), flush=True)\n"
     )
     processes = [

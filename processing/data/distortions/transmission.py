@@ -1,9 +1,8 @@
-"""What happens to recordings, at a stated strength: noise, rooms, telephones, clipping, speed.
+"""Telephone band, mu-law, clipping, speed and sample rate of recordings.
 
 Each function takes a waveform (T,) whose full scale is 1 and gives a new one, float32, of the same
-length and not delayed against the old (`change_speed` alone changes the length); what is random
-comes from the generator that is given. Computed in float64, so that the strength is what was asked.
-Coding is in `codecs`, the sounds that disturb in `backgrounds`.
+length (but for `change_speed` and `resample`) and not delayed against the old. Codecs are in
+`codecs`.
 """
 
 from __future__ import annotations
@@ -14,133 +13,21 @@ import numpy as np
 import torch
 import torchaudio
 
-from ..rooms import convolve, room_response
+from ..rooms import convolve
 
 __all__ = [
-    "active_speech_rms",
-    "add_noise",
     "change_speed",
+    "check_waveform",
     "clip_loudest",
     "fit_length",
     "mu_law_8bit",
     "resample",
-    "reverberate",
     "telephone_band",
     "telephone_mu_law",
 ]
 
-_LEVEL_FRAME_S = 0.02
-_LEVEL_MARGIN_DB = 15.9
 _TELEPHONE_RATE_HZ = 8000
 _MU = 255
-
-
-def active_speech_rms(waveform, rate_hz: int) -> float:
-    """RMS of a recording where somebody speaks: pauses do not count.
-
-    A frame of 20 ms is active when its power is less than 15.9 dB below the mean power of the
-    active frames; starting from all frames, the rule is applied until nothing changes. Of a steady
-    sound it is the plain RMS.
-
-    Arguments
-    ---------
-    waveform : (T,).
-    rate_hz : sample rate.
-
-    Raises
-    ------
-    ValueError
-        Digital silence: it has no level.
-
-    References
-    ----------
-    ITU-T P.56, method B: the margin of 15.9 dB is its own. Its envelope (two smoothings of 30 ms)
-    and its hangover of 200 ms are replaced by frames, so short gaps inside words do not count as
-    speech here, and levels come out some tenths of a dB higher.
-
-    Example
-    -------
-    >>> tone = np.sin(np.arange(8000) * 0.3)
-    >>> round(active_speech_rms(np.concatenate([tone, np.zeros(24000)]), 8000), 3)
-    0.707
-    """
-    waveform = _checked(waveform)
-    frame_samples = max(1, round(_LEVEL_FRAME_S * rate_hz))
-    usable = len(waveform) // frame_samples * frame_samples
-    frames = waveform[:usable].reshape(-1, frame_samples) if usable else waveform[None]
-    power = np.mean(frames**2, axis=1)
-    active = power > 0
-    if not active.any():
-        raise ValueError("the waveform is silence: it has no speech level to set a noise against")
-    while True:
-        level = power[active].mean()
-        kept = active & (power > level * 10 ** (-_LEVEL_MARGIN_DB / 10))
-        if kept.sum() == active.sum():
-            return float(np.sqrt(level))
-        active = kept  # fewer frames, a higher mean: it ends
-
-
-def add_noise(waveform, noise, snr_db: float, rate_hz: int) -> np.ndarray:
-    """Add noise at a ratio of active speech level to the noise's RMS.
-
-    The sum is neither clipped nor scaled, so it may pass full scale.
-
-    Arguments
-    ---------
-    waveform, noise : (T,) both.
-    snr_db : 20 log10 of `active_speech_rms(waveform)` over the noise's RMS.
-    rate_hz : sample rate.
-
-    Raises
-    ------
-    ValueError
-        Silence on either side, or other lengths.
-
-    Example
-    -------
-    >>> tone = np.sin(np.arange(8000) * 0.3)
-    >>> noisy = add_noise(tone, np.ones(8000), 20, 8000)
-    >>> round(float(np.mean(noisy - tone)), 3)
-    0.071
-    """
-    waveform, noise = _checked(waveform), _checked(noise)
-    if len(noise) != len(waveform):
-        raise ValueError(f"the noise has {len(noise)} samples, the waveform {len(waveform)}")
-    rms = np.sqrt(np.mean(noise**2))
-    if rms == 0:
-        raise ValueError("the noise is silence: it cannot be brought to a level")
-    gain = active_speech_rms(waveform, rate_hz) / rms * 10 ** (-snr_db / 20)
-    return (waveform + gain * noise).astype(np.float32)
-
-
-def reverberate(
-    waveform,
-    rate_hz: int,
-    generator: np.random.Generator,
-    reverberation_time_s: float,
-    direct_to_reverberant_db: float = 0.0,
-) -> np.ndarray:
-    """Put a recording into a generated room; it keeps its RMS and is cut to its length.
-
-    The response is the direct sound at sample 0 and exponentially decaying noise without separate
-    early reflections (`mini.rooms.room_response`).
-
-    Arguments
-    ---------
-    waveform : (T,).
-    rate_hz : sample rate.
-    generator : draws the room.
-    reverberation_time_s : RT60, the time in which the sound decays by 60 dB.
-    direct_to_reverberant_db : energy of the direct sound over that of all the rest; 0 is about the
-        distance at which both are equally loud.
-    """
-    waveform = _checked(waveform)
-    response = room_response(generator, rate_hz, reverberation_time_s, direct_to_reverberant_db)
-    wet = convolve(waveform, response)
-    energy = np.sum(wet**2)
-    if energy > 0:
-        wet *= np.sqrt(np.sum(waveform**2) / energy)
-    return wet.astype(np.float32)
 
 
 def telephone_band(waveform, rate_hz: int) -> np.ndarray:
@@ -159,7 +46,7 @@ def telephone_band(waveform, rate_hz: int) -> np.ndarray:
     ----------
     ITU-T G.712, transmission performance of pulse code modulation channels.
     """
-    waveform = _checked(waveform)
+    waveform = check_waveform(waveform)
     if rate_hz < 7200:
         raise ValueError(f"rate_hz is {rate_hz}: the telephone band needs at least 7200 Hz")
     # Kaiser: 60 dB over a transition of 200 Hz, around the half-amplitude points 200 and 3500 Hz
@@ -188,14 +75,14 @@ def mu_law_8bit(waveform) -> np.ndarray:
     >>> mu_law_8bit([0.5, -0.001]).round(4).tolist()
     [0.4966999888420105, -0.0010999999940395355]
     """
-    waveform = torch.from_numpy(_checked(waveform)).clamp(-1, 1)
+    waveform = torch.from_numpy(check_waveform(waveform)).clamp(-1, 1)
     codes = torchaudio.functional.mu_law_encoding(waveform, _MU + 1)
     return torchaudio.functional.mu_law_decoding(codes, _MU + 1).numpy().astype(np.float32)
 
 
 def telephone_mu_law(waveform, rate_hz: int) -> np.ndarray:
     """Through 8-bit mu-law at 8 kHz and back to the own rate: nothing above 4 kHz is left."""
-    waveform = _checked(waveform)
+    waveform = check_waveform(waveform)
     narrow = mu_law_8bit(resample(waveform, rate_hz, _TELEPHONE_RATE_HZ))
     return fit_length(resample(narrow, _TELEPHONE_RATE_HZ, rate_hz), len(waveform))
 
@@ -215,7 +102,7 @@ def clip_loudest(waveform, share: float) -> np.ndarray:
     >>> clip_loudest([0.1, -0.4, 0.3, 0.2], 0.5).round(3).tolist()
     [0.10000000149011612, -0.30000001192092896, 0.30000001192092896, 0.20000000298023224]
     """
-    waveform = _checked(waveform)
+    waveform = check_waveform(waveform)
     if not 0 <= share < 1:
         raise ValueError(f"share is {share}: give the share of clipped samples, 0 to below 1")
     clipped = round(share * len(waveform))
@@ -238,7 +125,7 @@ def change_speed(waveform, factor: float) -> np.ndarray:
     >>> change_speed(np.ones(900), 0.9).shape
     (1000,)
     """
-    waveform = _checked(waveform)
+    waveform = check_waveform(waveform)
     if not 0.25 <= factor <= 4:
         raise ValueError(f"factor is {factor}: give a speed from 0.25 to 4, 1 is the own speed")
     ratio = Fraction(factor).limit_denominator(100)
@@ -251,7 +138,7 @@ def resample(waveform, from_hz: int, to_hz: int) -> np.ndarray:
     The low-pass is 32 zero crossings wide: 6, torchaudio's own, would shape the upper quarter of
     the band, which is not what is being measured.
     """
-    waveform = torch.from_numpy(_checked(waveform))
+    waveform = torch.from_numpy(check_waveform(waveform))
     if from_hz != to_hz:
         waveform = torchaudio.functional.resample(
             waveform, from_hz, to_hz, lowpass_filter_width=32, rolloff=0.97
@@ -265,7 +152,8 @@ def fit_length(waveform: np.ndarray, num_samples: int) -> np.ndarray:
     return np.pad(waveform, (0, missing)) if missing > 0 else waveform[:num_samples]
 
 
-def _checked(waveform) -> np.ndarray:
+def check_waveform(waveform) -> np.ndarray:
+    """The waveform in float64; refuses what is not (T,) with T at least 1, or not finite."""
     waveform = np.asarray(waveform, np.float64)
     if waveform.ndim != 1 or not len(waveform):
         raise ValueError(f"the waveform has shape {waveform.shape}: give (T,) with T at least 1")

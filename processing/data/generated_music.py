@@ -1,19 +1,21 @@
-"""Sounds that disturb speech: voices of others, music, the recordings of MUSAN."""
+"""Generate music: pieces with chords, bass, melody and drum in numpy, and chords for batches in torch.
+
+The robustness suite depends on the exact values of the pieces, the augmentation on those of the
+chords, which are drawn from torch's global generator.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from pathlib import Path
+import math
 
 import numpy as np
+import torch
 
-from ..audio import AUDIO_SUFFIXES, probe_audio, read_audio
-from ..rooms import coloured_noise
-from ..seeding import generator_for
-from .distortions import active_speech_rms
+from .generated_noise import coloured_noise
+from .seeding import generator_for
 
-__all__ = ["Musan", "babble", "generated_music", "stretch"]
+__all__ = ["chord_batch", "generated_music", "stretch"]
 
 _PIECES, _PIECE_S = 8, 20.0
 # Semitones above the tonic: I vi IV V and its minor relative, as much of popular music goes.
@@ -35,32 +37,6 @@ def stretch(sound, num_samples: int, generator: np.random.Generator) -> np.ndarr
     sound = np.asarray(sound, np.float64)
     begin = int(generator.integers(len(sound)))
     return sound[(begin + np.arange(num_samples)) % len(sound)]
-
-
-def babble(
-    talkers: Sequence, num_samples: int, rate_hz: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Several people speak at once, all equally loud, each from a random place on.
-
-    Arguments
-    ---------
-    talkers : a waveform of each, of any length.
-    num_samples : length of the result.
-    rate_hz : sample rate.
-    generator : draws the places.
-
-    Raises
-    ------
-    ValueError
-        No talker, or one that is silent.
-    """
-    if not len(talkers):
-        raise ValueError("babble needs the recording of at least one talker")
-    voices = np.zeros(num_samples)
-    for talker in talkers:
-        talker = np.asarray(talker, np.float64)
-        voices += stretch(talker, num_samples, generator) / active_speech_rms(talker, rate_hz)
-    return voices
 
 
 def generated_music(
@@ -118,55 +94,22 @@ def _piece(seed: int, number: int, rate_hz: int) -> np.ndarray:
     return sound
 
 
-class Musan:
-    """The recordings of MUSAN by kind: `noise`, `speech`, `music`.
+def chord_batch(batch: int, size: int, rate_hz: int, device=None) -> torch.Tensor:
+    """Three voices of a major or minor chord that changes about three times a second.
 
-    Arguments
-    ---------
-    folder : holds the folders noise, speech and music with audio somewhere below.
-
-    Raises
-    ------
-    ValueError
-        No such folder, or no audio in one of the three.
-
-    References
-    ----------
-    D. Snyder et al., "MUSAN: A Music, Speech, and Noise Corpus", 2015, openslr.org/17.
+    Shape: () -> (batch, size), at an arbitrary level
     """
-
-    KINDS = ("noise", "speech", "music")
-
-    def __init__(self, folder):
-        self.folder = Path(folder).expanduser()
-        self.files = {}
-        for kind in self.KINDS:
-            found = sorted(
-                path
-                for path in (self.folder / kind).rglob("*")
-                if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-            )
-            if not found:
-                raise ValueError(
-                    f"--musan {self.folder}: there is no audio in {self.folder / kind}; MUSAN has "
-                    "the folders noise, speech and music"
-                )
-            self.files[kind] = found
-
-    def draw(
-        self, kind: str, num_samples: int, rate_hz: int, generator: np.random.Generator
-    ) -> np.ndarray:
-        """A random stretch of a random recording; only that stretch is read."""
-        path = self.files[kind][generator.integers(len(self.files[kind]))]
-        info = probe_audio(path)
-        wanted = -(-num_samples * info.sample_rate_hz // rate_hz)
-        begin = int(generator.integers(max(1, info.num_samples - wanted + 1)))
-        sound = read_audio(
-            path,
-            rate_hz,
-            start_sample=begin,
-            num_samples=min(wanted, info.num_samples - begin),
-            resample="convert",
-            channels="mix",
-        ).numpy()
-        return np.resize(sound.astype(np.float64), num_samples)
+    num_chords = max(2, round(3 * size / rate_hz))
+    root = 36 + 24 * torch.rand(batch, 1, 1, device=device)
+    steps = torch.tensor([0.0, 5.0, 7.0, 9.0], device=device)
+    step = steps[torch.randint(4, (batch, 1, num_chords), device=device)]
+    third = 3 + torch.randint(2, (batch, 1, num_chords), device=device).float()
+    chord = torch.cat([torch.zeros_like(third), third, torch.full_like(third, 7.0)], 1)
+    semitones = root + step + chord
+    pitch_hz = 440 * 2 ** ((semitones - 69) / 12)  # MIDI numbers
+    hold = -(-size // num_chords)
+    held_hz = pitch_hz.repeat_interleave(hold, 2)[..., :size]
+    phase = 2 * math.pi * (held_hz / rate_hz).cumsum(2).remainder_(1)
+    # Each chord is struck and dies away.
+    since_s = torch.arange(size, device=device).remainder(hold) / rate_hz
+    return (torch.tanh(3 * phase.sin()).sum(1)) * torch.exp(-3 * since_s)
