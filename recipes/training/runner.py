@@ -275,11 +275,12 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
     """
     from speechbrain.utils.distributed import run_on_main
 
-    from ...processing.data.mini import cached_mini
     from ...processing.data.synthetic import is_mini
 
     wanted = str(config.plain["data_folder"])
     if wanted == "mini":
+        from ...processing.data.mini import cached_mini
+
         run_on_main(cached_mini, [recipe, config.plain["mini_size"]])
         folder = cached_mini(recipe, config.plain["mini_size"])
         name = f"mini-{config.plain['mini_size']}"
