@@ -13,8 +13,8 @@ import torch
 from tqdm import tqdm
 
 from ...processing.data.distortions.conditions import Condition, choose, distort, generator_of
-from ...processing.data.synthetic import is_mini
 from ...processing.data.musan import Musan
+from ...processing.data.synthetic import is_mini
 from ...processing.plots.robustness import robustness_picture
 from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from ...processing.scoring.verification.speaker_bootstrap import compare
