@@ -9,50 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .layers.masks import mask_padding, valid_lengths
+
 __all__ = ["Encoder", "Frontend", "mask_padding", "project_after", "valid_lengths"]
-
-
-def valid_lengths(lengths: torch.Tensor | None, size: int) -> torch.Tensor | None:
-    """Number of valid steps per item, from SpeechBrain's relative lengths.
-
-    Arguments
-    ---------
-    lengths : tensor (B,) or None
-        Valid part of each item, relative to `size`, in [0, 1]. None: everything is valid.
-    size : int
-        Length of the padded axis, in samples or frames.
-
-    Returns
-    -------
-    int64 tensor (B,), or None when `lengths` is None.
-    """
-    if lengths is None:
-        return None
-    return torch.round(lengths.double() * size).clamp(0, size).long()
-
-
-def mask_padding(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-    """Set what lies behind each item's end to zero.
-
-    Arguments
-    ---------
-    x : tensor (B, T) or (B, N, F)
-        Padded batch; axis 1 is time.
-    lengths : tensor (B,) or None
-        Relative lengths. None returns `x` itself.
-
-    Example
-    -------
-    >>> mask_padding(torch.ones(2, 4), torch.tensor([1.0, 0.5]))
-    tensor([[1., 1., 1., 1.],
-            [1., 1., 0., 0.]])
-    """
-    if lengths is None:
-        return x
-    valid = valid_lengths(lengths.to(x.device), x.shape[1])
-    inside = torch.arange(x.shape[1], device=x.device) < valid[:, None]
-    # Filled and not multiplied: what is infinite in the padding would become NaN.
-    return x.masked_fill(~inside.view(*inside.shape, *[1] * (x.dim() - 2)), 0)
 
 
 def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):
@@ -215,6 +174,8 @@ class Encoder(Lobe):
     #: F and N of the frames it is described and tested with; one that reads samples says so here.
     example_features: int = 40
     example_frames: int = 101
+    #: F it needs at least; 2: it reads spectrograms, and no waveform.
+    fewest_features: int = 1
 
     def __init__(self, in_features: int, out_features: int, output: str, stride: int = 1):
         super().__init__()
@@ -238,7 +199,12 @@ class Encoder(Lobe):
         options
             The options the encoder would be built with.
         """
-        return None
+        if in_features >= cls.fewest_features:
+            return None
+        return (
+            f"it reads spectrograms of at least {cls.fewest_features} features; set frontend: mel, "
+            "or another with as many."
+        )
 
     def num_frames(self, num_frames: int) -> int:
         """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""

@@ -12,6 +12,7 @@ from ...processing.plots import emotion as emotion_plots
 from ...processing.scoring.regression.metrics import RegressionScores
 from ...processing.scoring.regression.scales import from_unit
 from ..heads.concordance import regression_loss
+from ..layers.masks import frame_mask, valid_lengths
 from .base import BaseBrain
 
 __all__ = ["RegressionBrain", "points_of_labels"]
@@ -131,17 +132,14 @@ class RegressionBrain(BaseBrain):
             return target, torch.ones(len(target), dtype=torch.long, device=target.device)
         if relative is None:
             relative = torch.ones(len(target))
-        counts = (relative.double() * target.shape[1]).round().long()
-        return target, counts.to(target.device)
+        return target, valid_lengths(relative, target.shape[1]).to(target.device)
 
     # -- loss --------------------------------------------------------------------------------------
 
     def compute_objectives(self, predictions, batch, stage):
         target, counts = self._target(batch)
-        valid = None
-        if target.ndim == 3:
-            valid = torch.arange(target.shape[1], device=target.device) < counts[:, None]
-        loss = self.loss(predictions, target, valid)
+        mask = frame_mask(counts, target.shape[1]) if target.ndim == 3 else None
+        loss = self.loss(predictions, target, mask)
         if stage != sb.Stage.TRAIN:
             self.add_to_score(predictions, batch)
         return loss

@@ -10,7 +10,7 @@ from torch import nn
 
 from ...processing.system.listing import first_of
 from ...processing.system.names import nearest
-from ..contracts import valid_lengths
+from ..layers.masks import valid_lengths
 from ..options import choice, flag, number
 from .losses import (
     cosine_distance,

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from ..bundles import bundle as pretrained
-from ..contracts import valid_lengths
 from ..heads.angular_margin import CosineClassifier
+from ..layers.masks import valid_lengths
 
 __all__ = ["Teacher", "TeacherError", "load_teacher"]
 

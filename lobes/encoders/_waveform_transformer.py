@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..contracts import Encoder, mask_padding, valid_lengths
-from ..layers.padded import even_weights, frames_up_to, moments
-from ._accepted_input import waveform_unfit
+from ..layers.masks import frame_counts, frame_mask, mask_padding
+from ..layers.statistics import even_weights, moments
 from ._transformers_folder import config_of
+from ._waveform import WaveformEncoder
 
 __all__ = ["FROZEN", "WaveformTransformer"]
 
 FROZEN = ("none", "feature_encoder", "all")
 
 
-class WaveformTransformer(Encoder):
+class WaveformTransformer(WaveformEncoder):
     """Convolutions on the waveform and a transformer, with padding that changes nothing.
 
     A subclass says what becomes of the steps. The group norm of the base models counts each item's
@@ -35,9 +35,6 @@ class WaveformTransformer(Encoder):
         Samples from one result to the next, where there is more than one.
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(
         self, in_features: int, model: nn.Module, freeze: str, output: str, stride: int = 1
     ):
@@ -55,10 +52,6 @@ class WaveformTransformer(Encoder):
             frozen = model if freeze == "all" else model.feature_extractor
             frozen.requires_grad_(False)
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return waveform_unfit(in_features)
-
     def lasting_options(self, options: dict) -> dict:
         without = {name: value for name, value in options.items() if name != "path"}
         return {**without, "config": config_of(self.model)}
@@ -74,17 +67,13 @@ class WaveformTransformer(Encoder):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What the transformer reads, (B, N', D), and which steps are valid; None: all."""
         wavs = mask_padding(feats.squeeze(2), lengths)
-        samples = None
-        if lengths is not None:
-            samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1]).clamp(min=self.window)
+        samples = frame_counts(wavs, lengths, least=self.window)
         x = nn.functional.pad(wavs, (0, max(0, self.window - wavs.shape[1])))
         x = self._convolved(x[:, None], samples).transpose(1, 2)
-        inside = None
-        if samples is not None:
-            steps = 1 + (samples - self.window) // self.hop
-            inside = frames_up_to(steps, x.shape[1])
+        steps = None if samples is None else 1 + (samples - self.window) // self.hop
+        mask = frame_mask(steps, x.shape[1])
         x = self.model.feature_projection(x)
-        return (x[0] if isinstance(x, tuple) else x), inside  # HuBERT's gives no pair
+        return (x[0] if isinstance(x, tuple) else x), mask  # HuBERT's gives no pair
 
     def _convolved(self, x: torch.Tensor, samples: torch.Tensor | None) -> torch.Tensor:
         """The convolutions, none of which reads behind an item's last step: (B, C, N')."""
@@ -95,13 +84,13 @@ class WaveformTransformer(Encoder):
                 continue
             x = layer.conv(x)
             valid = (samples - layer.conv.kernel_size[0]) // layer.conv.stride[0] + 1
-            x = layer.activation(_normed(norm, x, frames_up_to(valid, x.shape[2])))
+            x = layer.activation(_normed(norm, x, frame_mask(valid, x.shape[2])))
         return x
 
 
-def _normed(norm: nn.GroupNorm, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def _normed(norm: nn.GroupNorm, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Each channel of (B, C, N) with mean and variance of each item's valid steps."""
-    mean, variance = moments(x, even_weights(x, inside))
+    mean, variance = moments(x, even_weights(x, mask))
     gain = norm.weight[:, None] * (variance + norm.eps).rsqrt()
     return (x - mean) * gain + norm.bias[:, None]
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
+from ..layers.masks import batch_mask, zero_padding
 from ..registry import register_encoder
 
 __all__ = ["BCResNet", "SubSpectralNorm"]
@@ -15,8 +16,6 @@ __all__ = ["BCResNet", "SubSpectralNorm"]
 STAGES = ((2, 1, 1), (2, 2, 2), (4, 2, 4), (4, 1, 8))
 #: Rows of the last depthwise kernel, where there are as many.
 TAIL_ROWS = 5
-#: Fewer features than this leave no frequency axis to broadcast over.
-FEWEST_FEATURES = 8
 
 
 @register_encoder(
@@ -72,6 +71,9 @@ class BCResNet(Encoder):
     torch.Size([2, 1, 32])
     """
 
+    #: Fewer leave no frequency axis to broadcast over.
+    fewest_features = 8
+
     def __init__(
         self, in_features: int, tau: float = 1.0, dropout: float = 0.1, sub_bands: int = 5
     ):
@@ -110,37 +112,25 @@ class BCResNet(Encoder):
             nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm2d(4 * base), nn.ReLU()
         )
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        if in_features < FEWEST_FEATURES:
-            return f"its strides leave nothing of fewer than {FEWEST_FEATURES} features."
-        return None
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self.steps(feats, lengths)
-        if inside is None:
+        x, mask = self.steps(feats, lengths)
+        if mask is None:
             return x.mean(2).unsqueeze(1)
-        valid = inside.sum(1)
-        x = (x * inside[:, None].to(x.dtype)).sum(2) / valid.clamp(min=1)[:, None].to(x.dtype)
-        return x.unsqueeze(1)
+        counts = mask.sum(1).clamp(min=1)[:, None]
+        return (zero_padding(x, mask).sum(2) / counts.to(x.dtype)).unsqueeze(1)
 
     def steps(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What is averaged over time, (B, 4 int(8 tau), N), and which frames are valid, (B, N)."""
-        frames = feats.shape[1]
-        inside = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), frames)
-            inside = torch.arange(frames, device=feats.device) < valid[:, None]
-        x = self.head(mask_padding(feats, lengths).transpose(1, 2).unsqueeze(1))
+        mask = batch_mask(feats, lengths, least=0)
+        x = self.head(zero_padding(feats, mask, axis=1).transpose(1, 2).unsqueeze(1))
         # (B, C, F, N) -> (C, F, B, N), once; the way back is taken when little is left.
         x = F.relu_(_norm_channels(self.head_norm, x.permute(1, 2, 0, 3).contiguous()))
         for block in self.blocks:
-            x = block(x, inside)
-        if inside is not None:
-            x = x * inside.to(x.dtype)
-        return self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2), inside
+            x = block(x, mask)
+        x = x if mask is None else x.masked_fill(~mask, 0)
+        return self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2), mask
 
 
 class BroadcastBlock(nn.Module):
@@ -182,15 +172,15 @@ class BroadcastBlock(nn.Module):
         self.mix = nn.Linear(channels, channels, bias=False)
         self.dropout = nn.Dropout1d(dropout)
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         skip = x
         if self.transition is not None:
             x = F.relu_(_norm_channels(self.transition_norm, _mix_channels(self.transition, x)))
         spread = self.sub_spectral_norm(self.frequency(x))
         along = spread.mean(1)  # (C, B, N)
-        if inside is not None:
+        if mask is not None:
             # The only place in a block where one frame meets another.
-            along = along * inside.to(along.dtype)
+            along = along.masked_fill(~mask, 0)
         along = F.silu(_norm_channels(self.time_norm, self._filter_time(along)))
         # Dropout1d on (C, B, N) drops one channel of one item.
         along = self.dropout(_mix_channels(self.mix, along))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
 from ..options import number, whole
 from ..registry import register_encoder
 from .bcresnet import BCResNet
@@ -53,6 +53,8 @@ class BCResNetBLSTM(Encoder):
     torch.Size([2, 101, 128])
     """
 
+    fewest_features = BCResNet.fewest_features
+
     def __init__(
         self,
         in_features: int,
@@ -67,13 +69,6 @@ class BCResNetBLSTM(Encoder):
         self.net = BCResNet(self.in_features, tau, dropout, whole("sub_bands", sub_bands))
         self.lstm = BidirectionalLSTM(self.net.out_features, hidden, layers, dropout)
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return BCResNet.unfit(in_features, in_frames)
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        valid = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), feats.shape[1])
-        steps, _ = self.net.steps(feats, lengths)
-        return mask_padding(self.lstm(mask_padding(steps.transpose(1, 2), lengths), valid), lengths)
+        steps, mask = self.net.steps(feats, lengths)
+        return self.lstm(steps.transpose(1, 2), mask)

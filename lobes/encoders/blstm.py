@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
 from ..layers.autocast_lstm import LSTM
+from ..layers.masks import batch_mask, counts_of_mask, reversed_items, zero_padding
 from ..options import number, whole
 from ..registry import register_encoder
 
@@ -56,10 +57,7 @@ class BLSTM(Encoder):
         self.lstm = BidirectionalLSTM(self.in_features, hidden, layers, dropout)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        valid = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), feats.shape[1])
-        return mask_padding(self.lstm(mask_padding(feats, lengths), valid), lengths)
+        return self.lstm(feats, batch_mask(feats, lengths, least=0))
 
 
 class BidirectionalLSTM(nn.Module):
@@ -76,8 +74,8 @@ class BidirectionalLSTM(nn.Module):
 
     Shape
     -----
-    x (B, N, F), valid (B,) frames of each item, or None for all -> (B, N, 2 hidden); what is
-    behind an item's end means nothing.
+    x (B, N, F), mask (B, N) of the valid frames, or None for all -> (B, N, 2 hidden), zero behind
+    each item's end.
 
     Notes
     -----
@@ -88,7 +86,7 @@ class BidirectionalLSTM(nn.Module):
 
     Example
     -------
-    >>> BidirectionalLSTM(40, 32)(torch.zeros(2, 7, 40), torch.tensor([7, 3])).shape
+    >>> BidirectionalLSTM(40, 32)(torch.zeros(2, 7, 40)).shape
     torch.Size([2, 7, 64])
     """
 
@@ -100,26 +98,11 @@ class BidirectionalLSTM(nn.Module):
         self.back = nn.ModuleList(LSTM(size, hidden, batch_first=True) for size in sizes)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
-    def forward(self, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x, counts = zero_padding(x, mask, axis=1), counts_of_mask(mask)
         for layer, (ahead, back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if layer:
                 x = self.dropout(x)
-            x = torch.cat(
-                [ahead(x)[0], reversed_items(back(reversed_items(x, valid))[0], valid)], 2
-            )
-        return x
-
-
-def reversed_items(x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """Each item's valid frames in reverse order; the padding stays where it is.
-
-    Example
-    -------
-    >>> reversed_items(torch.tensor([[[1.0], [2.0], [9.0]]]), torch.tensor([2])).flatten()
-    tensor([2., 1., 9.])
-    """
-    if valid is None:
-        return x.flip(1)
-    frame = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
-    source = torch.where(frame < valid[:, None], valid[:, None] - 1 - frame, frame)
-    return x.gather(1, source[:, :, None].expand_as(x))
+            backward = reversed_items(back(reversed_items(x, counts))[0], counts)
+            x = torch.cat([ahead(x)[0], backward], 2)
+        return zero_padding(x, mask, axis=1)

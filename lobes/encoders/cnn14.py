@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
+from ..contracts import Encoder
+from ..layers.masks import frame_counts, frame_mask, zero_padding
 from ..registry import register_encoder
 
 __all__ = ["CNN14"]
@@ -82,29 +83,27 @@ class CNN14(Encoder):
         nn.init.zeros_(self.dense.bias)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames, _ = feats.shape
+        frames = feats.shape[1]
         fewest = 2 ** (len(self.blocks) - 1)
-        valid = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), frames)
+        counts = frame_counts(feats, lengths, least=0)
         x = self.feature_norm(feats.transpose(1, 2)).transpose(1, 2).unsqueeze(1)
         # Behind an item's end the normalised value is 0, as a convolution's own padding is.
-        x = _silence(x, valid)
+        x = zero_padding(x, frame_mask(counts, frames), axis=2)
         if frames < fewest:
             x = F.pad(x, (0, 0, 0, fewest - frames))
-        if valid is not None:
-            valid = valid.clamp(min=fewest)
+        if counts is not None:
+            counts = counts.clamp(min=fewest)
         for index, block in enumerate(self.blocks):
-            x = block(x, valid)
+            x = block(x, frame_mask(counts, x.shape[2]))
             if index < len(self.blocks) - 1:
                 x = F.avg_pool2d(x, (2, 2 if x.shape[3] > 1 else 1))
-                if valid is not None:
-                    valid = valid // 2
-                    x = _silence(x, valid)
+                if counts is not None:
+                    counts = counts // 2
+                    x = zero_padding(x, frame_mask(counts, x.shape[2]), axis=2)
             x = self.dropout(x)
         x = x.mean(3)  # (B, C, N')
         # Nothing is negative after a ReLU, so the zeros behind the end never win.
-        mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None].to(x.dtype)
+        mean = x.mean(2) if counts is None else x.sum(2) / counts[:, None].to(x.dtype)
         x = self.embedding_dropout(x.amax(2) + mean)
         return self.embedding_dropout(F.relu(self.dense(x))).unsqueeze(1)
 
@@ -114,7 +113,7 @@ class ConvBlock(nn.Module):
 
     Shape
     -----
-    (B, in_channels, N, F), valid frames (B,) or None -> (B, channels, N, F)
+    (B, in_channels, N, F), mask (B, N) or None -> (B, channels, N, F)
     """
 
     def __init__(self, in_channels: int, channels: int):
@@ -126,14 +125,6 @@ class ConvBlock(nn.Module):
         nn.init.xavier_uniform_(self.first.weight)
         nn.init.xavier_uniform_(self.second.weight)
 
-    def forward(self, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
-        x = _silence(F.relu(self.first_norm(self.first(x))), valid)
-        return _silence(F.relu(self.second_norm(self.second(x))), valid)
-
-
-def _silence(x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """Zero the frames of (B, C, N, F) behind each item's end."""
-    if valid is None:
-        return x
-    inside = torch.arange(x.shape[2], device=x.device) < valid[:, None]
-    return x * inside[:, None, :, None].to(x.dtype)
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = zero_padding(F.relu(self.first_norm(self.first(x))), mask, axis=2)
+        return zero_padding(F.relu(self.second_norm(self.second(x))), mask, axis=2)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..contracts import Encoder
 from ..layers.frame_conv import depthwise_frames
-from ..layers.padded import frames_inside, zero_outside
+from ..layers.masks import batch_mask, zero_padding
 from ..options import number, whole
 from ..registry import register_encoder
 
@@ -106,23 +106,23 @@ class Conformer(Encoder):
         )
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = frames_inside(feats, lengths)
-        x = zero_outside(feats, inside, axis=1)
+        mask = batch_mask(feats, lengths)
+        x = zero_padding(feats, mask, axis=1)
         x = F.pad(x, (0, 0, 0, -x.shape[1] % self.stride))
         x = self.dropout(self.input(x.unflatten(1, (-1, self.stride)).flatten(2)))
-        if inside is not None:
-            inside = inside[:, :: self.stride]
+        if mask is not None:
+            mask = mask[:, :: self.stride]
         positions = self.positions(x)
         for layer in self.net.layers:
-            x = _layer(layer, x, positions, inside)
-        return zero_outside(self.net.norm(x), inside, axis=1)
+            x = _layer(layer, x, positions, mask)
+        return zero_padding(self.net.norm(x), mask, axis=1)
 
 
 def _layer(
     layer: ConformerEncoderLayer,
     x: torch.Tensor,
     positions: torch.Tensor,
-    inside: torch.Tensor | None,
+    mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """Feed-forward, attention, convolution, feed-forward: (B, N, D) -> (B, N, D)."""
     x = x + 0.5 * layer.ffn_module1(x)
@@ -132,19 +132,19 @@ def _layer(
         normed,
         normed,
         pos_embs=positions,
-        key_padding_mask=None if inside is None else ~inside,
+        key_padding_mask=None if mask is None else ~mask,
         return_attn_weights=False,
     )
-    x = x + _convolved(layer.convolution_module, x, inside)
+    x = x + _convolved(layer.convolution_module, x, mask)
     return layer.norm2(x + 0.5 * layer.ffn_module2(x))
 
 
 def _convolved(
-    module: ConvolutionModule, x: torch.Tensor, inside: torch.Tensor | None
+    module: ConvolutionModule, x: torch.Tensor, mask: torch.Tensor | None
 ) -> torch.Tensor:
     x = module.bottleneck(module.layer_norm(x).transpose(1, 2)).transpose(1, 2)
     # The only place where a step meets its neighbours by their distance in the batch.
     x = depthwise_frames(
-        zero_outside(x, inside, axis=1), module.conv.weight.squeeze(1).t(), module.conv.bias
+        zero_padding(x, mask, axis=1), module.conv.weight.squeeze(1).t(), module.conv.bias
     )
     return module.after_conv(x)

@@ -12,16 +12,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..layers.padded import batch_norm_inside, frames_inside, reflected, zero_outside
+from ..layers.batch_norm import masked_batch_norm
+from ..layers.masks import batch_mask, counts_of_mask, reflect_items, reversed_items, zero_padding
 from ..options import number, whole
 from ..registry import register_encoder
-from .blstm import reversed_items
 
 __all__ = ["CRDNN"]
 
 #: Every convolutional block halves the features, and reflects them at their ends before.
 BLOCKS = 2
-FEWEST_FEATURES = 4
 
 
 @register_encoder(
@@ -87,6 +86,8 @@ class CRDNN(Encoder):
     torch.Size([2, 51, 128])
     """
 
+    fewest_features = 4
+
     def __init__(
         self,
         in_features: int,
@@ -98,7 +99,7 @@ class CRDNN(Encoder):
         dnn_units: int = 128,
         dropout: float = 0.15,
     ):
-        in_features = whole("in_features", in_features, low=FEWEST_FEATURES)
+        in_features = whole("in_features", in_features, low=self.fewest_features)
         listed = isinstance(channels, Sequence) and not isinstance(channels, str)
         if not listed or len(channels) != BLOCKS:
             raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
@@ -123,34 +124,30 @@ class CRDNN(Encoder):
             if isinstance(part, nn.BatchNorm1d):
                 part.reset_running_stats()  # building the net has sent zeros through
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        if in_features < FEWEST_FEATURES:
-            return f"its poolings leave nothing of fewer than {FEWEST_FEATURES} features."
-        return None
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = frames_inside(feats, lengths)
-        x = zero_outside(feats, inside, axis=1).transpose(1, 2).unsqueeze(1)
+        mask = batch_mask(feats, lengths)
+        x = zero_padding(feats, mask, axis=1).transpose(1, 2).unsqueeze(1)
         for block in self.net.CNN.values():
-            x = _convolved(block, x, inside)
+            x = _convolved(block, x, mask)
         if self.stride > 1:
-            x, inside = _pooled(x, inside, self.stride)
+            x, mask = _pooled(x, mask, self.stride)
         x = x.permute(0, 3, 2, 1).flatten(2)  # (B, C, F, N) -> (B, N, F C)
         for layer in self.net.RNN.rnn:
-            x = _light_gru(layer, x, inside)
+            x = _light_gru(layer, x, mask)
         for block in self.net.DNN.values():
-            x = _dense(block, x, inside)
-        return zero_outside(x, inside, axis=1)
+            x = _dense(block, x, mask)
+        return zero_padding(x, mask, axis=1)
 
 
-def _convolved(block: CNN_Block, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _convolved(block: CNN_Block, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Two convolutions, normalised per frame, and a pooling: (B, C, F, N) -> (B, C', F // 2, N)."""
     for conv, norm, act in (
         (block.conv_1, block.norm_1, block.act_1),
         (block.conv_2, block.norm_2, block.act_2),
     ):
-        along = reflected(x.flatten(1, 2), inside, 1).unflatten(1, x.shape[1:3])
+        along = reflect_items(x.flatten(1, 2), counts_of_mask(mask), 1, 1).unflatten(
+            1, x.shape[1:3]
+        )
         x = conv.conv(F.pad(along, (0, 0, 1, 1), mode="reflect"))
         x = act(norm(x.transpose(1, 3))).transpose(1, 3)
     x = F.max_pool2d(x, (2, 1))
@@ -158,35 +155,34 @@ def _convolved(block: CNN_Block, x: torch.Tensor, inside: torch.Tensor | None) -
 
 
 def _pooled(
-    x: torch.Tensor, inside: torch.Tensor | None, size: int
+    x: torch.Tensor, mask: torch.Tensor | None, size: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The largest of each `size` valid frames of (B, C, F, N), and which windows have any."""
-    if inside is None:
+    if mask is None:
         return F.max_pool2d(x, (1, size), ceil_mode=True), None
-    x = x.masked_fill(~inside[:, None, None], -torch.inf)
-    inside = inside[:, ::size]
-    return zero_outside(F.max_pool2d(x, (1, size), ceil_mode=True), inside), inside
+    x = x.masked_fill(~mask[:, None, None], -torch.inf)
+    mask = mask[:, ::size]
+    return zero_padding(F.max_pool2d(x, (1, size), ceil_mode=True), mask), mask
 
 
-def _light_gru(layer: LiGRU_Layer, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _light_gru(layer: LiGRU_Layer, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Both directions, which share their weights: (B, N, F) -> (B, N, 2 H)."""
-    valid = None
-    if inside is not None:
-        valid, inside = inside.sum(1), torch.cat([inside, inside])
-    gates = layer.w(torch.cat([x, reversed_items(x, valid)])).transpose(1, 2)
-    gates = batch_norm_inside(layer.norm, gates, inside).permute(2, 0, 1)
+    counts = counts_of_mask(mask)
+    both = None if mask is None else torch.cat([mask, mask])
+    gates = layer.w(torch.cat([x, reversed_items(x, counts)])).transpose(1, 2)
+    gates = masked_batch_norm(layer.norm, gates, both).permute(2, 0, 1)
     state = torch.zeros(gates.shape[1], layer.hidden_size, device=x.device)
     kept = layer.drop(torch.ones_like(state))
     states = []
-    for given in gates.unbind():
-        candidate, update = (given + layer.u(state)).chunk(2, dim=1)
+    for gate in gates.unbind():
+        candidate, update = (gate + layer.u(state)).chunk(2, dim=1)
         update = torch.sigmoid(update)
         state = update * state + (1 - update) * (layer.act(candidate) * kept)
         states.append(state)
     ahead, back = torch.stack(states, dim=1).chunk(2)
-    return torch.cat([ahead, reversed_items(back, valid)], dim=2)
+    return torch.cat([ahead, reversed_items(back, counts)], dim=2)
 
 
-def _dense(block: DNN_Block, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _dense(block: DNN_Block, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     x = block.linear(x).transpose(1, 2)
-    return block.dropout(block.act(batch_norm_inside(block.norm.norm, x, inside).transpose(1, 2)))
+    return block.dropout(block.act(masked_batch_norm(block.norm.norm, x, mask).transpose(1, 2)))

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..layers.padded import frames_up_to, norm_values, trimmed, zero_outside
+from ..layers.batch_norm import norm_values
+from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
 from ..options import choice, number, whole
 from ..registry import register_encoder
-from ._accepted_input import spectrum_unfit
 
 __all__ = ["CRNN"]
 
@@ -74,6 +74,8 @@ class CRNN(Encoder):
     torch.Size([2, 1, 32])
     """
 
+    fewest_features = 2
+
     def __init__(
         self,
         in_features: int,
@@ -103,31 +105,26 @@ class CRNN(Encoder):
         self.recurrent = nn.GRU(widths[-1], self.out_features, 2, batch_first=True)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return spectrum_unfit(in_features)
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         total = -(-feats.shape[1] // math.prod(self.time_pools))
-        x, valid = trimmed(feats, lengths)
-        inside = frames_up_to(valid, x.shape[1])
+        x, counts = trim_padding(feats, lengths)
+        mask = frame_mask(counts, x.shape[1])
         x = x.transpose(1, 2).unsqueeze(1)  # (B, 1, F, N)
-        x = zero_outside(norm_values(self.input_norm, zero_outside(x, inside), inside), inside)
+        x = zero_padding(norm_values(self.input_norm, zero_padding(x, mask), mask), mask)
         for convolution, norm, rows, frames in zip(
             self.convolutions, self.norms, FEATURE_POOLS, self.time_pools, strict=True
         ):
-            x = F.relu(norm_values(norm, convolution(x), inside), inplace=True)
+            x = F.relu(norm_values(norm, convolution(x), mask), inplace=True)
             # After the ReLU a zero never wins against a valid frame.
-            x = F.max_pool2d(zero_outside(x, inside), (rows, frames), ceil_mode=True)
-            if valid is not None:
-                valid = (valid + frames - 1) // frames
-                inside = frames_up_to(valid, x.shape[3])
+            x = F.max_pool2d(zero_padding(x, mask), (rows, frames), ceil_mode=True)
+            counts = strided_counts(counts, frames)
+            mask = frame_mask(counts, x.shape[3])
         x, _ = self.recurrent(x.mean(2).transpose(1, 2))
         x = x.float()
         if self.output == "frames":
-            x = F.pad(zero_outside(x, inside, axis=1), (0, 0, 0, total - x.shape[1]))
-        elif valid is None:
+            x = F.pad(zero_padding(x, mask, axis=1), (0, 0, 0, total - x.shape[1]))
+        elif counts is None:
             x = x[:, -1:]
         else:
-            x = x.gather(1, (valid - 1)[:, None, None].expand(-1, 1, x.shape[2]))
+            x = x.gather(1, (counts - 1)[:, None, None].expand(-1, 1, x.shape[2]))
         return self.dropout(x)

@@ -14,16 +14,9 @@ from speechbrain.lobes.models.ECAPA_TDNN import (
 )
 
 from ..contracts import Encoder
-from ..layers.padded import (
-    batch_norm_inside,
-    even_weights,
-    frames_inside,
-    mean_inside,
-    moments,
-    reflected,
-    weights_inside,
-    zero_outside,
-)
+from ..layers.batch_norm import masked_batch_norm
+from ..layers.masks import batch_mask, counts_of_mask, reflect_items, zero_padding
+from ..layers.statistics import even_weights, masked_mean, masked_softmax, moments
 from ..options import number, whole
 from ..registry import register_encoder
 
@@ -119,15 +112,15 @@ class ECAPA(Encoder):
                 part.padding = "valid"  # `_time_delay` pads
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = frames_inside(feats, lengths)
+        mask = batch_mask(feats, lengths)
         first, *blocks = self.net.blocks
-        x = _time_delay(first, zero_outside(feats.transpose(1, 2), inside), inside)
+        x = _time_delay(first, zero_padding(feats.transpose(1, 2), mask), mask)
         outputs = []
         for block in blocks:
-            x = _residual(block, x, inside)
+            x = _residual(block, x, mask)
             outputs.append(x)
-        x = _time_delay(self.net.mfa, torch.cat(outputs, dim=1), inside)
-        x = _pooled(self.net.asp, x, inside)
+        x = _time_delay(self.net.mfa, torch.cat(outputs, dim=1), mask)
+        x = _pooled(self.net.asp, x, mask)
         return self.net.fc(self.net.asp_bn(x)).transpose(1, 2)
 
 
@@ -146,36 +139,36 @@ def _widths(channels: int | Sequence[int], scale: int) -> list[int]:
     return widths
 
 
-def _time_delay(block: TDNNBlock, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _time_delay(block: TDNNBlock, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Convolution, ReLU and batch normalisation: (B, C, N) -> (B, C', N)."""
     pad = block.conv.dilation * (block.conv.kernel_size - 1) // 2
-    x = block.conv(reflected(x, inside, pad) if pad else x)
-    return block.dropout(batch_norm_inside(block.norm.norm, block.activation(x), inside))
+    x = block.conv(reflect_items(x, counts_of_mask(mask), pad, pad) if pad else x)
+    return block.dropout(masked_batch_norm(block.norm.norm, block.activation(x), mask))
 
 
-def _residual(block: SERes2NetBlock, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _residual(block: SERes2NetBlock, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Time-delay layers in a chain over groups of channels, then squeeze and excitation."""
     skip = x if block.shortcut is None else block.shortcut(x)
     groups = block.res2net_block
-    first, *rest = _time_delay(block.tdnn1, x, inside).chunk(groups.scale, dim=1)
+    first, *rest = _time_delay(block.tdnn1, x, mask).chunk(groups.scale, dim=1)
     outputs = [first]
     for index, (layer, group) in enumerate(zip(groups.blocks, rest, strict=True)):
         given = group if index == 0 else group + outputs[-1]
-        outputs.append(_time_delay(layer, given, inside))
-    x = _time_delay(block.tdnn2, torch.cat(outputs, dim=1), inside)
+        outputs.append(_time_delay(layer, given, mask))
+    x = _time_delay(block.tdnn2, torch.cat(outputs, dim=1), mask)
     gate = block.se_block
-    squeezed = gate.relu(gate.conv1(mean_inside(x, inside, (2,))))
+    squeezed = gate.relu(gate.conv1(masked_mean(x, mask, (2,))))
     return gate.sigmoid(gate.conv2(squeezed)) * x + skip
 
 
 def _pooled(
-    pooling: AttentiveStatisticsPooling, x: torch.Tensor, inside: torch.Tensor | None
+    pooling: AttentiveStatisticsPooling, x: torch.Tensor, mask: torch.Tensor | None
 ) -> torch.Tensor:
     """Mean and deviation under the attention of each channel: (B, C, N) -> (B, 2 C, 1)."""
-    context = _mean_and_deviation(x, even_weights(x, inside), pooling.eps)
+    context = _mean_and_deviation(x, even_weights(x, mask), pooling.eps)
     given = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
-    scores = pooling.conv(pooling.tanh(_time_delay(pooling.tdnn, given, inside)))
-    pooled = _mean_and_deviation(x, weights_inside(scores, inside), pooling.eps)
+    scores = pooling.conv(pooling.tanh(_time_delay(pooling.tdnn, given, mask)))
+    pooled = _mean_and_deviation(x, masked_softmax(scores, mask), pooling.eps)
     return torch.cat(pooled, dim=1)
 
 

@@ -6,12 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder
+from ..layers.batch_norm import norm_values
 from ..layers.clip_windows import cut_windows, mean_of_windows
-from ..layers.padded import norm_values
 from ..options import number, whole
 from ..registry import register_encoder
-from ._accepted_input import check_waveform, waveform_unfit
+from ._waveform import WaveformEncoder
 
 __all__ = ["EnvNet"]
 
@@ -27,7 +26,7 @@ FLAT = 50 * 11 * 14
     "Neural Network, ICASSP",
     source="mil-tokyo/bc_learning_sound@c43e8bb",
 )
-class EnvNet(Encoder):
+class EnvNet(WaveformEncoder):
     """A learned picture of 40 filters x 150 steps from the waveform, then a small image network.
 
     Two convolutions over 8 samples and the maximum over 160 samples give each filter a row of a
@@ -71,11 +70,7 @@ class EnvNet(Encoder):
     torch.Size([1, 1, 32])
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(self, in_features: int = 1, dense: int = 4096, dropout: float = 0.5):
-        check_waveform(in_features)
         super().__init__(in_features, whole("dense", dense), output="utterance")
         self.waveform_convolutions = nn.ModuleList(
             [nn.Conv1d(1, FILTERS, 8, bias=False), nn.Conv1d(FILTERS, FILTERS, 8, bias=False)]
@@ -92,10 +87,6 @@ class EnvNet(Encoder):
         for layer in self.dense:  # Chainer's default
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
             nn.init.zeros_(layer.bias)
-
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return waveform_unfit(in_features)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x, counts = cut_windows(feats, lengths, WINDOW_SAMPLES)

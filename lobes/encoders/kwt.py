@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
+from ..layers.masks import frame_counts, frame_mask, mask_padding
 from ..registry import register_encoder
 
 __all__ = ["KWT", "SelfAttention"]
@@ -100,10 +101,9 @@ class KWT(Encoder):
         x = self.input(mask_padding(feats, lengths))
         x = torch.cat([self.class_token.to(x.dtype).expand(batch, -1, -1), x], dim=1)
         x = x + self.positions[:, : frames + 1].to(x.dtype)
-        attended = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(x.device), frames)
-            attended = torch.arange(frames + 1, device=x.device) <= valid[:, None]
+        counts = frame_counts(feats, lengths, least=0)
+        # One more than the frames: the class token, which is in front of them.
+        attended = None if counts is None else frame_mask(counts + 1, frames + 1)
         for layer in self.layers:
             x = layer(x, attended)
         return x[:, :1]

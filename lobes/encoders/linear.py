@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from ..contracts import Encoder, mask_padding
+from ..contracts import Encoder
+from ..layers.masks import mask_padding
 from ..registry import register_encoder
 
 __all__ = ["Linear"]

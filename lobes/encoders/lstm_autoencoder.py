@@ -7,12 +7,12 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
 from ..layers.autocast_lstm import LSTM
+from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames
-from ..layers.frame_norm import norm_frames
+from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ..layers.pooling import AttentiveStatistics
-from ..layers.valid_frames import TemporalBatchNorm, inside
 from ..options import flag, number, whole
 from ..registry import register_encoder
 
@@ -136,14 +136,12 @@ class LSTMAutoencoder(Encoder):
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None, pretraining: bool = False
     ) -> torch.Tensor:
         """Embeddings (B, 1, D); with `pretraining` what `pretraining_loss` gives, (B,)."""
-        frames = None
-        if lengths is not None:
-            frames = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
+        counts = frame_counts(feats, lengths)
         feats = mask_padding(feats, lengths)
         if pretraining:
-            return self._reconstruction_error(feats, frames)
-        x = self.norm(self._lstm(self.encoder(feats, frames), frames))
-        return norm_frames(self.embedding_norm, self.dense(self.pooling(x, frames)), None)
+            return self._reconstruction_error(feats, counts)
+        x = self.norm(self._lstm(self.encoder(feats, counts), counts))
+        return norm_frames(self.embedding_norm, self.dense(self.pooling(x, counts)), None)
 
     def pretraining_loss(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
@@ -178,7 +176,7 @@ class LSTMAutoencoder(Encoder):
         return self(feats, lengths, pretraining=True)
 
     def _reconstruction_error(
-        self, feats: torch.Tensor, frames: torch.Tensor | None
+        self, feats: torch.Tensor, counts: torch.Tensor | None
     ) -> torch.Tensor:
         if self.decoder is None:
             raise ValueError(
@@ -186,15 +184,15 @@ class LSTMAutoencoder(Encoder):
                 "encoder_options: {lstm_autoencoder: {decoder: true}}"
             )
         noisy = feats + self.noise * torch.randn_like(feats)
-        wrong = self.decoder(self.encoder(noisy, frames), frames).float() - feats.float()
-        if frames is None:
+        wrong = self.decoder(self.encoder(noisy, counts), counts).float() - feats.float()
+        if counts is None:
             return wrong.square().mean((1, 2))
-        wrong = wrong.masked_fill(~inside(feats, frames), 0)
-        return wrong.square().mean(2).sum(1) / frames
+        wrong = zero_padding(wrong, frame_mask(counts, wrong.shape[1]), axis=1)
+        return wrong.square().mean(2).sum(1) / counts
 
-    def _lstm(self, x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+    def _lstm(self, x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
         size = x.shape[1]
-        counts = None if frames is None else frames.cpu()
+        counts = None if counts is None else counts.cpu()
         if counts is None or bool((counts == size).all()):
             return self.lstm(x)[0]
         packed = pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
@@ -214,7 +212,7 @@ class ConvolutionStack(nn.Module):
 
     Shape
     -----
-    x (B, N, widths[0]), frames (B,) or None -> (B, N, widths[-1])
+    x (B, N, widths[0]), counts (B,) or None -> (B, N, widths[-1])
     """
 
     def __init__(self, widths: tuple[int, ...], dropout: float, reconstructs: bool = False):
@@ -227,16 +225,14 @@ class ConvolutionStack(nn.Module):
         self.norms = nn.ModuleList(TemporalBatchNorm(width) for width in normed)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
-        outside = None if frames is None else ~inside(x, frames)
+    def forward(self, x: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
+        mask = frame_mask(counts, x.shape[1])
         for index, conv in enumerate(self.convs):
             if index:
                 x = self.dropout(x)
-            if outside is not None:
-                x = x.masked_fill(outside, 0)
-            x = conv_frames(x, conv)
+            x = conv_frames(zero_padding(x, mask, axis=1), conv)
             if index < len(self.norms):
-                x = functional.relu(norm_frames(self.norms[index], x, frames))
+                x = functional.relu(norm_frames(self.norms[index], x, counts))
             else:
                 x = torch.tanh(x)
         return x

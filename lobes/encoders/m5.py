@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder
-from ..layers.padded import frames_up_to, norm_values, trimmed, zero_outside
+from ..layers.batch_norm import norm_values
+from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
 from ..options import whole
 from ..registry import register_encoder
-from ._accepted_input import check_waveform, waveform_unfit
+from ._waveform import WaveformEncoder
 
 __all__ = ["M5"]
 
@@ -24,7 +24,7 @@ POOL = 4
     "2017, arXiv:1610.00087",
     source="pytorch/tutorials@84c6357",
 )
-class M5(Encoder):
+class M5(WaveformEncoder):
     """Four convolutions on the waveform, each pooled by 4, and the mean over a clip of any length.
 
     The first convolution looks at 80 samples, the others at 3 steps; batch norm, ReLU and maximum
@@ -64,9 +64,6 @@ class M5(Encoder):
     torch.Size([2, 1, 64])
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(
         self,
         in_features: int = 1,
@@ -76,7 +73,6 @@ class M5(Encoder):
         widths = [whole("channels", width) for width in channels]
         if len(widths) != 4:
             raise ValueError(f"channels must be four numbers, got {channels!r}")
-        check_waveform(in_features)
         super().__init__(in_features, widths[-1], output="utterance")
         self.first_stride = whole("stride", stride, high=KERNEL_SAMPLES)
         self.convolutions = nn.ModuleList(
@@ -86,26 +82,18 @@ class M5(Encoder):
             self.convolutions.append(nn.Conv1d(before, after, 3, padding=1))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return waveform_unfit(in_features)
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, valid = trimmed(feats, lengths)
-        x = zero_outside(x.transpose(1, 2), frames_up_to(valid, x.shape[1]))
+        x, counts = trim_padding(feats, lengths)
+        x = zero_padding(x.transpose(1, 2), frame_mask(counts, x.shape[1]))
         left = (KERNEL_SAMPLES - self.first_stride) // 2
         x = F.pad(x, (left, KERNEL_SAMPLES - 1 - left))
-        valid = _fewer(valid, self.first_stride)
+        counts = strided_counts(counts, self.first_stride)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = convolution(x)
-            inside = frames_up_to(valid, x.shape[2])
-            x = F.relu(norm_values(norm, x, inside), inplace=True)
+            mask = frame_mask(counts, x.shape[2])
+            x = F.relu(norm_values(norm, x, mask), inplace=True)
             # After the ReLU a zero never wins against a valid step.
-            x = F.max_pool1d(zero_outside(x, inside), POOL, ceil_mode=True)
-            valid = _fewer(valid, POOL)
-        mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None]
+            x = F.max_pool1d(zero_padding(x, mask), POOL, ceil_mode=True)
+            counts = strided_counts(counts, POOL)
+        mean = x.mean(2) if counts is None else x.sum(2) / counts[:, None]
         return mean.float().unsqueeze(1)
-
-
-def _fewer(valid: torch.Tensor | None, stride: int) -> torch.Tensor | None:
-    return None if valid is None else (valid + stride - 1) // stride

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..layers.padded import mean_inside
+from ..layers.statistics import masked_mean
 from ..options import choice, whole
 from ..registry import register_encoder
-from ._accepted_input import check_waveform
 from ._extras import transformers
 from ._pretrained_weights import check_against, read_safetensors
 from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
@@ -97,7 +96,6 @@ class MERT(WaveformTransformer):
         freeze: str = FROZEN[1],
         config: dict | None = None,
     ):
-        check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
         not_both(path, config)
         if path is not None:
@@ -144,14 +142,14 @@ class MERT(WaveformTransformer):
         return 1
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self.projected(feats, lengths)
+        x, mask = self.projected(feats, lengths)
         if self.layer == "weighted":
-            x = self._mean_of_states(x, inside)
+            x = self._mean_of_states(x, mask)
         else:
-            x = self.model.encoder(x, attention_mask=inside).last_hidden_state
-        return mean_inside(x, inside, (1,), axis=1)
+            x = self.model.encoder(x, attention_mask=mask).last_hidden_state
+        return masked_mean(x, mask, (1,), axis=1)
 
-    def _mean_of_states(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    def _mean_of_states(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """The learned mean of what goes into each block and what comes out in the end."""
         states: list[torch.Tensor] = []
         hooks = [
@@ -159,7 +157,7 @@ class MERT(WaveformTransformer):
             for block in self.model.encoder.layers
         ]
         try:
-            states.append(self.model.encoder(x, attention_mask=inside).last_hidden_state)
+            states.append(self.model.encoder(x, attention_mask=mask).last_hidden_state)
         finally:
             for hook in hooks:
                 hook.remove()

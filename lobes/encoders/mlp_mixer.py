@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
+from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames, depthwise_frames
-from ..layers.frame_norm import norm_frames
+from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ..layers.max_feature_map import max_feature_map
 from ..layers.pooling import AttentiveStatistics
-from ..layers.valid_frames import TemporalBatchNorm, inside
 from ..options import choice, flag, number, whole
 from ..registry import register_encoder
 
@@ -144,33 +144,30 @@ class MLPMixer(Encoder):
         self.receptive_frames = KERNEL_FRAMES + blocks * (KERNEL_FRAMES - 1 + max(taps - 1, 0))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        frames = _valid_frames(feats, lengths)
-        if frames is not None:
-            feats = mask_padding(feats, lengths)
+        counts = frame_counts(feats, lengths)
+        if counts is not None and feats.device.type == "cpu" and not torch.compiler.is_compiling():
+            counts = None if bool((counts == feats.shape[1]).all()) else counts
+        feats = feats if counts is None else mask_padding(feats, lengths)
+        items = len(feats)
         if self._in_tiles(feats):
             items = max(1, TILE_FRAMES // feats.shape[1])
-            pooled = torch.cat(
-                [
-                    self._pooled(
-                        feats[i : i + items], None if frames is None else frames[i : i + items]
-                    )
-                    for i in range(0, len(feats), items)
-                ]
-            )
-        else:
-            pooled = self._pooled(feats, frames)
+        pooled = [
+            self._pooled(feats[i : i + items], None if counts is None else counts[i : i + items])
+            for i in range(0, len(feats), items)
+        ]
+        pooled = torch.cat(pooled) if len(pooled) > 1 else pooled[0]
         return norm_frames(self.embedding_norm, self.dense(pooled), None)
 
-    def frame_level(self, feats: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
+    def frame_level(self, feats: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
         """What is pooled: (B, N, F) with zeros in the padding, (B,) or None -> (B, N, hidden)."""
-        outside = None if frames is None else ~inside(feats, frames)
-        x = functional.relu(norm_frames(self.stem_norm, conv_frames(feats, self.stem), frames))
+        mask = frame_mask(counts, feats.shape[1])
+        x = functional.relu(norm_frames(self.stem_norm, conv_frames(feats, self.stem), counts))
         for block in self.blocks:
-            x = block(x, frames, outside)
+            x = block(x, counts, mask)
         return self.norm(x)
 
-    def _pooled(self, feats: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
-        return self.pooling(self.frame_level(feats, frames), frames)
+    def _pooled(self, feats: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        return self.pooling(self.frame_level(feats, counts), counts)
 
     def _in_tiles(self, feats: torch.Tensor) -> bool:
         exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
@@ -195,7 +192,7 @@ class Block(nn.Module):
 
     Shape
     -----
-    x (B, N, C), frames (B,) or None, outside (B, N, 1) bool or None -> (B, N, C)
+    x (B, N, C), counts (B,) and mask (B, N) of the valid frames, or None -> (B, N, C)
     """
 
     def __init__(
@@ -219,28 +216,28 @@ class Block(nn.Module):
         self.channel_out = nn.Linear(width, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, frames=None, outside=None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, counts=None, mask=None) -> torch.Tensor:
         if self.trunk:
-            x = self._convolved(_silence(x, outside), frames)
+            x = self._convolved(zero_padding(x, mask, axis=1), counts)
             tokens = self.token_norm(x)
         else:
-            tokens = self._convolved(_silence(self.token_norm(x), outside), frames)
-        x = x + self._over_tokens(tokens, outside)
+            tokens = self._convolved(zero_padding(self.token_norm(x), mask, axis=1), counts)
+        x = x + self._over_tokens(tokens, mask)
         return x + self._over_channels(self.channel_norm(x))
 
-    def _convolved(self, x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+    def _convolved(self, x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
         """x + norm(conv(x)); outside training as one filter."""
         taps, norm = self.conv.weight[:, 0].T, self.conv_norm
         if self.training:
-            return x + norm_frames(norm, depthwise_frames(x, taps), frames)
+            return x + norm_frames(norm, depthwise_frames(x, taps), counts)
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
         identity = torch.zeros_like(taps)
         identity[KERNEL_FRAMES // 2] = 1
         return depthwise_frames(x, taps * scale + identity, norm.bias - norm.running_mean * scale)
 
-    def _over_tokens(self, x: torch.Tensor, outside: torch.Tensor | None) -> torch.Tensor:
+    def _over_tokens(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         if self.token_taps is not None:
-            x = depthwise_frames(_silence(x, outside), self.token_taps)
+            x = depthwise_frames(zero_padding(x, mask, axis=1), self.token_taps)
         groups = self.token_in.groups
         rows = x.reshape(-1, groups, x.shape[2] // groups).transpose(
             0, 1
@@ -257,17 +254,3 @@ def _grouped(rows: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:
     """A grouped convolution over one frame: (groups, R, C / groups) -> (groups, R, D / groups)."""
     weight = conv.weight.view(conv.groups, -1, conv.weight.shape[1]).transpose(1, 2)
     return torch.baddbmm(conv.bias.view(conv.groups, 1, -1), rows, weight)
-
-
-def _silence(x: torch.Tensor, outside: torch.Tensor | None) -> torch.Tensor:
-    return x if outside is None else x.masked_fill(outside, 0)
-
-
-def _valid_frames(feats: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor | None:
-    """Valid frames of each item, at least one; None where all frames are known to be valid."""
-    if lengths is None:
-        return None
-    frames = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
-    if feats.device.type == "cpu" and not torch.compiler.is_compiling():
-        return None if bool((frames == feats.shape[1]).all()) else frames
-    return frames

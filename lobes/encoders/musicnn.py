@@ -7,12 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..layers.frame_norm import norm_frames
-from ..layers.padded import frames_up_to, norm_values, trimmed, zero_outside
-from ..layers.valid_frames import TemporalBatchNorm
+from ..layers.batch_norm import TemporalBatchNorm, norm_frames, norm_values
+from ..layers.masks import frame_mask, trim_padding, zero_padding
 from ..options import choice, number, whole
 from ..registry import register_encoder
-from ._accepted_input import spectrum_unfit
 
 __all__ = ["MusicNN"]
 
@@ -82,6 +80,8 @@ class MusicNN(Encoder):
     torch.Size([2, 1, 200])
     """
 
+    fewest_features = 2
+
     def __init__(
         self,
         in_features: int,
@@ -121,40 +121,36 @@ class MusicNN(Encoder):
         self.dense_norm = TemporalBatchNorm(self.out_features)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return spectrum_unfit(in_features)
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         total = feats.shape[1]
-        feats, valid = trimmed(feats, lengths)
-        inside = frames_up_to(valid, feats.shape[1])
-        x = self._frame_level(feats, inside)
+        feats, counts = trim_padding(feats, lengths)
+        mask = frame_mask(counts, feats.shape[1])
+        x = self._frame_level(feats, mask)
         if self.output == "frames":
-            x = F.relu(norm_frames(self.dense_norm, self.dense(x.transpose(1, 2)), valid))
-            x = F.pad(zero_outside(x, inside, axis=1), (0, 0, 0, total - x.shape[1]))
+            x = F.relu(norm_frames(self.dense_norm, self.dense(x.transpose(1, 2)), counts))
+            x = F.pad(zero_padding(x, mask, axis=1), (0, 0, 0, total - x.shape[1]))
             return self.dropout(x)
         # Nothing is negative, so the zeros behind the end never win.
-        mean = x.mean(2) if valid is None else x.sum(2) / valid[:, None]
+        mean = x.mean(2) if counts is None else x.sum(2) / counts[:, None]
         pooled = torch.cat([x.amax(2), mean.to(x.dtype)], dim=1)
         x = norm_frames(self.dense_norm, self.dense(pooled).unsqueeze(1), None)
         return self.dropout(F.relu(x))
 
-    def _frame_level(self, feats: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    def _frame_level(self, feats: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """(B, N, F) -> (B, 561 + 3 channels, N), zero behind each item's end."""
-        x = zero_outside(feats.transpose(1, 2).unsqueeze(1), inside)
-        x = zero_outside(norm_values(self.input_norm, x, inside), inside)
+        x = zero_padding(feats.transpose(1, 2).unsqueeze(1), mask)
+        x = zero_padding(norm_values(self.input_norm, x, mask), mask)
         front = []
         for convolution, norm in zip(self.vertical, self.vertical_norms, strict=True):
             # The maximum first: the ReLU after it is of one row and changes no order.
-            front.append(F.relu(norm_values(norm, convolution(x), inside).amax(2)))
+            front.append(F.relu(norm_values(norm, convolution(x), mask).amax(2)))
         x = x.mean(2)
         for convolution, norm in zip(self.horizontal, self.horizontal_norms, strict=True):
-            front.append(F.relu(norm_values(norm, convolution(x), inside)))
-        outputs = [zero_outside(torch.cat(front, dim=1), inside)]
+            front.append(F.relu(norm_values(norm, convolution(x), mask)))
+        outputs = [zero_padding(torch.cat(front, dim=1), mask)]
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
-            y = zero_outside(F.relu(norm_values(norm, convolution(outputs[-1]), inside)), inside)
+            y = zero_padding(F.relu(norm_values(norm, convolution(outputs[-1]), mask)), mask)
             outputs.append(y + outputs[-1] if index else y)
         return torch.cat(outputs, dim=1)

@@ -9,15 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..contracts import Encoder
-from ..layers.padded import (
-    batch_norm_inside,
-    even_weights,
-    frames_inside,
-    mean_inside,
-    moments,
-    weights_inside,
-    zero_outside,
-)
+from ..layers.batch_norm import masked_batch_norm
+from ..layers.masks import batch_mask, zero_padding
+from ..layers.statistics import even_weights, masked_mean, masked_softmax, moments
 from ..options import choice, whole
 from ..registry import register_encoder
 
@@ -134,28 +128,28 @@ class ReDimNet(Encoder):
         self.embed = nn.Linear(2 * width, self.out_features)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = frames_inside(feats, lengths)
-        x = zero_outside(feats.transpose(1, 2), inside)
+        mask = batch_mask(feats, lengths)
+        x = zero_padding(feats.transpose(1, 2), mask)
         x = F.pad(x, (0, 0, 0, self.rows - self.in_features)).unsqueeze(1)
         outputs = [_sequence(_over_channels(self.stem_norm, self.stem(x)))]
         x = outputs[0]
         for stage, mix in zip(self.stages, self.mix, strict=True):
-            outputs.append(stage(x, inside))
+            outputs.append(stage(x, mask))
             weights = mix.softmax(1)
             x = sum(weights[:, i] * output for i, output in enumerate(outputs))
-        return self.embed(self.pool_norm(self._pooled(x, inside))).unsqueeze(1)
+        return self.embed(self.pool_norm(self._pooled(x, mask))).unsqueeze(1)
 
-    def _pooled(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    def _pooled(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation under the attention of each channel: (B, C, N) -> (B, 2 C)."""
-        even = even_weights(x, inside)
+        even = even_weights(x, mask)
         mean, variance = moments(x, even)
         count = (even > 0).sum(2, keepdim=True)
         # The source's context has the unbiased variance, its result the biased one.
         variance = variance * count / (count - 1).clamp(min=1)
         context = [mean, (variance + 1e-7).sqrt()]
-        given = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
-        scores = self.attention_out(self.attention_in(given).tanh())
-        mean, variance = moments(x, weights_inside(scores, inside))
+        seen = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
+        scores = self.attention_out(self.attention_in(seen).tanh())
+        mean, variance = moments(x, masked_softmax(scores, mask))
         return torch.cat([mean, variance.clamp(min=1e-7).sqrt()], dim=1).squeeze(2)
 
 
@@ -164,7 +158,7 @@ class Stage(nn.Module):
 
     Shape
     -----
-    (B, W, N), valid frames (B, N) or None -> (B, W, N), W = channels x rows
+    (B, W, N), mask (B, N) of the valid frames or None -> (B, W, N), W = channels x rows
     """
 
     def __init__(
@@ -192,15 +186,15 @@ class Stage(nn.Module):
         self.leave = Narrow(wide, after, group) if widening > 1 else None
         self.context = TimeContext(width, context) if context else None
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         x = x.unflatten(1, (self.rows, -1)).transpose(1, 2)  # (B, C, F, N)
         x = self.enter(x)
         for block in self.blocks:
-            x = block(x, inside)
+            x = block(x, mask)
         if self.leave is not None:
-            x = self.leave(x, inside)
+            x = self.leave(x, mask)
         x = _sequence(x)
-        return x if self.context is None else self.context(x, inside)
+        return x if self.context is None else self.context(x, mask)
 
 
 class ResidualBlock(nn.Module):
@@ -222,13 +216,13 @@ class ResidualBlock(nn.Module):
                 nn.Linear(rows, inner), nn.ReLU(), nn.Linear(inner, rows), nn.Sigmoid()
             )
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
-        y = F.relu(self.first_mix(self.first(zero_outside(x, inside))))
-        y = batch_norm_inside(self.first_norm, y, inside)
-        y = self.second_mix(self.second(zero_outside(y, inside)))
-        y = batch_norm_inside(self.second_norm, y, inside)
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        y = F.relu(self.first_mix(self.first(zero_padding(x, mask))))
+        y = masked_batch_norm(self.first_norm, y, mask)
+        y = self.second_mix(self.second(zero_padding(y, mask)))
+        y = masked_batch_norm(self.second_norm, y, mask)
         if self.gate is not None:
-            mean = mean_inside(y, inside, (1, 3)).flatten(1)
+            mean = masked_mean(y, mask, (1, 3)).flatten(1)
             y = y * self.gate(mean)[:, None, :, None]
         return F.relu(x + y)
 
@@ -247,10 +241,10 @@ class ConvNextBlock(nn.Module):
         self.norm = norm(channels * len(kernel_sizes))
         self.mix = conv(channels * len(kernel_sizes), channels, 1)
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
-        given = zero_outside(x, inside)
-        y = torch.cat([convolution(given) for convolution in self.convolutions], dim=1)
-        return x + self.mix(F.gelu(batch_norm_inside(self.norm, y, inside)))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        silenced = zero_padding(x, mask)
+        y = torch.cat([convolution(silenced) for convolution in self.convolutions], dim=1)
+        return x + self.mix(F.gelu(masked_batch_norm(self.norm, y, mask)))
 
 
 class Narrow(nn.Module):
@@ -262,9 +256,9 @@ class Narrow(nn.Module):
         self.norm = nn.BatchNorm2d(channels, eps=1e-6)
         self.mix = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
-        y = self.convolution(zero_outside(x, inside))
-        return self.mix(F.gelu(batch_norm_inside(self.norm, y, inside)))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        y = self.convolution(zero_padding(x, mask))
+        return self.mix(F.gelu(masked_batch_norm(self.norm, y, mask)))
 
 
 class TimeContext(nn.Module):
@@ -283,12 +277,12 @@ class TimeContext(nn.Module):
         )
         self.expand = nn.Conv1d(inner, width, 1)
 
-    def forward(self, x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         y = _over_channels(self.norm, self.reduce(x))
         for block in self.blocks:
-            y = block(y, inside)
-        outside = None if inside is None else ~inside
-        y = self.attention(y.transpose(1, 2), src_key_padding_mask=outside).transpose(1, 2)
+            y = block(y, mask)
+        padding = None if mask is None else ~mask
+        y = self.attention(y.transpose(1, 2), src_key_padding_mask=padding).transpose(1, 2)
         return x + self.expand(y)
 
 

@@ -8,14 +8,9 @@ import torch
 from speechbrain.lobes.models.ResNet import BasicBlock, ResNet, SEBasicBlock
 
 from ..contracts import Encoder
-from ..layers.padded import (
-    batch_norm_inside,
-    frames_inside,
-    mean_inside,
-    moments,
-    weights_inside,
-    zero_outside,
-)
+from ..layers.batch_norm import masked_batch_norm
+from ..layers.masks import batch_mask, zero_padding
+from ..layers.statistics import masked_mean, masked_softmax, moments
 from ..options import whole
 from ..registry import register_encoder
 
@@ -92,16 +87,16 @@ class ResNet34(Encoder):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         net = self.net
-        inside = frames_inside(feats, lengths)
-        x = net.conv1(zero_outside(feats, inside, 1).unsqueeze(1))  # (B, C, N, F)
-        x = net.activation1(batch_norm_inside(net.bn1, x, inside, 2))
+        mask = batch_mask(feats, lengths)
+        x = net.conv1(zero_padding(feats, mask, 1).unsqueeze(1))  # (B, C, N, F)
+        x = net.activation1(masked_batch_norm(net.bn1, x, mask, 2))
         for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
             for block in stage:
-                x, inside = _residual(block, x, inside)
+                x, mask = _residual(block, x, mask)
         x = x.transpose(2, 3).flatten(1, 2)
         narrow, activation, norm, wide, _ = net.attention
-        scores = wide(batch_norm_inside(norm, activation(narrow(x)), inside))
-        mean, variance = moments(x, weights_inside(scores, inside))
+        scores = wide(masked_batch_norm(norm, activation(narrow(x)), mask))
+        mean, variance = moments(x, masked_softmax(scores, mask))
         statistics = torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1).squeeze(2)
         x = net.fc_embed(net.norm_stats(statistics))
         return net.norm_embed(x).unsqueeze(1)
@@ -115,19 +110,19 @@ def _four(name: str, values: Sequence[int]) -> list[int]:
 
 
 def _residual(
-    block: BasicBlock | SEBasicBlock, x: torch.Tensor, inside: torch.Tensor | None
+    block: BasicBlock | SEBasicBlock, x: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(B, C, N, F) -> (B, C', N', F') with N' = ceil(N / stride), and which frames are valid."""
-    after = inside if inside is None or block.stride == 1 else inside[:, :: block.stride]
-    y = block.activation(batch_norm_inside(block.bn1, x, inside, 2))
-    y = block.conv1(zero_outside(y, inside, 2))
-    y = block.activation(batch_norm_inside(block.bn2, y, after, 2))
-    y = block.conv2(zero_outside(y, after, 2))
-    y = block.conv3(block.activation(batch_norm_inside(block.bn3, y, after, 2)))
+    after = mask if mask is None or block.stride == 1 else mask[:, :: block.stride]
+    y = block.activation(masked_batch_norm(block.bn1, x, mask, 2))
+    y = block.conv1(zero_padding(y, mask, 2))
+    y = block.activation(masked_batch_norm(block.bn2, y, after, 2))
+    y = block.conv2(zero_padding(y, after, 2))
+    y = block.conv3(block.activation(masked_batch_norm(block.bn3, y, after, 2)))
     if isinstance(block, SEBasicBlock):
-        gate = block.se.fc(mean_inside(y, after, (2, 3), 2).flatten(1))
+        gate = block.se.fc(masked_mean(y, after, (2, 3), 2).flatten(1))
         y = y * gate[:, :, None, None]
     if block.downsample is not None:
         convolution, norm = block.downsample
-        x = batch_norm_inside(norm, convolution(x), after, 2)
+        x = masked_batch_norm(norm, convolution(x), after, 2)
     return y + x, after

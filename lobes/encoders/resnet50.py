@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
-from ..layers.padded import batch_norm_inside, mean_inside, zero_outside
+from ..contracts import Encoder
+from ..layers.batch_norm import masked_batch_norm
+from ..layers.masks import batch_mask, zero_padding
+from ..layers.statistics import masked_mean
 from ..options import number, whole
 from ..registry import register_encoder
-from ._accepted_input import picture_unfit
 from ._extras import timm
 from ._pretrained_weights import check_against, read_safetensors
 
@@ -70,6 +71,8 @@ class ResNet50(Encoder):
     torch.Size([2, 1, 256])
     """
 
+    fewest_features = 2
+
     def __init__(
         self,
         in_features: int,
@@ -97,10 +100,6 @@ class ResNet50(Encoder):
         if path is not None:
             self._load(path)
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return picture_unfit(in_features)
-
     def lasting_options(self, options: dict) -> dict:
         return {name: value for name, value in options.items() if name != "path"}
 
@@ -119,47 +118,34 @@ class ResNet50(Encoder):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         net = self.net
-        valid = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), feats.shape[1]).clamp(min=1)
-        x = feats.transpose(1, 2)[:, None]
-        inside = _inside(x, valid)
-        x = net.conv1(zero_outside(x, inside))
-        x, valid, inside = _halved(x, valid)
+        mask = batch_mask(feats, lengths)
+        x = net.conv1(zero_padding(feats.transpose(1, 2)[:, None], mask))
+        mask = _halved(mask)
         # After the ReLU nothing is below the zeros behind an item's end.
-        x = zero_outside(net.act1(batch_norm_inside(net.bn1, x, inside)), inside)
-        x, valid, inside = _halved(net.maxpool(x), valid)
+        x = zero_padding(net.act1(masked_batch_norm(net.bn1, x, mask)), mask)
+        x, mask = net.maxpool(x), _halved(mask)
         for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
             for block in stage:
-                x, valid = _bottleneck(block, x, valid)
-        x = mean_inside(x, _inside(x, valid), (2, 3)).flatten(1)
+                x, mask = _bottleneck(block, x, mask)
+        x = masked_mean(x, mask, (2, 3)).flatten(1)
         return self.dropout(x)[:, None]
 
 
-def _inside(x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor | None:
-    """Which columns of (B, C, F, N) are valid, (B, N)."""
-    if valid is None:
-        return None
-    return torch.arange(x.shape[3], device=x.device) < valid[:, None]
-
-
-def _halved(x: torch.Tensor, valid: torch.Tensor | None):
+def _halved(mask: torch.Tensor | None) -> torch.Tensor | None:
     """What a stride of 2 leaves of the valid columns, the rounded-up half."""
-    valid = None if valid is None else (valid + 1) // 2
-    return x, valid, _inside(x, valid)
+    return None if mask is None else mask[:, ::2]
 
 
-def _bottleneck(block, x: torch.Tensor, valid: torch.Tensor | None):
+def _bottleneck(block, x: torch.Tensor, mask: torch.Tensor | None):
     """timm's Bottleneck on a batch with padding: (B, C, F, N) and the valid columns of it."""
-    inside = _inside(x, valid)
     shortcut = x
-    x = F.relu(batch_norm_inside(block.bn1, block.conv1(x), inside))
-    x = block.conv2(zero_outside(x, inside))
+    x = F.relu(masked_batch_norm(block.bn1, block.conv1(x), mask))
+    x = block.conv2(zero_padding(x, mask))
     if block.stride == 2:
-        x, valid, inside = _halved(x, valid)
-    x = F.relu(batch_norm_inside(block.bn2, x, inside))
-    x = batch_norm_inside(block.bn3, block.conv3(x), inside)
+        mask = _halved(mask)
+    x = F.relu(masked_batch_norm(block.bn2, x, mask))
+    x = masked_batch_norm(block.bn3, block.conv3(x), mask)
     if block.downsample is not None:
         conv, norm = block.downsample
-        shortcut = batch_norm_inside(norm, conv(shortcut), inside)
-    return F.relu(x + shortcut), valid
+        shortcut = masked_batch_norm(norm, conv(shortcut), mask)
+    return F.relu(x + shortcut), mask

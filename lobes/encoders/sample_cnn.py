@@ -6,12 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder
+from ..layers.batch_norm import norm_values
 from ..layers.clip_windows import cut_windows, mean_of_windows
-from ..layers.padded import norm_values
 from ..options import choice, number, whole
 from ..registry import register_encoder
-from ._accepted_input import check_waveform, waveform_unfit
+from ._waveform import WaveformEncoder
 
 __all__ = ["SampleCNN"]
 
@@ -22,7 +21,7 @@ __all__ = ["SampleCNN"]
     "Using Raw Waveforms, SMC, arXiv:1703.01789",
     source="minzwon/sota-music-tagging-models@06fa058",
 )
-class SampleCNN(Encoder):
+class SampleCNN(WaveformEncoder):
     """Convolutions over 3 samples with pooling by 3, on windows of 59,049 samples of the waveform.
 
     A convolution with stride 3 and nine layers of convolution over 3 steps, batch norm, ReLU and
@@ -73,9 +72,6 @@ class SampleCNN(Encoder):
     torch.Size([2, 1, 16])
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(
         self,
         in_features: int = 1,
@@ -84,7 +80,6 @@ class SampleCNN(Encoder):
         dropout: float = 0.5,
     ):
         widths = _widths(channels)
-        check_waveform(in_features)
         super().__init__(in_features, widths[-1], output="utterance")
         self.window = 3 ** len(widths)
         last = choice("last_kernel", last_kernel, (1, 3))
@@ -94,10 +89,6 @@ class SampleCNN(Encoder):
         self.convolutions.append(nn.Conv1d(widths[-1], widths[-1], last, padding=last // 2))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in [*widths, widths[-1]])
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
-
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return waveform_unfit(in_features)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x, counts = cut_windows(feats, lengths, self.window)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder, valid_lengths
+from ..contracts import Encoder
+from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..registry import register_encoder
 
 __all__ = ["SmallCNN"]
@@ -77,36 +78,29 @@ class SmallCNN(Encoder):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames, _ = feats.shape
-        if lengths is None:
-            valid = torch.full((batch,), frames, device=feats.device)
-        else:
-            valid = valid_lengths(lengths.to(feats.device), frames)
-        x = _silence(feats.unsqueeze(1), valid if lengths is not None else None)
+        counts = frame_counts(feats, lengths, least=0)
+        x = zero_padding(feats.unsqueeze(1), frame_mask(counts, feats.shape[1]), axis=2)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.relu(norm(convolution(x)))
             # After the ReLU a zero never wins against a valid frame, so a pooling window that is
             # half padding gives what it gives at the end of a clip of its own.
-            x = _silence(F.relu(norm(convolution(x))), valid if lengths is not None else None)
+            x = zero_padding(x, frame_mask(counts, x.shape[2]), axis=2)
             x = F.max_pool2d(x, 2, ceil_mode=True)
-            valid = (valid + 1) // 2
+            counts = strided_counts(counts, 2)
+        if counts is None:
+            counts = torch.full((len(x),), x.shape[2], device=x.device)
         # (B, C, N', F') -> (B, C * F', N') -> (B, C * F', cells)
-        x = x.transpose(2, 3).flatten(1, 2) @ _cells(valid, x.shape[2], self.time_cells).to(x.dtype)
+        x = x.transpose(2, 3).flatten(1, 2) @ _cells(counts, x.shape[2], self.time_cells).to(
+            x.dtype
+        )
         return self.dropout(F.relu(self.dense(x.flatten(1)))).unsqueeze(1)
 
 
-def _silence(x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """Zero the frames of (B, C, N, F) behind each item's end."""
-    if valid is None:
-        return x
-    inside = torch.arange(x.shape[2], device=x.device) < valid[:, None]
-    return x * inside[:, None, :, None].to(x.dtype)
-
-
-def _cells(valid: torch.Tensor, frames: int, cells: int) -> torch.Tensor:
+def _cells(counts: torch.Tensor, frames: int, cells: int) -> torch.Tensor:
     """Weights (B, frames, cells) that average each item's valid frames in `cells` parts."""
-    valid = valid.clamp(min=1)[:, None]
-    cell = torch.arange(cells, device=valid.device)
-    first, last = cell * valid // cells, -(-(cell + 1) * valid // cells)
-    frame = torch.arange(frames, device=valid.device)[None, :, None]
-    inside = (frame >= first[:, None]) & (frame < last[:, None])
-    return inside / (last - first)[:, None]
+    counts = counts.clamp(min=1)[:, None]
+    cell = torch.arange(cells, device=counts.device)
+    first, last = cell * counts // cells, -(-(cell + 1) * counts // cells)
+    frame = torch.arange(frames, device=counts.device)[None, :, None]
+    chosen = (frame >= first[:, None]) & (frame < last[:, None])
+    return chosen / (last - first)[:, None]

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import nn
 
-from ..contracts import Encoder, mask_padding, valid_lengths
+from ..contracts import Encoder
+from ..layers.masks import batch_mask, mask_padding, zero_padding
 from ..registry import register_encoder
 
 __all__ = ["Transformer", "sinusoidal_positions"]
@@ -95,19 +96,18 @@ class Transformer(Encoder):
         self.encoder.layers = nn.ModuleList(built)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        frames = feats.shape[1]
         x = self.input(mask_padding(feats, lengths))
-        x = self.dropout(x + sinusoidal_positions(frames, self.out_features, x.device).to(x.dtype))
-        if lengths is None:
-            x = self.encoder(x)
-            return x if self.output == "frames" else x.mean(1, keepdim=True)
+        positions = sinusoidal_positions(x.shape[1], self.out_features, x.device)
+        x = self.dropout(x + positions.to(x.dtype))
         # An item without a single frame still attends to its first, or it would become NaN.
-        valid = valid_lengths(lengths.to(x.device), frames).clamp(min=1)
-        padding = torch.arange(frames, device=x.device) >= valid[:, None]
-        x = self.encoder(x, src_key_padding_mask=padding).masked_fill(padding[:, :, None], 0.0)
+        mask = batch_mask(feats, lengths)
+        x = self.encoder(x, src_key_padding_mask=None if mask is None else ~mask)
+        x = zero_padding(x, mask, axis=1)
         if self.output == "frames":
             return x
-        return x.sum(1, keepdim=True) / valid[:, None, None].to(x.dtype)
+        if mask is None:
+            return x.mean(1, keepdim=True)
+        return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None].to(x.dtype)
 
 
 def sinusoidal_positions(frames: int, width: int, device=None) -> torch.Tensor:

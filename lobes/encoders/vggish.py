@@ -9,7 +9,6 @@ from ..contracts import Encoder
 from ..layers.clip_windows import cut_windows, mean_of_windows
 from ..options import whole
 from ..registry import register_encoder
-from ._accepted_input import spectrum_unfit
 
 __all__ = ["VGGish"]
 
@@ -67,6 +66,8 @@ class VGGish(Encoder):
     torch.Size([2, 1, 128])
     """
 
+    fewest_features = 2
+
     def __init__(
         self,
         in_features: int,
@@ -100,10 +101,6 @@ class VGGish(Encoder):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return spectrum_unfit(in_features)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x, counts = cut_windows(feats, lengths, self.patch_frames)

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..layers.padded import zero_outside
+from ..layers.masks import zero_padding
 from ..options import choice
 from ..registry import register_encoder
-from ._accepted_input import check_waveform
 from ._extras import transformers
 from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
 from ._waveform_transformer import FROZEN, WaveformTransformer
@@ -90,7 +89,6 @@ class Wav2Vec2(WaveformTransformer):
         freeze: str = FROZEN[1],
         config: dict | None = None,
     ):
-        check_waveform(in_features)
         choice("freeze", freeze, FROZEN)
         not_both(path, config)
         if path is not None:
@@ -108,9 +106,9 @@ class Wav2Vec2(WaveformTransformer):
         return 1 + max(0, samples - self.window) // self.stride if samples > 0 else 0
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self.projected(feats, lengths)
-        x = self.model.encoder(x, attention_mask=inside).last_hidden_state
-        return zero_outside(x, inside, axis=1)
+        x, mask = self.projected(feats, lengths)
+        x = self.model.encoder(x, attention_mask=mask).last_hidden_state
+        return zero_padding(x, mask, axis=1)
 
 
 def _pretrained_model(path: str) -> nn.Module:

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..contracts import Encoder
-from ..layers.padded import frames_up_to, mean_inside, trimmed, zero_outside
+from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
+from ..layers.statistics import masked_mean
 from ..options import choice, whole
 from ..registry import register_encoder
-from ._accepted_input import check_waveform, waveform_unfit
+from ._waveform import WaveformEncoder
 
 __all__ = ["WaveNetDilated"]
 
@@ -20,7 +20,7 @@ __all__ = ["WaveNetDilated"]
     paper="van den Oord et al. 2016, WaveNet: A Generative Model for Raw Audio, arXiv:1609.03499",
     source="ibab/tensorflow-wavenet@b735da4",
 )
-class WaveNetDilated(Encoder):
+class WaveNetDilated(WaveformEncoder):
     """Gated convolutions over two steps, 1 to 512 apart, behind a strided one on the waveform.
 
     A convolution over two strides of samples gives one step per stride. In each layer a convolution
@@ -71,9 +71,6 @@ class WaveNetDilated(Encoder):
     (torch.Size([2, 8, 128]), 8)
     """
 
-    #: Sizes of the input it is described and tested with.
-    example_features, example_frames = 1, 4801
-
     def __init__(
         self,
         in_features: int = 1,
@@ -88,7 +85,6 @@ class WaveNetDilated(Encoder):
         stacks, layers = whole("stacks", stacks), whole("layers", layers, high=16)
         channels, skip = whole("channels", channels), whole("skip_channels", skip_channels)
         choice("output", output, ("utterance", "frames"))
-        check_waveform(in_features)
         super().__init__(in_features, skip, output, stride if output == "frames" else 1)
         self.front_stride = stride
         self.receptive_steps = 1 + stacks * (2**layers - 1)
@@ -100,24 +96,18 @@ class WaveNetDilated(Encoder):
             self.mixes.append(nn.Conv1d(channels, skip + (0 if last else channels), 1))
         self.after = nn.Conv1d(skip, skip, 1)
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return waveform_unfit(in_features)
-
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         total = -(-feats.shape[1] // self.front_stride)
-        x, valid = trimmed(feats, lengths)
+        x, counts = trim_padding(feats, lengths)
         samples, stride = x.shape[1], self.front_stride
-        x = zero_outside(x.transpose(1, 2), frames_up_to(valid, samples))
+        x = zero_padding(x.transpose(1, 2), frame_mask(counts, samples))
         # Step t reads the samples up to (t + 1) stride.
         x = self.front(F.pad(x, (stride, -samples % stride)))
         x = F.relu(self.after(F.relu(self._skipped(x)))).float()
-        if valid is not None:
-            valid = (valid + stride - 1) // stride
-        inside = frames_up_to(valid, x.shape[2])
+        mask = frame_mask(strided_counts(counts, stride), x.shape[2])
         if self.output == "utterance":
-            return mean_inside(x, inside, (2,)).transpose(1, 2)
-        x = zero_outside(x, inside)
+            return masked_mean(x, mask, (2,)).transpose(1, 2)
+        x = zero_padding(x, mask)
         return F.pad(x, (0, total - x.shape[2])).transpose(1, 2)
 
     def _skipped(self, x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from speechbrain.nnet.CNN import Conv1d
 from speechbrain.nnet.pooling import StatisticsPooling
 
 from ..contracts import Encoder
-from ..layers.padded import frames_inside, reflected
+from ..layers.masks import batch_mask, counts_of_mask, reflect_items, zero_padding
 from ..registry import register_encoder
 
 __all__ = ["XVector"]
@@ -80,25 +80,26 @@ class XVector(Encoder):
                 block.padding = "valid"  # `_reflect_ends` has padded
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = frames_inside(feats, lengths)
+        mask = batch_mask(feats, lengths)
+        counts = counts_of_mask(mask)
         x = feats
         for block in self.net.blocks:
             if isinstance(block, Conv1d) and block.kernel_size > 1:
                 pad = block.dilation * (block.kernel_size - 1) // 2
-                x = block(reflected(x.transpose(1, 2), inside, pad).transpose(1, 2))
+                x = block(reflect_items(x.transpose(1, 2), counts, pad, pad).transpose(1, 2))
                 continue
-            x = _mean_and_deviation(x, inside) if isinstance(block, StatisticsPooling) else block(x)
+            x = _mean_and_deviation(x, mask) if isinstance(block, StatisticsPooling) else block(x)
         return x
 
 
-def _mean_and_deviation(x: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+def _mean_and_deviation(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Mean and standard deviation over each item's valid frames: (B, N, C) -> (B, 1, 2 C)."""
     x = x.float()
-    if inside is None:
-        inside = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    outside, count = ~inside[:, :, None], inside.sum(1)[:, None, None].to(x.dtype)
-    mean = x.masked_fill(outside, 0.0).sum(1, keepdim=True) / count
-    square = (x - mean).masked_fill(outside, 0.0).square().sum(1, keepdim=True)
+    if mask is None:
+        mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    count = mask.sum(1)[:, None, None].to(x.dtype)
+    mean = zero_padding(x, mask, axis=1).sum(1, keepdim=True) / count
+    square = zero_padding(x - mean, mask, axis=1).square().sum(1, keepdim=True)
     # The root of exactly 0 has an infinite slope.
     deviation = (square / (count - 1).clamp(min=1)).clamp(min=1e-10).sqrt()
     return torch.cat([mean, deviation + 1e-5], dim=2)

@@ -8,7 +8,8 @@ from ...processing.filterbank.engine.engine import EnergyEngine
 from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet, from_taps
-from ..contracts import Frontend, mask_padding, valid_lengths
+from ..contracts import Frontend
+from ..layers.masks import frame_counts, mask_padding
 from ..options import check_batch, choice, frequency_range, hop, number, odd_window, whole
 
 __all__ = ["FilterbankFrontend", "filter_range"]
@@ -103,9 +104,8 @@ class FilterbankFrontend(Frontend):
             wavs = mask_padding(wavs.to(kernels[0].dtype), lengths)
             num_samples = wavs.shape[1]
             offset = frame_offset(num_samples, kernels[1].shape[1], self.hop, self.frame_centre)
-            if lengths is not None:
-                lengths = valid_lengths(lengths.to(wavs.device), num_samples)
-            return self.engine(wavs, *kernels, offset, lengths, self.energy_floor)
+            counts = frame_counts(wavs, lengths, least=0)
+            return self.engine(wavs, *kernels, offset, counts, self.energy_floor)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor), lengths)

@@ -7,7 +7,15 @@ from torch.nn import functional
 
 from ...processing.filterbank.framing import frame_count
 from ...processing.filterbank.responses import FilterSet, from_responses
-from ..contracts import Frontend, mask_padding, valid_lengths
+from ..contracts import Frontend
+from ..layers.masks import (
+    frame_counts,
+    frame_mask,
+    mask_padding,
+    reflect_items,
+    valid_lengths,
+    zero_padding,
+)
 from ..options import MAX_MS, check_batch, choice, flag, hop, number, whole
 
 __all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend"]
@@ -155,17 +163,13 @@ class SpectralFrontend(Frontend):
 
     def _reflected(self, wavs, lengths, total: int) -> torch.Tensor:
         """Mirrored at sample 0 and at each item's last sample, neither of which is doubled."""
-        batch, num_samples = wavs.shape
-        valid = valid_lengths(lengths, num_samples)
-        if valid is None:
-            valid = torch.tensor([num_samples])
-        valid = valid.to(wavs.device)[:, None]
-        position = torch.arange(total, device=wavs.device) - self.offset
-        last = (valid - 1).clamp(min=0)
-        index = position.remainder((2 * last).clamp(min=1))
-        index = torch.minimum(index, 2 * last - index)
-        beyond = position >= valid + self.window - self.offset
-        return wavs.gather(1, index.expand(batch, -1)).masked_fill(beyond, 0)
+        counts = frame_counts(wavs, lengths, least=0)
+        behind = total - self.offset - wavs.shape[1]
+        mirrored = reflect_items(wavs, counts, self.offset, behind)
+        if counts is None:
+            counts = torch.tensor([wavs.shape[1]], device=wavs.device)
+        # Up to where a window that is centred in the item reaches; zeros behind that.
+        return zero_padding(mirrored, frame_mask(counts + self.window, total))
 
     def frames(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Frames before the window, without their mean and pre-emphasised where asked for.
@@ -206,8 +210,8 @@ class SpectralFrontend(Frontend):
         if lengths is None:
             return None
         total = self.num_frames(num_samples)
-        valid = valid_lengths(self.frame_lengths(lengths, num_samples), total)
-        return torch.arange(total, device=device) < valid.to(device)[:, None]
+        counts = valid_lengths(self.frame_lengths(lengths, num_samples), total)
+        return frame_mask(counts.to(device), total)
 
     @torch.no_grad()
     def tone_filters(

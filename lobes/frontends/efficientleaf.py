@@ -19,8 +19,10 @@ from ...processing.filterbank.shapes import (
     hz_to_mel,
     mel_to_hz,
 )
-from ..contracts import Frontend, mask_padding, valid_lengths
-from ..layers.valid_frames import TemporalBatchNorm, masked_median
+from ..contracts import Frontend
+from ..layers.batch_norm import TemporalBatchNorm
+from ..layers.masks import frame_counts, frame_mask, mask_padding, strided_counts, zero_padding
+from ..layers.statistics import masked_median
 from ..options import MAX_MS, check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
 from ._filterbank import filter_range
@@ -220,11 +222,9 @@ class EfficientLeaf(Frontend):
                     wavs[:, None], taps.flatten(0, 1)[:, None], None, stride, window // 2
                 )
                 energy = filtered.square().unflatten(1, (filters, 2)).sum(2)
-                if lengths is not None:
-                    # What is filtered behind an item's end does not count.
-                    ends = valid_lengths(lengths.to(wavs.device), wavs.shape[1])[:, None]
-                    place = stride * torch.arange(energy.shape[2], device=wavs.device)
-                    energy = energy * (place < ends)[:, None]
+                # What is filtered behind an item's end does not count.
+                counts = strided_counts(frame_counts(wavs, lengths, least=0), stride)
+                energy = zero_padding(energy, frame_mask(counts, energy.shape[2]))
                 hop = self.hop // stride
                 pooled = functional.conv1d(
                     energy, pool[:, None], None, hop, pool.shape[1] // 2, groups=filters
@@ -238,10 +238,9 @@ class EfficientLeaf(Frontend):
             return self.compression(energy)
         with torch.autocast(wavs.device.type, enabled=False):
             level = torch.log1p(10.0 ** self.log_gain.to(energy.dtype) * energy)
-            frames = torch.full(level.shape[:1], level.shape[1], device=level.device)
-            if lengths is not None:
-                ends = valid_lengths(lengths.to(level.device), wavs.shape[1])
-                frames = (ends + self.hop - 1) // self.hop
+            frames = strided_counts(frame_counts(wavs, lengths, least=0), self.hop)
+            if frames is None:
+                frames = torch.full(level.shape[:1], level.shape[1], device=level.device)
             chosen = [level] if self.channels != "difference" else []
             if self.channels != "level":
                 chosen.append(level - masked_median(level, frames))

@@ -10,8 +10,10 @@ from ...processing.filterbank.engine.engine import EnergyEngine
 from ...processing.filterbank.framing import frame_count, odd_window_samples
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ..contracts import Frontend, mask_padding, valid_lengths
-from ..layers.valid_frames import TemporalBatchNorm, inside, standardized
+from ..contracts import Frontend
+from ..layers.batch_norm import TemporalBatchNorm
+from ..layers.masks import frame_counts, frame_mask, mask_padding, strided_counts, zero_padding
+from ..layers.statistics import standardized
 from ..options import check_batch, flag, hop, odd_window, whole
 from ..registry import register_frontend
 from ._sinc_cutoffs import SincCutoffs
@@ -143,10 +145,8 @@ class SincConv(SincCutoffs, Frontend):
             samples = wavs.shape[1]
             if self.rectify:
                 pool = gaussian_lowpass(self.pooling_width.to(taps.dtype), self.lowpass)
-                valid = None
-                if lengths is not None:
-                    valid = valid_lengths(lengths.to(wavs.device), samples)
-                return self.engine(wavs, taps, pool, (self.lowpass - 1) // 2, valid)
+                counts = frame_counts(wavs, lengths, least=0)
+                return self.engine(wavs, taps, pool, (self.lowpass - 1) // 2, counts)
             half = (self.taps - 1) // 2
             behind = (frame_count(samples, self.stride) - 1) * self.stride + half + 1 - samples
             wavs = functional.pad(wavs[:, None], (half, max(behind, 0)))
@@ -154,18 +154,19 @@ class SincConv(SincCutoffs, Frontend):
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x = self.bands(wavs, lengths)
-        valid = torch.full((len(wavs),), wavs.shape[1], device=wavs.device)
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
-        valid = -(-valid // self.stride)
-        x = standardized(x, valid, 1e-5)
+        counts = frame_counts(wavs, lengths, least=0)
+        if counts is None:
+            counts = torch.full((len(wavs),), wavs.shape[1], device=wavs.device)
+        counts = strided_counts(counts, self.stride)
+        x = standardized(x, counts, 1e-5)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = norm(conv(x.transpose(1, 2)).transpose(1, 2).float(), valid)
-            x = functional.leaky_relu(x, 0.2).masked_fill(~inside(x, valid), -torch.inf)
+            x = norm(conv(x.transpose(1, 2)).transpose(1, 2).float(), counts)
+            padding = ~frame_mask(counts, x.shape[1])[..., None]
+            x = functional.leaky_relu(x, 0.2).masked_fill(padding, -torch.inf)
             x = functional.max_pool1d(x.transpose(1, 2), POOL_FRAMES, ceil_mode=True)
             x = x.transpose(1, 2)
-            valid = -(-valid // POOL_FRAMES)
-            x = x.masked_fill(~inside(x, valid), 0)
+            counts = strided_counts(counts, POOL_FRAMES)
+            x = zero_padding(x, frame_mask(counts, x.shape[1]), axis=1)
         return x.float()
 
     @torch.no_grad()

@@ -9,8 +9,9 @@ from torch.nn import functional
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.sinc import filtered
-from ..contracts import Frontend, mask_padding, valid_lengths
-from ..layers.valid_frames import standardized
+from ..contracts import Frontend
+from ..layers.masks import batch_mask, frame_counts, mask_padding, strided_counts, zero_padding
+from ..layers.statistics import standardized
 from ..options import check_batch, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
 from ._sinc_cutoffs import SincCutoffs
@@ -150,11 +151,8 @@ class SincNet(SincCutoffs, Frontend):
         """
         signal = filtered(wavs, self.cutoff_taps()[:, 0])
         signal = signal.relu() if self.form == "leaf_paper" else signal.abs()
-        if lengths is not None:
-            # Nothing is below zero any more, so that zeros behind the end are never the maximum.
-            valid = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
-            inside = torch.arange(wavs.shape[1], device=wavs.device) < valid[:, None]
-            signal = signal.masked_fill(~inside[:, None], 0)
+        # Nothing is below zero any more, so that zeros behind the end are never the maximum.
+        signal = zero_padding(signal, batch_mask(wavs, lengths, least=0))
         samples, frames = wavs.shape[1], self.num_frames(wavs.shape[1])
         before = frame_offset(samples, self.pool, self.hop, self.frame_centre)
         behind = (frames - 1) * self.hop + self.pool - samples - before
@@ -171,13 +169,11 @@ class SincNet(SincCutoffs, Frontend):
                 maxima = self.pooled(wavs, lengths).clamp(min=self.energy_floor)
                 # 1e-3 is the reference's, Keras's default.
                 return functional.layer_norm(maxima, (self.num_features,), gain, bias, 1e-3)
-            samples = None
-            if lengths is not None:
-                samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
+            samples = frame_counts(wavs, lengths, least=0)
             wavs = standardized(wavs[..., None], samples, EPSILON)[..., 0]
             maxima = self.pooled(wavs, lengths)
-            frames = None if samples is None else (samples + self.hop - 1) // self.hop
-            return functional.leaky_relu(standardized(maxima, frames, EPSILON) * gain + bias, 0.2)
+            maxima = standardized(maxima, strided_counts(samples, self.hop), EPSILON)
+            return functional.leaky_relu(maxima * gain + bias, 0.2)
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

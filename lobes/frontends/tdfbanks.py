@@ -10,7 +10,7 @@ from torch import nn
 from ...processing.filterbank.framing import FRAME_CENTRES
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
-from ..contracts import mask_padding, valid_lengths
+from ..layers.masks import frame_counts, mask_padding
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend, filter_range
@@ -189,9 +189,8 @@ class TDFilterbanks(FilterbankFrontend):
                 return super().energy(wavs, lengths)
             kernels = self.engine.frozen(list(self.parameters(recurse=False)), self.kernels)
             wavs = mask_padding(wavs.to(kernels[0].dtype), lengths)
-            if lengths is not None:
-                lengths = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
-            energy = self.engine(wavs, *kernels, 0, lengths, self.energy_floor)
+            counts = frame_counts(wavs, lengths, least=0)
+            energy = self.engine(wavs, *kernels, 0, counts, self.energy_floor)
             return energy[:, : self.num_frames(wavs.shape[1])]
 
     def _emphasised(self, wavs: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ...processing.filterbank.responses import FilterSet, from_taps
-from ..contracts import Frontend, mask_padding, valid_lengths
+from ..contracts import Frontend
+from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ..options import check_batch, choice, whole
 from ..registry import register_frontend
 
@@ -90,11 +91,10 @@ class ConvLayer(nn.Module):
         """The group norm with mean and variance from each item's own steps."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
-            steps = torch.arange(x.shape[2], device=x.device)
-            inside = (steps < valid[:, None]).to(x.dtype)[:, None]
-            count = inside.sum(2, keepdim=True)
-            x = x - (x * inside).sum(2, keepdim=True) / count
-            variance = ((x * inside).square()).sum(2, keepdim=True) / count
+            mask = frame_mask(valid, x.shape[2])
+            count = mask.to(x.dtype).sum(1)[:, None, None]
+            x = x - zero_padding(x, mask).sum(2, keepdim=True) / count
+            variance = zero_padding(x, mask).square().sum(2, keepdim=True) / count
             gain = self.layer_norm.weight[:, None] * (variance + self.layer_norm.eps).rsqrt()
             return x * gain + self.layer_norm.bias[:, None]
 
@@ -188,14 +188,13 @@ class Wav2VecConv(Frontend):
             for layer in self.conv_layers:
                 x = layer(x)
             return x.transpose(1, 2)
-        samples = valid_lengths(lengths.to(wavs.device), wavs.shape[1])
+        samples = frame_counts(wavs, lengths, least=0)
         valid = samples.clamp(min=self.window)  # with the zeros that make up one window
         for layer in self.conv_layers:
             valid = (valid - layer.conv.kernel_size[0]) // layer.conv.stride[0] + 1
             x = layer(x, valid)
         valid = valid * (samples > 0)
-        inside = torch.arange(x.shape[2], device=x.device) < valid[:, None]
-        return x.transpose(1, 2).masked_fill(~inside[..., None], 0)
+        return zero_padding(x, frame_mask(valid, x.shape[2])).transpose(1, 2)
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..contracts import Frontend, mask_padding
+from ..contracts import Frontend
+from ..layers.masks import mask_padding
 from ..options import check_batch, whole
 from ..registry import register_frontend
 

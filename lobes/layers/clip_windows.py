@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .padded import trimmed
+from .masks import trim_padding
 
 __all__ = ["cut_windows", "mean_of_windows"]
 
@@ -27,7 +27,7 @@ def cut_windows(
     >>> x[..., 0].int().tolist(), counts
     ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
     """
-    feats, valid = trimmed(feats, lengths)
+    feats, valid = trim_padding(feats, lengths)
     items, frames, features = feats.shape
     if valid is None:
         count = -(-frames // size)

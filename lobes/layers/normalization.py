@@ -1,4 +1,4 @@
-"""What stands between a frontend and an encoder: normalisation of features over time.
+"""Normalisation of features over time, between a frontend and an encoder.
 
 SpeechBrain's `InputNormalization` is not used: its statistics are plain attributes outside
 `state_dict` (a bundle would lose them), they differ between ranks, and a constant utterance is
@@ -10,18 +10,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..contracts import valid_lengths
+from .masks import batch_mask, frame_counts, zero_padding
+from .statistics import standardized
 
 __all__ = ["KINDS", "GlobalNormalization", "NoNormalization", "SentenceNormalization"]
-
-
-def _inside(feats: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-    """1 on valid frames, 0 on padding; (B, N, 1) float32."""
-    batch, frames = feats.shape[:2]
-    if lengths is None:
-        return torch.ones(batch, frames, 1, device=feats.device)
-    valid = valid_lengths(lengths.to(feats.device), frames)
-    return (torch.arange(frames, device=feats.device) < valid[:, None])[..., None].float()
 
 
 class NoNormalization(nn.Module):
@@ -54,13 +46,7 @@ class SentenceNormalization(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = _inside(feats, lengths)
-        feats = feats.float().masked_fill(inside == 0, 0)
-        count = inside.sum(1, keepdim=True).clamp(min=1)
-        mean = (feats * inside).sum(1, keepdim=True) / count
-        centred = (feats - mean) * inside
-        variance = centred.square().sum(1, keepdim=True) / count
-        return centred * torch.rsqrt(variance + self.epsilon)
+        return standardized(feats.float(), frame_counts(feats, lengths, least=0), self.epsilon)
 
 
 class GlobalNormalization(nn.Module):
@@ -88,11 +74,9 @@ class GlobalNormalization(nn.Module):
         self.register_buffer("variance", torch.ones(num_features, dtype=torch.float64))
 
     @torch.no_grad()
-    def _update(self, feats: torch.Tensor, inside: torch.Tensor) -> None:
-        masked = feats.double() * inside
-        sums = torch.cat(
-            [inside.double().sum().view(1), masked.sum((0, 1)), masked.square().sum((0, 1))]
-        )
+    def _update(self, feats: torch.Tensor, frames: torch.Tensor) -> None:
+        feats = feats.double()
+        sums = torch.cat([frames.view(1), feats.sum((0, 1)), feats.square().sum((0, 1))])
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)
         width = self.mean.numel()
@@ -107,12 +91,13 @@ class GlobalNormalization(nn.Module):
         self.count.copy_(count)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        inside = _inside(feats, lengths)
-        feats = feats.float().masked_fill(inside == 0, 0)
+        mask = batch_mask(feats, lengths, least=0)
+        feats = zero_padding(feats.float(), mask, axis=1)
         if self.training:
-            self._update(feats, inside)
+            frames = torch.ones_like(feats[..., 0], dtype=torch.bool) if mask is None else mask
+            self._update(feats, frames.sum().double())
         scale = torch.rsqrt(self.variance + self.epsilon).float()
-        return (feats - self.mean.float()) * scale * inside
+        return zero_padding((feats - self.mean.float()) * scale, mask, axis=1)
 
 
 KINDS = {"none": NoNormalization, "sentence": SentenceNormalization, "global": GlobalNormalization}

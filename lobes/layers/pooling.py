@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from ..options import choice, flag, whole
-from .frame_norm import norm_frames
-from .valid_frames import TemporalBatchNorm, inside
+from .batch_norm import TemporalBatchNorm, norm_frames
+from .masks import frame_mask, zero_padding
 
 __all__ = ["AttentiveStatistics"]
 
@@ -35,7 +35,7 @@ class AttentiveStatistics(nn.Module):
 
     Shape
     -----
-    feats (B, N, C), frames (B,) valid frames of each item, at least 1, or None: all
+    feats (B, N, C), counts (B,) valid frames of each item, at least 1, or None: all
     -> (B, 1, 2 C) float32
 
     Notes
@@ -70,18 +70,17 @@ class AttentiveStatistics(nn.Module):
         shared = flag("shared", shared)
         self.second = nn.Linear(width, 1 if shared else channels, bias=not shared)
 
-    def forward(self, feats: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, feats: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
         hidden = self.first(feats)
         if self.norm is None:
             hidden = torch.tanh(hidden)
         else:
-            hidden = norm_frames(self.norm, functional.relu(hidden), frames)
+            hidden = norm_frames(self.norm, functional.relu(hidden), counts)
         scores, feats = self.second(hidden).float(), feats.float()
-        if frames is not None:
-            # Filled and not multiplied: what is infinite in the padding would become NaN.
-            outside = ~inside(feats, frames)
-            scores = scores.masked_fill(outside, torch.finfo(scores.dtype).min)
-            feats = feats.masked_fill(outside, 0)
+        if counts is not None:
+            mask = frame_mask(counts, feats.shape[1])
+            scores = scores.masked_fill(~mask[..., None], torch.finfo(scores.dtype).min)
+            feats = zero_padding(feats, mask, axis=1)
         weights = torch.softmax(scores, 1)
         mean = (weights * feats).sum(1, keepdim=True)
         variance = (weights * (feats - mean).square()).sum(1, keepdim=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..contracts import valid_lengths
+from ..layers.masks import valid_lengths
 from .subject import (
     BF16_TOLERANCE,
     PARTS,

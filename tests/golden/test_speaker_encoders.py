@@ -12,16 +12,9 @@ from torch.nn import functional as F
 
 from auricle.lobes import build_encoder
 from auricle.lobes.encoders.redimnet import ResidualBlock
-from auricle.lobes.layers.padded import (
-    batch_norm_inside,
-    even_weights,
-    frames_inside,
-    mean_inside,
-    moments,
-    reflected,
-    weights_inside,
-)
+from auricle.lobes.layers.masks import batch_mask
 
+PARTS = torch.tensor([1.0, 0.5, 0.2])
 #: Each encoder, small where the published one is slow on a CPU.
 SMALL = {
     "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
@@ -186,51 +179,6 @@ def test_any_number_of_features(name, in_features):
 def test_bad_options(name, options, match):
     with pytest.raises(ValueError, match=match):
         build(name, **options)
-
-
-# -- layers ----------------------------------------------------------------------------------------
-
-PARTS = torch.tensor([1.0, 0.5, 0.2])
-
-
-def test_reflection_is_that_of_each_item_alone():
-    x = torch.randn(3, 2, 20)
-    got = reflected(x, frames_inside(x.transpose(1, 2), PARTS), 3)
-    for item, count in enumerate([20, 10, 4]):
-        alone = F.pad(x[item : item + 1, :, :count], (3, 3), mode="reflect")
-        assert torch.equal(got[item : item + 1, :, : count + 6], alone)
-    assert torch.equal(reflected(x, None, 3), F.pad(x, (3, 3), mode="reflect"))
-
-
-@pytest.mark.parametrize(("norm", "axis"), [(nn.BatchNorm1d, 2), (nn.BatchNorm2d, 2), (nn.BatchNorm2d, 3)])  # fmt: skip
-def test_batch_norm_is_that_of_the_valid_frames_side_by_side(norm, axis):
-    x = torch.randn((3, 4, 20, 20)[: 3 if norm is nn.BatchNorm1d else 4]) * 3 + 1
-    inside = frames_inside(torch.zeros(3, 20, 1), PARTS)
-    ours, torchs = norm(4), norm(4)
-    parts = [x[i : i + 1].narrow(axis, 0, n) for i, n in enumerate([20, 10, 4])]
-    expected = torchs(torch.cat(parts, dim=axis)).split([20, 10, 4], dim=axis)
-    got = batch_norm_inside(ours, x, inside, axis)
-    for item, part in enumerate(expected):
-        torch.testing.assert_close(
-            got[item : item + 1].narrow(axis, 0, part.shape[axis]), part, atol=1e-5, rtol=1e-5
-        )
-    torch.testing.assert_close(ours.running_var, torchs.running_var)
-    ours.eval(), torchs.eval()
-    assert torch.equal(batch_norm_inside(ours, x, inside, axis), ours(x))
-
-
-def test_moments_are_those_of_the_valid_frames():
-    x = torch.randn(3, 4, 20) + 5
-    inside = frames_inside(x.transpose(1, 2), PARTS)
-    mean, variance = moments(x, even_weights(x, inside))
-    torch.testing.assert_close(mean, mean_inside(x, inside, (2,)))
-    for item, count in enumerate([20, 10, 4]):
-        part = x[item, :, :count]
-        torch.testing.assert_close(mean[item, :, 0], part.mean(1))
-        torch.testing.assert_close(variance[item, :, 0], part.var(1, correction=0))
-    weights = weights_inside(x, inside)
-    torch.testing.assert_close(weights[1, :, :10], x[1, :, :10].softmax(1))
-    assert not weights[1, :, 10:].any()
 
 
 # -- ecapa -----------------------------------------------------------------------------------------
@@ -472,7 +420,7 @@ def test_redimnet_gates_by_the_mean_of_the_valid_frames():
     torch.manual_seed(0)
     block = ResidualBlock(8, 1, 10).eval()
     x = torch.randn(3, 8, 10, 20)
-    got = block(x, frames_inside(x[:, 0].transpose(1, 2), PARTS))
+    got = block(x, batch_mask(x[:, 0].transpose(1, 2), PARTS))
     for item, count in enumerate([20, 10, 4]):
         alone = block(x[item : item + 1, ..., :count], None)
         torch.testing.assert_close(got[item : item + 1, ..., :count], alone)

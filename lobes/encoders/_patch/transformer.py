@@ -14,10 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...contracts import Encoder, mask_padding, valid_lengths
-from ...layers.padded import frames_up_to
+from ...contracts import Encoder
+from ...layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ...options import choice, number, whole
-from .._accepted_input import picture_unfit
 from .._extras import timm
 from .positions import patches_along, positions_of_items
 
@@ -81,6 +80,8 @@ class PatchTransformer(Encoder):
     -----
     feats (B, N, F), lengths (B,) or None -> (B, 1, width)
     """
+
+    fewest_features = 2
 
     def __init__(
         self,
@@ -169,10 +170,6 @@ class PatchTransformer(Encoder):
             part.requires_grad_(False)
         self.train()
 
-    @classmethod
-    def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        return picture_unfit(in_features)
-
     def lasting_options(self, options: dict) -> dict:
         if options.get("path") is None:
             return options
@@ -207,19 +204,19 @@ class PatchTransformer(Encoder):
         return self.prefix_tokens + self.grid[0] * self.columns(frames)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        x, inside = self.embed(feats, lengths)
+        x, mask = self.embed(feats, lengths)
         # A key mask for all queries: a patch behind the end is seen by nobody.
-        mask = None if inside is None else inside[:, None, None, :]
+        keys = None if mask is None else mask[:, None, None, :]
         for block in self.blocks:
-            x = block(x, attn_mask=mask)
+            x = block(x, attn_mask=keys)
         x = self.norm(x)
         if self.pooling == "token":
             return x[:, : self.prefix_tokens].mean(1, keepdim=True)
         x = x[:, self.prefix_tokens :]
-        if inside is None:
+        if mask is None:
             return x.mean(1, keepdim=True)
-        inside = inside[:, self.prefix_tokens :, None]
-        return x.masked_fill(~inside, 0).sum(1, keepdim=True) / inside.sum(1, keepdim=True)
+        mask = mask[:, self.prefix_tokens :]
+        return zero_padding(x, mask, axis=1).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
 
     def embed(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
@@ -233,10 +230,9 @@ class PatchTransformer(Encoder):
         """
         batch, frames, _ = feats.shape
         columns = self.columns(frames)
-        counts = None
-        if lengths is not None:
-            valid = valid_lengths(lengths.to(feats.device), frames).clamp(min=1)
-            counts = patches_along(valid, self.patch, self.patch_stride[1], self.edges)
+        counts = frame_counts(feats, lengths)
+        if counts is not None:
+            counts = patches_along(counts, self.patch, self.patch_stride[1], self.edges)
         image = mask_padding(feats, lengths).transpose(1, 2)[:, None]
         read = [
             self.patch + (steps - 1) * stride
@@ -255,5 +251,5 @@ class PatchTransformer(Encoder):
         x = self.pos_drop(torch.cat([prefix.to(patches.dtype), patches], dim=1))
         if counts is None:
             return x, None
-        inside = frames_up_to(counts, columns).repeat(1, self.grid[0])
-        return x, torch.cat([inside.new_ones(batch, self.prefix_tokens), inside], dim=1)
+        mask = frame_mask(counts, columns).repeat(1, self.grid[0])
+        return x, torch.cat([mask.new_ones(batch, self.prefix_tokens), mask], dim=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ...filterbank.padding import frame_mask, valid_lengths
+
 __all__ = ["power", "valid_samples"]
 
 
@@ -25,8 +27,7 @@ def valid_samples(wavs: torch.Tensor, lengths: torch.Tensor | None) -> torch.Ten
     size = wavs.shape[1]
     if lengths is None:
         return torch.ones(1, size, dtype=torch.bool, device=wavs.device)
-    ends = (lengths.to(wavs.device) * size).round()
-    return torch.arange(size, device=wavs.device) < ends[:, None]
+    return frame_mask(valid_lengths(lengths.to(wavs.device), size), size)
 
 
 def power(wavs: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from ..framing import frame_count
+from ..padding import frame_mask
 from .quadratic import RECTIFIERS
 
 __all__ = ["direct_energy"]
@@ -68,8 +69,7 @@ def direct_energy(
     rectified = RECTIFIERS[rectifier][0](filtered)
     energy = rectified.view(batch, filters, parts, num_samples).sum(2)
     if num_valid is not None:
-        inside = torch.arange(num_samples, device=wavs.device) < num_valid[:, None]
-        energy = energy * inside[:, None].to(energy.dtype)
+        energy = energy * frame_mask(num_valid, num_samples)[:, None].to(energy.dtype)
     frames = frame_count(num_samples, hop)
     behind = (frames - 1) * hop - offset + width - num_samples
     energy = functional.pad(energy, (offset, behind))

@@ -9,7 +9,8 @@ from torch import nn
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-from auricle.lobes.layers.valid_frames import TemporalBatchNorm, masked_median
+from auricle.lobes.layers.batch_norm import TemporalBatchNorm
+from auricle.lobes.layers.statistics import masked_median
 
 UNIT = math.sqrt(2 * math.log(2)) / math.pi
 

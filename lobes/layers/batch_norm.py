@@ -1,0 +1,159 @@
+"""Batch normalisation whose statistics are those of the valid frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .masks import frame_mask, zero_padding
+
+__all__ = ["TemporalBatchNorm", "masked_batch_norm", "norm_frames", "norm_values"]
+
+#: Far above any gradient of use, scaled for float16 or not; its square is still a float32.
+LARGEST_GRADIENT = 1e12
+
+
+def masked_batch_norm(
+    norm: nn.Module, x: torch.Tensor, mask: torch.Tensor | None, axis: int = -1
+) -> torch.Tensor:
+    """torch's batch normalisation whose statistics, in training, are those of the valid frames.
+
+    Arguments
+    ---------
+    norm : nn.BatchNorm1d or nn.BatchNorm2d
+    x : tensor (B, C, N), (B, C, N, F) or (B, C, F, N)
+    mask : bool tensor (B, N) or None
+    axis : int
+        Of the frames in `x`.
+
+    Example
+    -------
+    >>> x = torch.tensor([[[1.0, 3.0, 99.0]]])
+    >>> mask = torch.tensor([[True, True, False]])
+    >>> masked_batch_norm(nn.BatchNorm1d(1), x, mask).round(decimals=3).tolist()
+    [[[-1.0, 1.0, 0.0]]]
+    """
+    if not norm.training:
+        return norm(x)
+    if x.requires_grad:
+        x.register_hook(_bounded)
+    if mask is None:
+        return norm(x)
+    frames_first = x.movedim(axis, 1)  # (B, N, C) or (B, N, C, F)
+    normed = norm(frames_first[mask].unsqueeze(-1)).squeeze(-1)
+    filled = torch.zeros_like(frames_first, dtype=normed.dtype)
+    return filled.index_put((mask,), normed).movedim(1, axis)
+
+
+def norm_values(
+    norm: nn.Module, x: torch.Tensor, mask: torch.Tensor | None = None, axis: int = -1
+) -> torch.Tensor:
+    """`masked_batch_norm`; a single value, which has no variance, is normed as in evaluation."""
+    if norm.training and x.numel() == x.shape[1]:
+        mean, variance = norm.running_mean, norm.running_var
+        return F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
+    return masked_batch_norm(norm, x, mask, axis)
+
+
+def _bounded(gradient: torch.Tensor) -> torch.Tensor:
+    """Finite, whatever the batch.
+
+    A batch of one repeated frame, silence say, has no variance: each normalisation multiplies
+    its gradient by 1 / sqrt(epsilon) = 316, and a chain of thirty of them overflows.
+    """
+    return gradient.clamp(-LARGEST_GRADIENT, LARGEST_GRADIENT)
+
+
+class TemporalBatchNorm(nn.Module):
+    """Batch norm of each feature over the valid frames of a batch.
+
+    `nn.BatchNorm1d` with its defaults, where every frame that counts is valid. A training batch
+    with fewer than two valid frames, which that refuses, leaves the running statistics alone.
+
+    Arguments
+    ---------
+    num_features : int
+    epsilon, momentum : float
+
+    Shape
+    -----
+    feats (B, N, F), counts (B,) valid frames of each item -> (B, N, F)
+
+    Example
+    -------
+    >>> norm, feats = TemporalBatchNorm(1), torch.tensor([[[1.0], [3.0], [9.0]]])
+    >>> norm(feats, torch.tensor([2]))[0, :2, 0].round(decimals=3).tolist(), norm.running_mean
+    ([-1.0, 1.0], tensor([0.2000]))
+    """
+
+    def __init__(self, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.epsilon, self.momentum = epsilon, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, feats: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            mean, variance = self._statistics(feats, counts)
+        else:
+            mean, variance = self.running_mean, self.running_var
+        scale = self.weight * torch.rsqrt(variance + self.epsilon)
+        return (feats - mean) * scale + self.bias
+
+    def _statistics(
+        self, feats: torch.Tensor, counts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        mask = frame_mask(counts, feats.shape[1])
+        total = mask.sum()
+        count = total.clamp(min=1)
+        mean = zero_padding(feats, mask, axis=1).sum((0, 1)) / count
+        variance = zero_padding(feats - mean, mask, axis=1).square().sum((0, 1)) / count
+        with torch.no_grad():
+            unbiased = variance * (count / (count - 1).clamp(min=1))
+            step = self.momentum * (total > 1).to(self.running_mean.dtype)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), step)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), step)
+        return mean, variance
+
+
+def norm_frames(
+    norm: TemporalBatchNorm, feats: torch.Tensor, counts: torch.Tensor | None
+) -> torch.Tensor:
+    """`norm` over the valid frames; where all are valid, by torch's own batch norm, in float32.
+
+    Arguments
+    ---------
+    norm : TemporalBatchNorm
+        Its parameters and running statistics are used, and in training updated.
+    feats : tensor (B, N, F)
+    counts : int tensor (B,) or None
+        Valid frames of each item; None: all.
+
+    Shape
+    -----
+    (B, N, F) -> (B, N, F)
+
+    Example
+    -------
+    >>> norm_frames(TemporalBatchNorm(1), torch.tensor([[[1.0], [3.0]]]), None)[0, :, 0]
+    tensor([-1.0000,  1.0000], grad_fn=<SelectBackward0>)
+    """
+    feats = feats.float()
+    items, size, features = feats.shape
+    if counts is not None:
+        return norm(feats, counts)
+    if norm.training and items * size < 2:  # refused by torch's
+        return norm(feats, torch.full((items,), size, device=feats.device))
+    return F.batch_norm(
+        feats.reshape(-1, features),
+        norm.running_mean,
+        norm.running_var,
+        norm.weight,
+        norm.bias,
+        norm.training,
+        norm.momentum,
+        norm.epsilon,
+    ).view(feats.shape)
