@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...processing.filterbank.engine.engine import EnergyEngine
+from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet, from_taps

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.filterbank.scales import spaced_hz
 from ...processing.filterbank.shapes import (
     WIDTH_UNIT,
     gabor_in_hz,
     gabor_taps,
     gaussian_lowpass,
-    hz_to_mel,
-    mel_to_hz,
 )
 from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
@@ -265,8 +263,7 @@ def initial_values(
     A filter's bandwidth (full width at half maximum of the amplitude) is 0.75 times the distance
     between its neighbours' centres.
     """
-    low, high = hz_to_mel(min_freq_hz), hz_to_mel(max_freq_hz)
-    edges = torch.from_numpy(mel_to_hz(np.linspace(low, high, num_filters + 2)))
+    edges = torch.from_numpy(spaced_hz(min_freq_hz, max_freq_hz, num_filters + 2))
     centre = edges[1:-1] * (2.0 * math.pi / sample_rate)
     width = (sample_rate / 2) / (edges[2:] - edges[:-2])
     return centre.float(), width.float()

@@ -7,15 +7,10 @@ import math
 import torch
 from torch import nn
 
-from ...processing.filterbank.erb import (
-    bandwidth_per_erb,
-    erb_hz,
-    erb_to_hz,
-    gammatone_taps,
-    hz_to_erb,
-)
+from ...processing.filterbank.gammatone import bandwidth_per_erb, gammatone_taps
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.filterbank.scales import erb_hz, erb_to_hz, hz_to_erb
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..options import choice, flag, odd_window, whole
 from ..registry import register_frontend

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ...processing.filterbank.responses import FilterSet
-from ...processing.filterbank.triangles import MEL_SCALES, NORMS, SLOPES, mel_bank
+from ...processing.filterbank.scales import MEL_SCALES
+from ...processing.filterbank.triangles import NORMS, SLOPES, mel_bank
 from ...processing.system.names import nearest
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...processing.filterbank.engine.engine import EnergyEngine
+from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.framing import frame_count, odd_window_samples
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.responses import FilterSet
-from ...processing.filterbank.triangles import MEL_SCALES, mel_bank
+from ...processing.filterbank.scales import MEL_SCALES
+from ...processing.filterbank.triangles import mel_bank
 from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
 from ._spectral import SpectralFrontend

@@ -1,17 +1,17 @@
-"""How far two banks of filters are apart: the answer to "did the frontend learn?"."""
+"""How far training moved a bank of filters: centres, bandwidths and shapes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .erb import hz_to_erb
 from .responses import FilterSet
+from .scales import hz_to_erb
 
 __all__ = ["displacement", "per_filter"]
 
 
 def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
-    """What moved, filter by filter.
+    """Shift of each filter's centre and bandwidth, and divergence of its shape.
 
     Arguments
     ---------
@@ -24,7 +24,7 @@ def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
     centre_shift_hz, centre_shift_erb, bandwidth_shift_hz : after minus before, signed.
     divergence : Jensen-Shannon divergence (base 2, in [0, 1]) between the power responses, each
         divided by its sum: 0 for equal shapes, 1 for filters that share no frequency. A filter
-        that lets nothing pass has no shape: 1 from any other, 0 from another of its kind.
+        that passes nothing has no shape: 1 from any other, 0 from another such filter.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
                 raise ValueError(f"{name} {when} holds NaN or infinity: these are no filters")
     return {
         "centre_shift_hz": after.centre_hz - before.centre_hz,
-        # A centre below 0 Hz is the filter of the positive frequency, seen in the mirror.
+        # A filter centred below 0 Hz is the mirror image of the one at the positive frequency.
         "centre_shift_erb": hz_to_erb(abs(after.centre_hz)) - hz_to_erb(abs(before.centre_hz)),
         "bandwidth_shift_hz": after.bandwidth_hz - before.bandwidth_hz,
         "divergence": _divergence(before.responses, after.responses),
@@ -58,7 +58,7 @@ def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:
 
 
 def displacement(before: FilterSet, after: FilterSet) -> dict:
-    """How far a bank has moved, in a few numbers.
+    """Summary of `per_filter`: mean and largest shift over the filters.
 
     Arguments
     ---------
@@ -105,7 +105,7 @@ def _divergence(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _distribution(amplitudes: np.ndarray) -> np.ndarray:
-    # The largest amplitude is made 1 first: squares of very small ones would be 0.
+    # Divided by the largest amplitude first: squares of very small amplitudes would be 0.
     peak = amplitudes.max(1, keepdims=True)
     power = np.divide(amplitudes, peak, out=np.zeros_like(amplitudes), where=peak > 0) ** 2
     total = power.sum(1, keepdims=True)
@@ -114,6 +114,6 @@ def _distribution(amplitudes: np.ndarray) -> np.ndarray:
 
 def _information(p: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """sum_k p log2(p / middle), where 0 log 0 is 0."""
-    inside = (p > 0) & (middle > 0)  # half of the smallest number there is is 0
-    ratio = np.divide(p, middle, out=np.ones_like(p), where=inside)
+    positive = (p > 0) & (middle > 0)  # half of the smallest positive number is 0
+    ratio = np.divide(p, middle, out=np.ones_like(p), where=positive)
     return (p * np.log2(ratio)).sum(1)

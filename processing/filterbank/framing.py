@@ -1,4 +1,4 @@
-"""Where frames lie: window and hop in samples, padding, number of frames."""
+"""Positions of frames: window and hop in samples, padding, number of frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FRAME_CENTRES = ("centered", "tf_same")
 
 
 def odd_window_samples(sample_rate: int, window_ms: float) -> int:
-    """Window in samples with a sample in its middle: 401 for 25 ms at 16 kHz.
+    """Odd window length in samples: 401 for 25 ms at 16 kHz.
 
     Example
     -------

@@ -8,11 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from . import pcen_compiled
+from .engine import backend
 
 __all__ = ["PARAMETERS", "PCEN", "linear_recurrence", "smooth_energy"]
 
 CHUNK_FRAMES = 32
+#: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.
+_PIECE_FRAMES = 64
 #: What is learned: the four values themselves, or their logarithms.
 PARAMETERS = ("linear", "log")
 
@@ -95,7 +97,7 @@ def smooth_energy(
 
 
 class _Compress(torch.autograd.Function):
-    """(E / (floor + M)^alpha + delta)^power - delta^power, with few passes over the frames."""
+    """(E / (floor + M)^alpha + delta)^power - delta^power, in few passes over the frames."""
 
     @staticmethod
     def forward(ctx, energy, smoothed, alpha, delta, power, floor):
@@ -122,6 +124,44 @@ class _Compress(torch.autograd.Function):
         grad_alpha = -(grad_log_gain * mean.log()).sum(frames)
         grad_smoothed = -alpha * grad_log_gain / mean
         return grad_energy, grad_smoothed, grad_alpha, grad_delta, grad_power, None
+
+
+class _SmoothAndCompress(torch.autograd.Function):
+    """Smoothing and `_Compress` in C; backward keeps one smoothed energy in 64 frames.
+
+    Arguments are contiguous float32 tensors: energy (B, N, F), N > 0, state (B, F) or None,
+    (F,) for the four values, and a float. Returns the output and the last smoothed energy (B, F).
+    """
+
+    @staticmethod
+    def forward(ctx, energy, state, alpha, delta, power, smooth, floor):
+        ctx.set_materialize_grads(False)
+        batch, frames, channels = energy.shape
+        inputs = [energy, state, alpha, delta, power, smooth]
+        inputs = [None if tensor is None else tensor.contiguous() for tensor in inputs]
+        out, last = torch.empty_like(inputs[0]), energy.new_empty(batch, channels)
+        marks = None
+        if any(ctx.needs_input_grad):
+            marks = energy.new_empty(batch, -(-frames // _PIECE_FRAMES), channels)
+        backend.call("pcen", *inputs, floor, *energy.shape, out, last, marks)
+        ctx.save_for_backward(*inputs, marks)
+        ctx.floor = floor
+        return out, last
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grads):
+        *inputs, marks = ctx.saved_tensors
+        energy, state = inputs[:2]
+        of_energy = torch.empty_like(energy) if ctx.needs_input_grad[0] else None
+        of_state = torch.empty_like(state) if ctx.needs_input_grad[1] else None
+        of_values = energy.new_empty(4, len(energy), energy.shape[2], dtype=torch.float64)
+        grads = [None if grad is None else grad.contiguous() for grad in grads]
+        backend.call(
+            *("pcen_backward", *inputs, ctx.floor, *energy.shape, marks, *grads),
+            *(of_energy, of_state, of_values),
+        )
+        return of_energy, of_state, *of_values.sum(1).float().unbind(), None
 
 
 class PCEN(nn.Module):
@@ -214,13 +254,13 @@ class PCEN(nn.Module):
         """alpha, delta, root and smooth as they are used, (F,) each."""
         if not self.in_logs:
             return self.alpha, self.delta, self.root, self.smooth
-        found = []
+        values = []
         for name, (low, high) in self.LOG_RANGES.items():
             parameter = getattr(self, f"log_{name}")
-            inside = parameter.detach().clamp(math.log(low), math.log(high))
+            clamped = parameter.detach().clamp(math.log(low), math.log(high))
             # The difference is zero, its gradient is one.
-            found.append(torch.exp(inside + (parameter - parameter.detach())))
-        return tuple(found)
+            values.append(torch.exp(clamped + (parameter - parameter.detach())))
+        return tuple(values)
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -258,10 +298,21 @@ class PCEN(nn.Module):
             energy = energy.to(dtype)
             alpha, delta, root, smooth = (value.to(dtype) for value in values)
             power = 1.0 / root
-            if pcen_compiled.can_take(energy, state, alpha, delta, power, smooth):
-                return pcen_compiled.smooth_and_compress(
-                    energy, state, alpha, delta, power, smooth, self.floor
-                )
+            tensors = energy, state, alpha, delta, power, smooth
+            if _fits_c(*tensors):
+                return _SmoothAndCompress.apply(*tensors, float(self.floor))
             smoothed = smooth_energy(energy, smooth, state)
             out = _Compress.apply(energy, smoothed, alpha, delta, power, self.floor)
         return out, smoothed[:, -1] if energy.shape[1] else state
+
+
+def _fits_c(energy: torch.Tensor, state: torch.Tensor | None, *values: torch.Tensor) -> bool:
+    """Whether shapes are those of `_SmoothAndCompress`, not merely broadcastable to them, and C
+    takes the tensors."""
+    if energy.ndim != 3 or not energy.shape[1]:
+        return False
+    if state is not None and state.shape != energy[:, 0].shape:
+        return False
+    if any(value.shape != energy.shape[2:] for value in values):
+        return False
+    return backend.takes(energy, *values, *([] if state is None else [state]))

@@ -1,4 +1,4 @@
-"""What the filters of a bank are, in Hz: centre frequency, bandwidth and response."""
+"""Centre frequency, bandwidth and amplitude response of filters, in Hz."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FilterSet:
     Arguments
     ---------
     centre_hz : array (F,)
-        Where each filter is; for a filter without a parameter for it, the peak of its response.
+        Centre frequency; for a filter without a parameter for it, the peak of its response.
     bandwidth_hz : array (F,)
         Full width at half maximum of the amplitude response (of a power, the quarter of it).
     freqs_hz : array (K,)
@@ -39,7 +39,7 @@ class FilterSet:
 def from_responses(
     responses, freqs_hz, centre_hz: np.ndarray | None = None, bandwidth_hz: np.ndarray | None = None
 ) -> FilterSet:
-    """Filters from their amplitude responses; what is not given is read off them.
+    """Filters from amplitude responses, and from centres and bandwidths measured on them or given.
 
     Arguments
     ---------
@@ -48,12 +48,12 @@ def from_responses(
     freqs_hz : array or tensor (K,)
         In equal steps from 0 Hz.
     centre_hz, bandwidth_hz : array or tensor (F,) or None
-        Where the frontend has parameters for them.
+        From the frontend's parameters; None: measured.
 
     Example
     -------
-    >>> found = from_responses([[0.0, 0.5, 1.0, 0.5, 0.0]], [0.0, 100.0, 200.0, 300.0, 400.0])
-    >>> found.centre_hz, found.bandwidth_hz
+    >>> bank = from_responses([[0.0, 0.5, 1.0, 0.5, 0.0]], [0.0, 100.0, 200.0, 300.0, 400.0])
+    >>> bank.centre_hz, bank.bandwidth_hz
     (array([200.]), array([200.]))
     """
     responses, freqs_hz = _array(responses), _array(freqs_hz)

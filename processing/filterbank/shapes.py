@@ -1,4 +1,4 @@
-"""Filter shapes: Gabor, Gaussian low-pass, HTK mel triangles, and LEAF's initial values."""
+"""Gabor filters, Gaussian pooling windows, and LEAF's initial values of both."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import math
 import numpy as np
 import torch
 
+from .scales import spaced_hz
+from .triangles import mel_triangles
+
 __all__ = [
     "INITIAL_SCALES",
     "WIDTH_UNIT",
-    "bark_to_hz",
     "gabor_in_hz",
     "gabor_initial_values",
     "gabor_taps",
     "gaussian_lowpass",
-    "hz_to_bark",
-    "hz_to_mel",
     "leaf_initial_values",
     "leaf_triangles",
-    "mel_to_hz",
-    "mel_triangles",
 ]
 
 #: sqrt(2 ln 2) / pi: a Gaussian of standard deviation WIDTH_UNIT * n / b samples has a spectrum
@@ -108,61 +106,6 @@ def gaussian_lowpass(width: torch.Tensor, window: int) -> torch.Tensor:
     return torch.exp(-0.5 * (time / (width[:, None] * half)) ** 2)
 
 
-def hz_to_mel(frequency_hz):
-    """HTK mel scale."""
-    return 1127.0 * np.log1p(np.asarray(frequency_hz, dtype=np.float64) / 700.0)
-
-
-def mel_to_hz(mel):
-    """Inverse of `hz_to_mel`."""
-    return 700.0 * np.expm1(np.asarray(mel, dtype=np.float64) / 1127.0)
-
-
-def hz_to_bark(frequency_hz):
-    """Bark scale after Traunmueller (1990), without his corrections below 2 and above 20 Bark."""
-    return 26.81 * np.asarray(frequency_hz, dtype=np.float64) / (1960.0 + frequency_hz) - 0.53
-
-
-def bark_to_hz(bark):
-    """Inverse of `hz_to_bark`."""
-    return 1960.0 * (np.asarray(bark, dtype=np.float64) + 0.53) / (26.28 - bark)
-
-
-def mel_triangles(
-    num_filters: int, num_bins: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
-) -> np.ndarray:
-    """HTK mel filters with slopes that are linear in mel, peak 1, zero at DC.
-
-    Arguments
-    ---------
-    num_filters : int
-        N.
-    num_bins : int
-        Bins of the spectrum from 0 Hz to sample_rate / 2, both included.
-    sample_rate : int
-        In Hz.
-    min_freq_hz, max_freq_hz : float
-        Lower edge of the first and upper edge of the last filter.
-
-    Shape
-    -----
-    -> (N, num_bins) float64
-
-    References
-    ----------
-    The definition of `tf.signal.linear_to_mel_weight_matrix`; torchaudio's `melscale_fbanks`
-    differs: its slopes are linear in Hz.
-    """
-    mel = hz_to_mel(np.linspace(0.0, sample_rate / 2, num_bins))
-    edges = np.linspace(hz_to_mel(min_freq_hz), hz_to_mel(max_freq_hz), num_filters + 2)[:, None]
-    lower, middle, upper = edges[:-2], edges[1:-1], edges[2:]
-    rising = (mel - lower) / (middle - lower)
-    falling = (upper - mel) / (upper - middle)
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    triangles[:, 0] = 0.0
-    return triangles
-
-
 def leaf_triangles(
     num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
 ) -> tuple[np.ndarray, int]:
@@ -240,7 +183,7 @@ def gabor_initial_values(
     max_freq_hz: float,
     scale: str = "mel",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gabor filters from min_freq_hz to max_freq_hz, spaced as a scale says.
+    """Gabor filters from min_freq_hz to max_freq_hz, spaced on a scale.
 
     Arguments
     ---------
@@ -282,10 +225,7 @@ def gabor_initial_values(
         drawn = torch.rand(num_filters).double()
         bandwidth_hz = mel_hz.min() + (mel_hz.max() - mel_hz.min()) * drawn
     else:
-        ends = np.array([min_freq_hz, max_freq_hz], dtype=np.float64)
-        low, high = hz_to_bark(ends) if scale == "bark" else ends
-        edges = np.linspace(low, high, num_filters + 2)
-        edges_hz = torch.from_numpy(bark_to_hz(edges) if scale == "bark" else edges)
+        edges_hz = torch.from_numpy(spaced_hz(min_freq_hz, max_freq_hz, num_filters + 2, scale))
         centre_hz = edges_hz[1:-1]
         bandwidth_hz = (edges_hz[2:] - edges_hz[:-2]) / 2
     centre = centre_hz * (2.0 * math.pi / sample_rate)

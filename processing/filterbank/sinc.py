@@ -1,14 +1,14 @@
-"""Windowed-sinc band-pass filters: taps, initial cut-offs, and filtering with them."""
+"""Windowed-sinc band-pass filters: taps, initial cut-off frequencies, and filtering by FFT."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from scipy.fft import next_fast_len
 from torch.nn import functional
 
-from .engine.plan import fast_size
-from .shapes import hz_to_mel, mel_to_hz
+from .scales import spaced_hz
 
 __all__ = ["TAPER_WINDOWS", "filtered", "mel_cutoffs", "sinc_taps", "taper_window"]
 
@@ -77,8 +77,8 @@ def sinc_taps(
     """
     if window % 2 == 0 or window < 3:
         raise ValueError(f"a sinc filter needs an odd number of taps, at least 3; got {window}")
-    # A hundred periods in float32 are off by 4e-5 rad: noise in the taps, 60 dB below their band,
-    # which PCEN shows wherever another band is loud.
+    # In float32 the phase after a hundred periods is off by 4e-5 rad: noise in the taps, 60 dB
+    # below their band, which PCEN makes visible wherever another band is loud.
     low, high = low_hz.double(), high_hz.double()
     time = torch.arange(window, device=low.device, dtype=low.dtype) - (window - 1) / 2
     time = time / sample_rate
@@ -126,13 +126,7 @@ def mel_cutoffs(
     [50, 100, 7391, 7900]
     [100, 197, 7441, 8000]
     """
-    mel = torch.linspace(
-        float(hz_to_mel(min_freq_hz)),
-        float(hz_to_mel(max_freq_hz)),
-        num_filters + 1,
-        dtype=torch.float64,
-    )
-    edges = torch.from_numpy(mel_to_hz(mel.numpy()))
+    edges = torch.from_numpy(spaced_hz(min_freq_hz, max_freq_hz, num_filters + 1))
     low, band = edges[:-1], edges.diff()
     if double_minimum:
         low, band = low + min_freq_hz, band + min_bandwidth_hz
@@ -143,7 +137,7 @@ def mel_cutoffs(
 
 
 def filtered(wavs: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
-    """Signals behind real filters at the full rate, by FFT: several times faster than taps.
+    """Outputs of real filters at the full rate, by FFT: several times faster than convolution.
 
     Shape
     -----
@@ -156,7 +150,7 @@ def filtered(wavs: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
     tensor([[[4., 2., 1.]]])
     """
     samples, window = wavs.shape[1], taps.shape[1]
-    size = fast_size(samples + window - 1)
+    size = next_fast_len(samples + window - 1, real=True)
     spectra = torch.fft.rfft(functional.pad(wavs, ((window - 1) // 2, 0)), n=size)
     responses = torch.fft.rfft(taps, n=size).conj()
     return torch.fft.irfft(spectra[:, None] * responses, n=size)[..., :samples]

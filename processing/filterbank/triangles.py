@@ -1,28 +1,23 @@
-"""Filters over the bins of a spectrum: triangles between edges in Hz, and shapes with a slope."""
+"""Filters over the bins of a spectrum: mel triangles, and shapes with a learned width."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
 
-from .shapes import hz_to_mel, mel_to_hz, mel_triangles
+from .scales import MEL_SCALES, hz_to_mel, spaced_hz
 
 __all__ = [
-    "MEL_SCALES",
     "NORMS",
     "PARAMETRIC_SHAPES",
     "SLOPES",
-    "hz_triangles",
     "mel_bank",
     "mel_edges_hz",
+    "mel_triangles",
     "parametric_shape",
-    "slaney_to_hz",
+    "triangles",
 ]
 
-#: "slaney": linear up to 1 kHz, logarithmic above; "htk": 1127 ln(1 + f / 700).
-MEL_SCALES = ("slaney", "htk")
 #: Slopes of a mel filter: linear in "hz" or in "mel"; "symmetric": in Hz, on both sides as wide as
 #: on the lower one, as in SpeechBrain.
 SLOPES = ("hz", "mel", "symmetric")
@@ -30,30 +25,6 @@ SLOPES = ("hz", "mel", "symmetric")
 NORMS = ("none", "slaney")
 #: Shapes that have a gradient in their centre and in their width. A rectangle has none.
 PARAMETRIC_SHAPES = ("triangular", "gaussian")
-
-_LINEAR_HZ = 200.0 / 3.0  # per mel below the knee
-_KNEE_HZ = 1000.0
-_LOG_STEP = math.log(6.4) / 27.0  # per mel above it
-
-
-def hz_to_slaney(frequency_hz):
-    """Slaney's mel scale (Auditory Toolbox, 1998)."""
-    frequency_hz = np.asarray(frequency_hz, dtype=np.float64)
-    above = np.log(np.maximum(frequency_hz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
-    return np.minimum(frequency_hz, _KNEE_HZ) / _LINEAR_HZ + above
-
-
-def slaney_to_hz(mel):
-    """Inverse of `hz_to_slaney`.
-
-    Example
-    -------
-    >>> slaney_to_hz([3.0, 15.0, 42.0])
-    array([ 200., 1000., 6400.])
-    """
-    mel = np.asarray(mel, dtype=np.float64)
-    knee = _KNEE_HZ / _LINEAR_HZ
-    return np.minimum(mel, knee) * _LINEAR_HZ * np.exp(_LOG_STEP * np.maximum(mel - knee, 0.0))
 
 
 def mel_edges_hz(
@@ -72,19 +43,18 @@ def mel_edges_hz(
     """
     if mel_scale not in MEL_SCALES:
         raise ValueError(f"mel_scale must be one of {MEL_SCALES}, got {mel_scale!r}")
-    forth, back = (hz_to_slaney, slaney_to_hz) if mel_scale == "slaney" else (hz_to_mel, mel_to_hz)
-    return back(np.linspace(forth(min_freq_hz), forth(max_freq_hz), num_filters + 2))
+    return spaced_hz(min_freq_hz, max_freq_hz, num_filters + 2, mel_scale)
 
 
-def hz_triangles(edges_hz: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray:
-    """Triangles of peak 1 with slopes that are linear in Hz.
+def triangles(edges: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Triangles of peak 1 with slopes that are linear in the unit of their edges.
 
     Arguments
     ---------
-    edges_hz : array (N + 2,)
+    edges : array (N + 2,)
         As from `mel_edges_hz`.
-    freqs_hz : array (K,)
-        Frequencies of the bins.
+    points : array (K,)
+        Where they are evaluated, in the same unit.
 
     Shape
     -----
@@ -92,15 +62,46 @@ def hz_triangles(edges_hz: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray:
 
     Example
     -------
-    >>> hz_triangles([0.0, 100.0, 300.0], [0.0, 50.0, 100.0, 200.0, 300.0])
+    >>> triangles([0.0, 100.0, 300.0], [0.0, 50.0, 100.0, 200.0, 300.0])
     array([[0. , 0.5, 1. , 0.5, 0. ]])
     """
-    edges = np.asarray(edges_hz, dtype=np.float64)[:, None]
+    edges = np.asarray(edges, dtype=np.float64)[:, None]
     lower, middle, upper = edges[:-2], edges[1:-1], edges[2:]
-    freqs = np.asarray(freqs_hz, dtype=np.float64)
-    rising = (freqs - lower) / (middle - lower)
-    falling = (upper - freqs) / (upper - middle)
+    points = np.asarray(points, dtype=np.float64)
+    rising = (points - lower) / (middle - lower)
+    falling = (upper - points) / (upper - middle)
     return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def mel_triangles(
+    num_filters: int, num_bins: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float
+) -> np.ndarray:
+    """HTK mel filters with slopes that are linear in mel, peak 1, zero at DC.
+
+    Arguments
+    ---------
+    num_filters : int
+        N.
+    num_bins : int
+        Bins of the spectrum from 0 Hz to sample_rate / 2, both included.
+    sample_rate : int
+        In Hz.
+    min_freq_hz, max_freq_hz : float
+        Lower edge of the first and upper edge of the last filter.
+
+    Shape
+    -----
+    -> (N, num_bins) float64
+
+    References
+    ----------
+    The definition of `tf.signal.linear_to_mel_weight_matrix`; torchaudio's `melscale_fbanks`
+    differs: its slopes are linear in Hz.
+    """
+    edges = np.linspace(hz_to_mel(min_freq_hz), hz_to_mel(max_freq_hz), num_filters + 2)
+    bank = triangles(edges, hz_to_mel(np.linspace(0.0, sample_rate / 2, num_bins)))
+    bank[:, 0] = 0.0
+    return bank
 
 
 def mel_bank(
@@ -138,7 +139,7 @@ def mel_bank(
     Raises
     ------
     ValueError
-        Where a filter holds no bin: it would be silent for ever.
+        A filter holds no bin: it would always be silent.
 
     Example
     -------
@@ -154,10 +155,10 @@ def mel_bank(
     edges_hz = mel_edges_hz(num_filters, min_freq_hz, max_freq_hz, mel_scale)
     freqs_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     if slopes == "hz":
-        bank = hz_triangles(edges_hz, freqs_hz)
+        bank = triangles(edges_hz, freqs_hz)
     elif slopes == "mel":
-        # Read on a grid twice as fine, of which every second bin is one of the FFT's, whether
-        # n_fft is even or odd.
+        # Evaluated at twice the resolution: every second bin is one of the FFT's, for even and odd
+        # n_fft.
         bank = mel_triangles(num_filters, n_fft + 1, sample_rate, min_freq_hz, max_freq_hz)[:, ::2]
     else:
         centre, width = edges_hz[1:-1, None], np.diff(edges_hz)[:-1, None]

@@ -237,7 +237,7 @@ def learned_filters_figure(
 ):
     """The figure that `learned_filters` saves."""
     from ..filterbank.displacement import displacement, per_filter
-    from ..filterbank.erb import erb_hz
+    from ..filterbank.scales import erb_hz
 
     other = before if after is None else after
     moved, shifts = displacement(before, other), per_filter(before, other)
@@ -257,8 +257,9 @@ def learned_filters_figure(
 
     left, *middle, right = lower.subplots(1, 2 if after is None else 3)
     index = np.arange(1, len(before) + 1)
-    ends = _hz_to_mel(np.array([before.centre_hz.min(), before.centre_hz.max()]))
-    mel_spaced = _mel_to_hz(np.linspace(*ends, len(before)))
+    from ..filterbank.scales import spaced_hz
+
+    mel_spaced = spaced_hz(before.centre_hz.min(), before.centre_hz.max(), len(before))
     left.plot(index, mel_spaced, "--", color="black", lw=1, label="mel-spaced")
     _draw_ways(left, [(index, bank.centre_hz) for bank, _ in banks], names)
     left.set_xlabel("filter (index)")
@@ -341,13 +342,17 @@ def _draw_ways(axes, points: list[tuple], names) -> None:
 
 def _mel_axis(axes, which: str, bank: FilterSet) -> None:
     """A mel-spaced bank is a straight line on it: what was learned shows."""
+    from ..filterbank.scales import hz_to_mel, mel_to_hz
+
     top_hz = bank.freqs_hz[-1]  # of taps, half the rate less a rounding
     marks = (0, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
     ticks = [hz for hz in marks if hz <= 1.0001 * top_hz]
     if which == "x":
         ticks = [hz for hz in ticks if hz != 125]
     axis = getattr(axes, f"{which}axis")
-    getattr(axes, f"set_{which}scale")("function", functions=(_hz_to_mel, _mel_to_hz))
+    # The scale is defined from 0 on; matplotlib also asks for margins below.
+    functions = [lambda x, f=f: f(np.maximum(x, 0)) for f in (hz_to_mel, mel_to_hz)]
+    getattr(axes, f"set_{which}scale")("function", functions=functions)
     axis.set_ticks(ticks, [f"{hz:,}" for hz in ticks])
     getattr(axes, f"set_{which}lim")(0, top_hz)
 
@@ -425,14 +430,6 @@ def training_curves_figure(
         if drawn or best_epoch is not None:
             axes.legend()
     return figure
-
-
-def _hz_to_mel(hz):
-    return 2595 * np.log10(1 + np.maximum(hz, 0) / 700)
-
-
-def _mel_to_hz(mel):
-    return 700 * (10 ** (np.maximum(mel, 0) / 2595) - 1)
 
 
 def _is_count(history: Sequence[Mapping[str, float]], measure: str) -> bool:

@@ -1,8 +1,8 @@
-"""C sources of auricle, compiled on the user's machine when they are first needed.
+"""Compile C sources on the user's machine on first use, and load the library.
 
-For the processor at hand, in a second or two, and kept in auricle's cache folder. Where there is no
-compiler the callers have torch operators for the same, several times slower. `AURICLE_COMPILED=0`
-asks for those.
+Compiled for the present processor in a few seconds, and kept in auricle's cache folder. Without a
+compiler, callers use torch operators that compute the same, several times slower.
+`AURICLE_COMPILED=0` selects those.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import torch
 
 from .cache_folder import cache_folder
 
-__all__ = ["Functions", "library"]
+__all__ = ["library", "load"]
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=gnu11")
 _TIMEOUT_S = 120
 _logger = logging.getLogger(__name__)
 
 
-def library(source: Path) -> ctypes.CDLL | None:
-    """The functions of a C file, compiled if need be; None where that is not wanted or fails.
+def library(*sources: Path) -> ctypes.CDLL | None:
+    """Functions of C files, compiled if necessary; None where that fails or is switched off.
 
     A failure is logged once.
 
@@ -39,97 +39,76 @@ def library(source: Path) -> ctypes.CDLL | None:
     >>> library(Path("missing.c")) is None
     True
     """
-    return _library(source) if os.environ.get("AURICLE_COMPILED", "1") != "0" else None
-
-
-class Functions:
-    """Functions of a C file as attributes; the file is compiled when that is first needed.
-
-    Arguments
-    ---------
-    source : Path
-    argtypes : of each function by its name, a list of ctypes
-        What comes back, if anything, is an int.
-
-    Example
-    -------
-    >>> Functions(Path("missing.c"), twice=[ctypes.c_int]).are_available()
-    False
-    """
-
-    def __init__(self, source: Path, **argtypes: list):
-        self.source, self.argtypes = source, argtypes
-
-    def are_available(self) -> bool:
-        return library(self.source) is not None
-
-    def __getattr__(self, name: str):
-        if name not in self.argtypes:
-            raise AttributeError(name)
-        function = getattr(_library(self.source), name)
-        function.argtypes = self.argtypes[name]
-        self.__dict__[name] = function
-        return function
+    return load(*sources) if os.environ.get("AURICLE_COMPILED", "1") != "0" else None
 
 
 @lru_cache(maxsize=16)
-def _library(source: Path) -> ctypes.CDLL | None:
+def load(*sources: Path) -> ctypes.CDLL | None:
+    """`library`, whatever AURICLE_COMPILED says: a backward pass goes on as forward began."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         _logger.warning(
             "no C compiler (cc, gcc or clang) is on the PATH: %s is left to torch operators, several "
             "times slower; with a compiler nothing needs to be set",
-            source.stem,
+            _name(sources),
         )
         return None
     try:
-        return _load(_compile(source, compiler))
+        return _open(_compile(sources, compiler))
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # no home: RuntimeError
         output = getattr(error, "stderr", None) or str(error)
         _logger.warning(
             "%s could not compile %s, which is left to torch operators, several times slower:\n%s",
             compiler,
-            source.name,
+            ", ".join(source.name for source in sources),
             output.strip()[-2000:],
         )
         return None
 
 
-def _compile(source: Path, compiler: str) -> Path:
-    """The compiled library, made for this processor if it is not there yet."""
+def _name(sources: tuple[Path, ...]) -> str:
+    return sources[0].stem if len(sources) == 1 else sources[0].parent.name
+
+
+def _compile(sources: tuple[Path, ...], compiler: str) -> Path:
+    """Path of the library for this compiler and processor, compiled unless it exists."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    files = [source, *sorted(source.parent.rglob("*.h"))]
-    about = [file.read_text(encoding="utf-8") for file in files]
-    about += [version.stdout, " ".join(_FLAGS), _processor()]
-    digest = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
-    made = cache_folder() / "compiled" / f"{source.stem}-{digest}.so"
-    if made.exists():
-        return made
-    made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Under another name first: several processes may be doing this at once.
-    with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-        new = Path(folder) / made.name
-        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", "-o", str(new), str(source)]
+    files = [*sources, *sorted(sources[0].parent.rglob("*.h"))]
+    contents = [file.read_text(encoding="utf-8") for file in files]
+    contents += [version.stdout, " ".join(_FLAGS), _processor()]
+    digest = hashlib.sha256("\0".join(contents).encode()).hexdigest()[:16]
+    path = cache_folder() / "compiled" / f"{_name(sources)}-{digest}.so"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Under another name first: several processes may be compiling at once.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        command = [compiler, *_FLAGS, "-fopenmp", "-shared", "-fPIC", "-o", str(part)]
         subprocess.run(
-            [*command, "-lm"], capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
+            [*command, *map(str, sources), "-lm"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_TIMEOUT_S,
         )
-        new.replace(made)
-    return made
+        part.replace(path)
+    return path
 
 
 def _processor() -> str:
-    """What the compiler may make use of: a folder may be shared by machines that differ."""
+    """Model and instruction sets of the processor: machines that differ may share a folder."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    wanted = ("model name", "flags", "Features", "CPU part")
-    known = sorted({line for line in lines if line.startswith(wanted)})
+    prefixes = ("model name", "flags", "Features", "CPU part")
+    known = sorted({line for line in lines if line.startswith(prefixes)})
     return "\n".join([platform.machine(), platform.processor(), *known])
 
 
-def _load(path: Path) -> ctypes.CDLL:
-    # torch's own OpenMP answers the library's calls: two sets of threads would wait for each other.
+def _open(path: Path) -> ctypes.CDLL:
+    # The library must use torch's own OpenMP: two pools of threads would wait for each other.
     for own in sorted(Path(torch.__file__).parent.glob("lib/libgomp*")):
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(str(path))

@@ -28,9 +28,8 @@ import torch
 import torchaudio
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank.engine import pooled_bands_compiled as compiled
-from auricle.processing.filterbank.engine.energy import direct_energy
-from auricle.processing.filterbank.engine.engine import EnergyEngine
+from auricle.processing.filterbank.engine import EnergyEngine, backend
+from auricle.processing.filterbank.engine.direct import direct_energy
 from auricle.processing.filterbank.shapes import gaussian_lowpass
 from auricle.processing.system.memory import keep_freed_memory
 
@@ -354,7 +353,7 @@ def machine():
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
-        "inner loop": "compiled C" if compiled.is_available() else "torch operators",
+        "inner loop": "compiled C" if backend.takes(torch.ones(1)) else "torch operators",
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }

@@ -9,7 +9,8 @@ from asteroid_filterbanks import multiphase_gammatone_fb as asteroid
 from nnAudio.librosa_functions import fft2gammatonemx
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank.erb import bandwidth_per_erb, erb_hz, hz_to_erb
+from auricle.processing.filterbank.gammatone import bandwidth_per_erb
+from auricle.processing.filterbank.scales import erb_hz, hz_to_erb
 
 RATE_HZ = 16000
 TIME = torch.arange(16000) / 16000

@@ -1,6 +1,6 @@
 /* Responses of filters at the bins of their bands, LANES filters side by side.
  *
- * bands.py has the same in torch operators, and says what the factors are for: the taps are turned
+ * band_responses.py has the same in torch operators and explains the factors: the taps are shifted
  * to the first bin of their band, a short FFT gives the response on a coarse grid, and every bin is
  * interpolated from `points` neighbours there. Backward is the transpose of each step, from the last
  * to the first.
@@ -14,7 +14,7 @@ typedef struct {
     cfloat *taps;            /* (filters, window), or their gradient */
     const long *starts;      /* (filters): first bin of each band */
     const long *bins;        /* (filters): how many */
-    cfloat *const *found;    /* (filters): where each response, or its gradient, is */
+    cfloat *const *rows;     /* (filters): each response, or its gradient */
     const float *of_taps;    /* (window): factors of the taps */
     const cfloat *of_grid;   /* (cells + points - 1): of the grid's points */
     const cfloat *of_bins;   /* (most bins) */
@@ -33,13 +33,13 @@ static long lanes_of(const responses *r, long group) {
     return lanes_from(group * LANES, r->filters);
 }
 
-/* Of one group of filters. */
+/* Sizes of one group of filters. */
 typedef struct {
     long lanes;
-    long most;   /* bins of any of them */
-    long grid;   /* points of the grid that these are between */
+    long most;   /* largest number of bins */
+    long grid;   /* points of the grid around these bins */
     long coarse; /* points of the FFT */
-    long before; /* the first of `grid` in it, which goes on from its end to its beginning */
+    long before; /* index of the first of them in the FFT, modulo `coarse` */
 } sizes;
 
 static sizes sizes_of(const responses *r, long group) {
@@ -51,13 +51,14 @@ static sizes sizes_of(const responses *r, long group) {
     return s;
 }
 
-/* How far each lane's filter turns from one tap to the next, and has turned, in bins. */
+/* Phase of the shift to the first bin: step from tap to tap, and present value, as indices of
+ * `roots`. */
 typedef struct {
     long step[LANES], at[LANES];
-} turning;
+} phases;
 
-static turning start_turning(const responses *r, long group, long sign) {
-    turning now = {{0}, {0}};
+static phases start_phases(const responses *r, long group, long sign) {
+    phases now = {{0}, {0}};
     for (long lane = 0; lane < lanes_of(r, group); lane++) {
         const long step = sign * r->starts[group * LANES + lane] % r->size;
         now.step[lane] = step < 0 ? step + r->size : step;
@@ -65,17 +66,17 @@ static turning start_turning(const responses *r, long group, long sign) {
     return now;
 }
 
-/* The factors of the next tap. */
-static cvec next_turn(const responses *r, turning *now, float of_tap) {
-    cvec turn;
+/* Factors of the next tap. */
+static cvec next_factor(const responses *r, phases *now, float of_tap) {
+    cvec factor;
     for (int lane = 0; lane < LANES; lane++) {
         const cfloat root = r->roots[now->at[lane]];
-        turn.re[lane] = root.re * of_tap;
-        turn.im[lane] = root.im * of_tap;
+        factor.re[lane] = root.re * of_tap;
+        factor.im[lane] = root.im * of_tap;
         now->at[lane] += now->step[lane];
         if (now->at[lane] >= r->size) now->at[lane] -= r->size;
     }
-    return turn;
+    return factor;
 }
 
 static inline cvec product(cvec a, cvec b) {
@@ -99,14 +100,14 @@ static int forward(const responses *r, long group) {
     cvec *x = scratch((2 * s.coarse + s.grid) * sizeof(cvec)), *points = x + 2 * s.coarse;
     if (!x) return 1;
     memset(x, 0, s.coarse * sizeof(cvec));
-    turning now = start_turning(r, group, 1);
+    phases now = start_phases(r, group, 1);
     for (long n = 0; n < r->window; n++) {
         cvec tap = {{0}, {0}};
         for (long lane = 0; lane < s.lanes; lane++) {
             const cfloat value = r->taps[(group * LANES + lane) * r->window + n];
             tap.re[lane] = value.re, tap.im[lane] = value.im;
         }
-        x[n] = product(tap, next_turn(r, &now, r->of_taps[n]));
+        x[n] = product(tap, next_factor(r, &now, r->of_taps[n]));
     }
     const cvec *signal = inverse_fft(x, NULL, x + s.coarse, x, s.coarse, r->coarse_roots);
     for (long i = 0; i < s.grid; i++)
@@ -115,10 +116,10 @@ static int forward(const responses *r, long group) {
         const cvec *near = points + k / r->step;
         const float *weights = r->weights + k % r->step * r->points;
         const cvec bin = r->points == 8 ? between(near, weights, 8) : between(near, weights, 1);
-        const cvec found = times(bin, r->of_bins[k]);
+        const cvec response = times(bin, r->of_bins[k]);
         for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane])
-                r->found[group * LANES + lane][k] = (cfloat){found.re[lane], found.im[lane]};
+                r->rows[group * LANES + lane][k] = (cfloat){response.re[lane], response.im[lane]};
     }
     return 0;
 }
@@ -133,7 +134,7 @@ static int backward(const responses *r, long group) {
         cvec above = {{0}, {0}};
         for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane]) {
-                const cfloat value = r->found[group * LANES + lane][k];
+                const cfloat value = r->rows[group * LANES + lane][k];
                 above.re[lane] = value.re, above.im[lane] = value.im;
             }
         const cvec bin = times(above, conjugate(r->of_bins[k]));
@@ -147,21 +148,27 @@ static int backward(const responses *r, long group) {
     for (long i = 0; i < s.grid; i++)
         x[(s.before + i) % s.coarse] = exchanged(times(points[i], conjugate(r->of_grid[i])));
     const cvec *signal = inverse_fft(x, NULL, x + s.coarse, x, s.coarse, r->coarse_roots);
-    turning now = start_turning(r, group, -1);
+    phases now = start_phases(r, group, -1);
     for (long n = 0; n < r->window; n++) {
-        const cvec found = product(exchanged(signal[n]), next_turn(r, &now, r->of_taps[n]));
+        const cvec tap = product(exchanged(signal[n]), next_factor(r, &now, r->of_taps[n]));
         for (long lane = 0; lane < s.lanes; lane++)
             r->taps[(group * LANES + lane) * r->window + n] =
-                (cfloat){found.re[lane], found.im[lane]};
+                (cfloat){tap.re[lane], tap.im[lane]};
     }
     return 0;
 }
 
-/* -> 0, or 1 when there is no memory. */
-int band_responses(const responses *r, int is_backward, int threads) {
+/* -> 0, or -1 when there is no memory. The arguments are the members of `responses`. */
+int band_responses(cfloat *taps, const long *starts, const long *bins, cfloat *const *rows,
+                   const float *of_taps, const cfloat *of_grid, const cfloat *of_bins,
+                   const float *weights, const cfloat *roots, const cfloat *coarse_roots,
+                   long filters, long window, long size, long step, long points, long is_backward,
+                   int threads) {
+    const responses all = {taps,    starts, bins,         rows,    of_taps, of_grid, of_bins,
+                           weights, roots,  coarse_roots, filters, window,  size,    step, points};
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (long group = 0; group < lane_groups(r->filters); group++)
-        if (is_backward ? backward(r, group) : forward(r, group)) failed = 1;
+    for (long group = 0; group < lane_groups(filters); group++)
+        if (is_backward ? backward(&all, group) : forward(&all, group)) failed = -1;
     return failed;
 }

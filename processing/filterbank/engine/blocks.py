@@ -1,4 +1,4 @@
-"""How a clip is cut into blocks, and a pooling window into segments of one hop."""
+"""Cut clips into overlapping blocks, and pooling windows into segments of one hop."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from scipy.fft import next_fast_len
 
 from ..framing import frame_count
-from .kept_tensors import keep_tensors
-from .plan import fast_size
+from .backend import keep_tensors
 
 __all__ = ["Blocks", "interpolation", "make_blocks", "pooling_weights"]
 
-#: Frames per block: a third of a second, whose bands stay in the processor's first cache while the
-#: compiled form works on them; about one second for torch operators, each of which goes through
-#: the memory anyway and has more to do at a time.
+#: Frames per block. In C a third of a second, whose bands fit the processor's first cache; for torch
+#: operators, which go through the memory in any case, about a second: more work per call.
 BLOCK_FRAMES, OPERATOR_FRAMES = 33, 101
-#: Samples around the pooling window over which its edges are interpolated, as a part of the hop.
+#: Samples around the pooling window over which its edges are interpolated, as a multiple of the hop.
 MIN_SLACK = 1.1
-#: Shape of the interpolation's Kaiser window: a quiet frame may follow a burst that is 60 dB
-#: louder, and must not hear it in the window's ripples.
+#: Shape of the interpolation's Kaiser window: its ripples must stay below a quiet frame after a burst
+#: that is 60 dB louder.
 KAISER_BETA = 20.0
 
 
@@ -42,7 +41,7 @@ class Blocks:
     segments : int
         Hops per block: the FFT has `segments * hop` points.
     span : int
-        Hops that one pooling window, with its slack, looks at.
+        Hops that one pooling window covers, with its slack.
     slack : int
         Samples in front of the pooling window inside its span.
     """
@@ -84,9 +83,11 @@ class Blocks:
         """(B, T) -> (B * num_blocks, size); a view where it can be."""
         return self.windows(wavs).reshape(-1, self.size)
 
-    def inside(self, clips: int, num_samples: int, num_valid: torch.Tensor | None) -> torch.Tensor:
-        """First and last + 1 of each block's samples that belong to its clip, (clips * blocks, 2),
-        for clips of `num_samples` samples or the `num_valid` (B,) of each."""
+    def valid_samples(
+        self, clips: int, num_samples: int, num_valid: torch.Tensor | None
+    ) -> torch.Tensor:
+        """First and last + 1 valid sample of each block, (clips * blocks, 2), for clips of
+        `num_samples` samples or of `num_valid` (B,)."""
         if num_valid is None:
             num_valid = torch.full((clips,), num_samples)
         block = torch.arange(self.num_blocks, device=num_valid.device)
@@ -112,7 +113,7 @@ def make_blocks(
     num_blocks = -(-frames // block_frames)
     per_block = -(-frames // num_blocks)
     # The last window - 1 samples of a block's output have wrapped around.
-    segments = fast_size(per_block + span - 1 + -(-(window - 1) // hop))
+    segments = next_fast_len(per_block + span - 1 + -(-(window - 1) // hop), real=True)
     return Blocks(hop, window, pool, frames, offset, per_block, num_blocks, segments, span, slack)
 
 
@@ -120,11 +121,11 @@ def make_blocks(
 def interpolation(
     pool: int, hop: int, span: int, slack: int, rate: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    """(pool, span * rate): what each reduced sample, the first of which lies `slack` samples in
-    front of the window, contributes to each sample of the window.
+    """Interpolation from reduced samples to samples of the pooling window, (pool, span * rate).
 
-    A Kaiser-windowed sinc that cuts at half the reduced rate. It is as long as the slack allows,
-    which matters because the pooling window ends with a step (4% of its peak in LEAF).
+    The first reduced sample lies `slack` samples in front of the window. A Kaiser-windowed sinc
+    that cuts at half the reduced rate, as long as the slack allows, which matters because the
+    pooling window ends with a step (4% of its peak in LEAF).
     """
     step = hop / rate
     time = torch.arange(pool, dtype=torch.float64)[:, None]

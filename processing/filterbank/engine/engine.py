@@ -1,4 +1,4 @@
-"""Band energies by the fastest form that is exact enough, chosen from the filters themselves."""
+"""Choose the form that computes a filterbank's energies, and keep what does not change."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import torch
 
-from . import pooled_bands_compiled
-from .banded import BandedBank
+from . import backend as c_backend
+from .bank import BandedBank
 from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
-from .energy import direct_energy
-from .lanes import suits
+from .direct import direct_energy
 from .plan import Plan, fits, make_plan
 
 __all__ = ["BACKENDS", "EnergyEngine"]
@@ -25,9 +24,9 @@ BACKENDS = ("auto", "direct", "decimated", "full_rate")
 class EnergyEngine:
     """Pooled energies of a filterbank whose filters may change at every call.
 
-    Holds no parameter and no state that matters: a plan (which filter is read at which rate),
-    which is checked against the filters and renewed when they have left it, and, for filters that
-    are not being trained, their spectra.
+    Holds no parameter and no state that affects results: a plan (the rate of each filter), which
+    is checked against the filters and renewed when it no longer fits, and the responses of filters
+    that are not being trained.
 
     Arguments
     ---------
@@ -48,9 +47,9 @@ class EnergyEngine:
     torch.Size([2, 100, 1])
     """
 
-    #: Calls after which a plan that still fits is made anew, in case it has become wasteful.
+    #: Calls after which a plan that still fits is made anew: it may have become wasteful.
     REPLAN_CALLS = 200
-    #: Block sizes whose spectra are kept for filters that are not being trained.
+    #: Block sizes whose banks are kept for filters that are not being trained.
     KEPT_SIZES = 4
 
     def __init__(self, hop: int, backend: str = "auto", rectifier: str = "square"):
@@ -97,7 +96,7 @@ class EnergyEngine:
 
         Returns
         -------
-        (taps, pool). A call of the engine with these very tensors finds their spectra again.
+        (taps, pool). A call of the engine with these very tensors reuses their bank.
         """
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
             return build()
@@ -125,19 +124,19 @@ class EnergyEngine:
         `floor` is an energy below which accuracy does not matter to the caller.
 
         With "auto", taps that are parameters themselves are read at the full rate: a reduced rate
-        knows nothing about the gradient outside a filter's band, and such a filter may go there.
+        has no gradient outside a filter's band, and such a filter may move there.
         """
-        # In a clip shorter than half a filter the tails outside it outweigh what is inside.
+        # In a clip shorter than half a filter the tails outside outweigh the energy inside.
         if self.backend == "direct" or 2 * wavs.shape[1] < taps.shape[2]:
             return direct_energy(
                 wavs, taps, pool, self.hop, offset, num_valid, rectifier=self.rectifier
             )
-        in_c = suits(wavs, torch.float32) and pooled_bands_compiled.is_available()
-        frames = BLOCK_FRAMES if in_c else OPERATOR_FRAMES
-        lengths = self.hop, taps.shape[2], pool.shape[1], offset
-        blocks = make_blocks(wavs.shape[1], *lengths, frames)
-        exact = self._is_exact(taps)
-        return self._bank(taps, pool, blocks, exact).energy(wavs, num_valid, floor)
+        compiled = c_backend.takes(wavs, taps, pool)
+        frames = BLOCK_FRAMES if compiled and not wavs.requires_grad else OPERATOR_FRAMES
+        blocks = make_blocks(
+            *(wavs.shape[1], self.hop, taps.shape[2], pool.shape[1], offset, frames)
+        )
+        return self._bank(taps, pool, blocks, compiled).energy(wavs, num_valid, floor)
 
     def _is_exact(self, taps: torch.Tensor) -> bool:
         free = self.backend == "auto" and taps.is_leaf and taps.requires_grad
@@ -145,21 +144,21 @@ class EnergyEngine:
             free or self.backend == "full_rate" or self.rectifier != "square" or taps.shape[1] == 1
         )
 
-    def plan(self, taps: torch.Tensor, exact: bool = False) -> Plan:
+    def plan(self, taps: torch.Tensor, exact: bool = False, compiled: bool = False) -> Plan:
         """The plan for these filters: on a CPU a new one, elsewhere the last one while it fits.
 
-        Whether it fits is asked without waiting for the answer, which acts one or a few calls
-        later; `MARGIN` is for that.
+        Whether it fits is asked without waiting for the device; the answer takes effect one or a
+        few calls later, for which the plan has a `MARGIN`.
         """
         if exact or taps.device.type == "cpu":
             # On a CPU a new plan costs hardly more than checking the old one. Depending on nothing
             # but the filters, it is the same for a copy, after a reload and in a resumed run.
-            return make_plan(taps, self.hop, exact)
+            return make_plan(taps, self.hop, exact, compiled)
         if self._plan is not None and len(self._plan.rates) == len(taps):
             self._age += 1
             if self._age < self.REPLAN_CALLS and self._still_fits(taps):
                 return self._plan
-        # The power response is not kept: it is that of these taps, and the plan outlives them.
+        # The plan outlives the taps, their power response must not.
         self._plan = replace(make_plan(taps, self.hop), power=None)
         self._age, self._pending = 0, None
         return self._plan
@@ -180,15 +179,17 @@ class EnergyEngine:
         return True
 
     def _bank(
-        self, taps: torch.Tensor, pool: torch.Tensor, blocks: Blocks, exact: bool
+        self, taps: torch.Tensor, pool: torch.Tensor, blocks: Blocks, compiled: bool
     ) -> BandedBank:
         keep = self._frozen is not None and taps is self._frozen[0] and pool is self._frozen[1]
-        if keep and blocks in self._banks:
-            return self._banks[blocks]
-        bank = BandedBank(taps, pool, self.plan(taps, exact), blocks, self.rectifier, exact)
+        if keep and (blocks, compiled) in self._banks:
+            return self._banks[blocks, compiled]
+        exact = self._is_exact(taps)
+        plan = self.plan(taps, exact, compiled)
+        bank = BandedBank(taps, pool, plan, blocks, self.rectifier, exact, compiled)
         if keep:
             if len(self._banks) >= self.KEPT_SIZES:
                 self._banks.pop(next(iter(self._banks)))
             bank.kept = {}
-            self._banks[blocks] = bank
+            self._banks[blocks, compiled] = bank
         return bank

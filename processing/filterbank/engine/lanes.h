@@ -1,10 +1,10 @@
 /* LANES numbers side by side, which the compiler turns into the processor's own vectors. */
 #define LANES 8
 
-/* Groups of LANES that `count` make, the last of which may not be full. */
+/* Number of groups of LANES for `count` rows; the last may not be full. */
 static inline long lane_groups(long count) { return (count + LANES - 1) / LANES; }
 
-/* How many there are from `first` on, LANES at most. */
+/* Rows of the group that begins at `first`, LANES at most. */
 static inline long lanes_from(long first, long count) {
     return count - first < LANES ? count - first : LANES;
 }

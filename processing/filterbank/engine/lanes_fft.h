@@ -36,14 +36,14 @@ static inline cvec scaled(cvec a, float by) {
     return out;
 }
 
-/* Of an FFT of `size` real points the bins from 0 to size / 2 are given: the one that a bin is, or
- * is the conjugate of. */
-static inline long given_bin(long bin, long size) {
+/* Of an FFT of `size` real points the bins from 0 to size / 2 are stored: the one that equals a
+ * bin or its conjugate. */
+static inline long stored_bin(long bin, long size) {
     return bin < 0 ? -bin : bin > size / 2 ? size - bin : bin;
 }
 
 static inline cfloat real_bin(const cfloat *half, long bin, long size) {
-    const long at = given_bin(bin, size);
+    const long at = stored_bin(bin, size);
     return (cfloat){half[at].re, at == bin ? half[at].im : -half[at].im};
 }
 

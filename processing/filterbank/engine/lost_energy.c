@@ -1,4 +1,4 @@
-/* What filters pass outside the bands that they are given: lost_energy.py in one pass. */
+/* Estimate the energy lost by band-limiting and flag frames above a bound: lost_energy.py. */
 #include "lanes.h"
 #include "scratch.h"
 
@@ -10,16 +10,16 @@ typedef struct {
     const float *mean;   /* (filters, bands): power of each filter there outside its own band */
     const float *peak;
     float *lost; /* (filters, clips, frames) */
-    char *bad;   /* the same: whether too much may be lost */
+    char *flagged; /* the same: more than the bound may be lost */
     long filters, clips, frames, bands;
-    long whole; /* frames from a frame to the ends of its filters, rounded down */
-    float part; /* and what is left */
-    float most; /* part of a frame's energy that may be lost */
+    long whole; /* half a filter in hops, rounded down */
+    float part; /* the remainder */
+    float bound; /* fraction of a frame's energy that may be lost */
     float floor;
 } losses;
 
-/* Of one clip: -> whether any frame is bad, or -1 when there is no memory. */
-static int of_clip(const losses *l, long clip) {
+/* One clip: -> 1 if any frame is flagged, else 0; -1 when there is no memory. */
+static int estimate_clip(const losses *l, long clip) {
     const long frames = l->frames, reach = l->whole + 1, bands = l->bands;
     const long row = lane_groups(frames) * LANES;
     float *ends = scratch(sizeof(float) * (2 * bands * row + row + 2 * reach));
@@ -44,7 +44,7 @@ static int of_clip(const losses *l, long clip) {
         const float *mean = l->mean + n * bands, *peak = l->peak + n * bands;
         const float *energy = l->energy + (n * l->clips + clip) * frames;
         float *lost = l->lost + (n * l->clips + clip) * frames;
-        char *bad = l->bad + (n * l->clips + clip) * frames;
+        char *flagged = l->flagged + (n * l->clips + clip) * frames;
         for (long first = 0; first < frames; first += LANES) {
             vec sum = {0}, at_most = {0};
             for (long band = 0; band < bands; band++) {
@@ -54,22 +54,28 @@ static int of_clip(const losses *l, long clip) {
             for (long t = first; t < first + LANES && t < frames; t++) {
                 const float known = energy[t] < l->floor ? l->floor : energy[t];
                 lost[t] = sum[t - first];
-                bad[t] = at_most[t - first] > l->most * known;
-                any |= bad[t];
+                flagged[t] = at_most[t - first] > l->bound * known;
+                any |= flagged[t];
             }
         }
     }
     return any;
 }
 
-/* -> whether any frame is bad, or -1 when there is no memory. */
-int lost_energy(const losses *l, int threads) {
+/* -> 1 if any frame is flagged, else 0; -1 when there is no memory. `power` is (2, filters, bands):
+ * mean and peak. */
+int lost_energy(const float *energy, const float *wide, const float *power, float *lost,
+                char *flagged, long filters, long clips, long frames, long bands, long whole,
+                double part, double bound, double floor, int threads) {
+    const losses all = {energy, wide,   power,       power + filters * bands, lost,         flagged,
+                        filters, clips, frames,      bands,                   whole, (float)part,
+                        (float)bound,   (float)floor};
     int any = 0, failed = 0;
 #pragma omp parallel for reduction(| : any, failed) num_threads(threads)
-    for (long clip = 0; clip < l->clips; clip++) {
-        const int found = of_clip(l, clip);
-        any |= found > 0;
-        failed |= found < 0;
+    for (long clip = 0; clip < clips; clip++) {
+        const int status = estimate_clip(&all, clip);
+        any |= status > 0;
+        failed |= status < 0;
     }
     return failed ? -1 : any;
 }

@@ -1,37 +1,19 @@
-"""Energy that filters pass outside the bands that they are given: how much, and where too much."""
+"""Estimate the energy lost by band-limiting; flag frames above `MAX_LOST`."""
 
 from __future__ import annotations
-
-import ctypes
-from pathlib import Path
 
 import torch
 from torch.nn import functional
 
-from ...system.compiling import Functions
+from . import backend
 from .blocks import Blocks
 
 __all__ = ["LOST_BANDS", "MAX_LOST", "lost_energy"]
 
-#: Wide bands in which the energy that the filters' own bands leave out is estimated.
+#: Number of equal bands in which the energy outside the filters' own bands is estimated.
 LOST_BANDS = 20
-#: Where more than this part of a frame's energy may have been left out, the filter is applied to
-#: the frames around again, exactly.
+#: Frames that may have lost more than this fraction of their energy are recomputed exactly.
 MAX_LOST = 3e-5
-
-
-class _Losses(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("energy", "wide", "mean", "peak", "lost", "bad")),
-        *((name, ctypes.c_long) for name in ("filters", "clips", "frames", "bands", "whole")),
-        *((name, ctypes.c_float) for name in ("part", "most", "floor")),
-    ]
-
-
-_FUNCTIONS = Functions(
-    Path(__file__).with_name("lost_energy.c"),
-    lost_energy=[ctypes.POINTER(_Losses), ctypes.c_int],
-)
 
 
 @torch.no_grad()
@@ -41,13 +23,14 @@ def lost_energy(
     lost_power: torch.Tensor,
     blocks: Blocks,
     floor: float = 0.0,
+    compiled: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Energy that was left out, on average, and the frames from which too much may be missing.
+    """Expected lost energy, and the frames that may have lost more than `MAX_LOST` of theirs.
 
     Arguments
     ---------
     energy : tensor (N, B, frames)
-        What the filters' own bands give.
+        Energies from the filters' own bands.
     wide : tensor (LOST_BANDS, B, frames)
         The signal's energy in equal bands up to half the sample rate.
     lost_power : tensor (2, N, LOST_BANDS)
@@ -55,21 +38,29 @@ def lost_energy(
     blocks : Blocks
     floor : float
         An energy below which accuracy does not matter.
+    compiled : bool
+        In C.
 
     Returns
     -------
-    tensor (N, B, frames), and a boolean one, or None where there is no such frame. Only on a CPU is
-    the host asked for that; elsewhere None, as the plan is stricter there (see `plan.make_plan`).
+    tensor (N, B, frames), and a boolean one, or None where no frame is flagged. On a GPU no frame
+    is flagged, which would stall it: the plan is stricter there (see `plan.make_plan`).
     """
     shift = (blocks.window - 1) / 2 / blocks.hop
     whole, part = int(shift), shift % 1
-    tensors = energy.detach(), wide, lost_power
-    if all(one.device.type == "cpu" and one.dtype == torch.float32 for one in tensors):
-        if _FUNCTIONS.are_available():
-            return _compiled(*(one.contiguous() for one in tensors), whole, part, floor)
+    if compiled:
+        energy, wide = energy.contiguous(), wide.contiguous()
+        lost, flagged = (torch.empty_like(energy), torch.empty_like(energy, dtype=torch.bool))
+        assert wide.shape[1:] == energy.shape[1:]
+        assert lost_power.shape == (2, len(energy), len(wide))
+        any_flagged = backend.call(
+            *("lost_energy", energy, wide, lost_power, lost, flagged),
+            *(*energy.shape, len(wide), whole, part, MAX_LOST, float(floor)),
+        )
+        return lost, flagged if any_flagged else None
     padded = functional.pad(wide, (whole + 1, whole + 1))
     size = wide.shape[2]
-    # At the two ends of a filter, where a truncated one leaks.
+    # A truncated filter leaks at its two ends, half a filter away from the frame.
     ends = 0.0
     for weight, reach in ((1 - part, whole), (part, whole + 1)):
         for first in (whole + 1 - reach, whole + 1 + reach):
@@ -77,29 +68,13 @@ def lost_energy(
     lost = (lost_power[0] @ ends.flatten(1)).view(energy.shape)
     if energy.device.type != "cpu":
         return lost, None
-    # The largest that a filter reaches.
+    # Maximum over all frames within reach of the filter.
     reach = 2 * whole + 3
     largest, covered = padded, 1
-    while covered < reach:  # each step doubles what a maximum covers
+    while covered < reach:  # each step doubles the width of the maximum
         step = min(covered, reach - covered)
         largest = torch.maximum(largest[..., :-step], largest[..., step:])
         covered += step
-    at_most = (lost_power[1] @ largest.flatten(1)).view(energy.shape)
-    bad = at_most > MAX_LOST * energy.clamp(min=floor)
-    return lost, bad if bool(bad.any()) else None
-
-
-def _compiled(energy, wide, lost_power, whole, part, floor):
-    filters, clips, frames = energy.shape
-    bands = len(wide)
-    assert wide.shape == (bands, clips, frames) and lost_power.shape == (2, filters, bands)
-    lost, bad = torch.empty_like(energy), torch.empty_like(energy, dtype=torch.bool)
-    call = _Losses(
-        *(energy.data_ptr(), wide.data_ptr()),
-        *(lost_power[0].data_ptr(), lost_power[1].data_ptr(), lost.data_ptr(), bad.data_ptr()),
-        *(filters, clips, frames, bands, whole, part, MAX_LOST, floor),
-    )
-    found = _FUNCTIONS.lost_energy(call, torch.get_num_threads())
-    if found < 0:
-        raise MemoryError("no memory for the lost energy of one clip")
-    return lost, bad if found else None
+    bound = (lost_power[1] @ largest.flatten(1)).view(energy.shape)
+    flagged = bound > MAX_LOST * energy.clamp(min=floor)
+    return lost, flagged if bool(flagged.any()) else None

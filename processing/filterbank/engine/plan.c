@@ -1,6 +1,6 @@
-/* Which band and rate each filter needs, and what is lost outside: plan.py in one pass.
+/* Choose the band and the rate of each filter, and compute its power outside: plan.py in one pass.
  *
- * There, the same takes fifty operators on tensors so small that calling them is most of the time.
+ * As torch operators these are fifty calls on tensors so small that calling takes most of the time.
  */
 #include "lanes_fft.h"
 #include "scratch.h"
@@ -14,7 +14,7 @@ typedef struct {
     const long *candidates; /* rising reduced rates, in samples per hop */
     float *power;           /* (filters, points) */
     double *centres;        /* (filters), in rad/sample */
-    long *lowest;           /* (filters): first candidate that does, or `number` */
+    long *lowest;           /* (filters): index of the first sufficient candidate, or `number` */
     long filters, window, points, hop, number;
     float max_leak, headroom;
 } filters;
@@ -40,7 +40,7 @@ static double centre_of(const filters *f, const float *power) {
     for (long k = 0; k < f->points; k++)
         re += (double)power[k] * f->roots[k].re, im += (double)power[k] * f->roots[k].im;
     const double centre = atan2(im, re);
-    if (!isfinite(centre)) return 0; /* filters that are no numbers: full rate, see below */
+    if (!isfinite(centre)) return 0; /* NaN in the taps: lowest_of gives the full rate */
     return centre < -M_PI / 2 ? centre + 2 * M_PI : centre;
 }
 
@@ -53,7 +53,7 @@ static long lowest_of(const filters *f, const float *power, double centre, doubl
         total += power[k];
         if (power[k] > peak) peak = power[k];
     }
-    /* Power at this distance from the middle and beyond, and the largest distance of what is loud. */
+    /* Power at each distance from the middle and beyond; the largest distance above -40 dB. */
     long loud = 0;
     outside[half + 1] = 0;
     for (long d = half; d >= 0; d--) {
@@ -65,39 +65,46 @@ static long lowest_of(const filters *f, const float *power, double centre, doubl
     for (long i = 0; i < f->number; i++) {
         const long rate = f->candidates[i];
         const double width = loud * (2 * M_PI / points), edge = rate * (M_PI / f->hop);
-        const int enough = outside[rate * points / (2 * f->hop)] <= f->max_leak * total
-                           && width * f->headroom <= edge;
-        lowest += !enough;
+        const int sufficient = outside[rate * points / (2 * f->hop)] <= f->max_leak * total
+                               && width * f->headroom <= edge;
+        lowest += !sufficient;
     }
     return lowest;
 }
 
-/* -> 0, or 1 when there is no memory. */
-int choose_rates(const filters *f, int threads) {
-    const long groups = lane_groups(f->filters);
+/* -> 0, or -1 when there is no memory. The arguments are the members of `filters`. */
+int choose_rates(const float *taps, long count, long window, const cfloat *roots, long points,
+                 const long *candidates, long number, long hop, double max_leak, double headroom,
+                 float *power, double *centres, long *lowest, int threads) {
+    const filters all = {taps,   roots,  candidates, power, centres,         lowest,         count,
+                         window, points, hop,        number, (float)max_leak, (float)headroom};
+    const filters *f = &all;
+    const long groups = lane_groups(count);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {
         cvec *x = scratch(2 * f->points * sizeof(cvec));
         if (!x) {
-            failed = 1;
+            failed = -1;
             continue;
         }
         power_of(f, group, x);
         for (long n = group * LANES; n < f->filters && n < (group + 1) * LANES; n++) {
-            const float *power = f->power + n * f->points;
-            f->centres[n] = centre_of(f, power);
-            f->lowest[n] = lowest_of(f, power, f->centres[n], (double *)x);
+            const float *of_filter = f->power + n * f->points;
+            f->centres[n] = centre_of(f, of_filter);
+            f->lowest[n] = lowest_of(f, of_filter, f->centres[n], (double *)x);
         }
     }
     return failed;
 }
 
-/* Mean and peak, (filters, bands) each, of the power outside of each band, whose edge is at
- * `edges`, and outside `inner` of it, at distances of k and -1 - k from frequency 0; 2 pi for an
- * edge: nothing is. */
-void lost_power(const float *power, const double *centres, const double *edges, double inner,
-                long count, long points, long bands, float *mean, float *peak, int threads) {
+/* Mean and peak, (2, filters, bands), of the power outside each filter's band, whose centre and
+ * half-width are (2, filters) numbers, and outside `inner` of it, at the frequencies k and -1 - k;
+ * a half-width of 2 pi: nothing is outside. */
+int lost_power(const float *power, const double *numbers, double inner, long count, long points,
+               long bands, float *lost, int threads) {
+    const double *centres = numbers, *edges = numbers + count;
+    float *mean = lost, *peak = lost + count * bands;
     const long half = points / 2;
 #pragma omp parallel for num_threads(threads)
     for (long n = 0; n < count; n++)
@@ -121,4 +128,5 @@ void lost_power(const float *power, const double *centres, const double *edges, 
             mean[n * bands + band] = (float)(sum / (last - first));
             peak[n * bands + band] = edges[n] < M_PI ? most : 0.0f;
         }
+    return 0;
 }

@@ -1,13 +1,13 @@
-"""Which band of the spectrum each filter needs, and how often its output must be read.
+"""Choose for each filter the band of the spectrum and the rate at which its output is read.
 
 A filter's output occupies a narrow band, so it can be read at a reduced rate: `rate` complex
-samples per hop instead of `hop`. What is read decides the error, in three ways:
+samples per hop instead of `hop`. The rate decides the error, in three ways:
 
-- what the filter passes outside the band that is kept is lost (`MAX_LEAK` of its energy), but for
-  an estimate that is put back (`lost_power`);
-- the squared output has up to twice the bandwidth of the output, and what of it lies above half
-  the reduced rate is weighted wrongly (`MIN_HEADROOM` times the half-width at -40 dB; less does
-  for noise, but not for a quiet frame behind a burst);
+- energy that the filter passes outside its band is lost (`MAX_LEAK` of it at most), except for an
+  estimate that is added again (`lost_power`);
+- the squared output has up to twice the bandwidth of the output, and is aliased above half the
+  reduced rate (`MIN_HEADROOM` times the half-width at -40 dB; less suffices for noise, but not for
+  a quiet frame after a burst);
 - the pooling window is interpolated to the reduced rate, which needs a few samples per hop.
 
 A filter that fits no reduced rate is read at the full rate, exactly.
@@ -20,47 +20,33 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from scipy.fft import next_fast_len
 from torch.nn import functional
 
-from . import plan_compiled
-from .lanes import is_fast
+from . import backend
 
-__all__ = ["Plan", "fast_size", "fits", "lost_power", "make_plan"]
+__all__ = ["Plan", "fits", "lost_power", "make_plan"]
 
-#: Largest part of a filter's energy (for white noise) that may lie outside the band it is given.
-#: What lies there is estimated and put back, and where that may not do, the filter is applied
-#: again (see `BandedBank`).
+#: Largest part of a filter's energy (for white noise) outside its band. The loss is estimated and
+#: added; frames where the estimate may not suffice are computed exactly (see `BandedBank`).
 MAX_LEAK = 3e-7
-#: The same where blocks that lose too much are not done again: on a GPU.
+#: The same where no frame is recomputed: on a GPU.
 MAX_LEAK_UNCHECKED = 1e-8
 #: Half the reduced rate over the half-width of the filter at -40 dB.
 MIN_HEADROOM = 2.2
 #: A new plan is stricter by this factor, so that filters can move a little before the next one.
 MARGIN = 1.07
-#: Fewest samples per hop, as a part of the hop.
+#: Lowest rate in samples per hop, as a fraction of the hop.
 MIN_RATE = 0.0875
-#: Part of a filter's band outside which what it passes counts for the bound of `lost_power`.
+#: Fraction of a filter's band outside which its response counts for the bound of `lost_power`.
 OUTER_BAND = 0.75
-
-
-def fast_size(size: int) -> int:
-    """Smallest product of 2, 3 and 5 that is at least `size`: a fast FFT.
-
-    Example
-    -------
-    >>> [fast_size(size) for size in (11, 106, 401)]
-    [12, 108, 405]
-    """
-    while not is_fast(size, largest=5):
-        size += 1
-    return size
 
 
 def candidate_rates(hop: int) -> list[int]:
     """Reduced rates, in samples per hop, in steps of about a fifth; none above half the hop."""
     rates, rate = [], max(4, math.ceil(hop * MIN_RATE))
     while True:
-        rate = fast_size(rate)
+        rate = next_fast_len(rate, real=True)
         if rate > hop // 2:
             return rates
         rates.append(rate)
@@ -80,7 +66,7 @@ class Plan:
     centres : list of float
         Middle of each filter's band, in rad/sample.
     power : tensor (N, G) or None
-        The power response of the very taps that the plan was made for.
+        Power response of the taps that the plan was made for.
     """
 
     hop: int
@@ -91,24 +77,20 @@ class Plan:
     @cached_property
     def rate_groups(self) -> list[tuple[int, list[int]]]:
         """(rate, filters) by rising rate."""
-        return _grouped(self.rates)
+        return [
+            (rate, [i for i, other in enumerate(self.rates) if other == rate])
+            for rate in sorted(set(self.rates))
+        ]
 
     @property
     def reduced(self) -> list[int]:
         """Filters at a reduced rate, by rising rate."""
-        return [i for rate, some in self.rate_groups if rate < self.hop for i in some]
+        return [i for rate, members in self.rate_groups if rate < self.hop for i in members]
 
     @property
     def cost(self) -> float:
         """Complex samples per sample of the signal."""
         return sum(self.rates) / self.hop
-
-
-def _grouped(values: list[int]) -> list[tuple[int, list[int]]]:
-    return [
-        (value, [i for i, other in enumerate(values) if other == value])
-        for value in sorted(set(values))
-    ]
 
 
 def _max_leak(taps: torch.Tensor) -> float:
@@ -134,8 +116,8 @@ def _frequencies(power: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
-    """Choose a band and a rate for each filter; reads the filters back to the host.
+def make_plan(taps: torch.Tensor, hop: int, exact: bool = False, compiled: bool = False) -> Plan:
+    """Choose a band and a rate for each filter; copies a few numbers per filter to the host.
 
     Arguments
     ---------
@@ -144,6 +126,8 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
         In samples.
     exact : bool
         Full rate for every filter (real filters, or another rectifier than the square).
+    compiled : bool
+        In C.
 
     Example
     -------
@@ -156,24 +140,18 @@ def make_plan(taps: torch.Tensor, hop: int, exact: bool = False) -> Plan:
     if exact or parts == 1:
         return Plan(hop, [hop] * filters, [0.0] * filters)
     candidates = candidate_rates(hop)
-    choose = plan_compiled.choose_rates if plan_compiled.can_take(taps) else _choose_rates
+    choose = _choose_rates_compiled if compiled else _choose_rates
     limits = _max_leak(taps) / MARGIN**4, MIN_HEADROOM * MARGIN
-    power, lowest, centres = choose(taps, _points(taps), hop, candidates, *limits)
+    power, lowest, centres = choose(taps, hop, candidates, *limits)
     candidates = [*candidates, hop]
     return Plan(hop, [candidates[i] for i in lowest], centres, power)
 
 
 def _choose_rates(
-    taps: torch.Tensor,
-    points: int,
-    hop: int,
-    candidates: list[int],
-    max_leak: float,
-    headroom: float,
+    taps: torch.Tensor, hop: int, candidates: list[int], max_leak: float, headroom: float
 ) -> tuple[torch.Tensor, list[int], list[float]]:
-    """Power response (N, points) of complex filters, and of each the number of the first candidate
-    that does, and the centre; `plan_compiled` has the same."""
-    power = _power_response(taps)
+    """Power responses (N, G), and each filter's first sufficient candidate (by index) and centre."""
+    power, points = _power_response(taps), _points(taps)
     freqs = _frequencies(power)
     total = power.sum(1).clamp(min=torch.finfo(power.dtype).tiny)
     mean = power @ torch.stack([torch.cos(freqs), torch.sin(freqs)], dim=1)
@@ -181,49 +159,66 @@ def _choose_rates(
     centres = torch.atan2(mean[:, 1], mean[:, 0]) + math.pi / 2
     centres = centres.remainder(2 * math.pi) - math.pi / 2
     # Power by distance from the bin nearest to the centre: (N, points / 2 + 1).
-    apart = torch.arange(points // 2 + 1, device=taps.device)
+    distance = torch.arange(points // 2 + 1, device=taps.device)
     middle = (centres * (points / (2 * math.pi))).round().long()[:, None]
-    above, below = ((middle + sign * apart).remainder(points) for sign in (1, -1))
+    above, below = ((middle + sign * distance).remainder(points) for sign in (1, -1))
     folded = power.gather(1, above) + power.gather(1, below)
     outside = folded.flip(1).cumsum(1).flip(1)  # at this distance and beyond
     edges = torch.tensor(candidates, device=taps.device, dtype=power.dtype) * (math.pi / hop)
     first = [rate * points // (2 * hop) for rate in candidates]
-    beyond = outside[:, first] / total[:, None]
+    leak = outside[:, first] / total[:, None]
     loud = folded >= 1e-4 * power.amax(1, keepdim=True)
-    half_width = (loud * apart).amax(1) * (2 * math.pi / points)
-    enough = beyond <= max_leak
-    enough &= half_width[:, None] * headroom <= edges
-    lowest = (~enough).sum(1)  # once a rate is too low, so are all below it
+    half_width = (loud * distance).amax(1) * (2 * math.pi / points)
+    sufficient = leak <= max_leak
+    sufficient &= half_width[:, None] * headroom <= edges
+    lowest = (~sufficient).sum(1)  # once a rate is too low, so are all below it
     numbers = torch.stack([lowest.double(), centres.double()]).tolist()
     return power, [int(i) for i in numbers[0]], numbers[1]
 
 
+def _choose_rates_compiled(taps, hop, candidates, max_leak, headroom):
+    count, _, window = taps.shape
+    points = _points(taps)
+    power = torch.empty(count, points, dtype=torch.float32, device="cpu")
+    centres = torch.empty(count, dtype=torch.float64, device="cpu")
+    lowest = torch.empty(count, dtype=torch.int64, device="cpu")
+    rates = torch.tensor(candidates, dtype=torch.int64, device="cpu")
+    backend.call(
+        *("choose_rates", taps.detach().contiguous(), count, window),
+        *(backend.roots(points), points, rates, len(candidates), hop, max_leak, headroom),
+        *(power, centres, lowest),
+    )
+    return power, lowest.tolist(), centres.tolist()
+
+
 @torch.no_grad()
 def fits(plan: Plan, taps: torch.Tensor) -> torch.Tensor:
-    """Whether the plan still holds the error bound for these taps: a boolean scalar, on device."""
+    """Whether the plan still holds the error bounds for these taps: a boolean scalar, on device."""
     device = taps.device
     edge = torch.tensor(plan.rates, device=device) * (math.pi / plan.hop)
     reduced = torch.tensor(plan.rates, device=device) < plan.hop
     power = _power_response(taps)
-    distance = _distance(
-        _frequencies(power), torch.tensor(plan.centres, device=device, dtype=power.dtype)
-    )
+    centres = torch.tensor(plan.centres, device=device, dtype=power.dtype)
+    distance = _distance(_frequencies(power), centres)
     leak = (power * (distance > edge[:, None])).sum(1)
+    # Half-width at -40 dB of the filter's peak.
+    half_width = (distance * (power >= 1e-4 * power.amax(1, keepdim=True))).amax(1)
     good = leak <= _max_leak(taps) * power.sum(1)
-    good &= _half_width(power, distance) * MIN_HEADROOM <= edge
+    good &= half_width * MIN_HEADROOM <= edge
     good |= ~reduced
     return good.all()
 
 
 @torch.no_grad()
-def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | None:
+def lost_power(
+    plan: Plan, taps: torch.Tensor, bands: int, compiled: bool = False
+) -> torch.Tensor | None:
     """Power response of each filter outside its band, in equal wide bands up to half the rate.
 
-    Times the energies of a signal in the wide bands its mean gives, on average, the energy that
-    is lost by keeping a filter's own band only. The peak outside the inner `OUTER_BAND` of the
-    band gives a bound, also for what is read wrongly: squares of what lies there exceed the
-    reduced rate. Both matter where a quiet band is heard next to a loud one, and most for
-    truncated filters (a wide Gaussian in a short window).
+    The mean, times a signal's energies in the wide bands, is the expected energy lost by
+    band-limiting. The peak outside the inner `OUTER_BAND` of the band gives an upper bound that
+    includes aliasing: squares of what lies there exceed the reduced rate. Both matter for a quiet
+    band beside a loud one, and most for truncated filters (a wide Gaussian in a short window).
 
     Shape
     -----
@@ -233,8 +228,11 @@ def lost_power(plan: Plan, taps: torch.Tensor, bands: int) -> torch.Tensor | Non
         return None
     power = _power_response(taps) if plan.power is None else plan.power
     edges = [rate * math.pi / plan.hop if rate < plan.hop else 2 * math.pi for rate in plan.rates]
-    if plan_compiled.can_take(taps):
-        return plan_compiled.lost_power(power, plan.centres, edges, OUTER_BAND, bands)
+    if compiled:
+        lost = torch.empty(2, len(power), bands, dtype=torch.float32, device="cpu")
+        numbers = torch.tensor([plan.centres, edges], dtype=torch.float64, device="cpu")
+        backend.call("lost_power", power, numbers, OUTER_BAND, *power.shape, bands, lost)
+        return lost
     freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)
     edge = torch.tensor(edges, device=taps.device)[:, None]
@@ -250,8 +248,3 @@ def _distance(freqs: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Distance on the circle of each frequency from each centre, (N, G)."""
     apart = (freqs - centres[:, None]).remainder(2 * math.pi)
     return torch.minimum(apart, 2 * math.pi - apart)
-
-
-def _half_width(power: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-    """Largest distance from the centre at which a filter is above -40 dB of its peak, (N,)."""
-    return (distance * (power >= 1e-4 * power.amax(1, keepdim=True))).amax(1)

@@ -1,9 +1,9 @@
-/* Rectified band signals, pooled: the inner loop of the filterbank engine in one pass.
+/* Pool rectified band signals: the inner loop of the filterbank engine in one pass.
  *
- * quadratic.py has the same in torch operators, and says what the arguments are. There, every band
- * signal goes to memory and back between two operators; here, LANES rows go side by side through a
- * band's whole way (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache.
- * Backward computes the band signals again, which is faster than reading them.
+ * pooled_bands.py explains the arguments and has the same in torch operators, where every band signal
+ * goes to memory and back between two operators; here, LANES rows pass side by side through the whole
+ * chain (cut, filter, inverse FFT, rectify, pool), in buffers that stay in the cache. Backward
+ * computes the band signals again, which is faster than reading them.
  */
 #include "lanes_fft.h"
 #include "scratch.h"
@@ -13,21 +13,22 @@
 enum { SQUARE, ABS, LEAKY_RELU };
 #define LEAKY_SLOPE 0.2f
 
-/* A group of filters whose bands have the same number of bins. */
+/* A group of filters whose bands have the same number of bins. Members are pointers and longs only:
+ * the caller passes an array of 8-byte integers, in the order of _MEMBERS in pooled_bands.py. */
 typedef struct {
-    const cvec *spectra;     /* (rows / LANES, bins), or NULL: */
+    const cvec *spectra;     /* (rows / LANES, bins), or NULL and instead: */
     const cfloat *half;      /* (any rows, half_bins) of FFTs of real_size points: bins 0 and above */
-    const long *picked;      /* (rows): which of them */
+    const long *picked;      /* (rows): indices of its rows */
     const cfloat *responses; /* (filters, size) */
     const float *weights;    /* (filters, count, size / segments) */
     const long *starts;      /* (filters): first bin of each band */
     const long *valid;       /* (rows, 2): samples that count; NULL: all */
     const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
-    const long *places;      /* (filters): where in `out` the first output of each goes */
-    const long *first;       /* (rows): where in `out` frame 0 of each goes; NULL: 0 */
+    const long *channels;    /* (filters): output index of each filter's first output */
+    const long *first_frame; /* (rows): frame index of frame 0 of each row; NULL: 0 */
     float *out;              /* (outputs, clips, limit), or its gradient; each clip is rows / clips
-                                rows that follow each other, and other frames of them are dropped */
-    cfloat *grad_responses;  /* (parts, filters, size): of a part of the rows each, to be summed */
+                                consecutive rows; frames outside 0 ... limit - 1 are dropped */
+    cfloat *grad_responses;  /* (parts, filters, size): from a part of the rows each, to be summed */
     float *grad_weights;     /* (parts, filters, count, size / segments) */
     long rows, bins, filters, size, segments;
     long half_bins, real_size, lowest; /* of `half`, and bin 0 of `starts` */
@@ -35,9 +36,9 @@ typedef struct {
     long span;       /* weight rows that make one output */
     long frames;     /* outputs in time */
     long clips, limit;
-    long turn;       /* those of one turn write to different places, all at once; from the second
-                        on what is there is subtracted from */
-    long in_time;    /* the outputs of a filter are frames that follow each other */
+    long stage;      /* groups of stage 0 write to different places, at once; those of each higher
+                        stage are subtracted after the stage before */
+    long along_time; /* the outputs of a filter are consecutive frames of one channel */
     long rectifier;  /* of the real and of the imaginary part */
     long paired;     /* the parts belong to two filters: half of the weight rows each */
     long parts;      /* of the rows, for the gradients: a sum that does not depend on the threads */
@@ -72,12 +73,12 @@ static long lanes_of(const bands *b, long group) {
     return lanes_from(group * LANES, b->rows);
 }
 
-/* A band's bins of LANES rows, which may have to be put side by side first. */
+/* A band's bins of LANES rows; picked rows are packed into `buffer` first. */
 static const cvec *band_bins(const bands *b, long filter, long group, cvec *buffer) {
     if (b->spectra) return b->spectra + group * b->bins + b->starts[filter];
     if (lanes_of(b, group) < LANES) memset(buffer, 0, b->size * sizeof(cvec));
     const long first = b->starts[filter] + b->lowest, block = 128;
-    for (long begin = 0; begin < b->size; begin += block) /* that stays in the first cache */
+    for (long begin = 0; begin < b->size; begin += block) /* fits the first cache */
         for (long lane = 0; lane < lanes_of(b, group); lane++) {
             const cfloat *half = b->half + b->picked[group * LANES + lane] * b->half_bins;
             const long end = begin + block < b->size ? begin + block : b->size;
@@ -95,33 +96,33 @@ static cvec *band_signal(const bands *b, long filter, const cvec *from, cvec *x,
     return inverse_fft(from, b->responses + filter * b->size, x, spare, b->size, b->roots);
 }
 
-/* Which lanes' samples count. */
+/* Valid samples of each lane. */
 typedef struct {
     mask first, last;
-} inside;
+} range;
 
-static inside make_inside(const bands *b, long group) {
-    inside some = {{0}, {0}};
-    for (int lane = 0; lane < LANES; lane++) {
+static range valid_range(const bands *b, long group) {
+    range valid = {{0}, {0}};
+    for (int lane = 0; b->valid && lane < LANES; lane++) {
         const long row = group * LANES + lane;
-        some.first[lane] = row < b->rows ? (int)b->valid[2 * row] : 0;
-        some.last[lane] = row < b->rows ? (int)b->valid[2 * row + 1] : 0;
+        valid.first[lane] = row < b->rows ? (int)b->valid[2 * row] : 0;
+        valid.last[lane] = row < b->rows ? (int)b->valid[2 * row + 1] : 0;
     }
-    return some;
+    return valid;
 }
 
-static inline mask counts(const inside *some, long sample) {
-    return ((int)sample >= some->first) & ((int)sample < some->last);
+static inline mask in_range(const range *valid, long sample) {
+    return ((int)sample >= valid->first) & ((int)sample < valid->last);
 }
 
-/* `x` where `yes`, else 0: also where `x` is no number. */
+/* `x` where the mask is set, else 0, also for NaN. */
 static inline vec where(mask yes, vec x) { return (vec)(yes & (mask)x); }
 
 /* Rectified samples of one segment: of both parts together, or of each in its own half. */
-static void rectify(const bands *b, const cvec *signal, long segment, const inside *some,
+static void rectify(const bands *b, const cvec *signal, long segment, const range *valid,
                     vec *out) {
     const long rate = b->size / b->segments, first = segment * rate;
-    if (b->rectifier == SQUARE && !b->paired) { /* by far the most frequent */
+    if (b->rectifier == SQUARE && !b->paired) { /* the usual case */
         for (long i = 0; i < rate; i++) {
             const cvec z = signal[first + i];
             out[i] = z.re * z.re + z.im * z.im;
@@ -138,30 +139,30 @@ static void rectify(const bands *b, const cvec *signal, long segment, const insi
     }
     if (b->valid)
         for (long i = 0; i < rate; i++) {
-            const mask yes = counts(some, first + i);
+            const mask yes = in_range(valid, first + i);
             out[i] = where(yes, out[i]);
             if (b->paired) out[rate + i] = where(yes, out[rate + i]);
         }
 }
 
-/* Frames of one row that are inside of `out`, and where. */
+/* Frames of one row that lie in `out`, and the address of its frame 0. */
 typedef struct {
     long first, last;
-    float *at; /* of the row's frame 0 */
+    float *at;
 } row_place;
 
 static row_place place_of(const bands *b, long row, long filter, long output) {
-    const long shift = (b->first ? b->first[row] : 0) + (b->in_time ? output : 0);
-    const long place = b->places[filter] + (b->in_time ? 0 : output);
+    const long shift = (b->first_frame ? b->first_frame[row] : 0) + (b->along_time ? output : 0);
+    const long channel = b->channels[filter] + (b->along_time ? 0 : output);
     const long first = shift < 0 ? -shift : 0, last = b->limit - shift;
-    float *out = b->out + (place * b->clips + row / (b->rows / b->clips)) * b->limit;
+    float *out = b->out + (channel * b->clips + row / (b->rows / b->clips)) * b->limit;
     return (row_place){first, last < b->frames ? last : b->frames, out + shift};
 }
 
 static void store_frames(const bands *b, long filter, long output, long group, const vec *from) {
     for (long lane = 0; lane < lanes_of(b, group); lane++) {
         const row_place to = place_of(b, group * LANES + lane, filter, output);
-        if (b->turn)
+        if (b->stage)
             for (long frame = to.first; frame < to.last; frame++) to.at[frame] -= from[frame][lane];
         else
             for (long frame = to.first; frame < to.last; frame++) to.at[frame] = from[frame][lane];
@@ -172,22 +173,22 @@ static void load_frames(const bands *b, long filter, long output, long group, ve
     memset(to, 0, b->frames * sizeof(vec));
     for (long lane = 0; lane < lanes_of(b, group); lane++) {
         const row_place from = place_of(b, group * LANES + lane, filter, output);
-        const float sign = b->turn ? -1.0f : 1.0f;
+        const float sign = b->stage ? -1.0f : 1.0f;
         for (long frame = from.first; frame < from.last; frame++)
             to[frame][lane] = sign * from.at[frame];
     }
 }
 
-/* Weights of one filter with the rows side by side: (rate, count). */
-static void turn_weights(const bands *b, long filter, float *out) {
+/* Weights of one filter transposed to (rate, count). */
+static void transpose_weights(const bands *b, long filter, float *out) {
     const long rate = b->size / b->segments;
     const float *from = b->weights + filter * b->count * rate;
     for (long i = 0; i < rate; i++)
         for (long row = 0; row < b->count; row++) out[i * b->count + row] = from[row * rate + i];
 }
 
-/* Sums of one segment for `count` weight rows; inlined with a constant `count`, they stay in
- * registers. */
+/* Weighted sums of one segment for `count` weight rows; inlined with a constant `count`, they stay
+ * in registers. */
 static inline __attribute__((always_inline)) void weigh(const vec *samples, const float *weights,
                                                         long rate, long count, long stride,
                                                         vec *out) {
@@ -215,8 +216,8 @@ static inline __attribute__((always_inline)) void spread(const vec *samples, con
     }
 }
 
-/* The same for squares of both parts, all of which count; from signal to gradient in place. The
- * parts are exchanged: what follows is a forward transform. */
+/* The same for squares of both parts without invalid samples; from signal to gradient in place. The
+ * parts are exchanged: a forward transform follows. */
 static inline __attribute__((always_inline)) void spread_squares(cvec *z, const float *weights,
                                                                  long rate, long count,
                                                                  const vec *above,
@@ -259,29 +260,29 @@ static void spread_rows(const vec *samples, const float *weights, long rate, lon
 
 static long row_groups(const bands *b) { return lane_groups(b->rows); }
 
-/* One filter, LANES rows; -> 0, or 1 when there is no memory. */
+/* One filter, LANES rows; -> 0, or -1 when there is no memory. */
 static int pool_rows(const bands *b, long filter, long group) {
     const long rate = b->size / b->segments, count = b->count;
     const long half = b->paired ? count / 2 : count;
     const long outputs = count / b->span, frames = b->frames;
     const long vecs = 6 * b->size + 2 * rate + count + outputs * frames;
     vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
-    if (!buffer) return 1;
+    if (!buffer) return -1;
     cvec *x = (cvec *)buffer;
-    vec *samples = buffer + 6 * b->size, *found = samples + 2 * rate, *sums = found + count;
+    vec *samples = buffer + 6 * b->size, *rows = samples + 2 * rate, *sums = rows + count;
     float *weights = (float *)(sums + outputs * frames);
-    turn_weights(b, filter, weights);
-    const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
+    transpose_weights(b, filter, weights);
+    const range valid = valid_range(b, group);
     memset(sums, 0, outputs * frames * sizeof(vec));
     const cvec *from = band_bins(b, filter, group, x + 2 * b->size);
     const cvec *signal = band_signal(b, filter, from, x, x + b->size);
     for (long segment = 0; segment < b->segments; segment++) {
-        rectify(b, signal, segment, &some, samples);
-        weigh_rows(samples, weights, rate, half, count, found);
-        if (b->paired) weigh_rows(samples + rate, weights + half, rate, half, count, found + half);
+        rectify(b, signal, segment, &valid, samples);
+        weigh_rows(samples, weights, rate, half, count, rows);
+        if (b->paired) weigh_rows(samples + rate, weights + half, rate, half, count, rows + half);
         for (long row = 0; row < count; row++) {
             const long frame = segment - row % b->span;
-            if (frame >= 0 && frame < frames) sums[row / b->span * frames + frame] += found[row];
+            if (frame >= 0 && frame < frames) sums[row / b->span * frames + frame] += rows[row];
         }
     }
     for (long output = 0; output < outputs; output++)
@@ -296,19 +297,19 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     const long outputs = count / b->span, frames = b->frames;
     const long vecs = 8 * size + 4 * rate + count * (rate + 1) + outputs * frames;
     vec *buffer = scratch(vecs * sizeof(vec) + rate * count * sizeof(float));
-    if (!buffer) return 1;
+    if (!buffer) return -1;
     cvec *x = (cvec *)buffer, *spare = x + size, *of_response = spare + size;
     vec *samples = buffer + 8 * size, *slopes = samples + 2 * rate;
     vec *of_weights = slopes + 2 * rate, *above = of_weights + count * rate;
     vec *gradient = above + count;
     float *weights = (float *)(gradient + outputs * frames);
-    turn_weights(b, filter, weights);
+    transpose_weights(b, filter, weights);
     memset(of_response, 0, size * sizeof(cvec));
     memset(of_weights, 0, count * rate * sizeof(vec));
     const long first = row_groups(b) * part / b->parts;
     const long last = row_groups(b) * (part + 1) / b->parts;
     for (long group = first; group < last; group++) {
-        const inside some = b->valid ? make_inside(b, group) : (inside){{0}, {0}};
+        const range valid = valid_range(b, group);
         for (long output = 0; output < outputs; output++)
             load_frames(b, filter, output, group, gradient + output * frames);
         const cvec *from = band_bins(b, filter, group, of_response + size);
@@ -328,7 +329,7 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
                 if (count == 1) spread_squares(z, weights, rate, 1, above, of_weights);
                 continue;
             }
-            rectify(b, signal, segment, &some, samples);
+            rectify(b, signal, segment, &valid, samples);
             memset(slopes, 0, 2 * rate * sizeof(vec));
             spread_rows(samples, weights, rate, half, count, above, of_weights, slopes);
             if (b->paired)
@@ -340,7 +341,7 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
                 z[i].re = of_im[i] * slope(here.im, b->rectifier);
                 z[i].im = of_re[i] * slope(here.re, b->rectifier);
                 if (!b->valid) continue;
-                const mask yes = counts(&some, segment * rate + i);
+                const mask yes = in_range(&valid, segment * rate + i);
                 z[i].re = where(yes, z[i].re);
                 z[i].im = where(yes, z[i].im);
             }
@@ -365,44 +366,44 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
     return 0;
 }
 
-/* The tasks of several sets of bands, one after the other. */
-static int run(const bands *every, long number, int backward, int threads) {
+/* The tasks of several groups, one after the other. */
+static int run(const bands *groups, long number, int backward, int threads) {
     long total = 0;
     int failed = 0;
     for (long i = 0; i < number; i++)
-        total += every[i].filters * (backward ? every[i].parts : row_groups(&every[i]));
+        total += groups[i].filters * (backward ? groups[i].parts : row_groups(&groups[i]));
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long task = 0; task < total; task++) {
-        const bands *b = every;
-        long mine = task, pieces;
+        const bands *b = groups;
+        long index = task, pieces;
         for (;; b++) {
             pieces = backward ? b->parts : row_groups(b);
-            if (mine < b->filters * pieces) break;
-            mine -= b->filters * pieces;
+            if (index < b->filters * pieces) break;
+            index -= b->filters * pieces;
         }
-        const int bad = backward ? pool_rows_backward(b, mine / pieces, mine % pieces)
-                                 : pool_rows(b, mine / pieces, mine % pieces);
-        if (bad) failed = 1;
+        const int status = backward ? pool_rows_backward(b, index / pieces, index % pieces)
+                                    : pool_rows(b, index / pieces, index % pieces);
+        if (status) failed = -1;
     }
     return failed;
 }
 
-/* By rising turn; -> 0, or 1 when there is no memory. */
-int pool_bands(const bands *every, long number, int threads) {
+/* Groups by rising stage; -> 0, or -1 when there is no memory. */
+int pool_bands(const bands *groups, long number, int threads) {
     int failed = 0;
     for (long first = 0, next; first < number; first = next) {
-        for (next = first; next < number && every[next].turn == every[first].turn;) next++;
-        failed |= run(every + first, next - first, 0, threads);
+        for (next = first; next < number && groups[next].stage == groups[first].stage;) next++;
+        failed |= run(groups + first, next - first, 0, threads);
     }
     return failed;
 }
 
-int pool_bands_backward(const bands *every, long number, int threads) {
-    const int failed = run(every, number, 1, threads);
-    /* What the parts found is added up in the first. */
+int pool_bands_backward(const bands *groups, long number, int threads) {
+    const int failed = run(groups, number, 1, threads);
+    /* The gradients of all parts are summed into the first. */
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long i = 0; i < number; i++) {
-        const bands *b = &every[i];
+        const bands *b = &groups[i];
         const long bins = 2 * b->filters * b->size;
         const long weights = b->filters * b->count * (b->size / b->segments);
         float *responses = (float *)b->grad_responses;

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-/* Of `rows` spectra (rows, half), bins from 0 on. */
-void pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
-                  cvec *packed, int threads) {
+/* Pack spectra (rows, half), bins from 0 on. */
+int pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
+                 cvec *packed, int threads) {
     const long groups = lane_groups(rows), block = 512;
     const long blocks = (bins + block - 1) / block;
 #pragma omp parallel for collapse(2) num_threads(threads)
@@ -27,6 +27,7 @@ void pack_spectra(const cfloat *spectra, long rows, long half, long size, long l
                 packed[group * bins + k] = z;
             }
         }
+    return 0;
 }
 
 /* Overlapping blocks of clips; a row is a block of a clip. */
@@ -65,31 +66,36 @@ static void gather(const blocks *b, long group, cvec *x) {
         }
 }
 
-/* -> 0, or 1 when there is no memory. */
-int block_spectra(const blocks *b, int threads) {
-    const long groups = lane_groups(b->clips * b->blocks), half = b->size / 2;
+/* -> 0, or -1 when there is no memory. The arguments are the members of `blocks`. */
+int block_spectra(const float *wavs, long clips, long samples, long num_blocks, long size,
+                  long step, long in_front, const cfloat *roots, const cfloat *half_roots,
+                  long lowest, long bins, cvec *packed, int threads) {
+    const blocks all = {wavs,       roots, half_roots, packed,   clips,  samples,
+                        num_blocks, size,  step,       in_front, lowest, bins};
+    const blocks *b = &all;
+    const long groups = lane_groups(clips * num_blocks), half = size / 2;
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {
         cvec *x = scratch((3 * half + 1) * sizeof(cvec)), *whole = x + 2 * half;
         if (!x) {
-            failed = 1;
+            failed = -1;
             continue;
         }
         gather(b, group, x);
-        const cvec *found = inverse_fft(x, NULL, x + half, x, half, b->half_roots);
+        const cvec *points = inverse_fft(x, NULL, x + half, x, half, b->half_roots);
         for (long k = 0; k <= half; k++) { /* the spectra of the even and of the odd samples */
-            const cvec z = found[k == half ? 0 : k], w = found[k == 0 ? 0 : half - k];
+            const cvec z = points[k == half ? 0 : k], w = points[k == 0 ? 0 : half - k];
             const cvec even = {0.5f * (z.im + w.im), 0.5f * (z.re - w.re)};
             const cvec odd = {0.5f * (z.re + w.re), 0.5f * (w.im - z.im)};
-            const cfloat turn = {b->roots[k].re, -b->roots[k].im};
+            const cfloat turn = {roots[k].re, -roots[k].im};
             whole[k] = plus(even, times(odd, turn));
         }
-        cvec *packed = b->packed + group * b->bins;
-        for (long k = 0; k < b->bins; k++) {
-            const long bin = k + b->lowest, at = given_bin(bin, b->size);
-            packed[k] = whole[at];
-            if (at != bin) packed[k].im = -packed[k].im;
+        cvec *to = packed + group * bins;
+        for (long k = 0; k < bins; k++) {
+            const long bin = k + lowest, at = stored_bin(bin, size);
+            to[k] = whole[at];
+            if (at != bin) to[k].im = -to[k].im;
         }
     }
     return failed;

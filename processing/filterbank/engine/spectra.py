@@ -1,55 +1,34 @@
-"""Spectra of rows of samples, of which bands are taken again and again."""
+"""Spectra of blocks: computed once, cut into bands many times."""
 
 from __future__ import annotations
 
-import ctypes
 from functools import cached_property
-from pathlib import Path
 
 import torch
 
-from ...system.compiling import Functions
+from . import backend
 from .blocks import Blocks
-from .lanes import LANES, is_fast, roots, suits
 
 __all__ = ["BlockSpectra", "Spectra"]
 
-_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
-
-
-class _Blocks(ctypes.Structure):
-    _fields_ = [
-        *((name, _POINTER) for name in ("wavs", "roots", "half_roots", "packed")),
-        *(
-            (name, _LONG)
-            for name in (
-                *("clips", "samples", "blocks", "size", "step", "in_front", "lowest", "bins"),
-            )
-        ),
-    ]
-
-
-_FUNCTIONS = Functions(
-    Path(__file__).with_name("spectra.c"),
-    pack_spectra=[_POINTER, *[_LONG] * 5, _POINTER, _INT],
-    block_spectra=[ctypes.POINTER(_Blocks), _INT],
-)
-
 
 class Spectra:
-    """Spectra of R rows.
+    """Spectra of R rows, in the layout of torch (`rows`) and of the C functions (`packed`).
 
     Arguments
     ---------
     half : complex tensor (R, K)
         Bins from 0 on.
     size : int or None
-        Points of the FFT of real rows, of which K = size // 2 + 1 bins are given; None: every bin
-        is given.
+        Points of the FFT of real rows, of which `half` has K = size // 2 + 1 bins; None: `half`
+        has every bin.
     lowest, highest : int or None
-        First bin (at most 0) and last bin that is asked for; those below 0 and above size / 2 are
-        the conjugates of others. None: the first or last that is given.
+        First (at most 0) and last bin that is needed; those below 0 and above size / 2 are the
+        conjugates of others. None: the first or last of `half`.
     """
+
+    #: Indices of the rows of `half` that are used; None: all of them.
+    picked: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -62,15 +41,12 @@ class Spectra:
         self.size = 2 * half.shape[1] if size is None else size
         self.highest = half.shape[1] - 1 if highest is None else highest
 
-    #: Which rows of `half`; None: all of them.
-    picked: torch.Tensor | None = None
-
     def __len__(self) -> int:
         return len(self.half)
 
     @property
     def bins(self) -> int:
-        """How many are asked for."""
+        """Number of bins that are needed."""
         return self.highest - self.lowest + 1
 
     def detach(self) -> Spectra:
@@ -79,12 +55,12 @@ class Spectra:
         return Spectra(self.half.detach(), self.size, self.lowest, self.highest)
 
     def pick(self, rows: torch.Tensor) -> Spectra:
-        """Some of the rows, by an int64 tensor; nothing is copied for the compiled form."""
+        """A selection of the rows, by an int64 tensor; C reads them without a copy."""
         return _PickedSpectra(self, rows)
 
     @cached_property
     def rows(self) -> torch.Tensor:
-        """All bins that are asked for, (R, highest - lowest + 1); `lowest` is the first."""
+        """The bins that are needed, (R, highest - lowest + 1)."""
         half, size = self.half, self.size
         parts = [half[:, : self.highest + 1]]
         if self.lowest < 0:
@@ -94,31 +70,22 @@ class Spectra:
         whole = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         return whole.resolve_conj()
 
-    @property
-    def can_be_packed(self) -> bool:
-        return suits(self.half, torch.complex64)
-
     @cached_property
     def packed(self) -> torch.Tensor:
-        """The same as the compiled form reads it: eight rows side by side,
-        (R / 8 rounded up, bins, 2, 8) float32."""
+        """The same, eight rows side by side: (R / 8 rounded up, bins, 2, 8) float32."""
         half, packed = self.half.resolve_conj().contiguous(), self._new_packed()
-        _FUNCTIONS.pack_spectra(
-            *(half.data_ptr(), *half.shape, self.size, self.lowest, packed.shape[1]),
-            *(packed.data_ptr(), torch.get_num_threads()),
-        )
+        backend.call("pack_spectra", half, *half.shape, self.size, self.lowest, self.bins, packed)
         return packed
 
     def _new_packed(self) -> torch.Tensor:
-        shape = -(-len(self) // LANES), self.bins, 2, LANES
+        shape = -(-len(self) // backend.LANES), self.bins, 2, backend.LANES
         return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 class _PickedSpectra(Spectra):
     def __init__(self, whole: Spectra, rows: torch.Tensor):
-        super().__init__(
-            whole.half.resolve_conj().contiguous(), whole.size, whole.lowest, whole.highest
-        )
+        half = whole.half.resolve_conj().contiguous()
+        super().__init__(half, whole.size, whole.lowest, whole.highest)
         assert len(rows) == 0 or 0 <= int(rows.min()) <= int(rows.max()) < len(whole)
         self.whole, self.picked = whole, rows.contiguous()
 
@@ -138,7 +105,7 @@ class BlockSpectra(Spectra):
     wavs : tensor (B, T)
     blocks : Blocks
     lowest, highest : int
-        As of `Spectra`.
+        As for `Spectra`.
     """
 
     def __init__(self, wavs: torch.Tensor, blocks: Blocks, lowest: int, highest: int):
@@ -155,20 +122,15 @@ class BlockSpectra(Spectra):
     def detach(self) -> Spectra:
         return super().detach() if self.wavs.requires_grad else self
 
-    @property
-    def can_be_packed(self) -> bool:
-        return suits(self.wavs, torch.float32)
-
     @cached_property
     def packed(self) -> torch.Tensor:
-        if self.size % 2 or not is_fast(self.size // 2):
+        blocks, size = self.blocks, self.size
+        if size % 2 or not backend.has_fast_fft(size // 2):
             return super().packed
-        wavs, packed, blocks = self.wavs.contiguous(), self._new_packed(), self.blocks
-        call = _Blocks(
-            *(wavs.data_ptr(), roots(self.size).data_ptr(), roots(self.size // 2).data_ptr()),
-            *(packed.data_ptr(), *wavs.shape, blocks.num_blocks, self.size, blocks.step),
-            *(blocks.in_front, self.lowest, packed.shape[1]),
+        packed = self._new_packed()
+        backend.call(
+            *("block_spectra", self.wavs.contiguous(), *self.wavs.shape),
+            *(blocks.num_blocks, size, blocks.step, blocks.in_front),
+            *(backend.roots(size), backend.roots(size // 2), self.lowest, self.bins, packed),
         )
-        if _FUNCTIONS.block_spectra(call, torch.get_num_threads()):
-            raise MemoryError("no memory for the spectra of eight blocks")
         return packed

@@ -10,7 +10,8 @@ import torch
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-from auricle.processing.filterbank.shapes import bark_to_hz, hz_to_bark, leaf_initial_values
+from auricle.processing.filterbank.scales import bark_to_hz, hz_to_bark
+from auricle.processing.filterbank.shapes import leaf_initial_values
 
 
 def noise(*shape, seed=0, scale=0.1):

@@ -113,7 +113,7 @@ def test_a_folded_bank_takes_real_filters():
     taps, pool = noise(3, 1, 41).double(), torch.rand(3, 33).double()
     folded = FoldedFilterbank(taps, pool, 12, 1e-9, None, tolerance=1e-6)
     wavs = noise(2, 500)
-    from auricle.processing.filterbank.engine.energy import direct_energy
+    from auricle.processing.filterbank.engine.direct import direct_energy
 
     expected = direct_energy(wavs, taps.float(), pool.float(), 12, 16).clamp(min=1e-9).log()
     torch.testing.assert_close(folded(wavs), expected, rtol=1e-4, atol=1e-3)

@@ -3,16 +3,14 @@
 Where no compiler is on the PATH both sides are the torch operators, and the first test says so.
 """
 
-import ctypes
 import math
 import shutil
 
 import pytest
 import torch
 
-from auricle.processing.filterbank import pcen_compiled
-from auricle.processing.filterbank.pcen import PARAMETERS, PCEN
-from auricle.processing.system.compiling import library
+from auricle.processing.filterbank.engine import backend
+from auricle.processing.filterbank.pcen import PARAMETERS, PCEN, _fits_c
 
 HAS_COMPILER = any(map(shutil.which, ("cc", "gcc", "clang")))
 NAMES = ("alpha", "delta", "root", "smooth")
@@ -47,7 +45,7 @@ def energies(frames, channels, batch=3, seed=0):
 
 def operators(monkeypatch):
     monkeypatch.setenv("AURICLE_COMPILED", "0")
-    assert not pcen_compiled.is_available()
+    assert not backend.takes(torch.ones(1))
 
 
 def is_compiled(tensor):
@@ -78,9 +76,7 @@ def distance(found, expected):
 
 def test_it_is_compiled_where_there_is_a_compiler():
     """If not, everything below compares the torch operators with themselves."""
-    assert pcen_compiled.is_available() == HAS_COMPILER
-    values = [torch.ones(2)] * 4
-    assert pcen_compiled.can_take(torch.ones(1, 3, 2), None, *values) == HAS_COMPILER
+    assert backend.takes(torch.ones(1)) == HAS_COMPILER
     assert is_compiled(PCEN(2)(torch.ones(1, 3, 2))) == HAS_COMPILER
 
 
@@ -248,7 +244,7 @@ def test_what_is_left_to_the_operators(wrong, monkeypatch):
     else:
         operators(monkeypatch)
     values = [value.detach() for value in pcen.values()]
-    assert not pcen_compiled.can_take(energy.to(values[0]), state, *values)
+    assert not _fits_c(energy.to(values[0]), state, *values)
     if wrong != "state":
         assert not is_compiled(pcen(energy))
 
@@ -262,15 +258,12 @@ def test_a_trace_holds_for_other_energies():
 
 
 def test_exp_and_log():
-    functions = library(pcen_compiled._FUNCTIONS.source)
-    assert (functions is not None) == HAS_COMPILER
-    if functions is None:
-        return  # there are none: torch's are used
+    if not HAS_COMPILER:
+        return  # torch's are used
 
     def apply(name, values):
         out = torch.empty_like(values)
-        where = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (values, out))
-        getattr(functions, name)(*where, ctypes.c_long(len(values)))
+        backend.call(name, values, out, len(values))
         return out
 
     exponents = torch.cat([torch.linspace(-87.3, 88.7, 1_000_001), torch.linspace(-1, 1, 99_999)])

@@ -1,11 +1,13 @@
 """Responses on a coarse grid of bins against a plain FFT in float64."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from auricle.processing.filterbank.engine import band_responses_compiled, bands
-from auricle.processing.filterbank.engine.bands import GRID_POINTS, band_responses
-from auricle.processing.filterbank.engine.pooled_bands_compiled import is_available
+from auricle.processing.filterbank.engine import band_responses as module
+from auricle.processing.filterbank.engine.backend import takes
+from auricle.processing.filterbank.engine.band_responses import GRID_POINTS, band_responses
 
 SIZES = [17280, 9600, 4320, 2400, 23760]
 WINDOWS = [401, 201, 51]
@@ -15,21 +17,17 @@ PARTS = [(3, 24), (1, 96), (2, 432)]
 TOO_SHORT = {(2400, 401)}
 
 
-FORMS = [  # type, largest error, and whether in C where there is a compiler
-    (torch.complex64, 1e-6, "1"),
-    (torch.complex64, 1e-6, "0"),
-    (torch.complex128, 1e-12, "1"),
-]
+FORMS = {  # type, largest error, and whether in C
+    "float": (torch.complex64, 1e-6, False),
+    "double": (torch.complex128, 1e-12, False),
+}
+if takes(torch.ones(1)):
+    FORMS["compiled"] = (torch.complex64, 1e-6, True)
 
 
-@pytest.fixture(params=FORMS, ids=["compiled", "float", "double"])
-def form(request, monkeypatch):
-    """(type, largest error) of one of the forms."""
-    dtype, bound, in_c = request.param
-    monkeypatch.setenv("AURICLE_COMPILED", in_c)
-    compiled = band_responses_compiled.can_take(torch.zeros(1, 1, dtype=dtype), 1)
-    assert compiled == (dtype == torch.complex64 and is_available())
-    return dtype, bound
+@pytest.fixture(params=FORMS.values(), ids=FORMS)
+def form(request):
+    return request.param
 
 
 def noise(*shape, seed=0, dtype=torch.complex128):
@@ -62,7 +60,7 @@ def plain(taps, starts, size, parts):
 
 
 def has_grid(size, window, parts, dtype):
-    return bands._grid_step(size, window, max(b for _, b in parts), GRID_POINTS[dtype]) > 1
+    return module._grid_step(size, window, max(b for _, b in parts), GRID_POINTS[dtype]) > 1
 
 
 def worst(found, expected):
@@ -75,10 +73,10 @@ def worst(found, expected):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("turned", [True, False])
 def test_responses_are_those_of_a_plain_fft(turned, size, window, form):
-    dtype, bound = form
+    dtype, bound, compiled = form
     taps = filters(window, dtype)
     starts = first_bins_of(size) if turned else [0] * 6
-    found = band_responses(taps, starts, size, PARTS)
+    found = band_responses(taps, starts, size, PARTS, compiled)
     assert {one.dtype for one in found} == {dtype}
     assert has_grid(size, window, PARTS, dtype) == ((size, window) not in TOO_SHORT)
     expected = plain(taps, starts, size, PARTS)
@@ -89,10 +87,10 @@ def test_responses_are_those_of_a_plain_fft(turned, size, window, form):
 @pytest.mark.parametrize("parts", [[(6, 1)], [(1, 5), (5, 4)], [(2, 300), (4, 7)], [(6, 999)]])
 def test_parts_of_any_width(parts, form):
     """Of one bin, of no whole cell of the grid, and the wider ones first."""
-    dtype, bound = form
+    dtype, bound, compiled = form
     taps, starts = filters(201, dtype), first_bins_of(9600)
     assert has_grid(9600, 201, parts, dtype)
-    found = band_responses(taps, starts, 9600, parts)
+    found = band_responses(taps, starts, 9600, parts, compiled)
     largest = torch.fft.ifft(taps.to(torch.complex128), n=9600).abs().amax(1)
     assert (worst(found, plain(taps, starts, 9600, parts)) < bound * largest).all()
 
@@ -100,7 +98,7 @@ def test_parts_of_any_width(parts, form):
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("size", SIZES)
 def test_gradients_of_the_taps(size, window, form):
-    dtype, bound = form
+    dtype, bound, compiled = form
     starts = first_bins_of(size)
 
     def gradient(responses):
@@ -110,7 +108,7 @@ def test_gradients_of_the_taps(size, window, form):
         loss = sum((a * one).real.sum() for a, one in zip(above, outputs, strict=True))
         return torch.autograd.grad(loss, taps)[0]
 
-    found, expected = gradient(band_responses), gradient(plain)
+    found, expected = gradient(partial(band_responses, compiled=compiled)), gradient(plain)
     assert found.dtype == dtype
     for one, exact in zip(found, expected, strict=True):  # of each filter
         assert (one - exact).norm() < bound * exact.norm()
@@ -126,10 +124,10 @@ def test_gradients_of_the_taps(size, window, form):
     ],
 )
 def test_sizes_without_a_grid(size, window, parts, form):
-    dtype, bound = form
+    dtype, bound, compiled = form
     taps = filters(window, dtype)
     assert not has_grid(size, window, parts, dtype)
     largest = torch.fft.ifft(taps.to(torch.complex128), n=size).abs().amax(1)
     for starts in ([0] * 6, first_bins_of(size)):
-        found = band_responses(taps, starts, size, parts)
+        found = band_responses(taps, starts, size, parts, compiled)
         assert (worst(found, plain(taps, starts, size, parts)) < bound * largest).all()

@@ -7,15 +7,20 @@ import pytest
 import torch
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank.engine import pooled_bands_compiled as compiled
-from auricle.processing.filterbank.engine.banded import BandedBank
+from auricle.processing.filterbank.engine import EnergyEngine
+from auricle.processing.filterbank.engine import pooled_bands as module
+from auricle.processing.filterbank.engine.backend import takes
+from auricle.processing.filterbank.engine.bank import BandedBank
 from auricle.processing.filterbank.engine.blocks import make_blocks
-from auricle.processing.filterbank.engine.engine import EnergyEngine
-from auricle.processing.filterbank.engine.quadratic import LEAKY_SLOPE, Bands, pooled_bands
+from auricle.processing.filterbank.engine.pooled_bands import Bands, pooled_bands
+from auricle.processing.filterbank.engine.pooled_bands_torch import LEAKY_SLOPE
 from auricle.processing.filterbank.engine.spectra import BlockSpectra, Spectra
 from auricle.processing.filterbank.shapes import gabor_taps, gaussian_lowpass
 
 BOUND = 2e-6
+#: Where there is no compiler, everything below compares the torch operators with themselves.
+COMPILED = takes(torch.ones(1))
+FORMS = {True: "_CompiledBands", False: "_PooledBands"}
 RECTIFIERS = ["square", "abs", "leaky_relu"]
 SIZES = [*range(1, 34), 35, 45, 77, 99, 243, 256, 1080, 1620, 4860]
 
@@ -86,11 +91,11 @@ def form_of(out):
     return type(node).__name__.removesuffix("Backward")
 
 
-def run(every, form):
+def run(every, compiled):
     """(outputs, gradient of the responses, gradient of the weights) of each."""
-    every = with_leaves(every)
+    every = [replace(some, compiled=compiled) for some in with_leaves(every)]
     outputs = pooled_bands(every)
-    assert {form_of(out) for out in outputs} == {form}
+    assert {form_of(out) for out in outputs} == {FORMS[compiled]}
     loss(outputs).backward()
     return [
         (out.detach(), some.responses.grad, some.weights.grad)
@@ -98,23 +103,9 @@ def run(every, form):
     ]
 
 
-@pytest.fixture
-def in_c():
-    """The form that is to be seen; torch operators only where there is no compiler."""
-    return "_CompiledBands" if compiled.is_available() else "_PooledBands"
-
-
-@pytest.fixture
-def both(in_c, monkeypatch):
-    """What the compiled form and the torch operators find for a list of bands."""
-
-    def run_both(every):
-        monkeypatch.setenv("AURICLE_COMPILED", "1")
-        found = run(every, in_c)
-        monkeypatch.setenv("AURICLE_COMPILED", "0")
-        return found, run(every, "_PooledBands")
-
-    return run_both
+def both(every):
+    """Results of the compiled form and of the torch operators for a list of bands."""
+    return run(every, COMPILED), run(every, False)
 
 
 def deviation(found, expected):
@@ -168,7 +159,7 @@ def by_definition(some):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_of_fft(size, both):
+def test_every_size_of_fft(size):
     segments = max(k for k in range(1, 7) if size % k == 0)
     for rows in (1, 8, 17) if size < 1000 else (17,):
         variants = [
@@ -191,7 +182,7 @@ def test_every_size_of_fft(size, both):
 @pytest.mark.parametrize("rectifier", RECTIFIERS)
 @pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("with_valid", [False, True])
-def test_frames_of_overlapping_segments(rectifier, paired, with_valid, both):
+def test_frames_of_overlapping_segments(rectifier, paired, with_valid):
     valid = some_ends(9, 60) if with_valid else None
     every = [
         random_bands(
@@ -222,7 +213,7 @@ def test_frames_of_overlapping_segments(rectifier, paired, with_valid, both):
 @pytest.mark.parametrize("rectifier", RECTIFIERS)
 @pytest.mark.parametrize("segments", [1, 12])
 @pytest.mark.parametrize("with_valid", [False, True])
-def test_any_number_of_weight_rows(rectifier, segments, with_valid, both):
+def test_any_number_of_weight_rows(rectifier, segments, with_valid):
     valid = some_ends(9, 60) if with_valid else None
     every = [
         random_bands(
@@ -238,7 +229,7 @@ def test_any_number_of_weight_rows(rectifier, segments, with_valid, both):
         assert deviation(out, by_definition(some).float()) < BOUND
 
 
-def test_only_some_of_several_bands_need_gradients(in_c, monkeypatch):
+def test_only_some_of_several_bands_need_gradients():
     shared = spectra_of(17, 300)
     sizes = [(60, 12, 5), (7, 1, 1), (240, 12, 5), (16, 4, 2), (105, 5, 3)]
     every = [
@@ -248,12 +239,13 @@ def test_only_some_of_several_bands_need_gradients(in_c, monkeypatch):
     every[1] = random_bands(7, 3, 1, 1, seed=7)  # with spectra of its own
     wanted = [(0, "responses"), (2, "weights"), (3, "responses"), (3, "weights")]
 
-    def gradients(form):
-        some = list(every)
+    def gradients(compiled):
+        some = [replace(one, compiled=compiled) for one in every]
         for i, name in wanted:
-            some[i] = replace(some[i], **{name: getattr(every[i], name).clone().requires_grad_()})
+            tensor = getattr(every[i], name).clone().requires_grad_()
+            some[i] = replace(some[i], **{name: tensor})
         outputs = pooled_bands(some)
-        assert form_of(outputs[0]) == form
+        assert form_of(outputs[0]) == FORMS[compiled]
         # One that needs a gradient is not used.
         loss([outputs[i] for i in (4, 3, 1, 0)]).backward()
         found = [getattr(some[i], name).grad for i, name in wanted]
@@ -262,29 +254,21 @@ def test_only_some_of_several_bands_need_gradients(in_c, monkeypatch):
                 assert (i, name) in wanted or getattr(one, name).grad is None
         return [out.detach() for out in outputs], found
 
-    outputs, found = gradients(in_c)
-    monkeypatch.setenv("AURICLE_COMPILED", "0")
-    plain_outputs, expected = gradients("_PooledBands")
+    outputs, found = gradients(COMPILED)
+    plain_outputs, expected = gradients(False)
     for out, plain in zip(outputs, plain_outputs, strict=True):
         assert deviation(out, plain) < BOUND
     assert found[1] is None or not found[1].any()
     for i in (0, 2, 3):
         assert found[i].any() and deviation(found[i], expected[i]) < BOUND
     for out, some in zip(outputs, every, strict=True):
-        assert torch.equal(out, pooled_bands_in_c(some, monkeypatch))
-
-
-def pooled_bands_in_c(some, monkeypatch):
-    """One set of bands in a call of its own, without gradients."""
-    monkeypatch.setenv("AURICLE_COMPILED", "1")
-    (out,) = pooled_bands([some])
-    assert not out.requires_grad
-    return out
+        (alone,) = pooled_bands([replace(some, compiled=COMPILED)])
+        assert not alone.requires_grad and torch.equal(out, alone)
 
 
 @pytest.mark.parametrize("size", [48, 49])
 @pytest.mark.parametrize("lowest, beyond", [(0, 0), (-9, 0), (0, 11), (-9, 11), (-23, 23)])
-def test_bins_of_real_rows_beyond_the_half_that_is_given(size, lowest, beyond, both):
+def test_bins_of_real_rows_beyond_the_half_that_is_given(size, lowest, beyond):
     wavs = noise(17, size)
     spectra = Spectra(torch.fft.rfft(wavs), size, lowest, size // 2 + beyond)
     whole = torch.fft.fft(wavs.double())
@@ -297,7 +281,7 @@ def test_bins_of_real_rows_beyond_the_half_that_is_given(size, lowest, beyond, b
 
 @pytest.mark.parametrize("size", [48, 49])
 @pytest.mark.parametrize("count", [1, 8, 13])
-def test_rows_that_are_picked(size, count, both):
+def test_rows_that_are_picked(size, count):
     """In any order, some of them twice."""
     whole = Spectra(torch.fft.rfft(noise(17, size)), size, -9, size // 2 + 11)
     rows = (torch.arange(count) * 7) % 17
@@ -313,9 +297,8 @@ def test_rows_that_are_picked(size, count, both):
 
 
 def test_packed_spectra_are_the_rows_side_by_side():
-    if not compiled.is_available():
-        assert compiled._FUNCTIONS.source.exists()
-        return
+    if not COMPILED:
+        return  # there are none
     for rows in (1, 8, 17):
         for size in (48, 49, 1100):
             half = torch.fft.rfft(noise(rows, size))
@@ -337,7 +320,7 @@ def test_spectra_of_blocks_are_those_of_the_cut_rows(hop, window, samples):
     double = Spectra(torch.fft.rfft(blocks.cut(wavs.double())), blocks.size, -9, spectra.highest)
     assert len(spectra) == len(double.rows) == 7 * blocks.num_blocks
     assert deviation(spectra.rows, double.rows.to(torch.complex64)) < BOUND
-    if compiled.is_available():
+    if COMPILED:
         fresh = BlockSpectra(wavs, blocks, -9, spectra.highest)
         parts = torch.view_as_complex(fresh.packed.permute(0, 3, 1, 2).contiguous()).flatten(0, 1)
         assert ("half" in fresh.__dict__) == (blocks.size % 2 == 1)
@@ -346,7 +329,7 @@ def test_spectra_of_blocks_are_those_of_the_cut_rows(hop, window, samples):
 
 
 @pytest.mark.parametrize("filters", [1, 3, 40])
-def test_threads_change_no_bit(filters, in_c):
+def test_threads_change_no_bit(filters):
     every = [
         random_bands(
             size, 171, 12, 5, filters, seed=size, spectra=spectra_of(171, 6 + 2 * filters + size)
@@ -366,11 +349,11 @@ def test_threads_change_no_bit(filters, in_c):
             torch.set_num_threads(threads)
             for some in every:
                 some.spectra.__dict__.pop("packed", None)
-            found.append(run(every, in_c))
+            found.append(run(every, COMPILED))
     finally:
         torch.set_num_threads(before)
     for one, two in zip(*found, strict=True):
-        if in_c == "_CompiledBands":
+        if COMPILED:
             assert all(map(torch.equal, one, two))
         else:  # torch's own products depend on the threads
             assert_same([one], [two])
@@ -382,8 +365,7 @@ def test_a_gradient_of_the_spectra_takes_torch_operators():
     (some,) = with_leaves(
         [random_bands(24, 9, 4, 3, spectra=wavs, rectifier="square", frames=2, span=3)]
     )
-    assert not wavs.can_be_packed
-    out, other = pooled_bands([some, random_bands(24, seed=3)])
+    out, other = pooled_bands([some, random_bands(24, seed=3, compiled=COMPILED)])
     assert form_of(out) == "_PooledBands" and not other.requires_grad
     loss([out]).backward()
     double = half.detach().to(torch.complex128).requires_grad_()
@@ -395,12 +377,12 @@ def test_a_gradient_of_the_spectra_takes_torch_operators():
         [half.grad, some.responses.grad, some.weights.grad], expected, strict=True
     ):
         assert deviation(found, one.to(found.dtype)) < BOUND
-    assert wavs.detach().can_be_packed
+    assert not wavs.detach().half.requires_grad
 
 
 @pytest.mark.parametrize("rectifier", RECTIFIERS)
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_broken_row_stays_in_its_place(rectifier, broken, both):
+def test_a_broken_row_stays_in_its_place(rectifier, broken):
     rows = noise(17, 70, dtype=torch.complex64)
     rows[11, 30] = broken
     for others in ({}, {"frames": 8, "span": 5}):
@@ -431,14 +413,14 @@ FRONTENDS = {
 
 @pytest.mark.parametrize("name, options, bound, gradient_bound", FRONTENDS.values(), ids=FRONTENDS)
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1.0, 0.47, 0.9])], ids=["whole", "padded"])
-def test_whole_frontends(name, options, bound, gradient_bound, lengths, in_c, monkeypatch):
+def test_whole_frontends(name, options, bound, gradient_bound, lengths, monkeypatch):
     torch.manual_seed(0)
     frontend = build_frontend(name, options={name: options})
     wavs, calls = 0.1 * noise(3, 12001), []
     if lengths is not None:
         wavs = wavs * (torch.arange(12001) < (lengths * 12001).round()[:, None])
-    forward = compiled.Call.forward
-    monkeypatch.setattr(compiled.Call, "forward", lambda call: calls.append(1) or forward(call))
+    forward = module._Call.forward
+    monkeypatch.setattr(module._Call, "forward", lambda call: calls.append(1) or forward(call))
 
     def run_frontend():
         frontend.zero_grad()
@@ -449,7 +431,7 @@ def test_whole_frontends(name, options, bound, gradient_bound, lengths, in_c, mo
             return feats.detach(), frontend(wavs, lengths), grads
 
     feats, evaluated, grads = run_frontend()
-    assert bool(calls) == (in_c == "_CompiledBands")
+    assert bool(calls) == COMPILED
     monkeypatch.setenv("AURICLE_COMPILED", "0")
     calls.clear()
     plain_feats, plain_evaluated, plain_grads = run_frontend()
@@ -470,8 +452,10 @@ def test_frames_that_are_done_again(monkeypatch):
     wavs += 1e-3 * noise(2, 30000, seed=1)
     ends = torch.tensor([30000, 20011])
     wavs *= torch.arange(30000) < ends[:, None]
-    again, calls = BandedBank._again, []
-    monkeypatch.setattr(BandedBank, "_again", lambda *args: calls.append(1) or again(*args))
+    recomputed, calls = BandedBank._recomputed, []
+    monkeypatch.setattr(
+        BandedBank, "_recomputed", lambda *args: calls.append(1) or recomputed(*args)
+    )
 
     def run_engine():
         centre = torch.tensor([0.1, 2.0, 0.15]).requires_grad_()

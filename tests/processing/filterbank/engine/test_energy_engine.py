@@ -6,9 +6,13 @@ import pickle
 import pytest
 import torch
 
-from auricle.processing.filterbank.engine import lost_energy, plan, quadratic
-from auricle.processing.filterbank.engine.energy import direct_energy
-from auricle.processing.filterbank.engine.engine import EnergyEngine
+from auricle.processing.filterbank.engine import (
+    EnergyEngine,
+    lost_energy,
+    plan,
+    pooled_bands_torch,
+)
+from auricle.processing.filterbank.engine.direct import direct_energy
 from auricle.processing.filterbank.framing import frame_count, frame_offset
 from auricle.processing.filterbank.shapes import (
     gabor_taps,
@@ -188,7 +192,7 @@ def test_both_ways_to_cut_a_band_are_equal(call_samples, monkeypatch):
         return [energy, *torch.autograd.grad(energy.square().sum(), inputs)]
 
     expected = run()
-    monkeypatch.setattr(quadratic, "CALL_SAMPLES", call_samples)
+    monkeypatch.setattr(pooled_bands_torch, "CALL_SAMPLES", call_samples)
     for found, one in zip(run(), expected, strict=True):
         torch.testing.assert_close(found, one, rtol=1e-12, atol=1e-18)
 
@@ -322,7 +326,7 @@ def test_what_is_not_kept_is_computed_again(monkeypatch):
         return torch.autograd.grad(energy.square().sum(), inputs)
 
     kept = run()
-    monkeypatch.setattr(quadratic, "KEEP_BYTES", 0)
+    monkeypatch.setattr(pooled_bands_torch, "KEEP_BYTES", 0)
     for again, first in zip(run(), kept, strict=True):
         torch.testing.assert_close(again, first, rtol=1e-12, atol=0)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from auricle.lobes import build_frontend
-from auricle.processing.filterbank.engine import bands, blocks, edges
-from auricle.processing.filterbank.engine.kept_tensors import keep_tensors
+from auricle.processing.filterbank.engine import band_responses, blocks, edges
+from auricle.processing.filterbank.engine.backend import keep_tensors
 
 
 def test_kept_tensors_are_ordinary_ones_and_made_once():
@@ -29,7 +29,7 @@ def test_kept_tensors_are_ordinary_ones_and_made_once():
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1.0, 0.6])], ids=["whole", "padded"])
 def test_training_after_inference_in_one_process(compiled, lengths, monkeypatch):
     monkeypatch.setenv("AURICLE_COMPILED", compiled)
-    for kept in (bands._grid, blocks.interpolation, edges._positions):
+    for kept in (band_responses._grid, blocks.interpolation, edges._positions):
         kept.cache_clear()
     wavs = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

@@ -1,11 +1,11 @@
-"""What bands leave out: the estimate and its bound in C and by torch operators."""
+"""Lost energy: the estimate and the flagged frames, in C and by torch operators."""
 
 import math
 
 import pytest
 import torch
 
-from auricle.processing.filterbank.engine import lost_energy as module
+from auricle.processing.filterbank.engine.backend import takes
 from auricle.processing.filterbank.engine.blocks import make_blocks
 from auricle.processing.filterbank.engine.lost_energy import LOST_BANDS, MAX_LOST, lost_energy
 
@@ -25,15 +25,8 @@ def blocks(window=401, hop=160, frames=23):
     return make_blocks(frames * hop, hop, window, window, window // 2)
 
 
-@pytest.fixture
-def both(monkeypatch):
-    def run(*args):
-        monkeypatch.setenv("AURICLE_COMPILED", "1")
-        found = lost_energy(*args)
-        monkeypatch.setenv("AURICLE_COMPILED", "0")
-        return found, lost_energy(*args)
-
-    return run
+def both(*args):
+    return lost_energy(*args, compiled=takes(args[0])), lost_energy(*args)
 
 
 def by_definition(wide, power, window, hop, frames):
@@ -56,7 +49,7 @@ def by_definition(wide, power, window, hop, frames):
 
 @pytest.mark.parametrize("window, hop", [(401, 160), (201, 160), (321, 160), (1001, 80)])
 @pytest.mark.parametrize("frames", [1, 2, 23, 100])
-def test_both_forms_are_the_definition(window, hop, frames, both):
+def test_both_forms_are_the_definition(window, hop, frames):
     energy, wide, power = some(frames=frames)
     lost, at_most = by_definition(wide, power, window, hop, frames)
     limit = MAX_LOST * energy.double().clamp(min=300.0)
@@ -67,12 +60,12 @@ def test_both_forms_are_the_definition(window, hop, frames, both):
         assert bad.dtype == torch.bool and torch.equal(bad[sure], (at_most > limit)[sure])
 
 
-def test_no_frame_is_bad_where_the_floor_is_high(both):
+def test_no_frame_is_bad_where_the_floor_is_high():
     for lost, bad in both(*some(), blocks(), 1e12):
         assert bad is None and (lost > 0).all()
 
 
-def test_numbers_that_are_none_stay_where_they_are(both):
+def test_numbers_that_are_none_stay_where_they_are():
     energy, wide, power = some(frames=40)
     energy[2, 1, 30], wide[3, 2, 20] = math.nan, math.nan
     for lost, bad in both(energy, wide, power, blocks(frames=40), 300.0):
@@ -81,10 +74,3 @@ def test_numbers_that_are_none_stay_where_they_are(both):
         assert torch.equal(broken.any(0).nonzero()[:, 1], torch.tensor([18, 19, 21, 22]))
         assert broken[:, 2].any() and not broken[:, :2].any()
         assert not bad[2, 1, 30]
-
-
-def test_what_is_not_float32_on_a_cpu_takes_torch_operators(both, monkeypatch):
-    monkeypatch.setattr(module, "_compiled", lambda *_: pytest.fail("in C"))
-    double = [one.double() for one in some()]
-    (one, _), (two, _) = both(*double, blocks(), 300.0)
-    assert one.dtype == torch.float64 and torch.equal(one, two)

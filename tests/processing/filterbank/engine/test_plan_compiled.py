@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from auricle.processing.filterbank.engine import plan, plan_compiled
+from auricle.processing.filterbank.engine import plan
+from auricle.processing.filterbank.engine.backend import takes
 from auricle.processing.filterbank.shapes import gabor_taps
 
 
@@ -20,14 +21,9 @@ def some_filters(window=401, count=37):
     return torch.cat([taps, noise, torch.zeros(1, 2, window)])
 
 
-def both(find, monkeypatch):
-    """What `find` gives in C and by torch operators."""
-    monkeypatch.setenv("AURICLE_COMPILED", "1")
-    if not plan_compiled._FUNCTIONS.are_available():
-        assert plan_compiled._FUNCTIONS.source.exists()
-    found = find()
-    monkeypatch.setenv("AURICLE_COMPILED", "0")
-    return found, find()
+def both(function, *args):
+    """Results in C and by torch operators."""
+    return function(*args, compiled=takes(torch.ones(1))), function(*args)
 
 
 def apart(one, other):
@@ -35,9 +31,9 @@ def apart(one, other):
 
 
 @pytest.mark.parametrize("window, hop", [(401, 160), (201, 160), (551, 220), (51, 25)])
-def test_rates_and_centres(window, hop, monkeypatch):
+def test_rates_and_centres(window, hop):
     taps = some_filters(window)
-    found, expected = both(lambda: plan.make_plan(taps, hop), monkeypatch)
+    found, expected = both(plan.make_plan, taps, hop)
     assert found.rates == expected.rates and len(set(found.rates)) > 1
     assert found.rates[-1] == hop  # zeros
     for one, other in zip(found.centres[:-4], expected.centres[:-4], strict=True):
@@ -48,10 +44,10 @@ def test_rates_and_centres(window, hop, monkeypatch):
 
 
 @pytest.mark.parametrize("bands", [20, 7])
-def test_lost_power(bands, monkeypatch):
+def test_lost_power(bands):
     taps = some_filters()
     made = plan.make_plan(taps, 160)
-    found, expected = both(lambda: plan.lost_power(made, taps, bands), monkeypatch)
+    found, expected = both(plan.lost_power, made, taps, bands)
     assert found.shape == expected.shape == (2, len(taps), bands)
     full = torch.tensor(made.rates) == 160
     assert not found[:, full].any() and not expected[:, full].any()
@@ -62,17 +58,9 @@ def test_lost_power(bands, monkeypatch):
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_filters_that_are_no_numbers_get_the_full_rate(broken, monkeypatch):
+def test_filters_that_are_no_numbers_get_the_full_rate(broken):
     taps = some_filters()
     expected = plan.make_plan(taps, 160).rates
     taps[5, 1, 200] = broken
-    found, plain = both(lambda: plan.make_plan(taps, 160).rates, monkeypatch)
-    assert found == plain == [*expected[:5], 160, *expected[6:]]
-
-
-def test_other_filters_take_torch_operators():
-    taps = some_filters()
-    assert plan_compiled.can_take(taps) == plan_compiled._FUNCTIONS.are_available()
-    assert not plan_compiled.can_take(taps.double())
-    assert not plan_compiled.can_take(taps[:, :1])
-    assert plan.make_plan(taps.double(), 160).power.dtype == torch.float64
+    found, plain = both(plan.make_plan, taps, 160)
+    assert found.rates == plain.rates == [*expected[:5], 160, *expected[6:]]

@@ -1,8 +1,8 @@
-"""Band energies of a filterbank, in the direct, readable form.
+"""Band energies of a filterbank by two convolutions at the full rate: the reference form.
 
 E[b, t, n] = sum_k pool[n, k] * |(x_b * h_n)[hop t - offset + k]|^2
 
-The filtered signal counts inside the clip only: x is zero outside it, and so is |x * h|^2.
+Only the filtered signal inside the clip counts: outside, x and |x * h|^2 are zero.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..framing import frame_count
 from ..padding import frame_mask
-from .quadratic import RECTIFIERS
+from .pooled_bands_torch import RECTIFIERS
 
 __all__ = ["direct_energy"]
 
@@ -26,7 +26,7 @@ def direct_energy(
     num_valid: torch.Tensor | None = None,
     rectifier: str = "square",
 ) -> torch.Tensor:
-    """Filter, rectify, pool: at full rate, in memory that grows with 2 N T.
+    """Filter, rectify and pool at the full rate; memory grows with 2 N T.
 
     Arguments
     ---------
@@ -43,8 +43,8 @@ def direct_energy(
         Samples by which frame 0's pooling window reaches in front of sample 0, see
         `framing.frame_offset`.
     num_valid : int tensor (B,) or None
-        Samples of each item; what is filtered behind them does not count, as if the item stood
-        alone. None: all.
+        Samples of each item; filter output behind them does not count, as if the item stood alone.
+        None: all.
     rectifier : str
         "square", "abs" or "leaky_relu", of each real filter output.
 

@@ -1,4 +1,4 @@
-"""Bands of a spectrum: the bins around a filter, and the filter's responses there."""
+"""Responses of filters at the bins of their bands, by a coarse FFT and interpolation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import torch
 
-from . import band_responses_compiled
-from .kept_tensors import keep_tensors
+from . import backend
+from .backend import keep_tensors, roots
 
-__all__ = ["Grid", "band_responses", "first_bins"]
+__all__ = ["band_responses", "first_bins"]
 
 
 def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
@@ -20,17 +20,22 @@ def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
     return [round(centre * size / (2 * math.pi)) - bins // 2 for centre in centres]
 
 
-#: The responses of short filters are smooth: they are computed on a coarse grid of bins, at least
-#: so many times as dense as the filters' length demands, and interpolated between its points.
+#: The responses of short filters are smooth: they are computed on a coarse grid of bins and
+#: interpolated between its points. This is the least density of the grid over what the filters'
+#: length demands.
 MIN_OVERSAMPLING = 2.2
 #: Grid points that one bin is interpolated from: errors of 2e-8 and 1e-15 of the largest response.
 GRID_POINTS = {torch.complex64: 8, torch.complex128: 16}
 
 
 def band_responses(
-    taps: torch.Tensor, starts: Sequence[int], size: int, parts: Sequence[tuple[int, int]]
+    taps: torch.Tensor,
+    starts: Sequence[int],
+    size: int,
+    parts: Sequence[tuple[int, int]],
+    compiled: bool = False,
 ) -> list[torch.Tensor]:
-    """Responses of filters at the bins from each start on, over the FFT's size.
+    """Responses of filters at the bins from each start on, divided by the FFT's size.
 
     Arguments
     ---------
@@ -39,7 +44,9 @@ def band_responses(
     size : int
         Points of the FFT.
     parts : list of (filters, bins)
-        How many bins the first so many filters are wanted at, then the next ones, and so on.
+        Number of bins for the first so many filters, then for the next ones, and so on.
+    compiled : bool
+        In C, where its FFT is fast.
 
     Shape
     -----
@@ -49,9 +56,9 @@ def band_responses(
     window, most = taps.shape[1], max(bins for _, bins in parts)
     counts = [count for count, _ in parts]
     step = _grid_step(size, window, most, GRID_POINTS[taps.dtype])
-    if band_responses_compiled.can_take(taps, size // step):
+    if compiled and backend.has_fast_fft(size // step):
         grid = _grid(size, window, most, step, taps.device, taps.dtype)
-        return band_responses_compiled.responses(taps, starts, grid, parts)
+        return list(_Responses.apply(taps, tuple(starts), grid, tuple(parts)))
     if any(starts):
         lag = torch.arange(window, device=taps.device)
         turns = (torch.tensor(starts, device=taps.device)[:, None] * lag).remainder(size)
@@ -59,25 +66,25 @@ def band_responses(
         taps = taps * torch.polar(torch.ones_like(turns), turns)
     if step == 1:
         whole = torch.fft.ifft(taps, n=size).split(counts)
-        return [some[:, :bins] for some, (_, bins) in zip(whole, parts, strict=True)]
+        return [part[:, :bins] for part, (_, bins) in zip(whole, parts, strict=True)]
     grid = _grid(size, window, most, step, taps.device, taps.dtype)
     coarse = torch.fft.ifft(taps * grid.taps, n=size // step, norm="forward")
     before, after = grid.points // 2 - 1, grid.cells + grid.points // 2
     coarse = torch.cat([coarse[:, coarse.shape[1] - before :], coarse[:, :after]], dim=1)
-    found = []
-    for some, (count, bins) in zip((coarse * grid.centred).split(counts), parts, strict=True):
+    responses = []
+    for part, (count, bins) in zip((coarse * grid.centred).split(counts), parts, strict=True):
         cells = -(-bins // step)
-        around = torch.view_as_real(some[:, : cells + grid.points - 1]).unfold(1, grid.points, 1)
-        # One product of two matrices, and not one for each cell of the grid.
+        around = torch.view_as_real(part[:, : cells + grid.points - 1]).unfold(1, grid.points, 1)
+        # One product of two matrices instead of one for each cell of the grid.
         fine = (around.reshape(-1, grid.points) @ grid.weights).view(count, cells, 2, step)
         fine = fine.transpose(2, 3).reshape(count, -1, 2)[:, :bins]
-        found.append(torch.view_as_complex(fine.contiguous()) * grid.delayed[:bins])
-    return found
+        responses.append(torch.view_as_complex(fine.contiguous()) * grid.delayed[:bins])
+    return responses
 
 
 @lru_cache(maxsize=256)
 def _grid_step(size: int, window: int, bins: int, points: int) -> int:
-    """Bins from one point of the coarse grid to the next; 1: there is no use in one."""
+    """Bins from one point of the coarse grid to the next; 1 where no coarser grid is possible."""
     for step in range(min(64, int(size / (MIN_OVERSAMPLING * window))), 3, -1):
         if size % step == 0 and -(-bins // step) + points - 1 <= size // step:
             return step
@@ -86,7 +93,7 @@ def _grid_step(size: int, window: int, bins: int, points: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What interpolation on a coarse grid needs: factors of the taps, of the grid's points and of
+    """Tables for interpolation on a coarse grid: factors of the taps, of the grid's points and of
     the bins, and the weights (points, step) of a bin's neighbours on the grid. With a step of 1 the
     grid is the bins themselves."""
 
@@ -136,3 +143,49 @@ def _grid(
         torch.polar(torch.ones_like(delayed), delayed).to(device, dtype),
         weights.to(device, real),
     )
+
+
+@keep_tensors(maxsize=64)
+def _tables(grid: Grid) -> tuple[torch.Tensor, ...]:
+    """The tables of a grid in the order and layout of band_responses.c."""
+    tables = grid.taps, grid.centred, grid.delayed, grid.weights.T
+    return (*(t.contiguous() for t in tables), roots(grid.size), roots(grid.size // grid.step))
+
+
+def _run(taps, starts, grid: Grid, parts, responses, backward: bool) -> None:
+    """Responses from taps, or with `backward` the gradient of the taps from that of responses."""
+    filters, window = taps.shape
+    assert len(starts) == filters == sum(count for count, _ in parts)
+    tables = _tables(grid)
+    assert len(tables[0]) == window and len(tables[2]) >= max(bins for _, bins in parts)
+    widths = [bins for count, bins in parts for _ in range(count)]
+    pointers = [
+        part.data_ptr() + part.element_size() * bins * i
+        for part, (count, bins) in zip(responses, parts, strict=True)
+        for i in range(count)
+    ]
+    numbers = torch.tensor([starts, widths, pointers], dtype=torch.int64, device="cpu")
+    backend.call(
+        *("band_responses", taps, *numbers, *tables),
+        *(filters, window, grid.size, grid.step, grid.points, int(backward)),
+    )
+
+
+class _Responses(torch.autograd.Function):
+    """`band_responses` in C, with the gradient of the taps."""
+
+    @staticmethod
+    def forward(ctx, taps, starts, grid, parts):
+        taps = taps.resolve_conj().contiguous()
+        responses = [taps.new_empty(shape) for shape in parts]
+        _run(taps, starts, grid, parts, responses, backward=False)
+        ctx.bands, ctx.shape = (starts, grid, parts), taps.shape
+        return tuple(responses)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grads):
+        grads = [grad.resolve_conj().contiguous() for grad in grads]
+        taps = grads[0].new_empty(ctx.shape)
+        _run(taps, *ctx.bands, grads, backward=True)
+        return taps, None, None, None

@@ -1,18 +1,18 @@
 /* Per-channel energy normalisation: smoothing and compression in one pass over the frames.
  *
- * pcen.py has the same in torch operators, and says what the values are. There, every step of the
- * formula goes to memory and back; here, LANES channels go side by side through a piece of FRAMES
+ * ../pcen.py has the same in torch operators and explains the values. There, every step of the
+ * formula goes to memory and back; here, LANES channels pass side by side through a piece of FRAMES
  * frames at a time, in buffers that stay in the cache. Backward computes a piece again from the
  * energy and the smoothed energy before it, which is faster than reading what forward could have
  * kept, and needs no memory for it.
  *
- * The recurrences, and sums over the frames, are in double: a float that takes in 1e-4 of each
- * frame stops 6e-4 short of where it is going, and a sum of a million frames loses its last digits.
+ * The recurrences, and sums over the frames, are in double: smoothing by 1e-4 per frame in float
+ * converges to a value 6e-4 off, and a sum of a million frames loses its last digits.
  *
  * exp and log: S. Moshier's polynomials (Cephes, expf and logf, 1992), within 2 units of the last
- * place, and with IEEE's answers for zeros, infinities and NaN, such that a broken energy is seen.
+ * place, with IEEE's results for zeros, infinities and NaN: a broken energy stays visible.
  */
-#include "engine/lanes.h"
+#include "lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,6 +24,9 @@ typedef double wide_half __attribute__((vector_size(4 * LANES)));
 typedef struct {
     wide_half part[2];
 } wide; /* one double of each channel */
+
+/* Values for which it pays to wake another thread. */
+#define VALUES_PER_THREAD 4096
 
 /* One call; tensors are contiguous. */
 typedef struct {
@@ -125,18 +128,20 @@ static inline vec vec_log(vec x) {
 }
 
 /* For the tests. */
-void pcen_exp(const float *from, float *to, long count) {
+int pcen_exp(const float *from, float *to, long count, int threads) {
     for (long i = 0; i < count; i += LANES) {
         const long lanes = lanes_from(i, count);
         store(vec_exp(load(from + i, lanes)), to + i, lanes);
     }
+    return 0 * threads;
 }
 
-void pcen_log(const float *from, float *to, long count) {
+int pcen_log(const float *from, float *to, long count, int threads) {
     for (long i = 0; i < count; i += LANES) {
         const long lanes = lanes_from(i, count);
         store(vec_log(load(from + i, lanes)), to + i, lanes);
     }
+    return 0 * threads;
 }
 
 /* ---- smoothing and compression -------------------------------------------------------------- *
@@ -271,16 +276,16 @@ static inline __attribute__((always_inline)) void backward(const call *c, long i
         for (long i = frames - 1; i >= 0; i--) {
             const wide more = widen(&of_smoothed[i]), e = widen(&energy[i]);
             const wide previous = widen(&smoothed[i]), direct = widen(&of_energy[i]);
-            wide found;
+            wide sum;
             for (int half = 0; half < 2; half++) {
                 const wide_half here = carried.part[half] + more.part[half];
                 by_smooth.part[half] += here * (e.part[half] - previous.part[half]);
-                found.part[half] = direct.part[half] + v.smooth.part[half] * here;
+                sum.part[half] = direct.part[half] + v.smooth.part[half] * here;
                 carried.part[half] = v.decay.part[half] * here;
                 /* Without a state the first frame is the smoothed energy before it, too. */
-                if (first + i == 0 && !c->state) found.part[half] += carried.part[half];
+                if (first + i == 0 && !c->state) sum.part[half] += carried.part[half];
             }
-            narrow(found, &of_energy[i]);
+            narrow(sum, &of_energy[i]);
         }
         if (c->grad_energy)
             for (long i = 0; i < frames; i++)
@@ -306,13 +311,15 @@ static inline __attribute__((always_inline)) void backward(const call *c, long i
 
 /* A task is LANES channels of an item. They are dealt out in runs: two threads in the same frames
  * would write to the same cache lines. */
-static void run(const call *c, int back, int threads) {
+static int run(const call *c, int back, int threads) {
+    const long useful = c->batch * c->frames * c->channels / VALUES_PER_THREAD;
+    if (threads > useful) threads = useful > 1 ? (int)useful : 1;
     const long groups = lane_groups(c->channels);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long task = 0; task < c->batch * groups; task++) {
         const long item = task / groups, channel = task % groups * LANES;
         const long left = c->channels - channel;
-        if (left >= LANES) { /* by far the most frequent: a constant number of lanes */
+        if (left >= LANES) { /* the usual case, with a constant number of lanes */
             if (back)
                 backward(c, item, channel, LANES);
             else
@@ -322,8 +329,27 @@ static void run(const call *c, int back, int threads) {
         else
             forward(c, item, channel, left);
     }
+    return 0;
 }
 
-void pcen(const call *c, int threads) { run(c, 0, threads); }
+/* -> 0. The arguments are the members of `call`. */
+int pcen(const float *energy, const float *state, const float *alpha, const float *delta,
+         const float *power, const float *smooth, double floor, long batch, long frames,
+         long channels, float *out, float *last, float *marks, int threads) {
+    const call c = {.energy = energy, .state = state, .alpha = alpha, .delta = delta,
+                    .power = power, .smooth = smooth, .out = out, .last = last, .marks = marks,
+                    .batch = batch, .frames = frames, .channels = channels, .floor = (float)floor};
+    return run(&c, 0, threads);
+}
 
-void pcen_backward(const call *c, int threads) { run(c, 1, threads); }
+int pcen_backward(const float *energy, const float *state, const float *alpha, const float *delta,
+                  const float *power, const float *smooth, double floor, long batch, long frames,
+                  long channels, float *marks, const float *grad, const float *grad_last,
+                  float *grad_energy, float *grad_state, double *grad_values, int threads) {
+    const call c = {.energy = energy, .state = state, .alpha = alpha, .delta = delta,
+                    .power = power, .smooth = smooth, .marks = marks, .grad = grad,
+                    .grad_last = grad_last, .grad_energy = grad_energy, .grad_state = grad_state,
+                    .grad_values = grad_values, .batch = batch, .frames = frames,
+                    .channels = channels, .floor = (float)floor};
+    return run(&c, 1, threads);
+}

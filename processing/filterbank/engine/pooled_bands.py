@@ -1,0 +1,290 @@
+"""Pool rectified band signals, forward and backward: the inner loop, in C or in torch operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from . import backend
+from .backend import LANES
+from .pooled_bands_torch import RECTIFIERS, overlap_add, pool_group
+from .spectra import Spectra
+
+__all__ = ["Accumulator", "Bands", "pooled_bands"]
+
+_FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
+#: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
+#: of a sum, and with it its last digit, then depends on the data alone.
+_PIECES = 16
+#: Members of `bands` in pooled_bands.c, in order; all are pointers or longs, 8 bytes each.
+_MEMBERS = (
+    *("spectra", "half", "picked", "responses", "weights", "starts", "valid", "roots"),
+    *("channels", "first_frame", "out", "grad_responses", "grad_weights"),
+    *("rows", "bins", "filters", "size", "segments", "half_bins", "real_size", "lowest"),
+    *("count", "span", "frames", "clips", "limit", "stage", "along_time"),
+    *("rectifier", "paired", "parts"),
+)
+_OUT, _GRADS = _MEMBERS.index("out"), _MEMBERS.index("grad_responses")
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulator:
+    """Sum of the outputs of several groups of bands: a tensor (outputs, clips, frames)."""
+
+    outputs: int
+    clips: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """A group of bands to cut, filter, transform back, rectify, weight and sum per segment.
+
+    Arguments
+    ---------
+    spectra : Spectra of R rows
+    responses : complex tensor (N, M)
+        Factors of the M bins from `starts` on.
+    weights : tensor (N, J, M / segments)
+        Weights of the rectified samples of a segment.
+    starts : N whole numbers
+        First bin of each filter's band.
+    segments : int
+        Number of pieces that the M samples are cut into.
+    rectifier : str
+        "square", "abs" or "leaky_relu", applied to the real and to the imaginary part.
+    paired : bool
+        Real and imaginary part are two filters: the first half of the weight rows is for the real
+        part, the second for the imaginary part. Otherwise both parts count alike.
+    valid : int64 tensor (R, 2) or None
+        First and last + 1 of the M samples of each row that count.
+    frames, span : int
+        With frames > 0, frame t of a row is the sum over j < span of weight row j applied to
+        segment t + j. Every `span` weight rows make one output.
+    into : Accumulator or None
+        Where the outputs go; each clip is R / clips consecutive rows. None: a tensor of their own.
+    channels : N whole numbers, with `into`
+        Output index of each filter's first output; the others follow.
+    first_frame : int64 tensor (R,) or None, with `into`
+        Frame index of frame 0 of each row; frames that fall outside are dropped. None: 0.
+    stage : int
+        0: written; above: subtracted after all groups of a lower stage.
+    along_time : bool, with `into`
+        The outputs of a filter are consecutive frames of one channel.
+    compiled : bool
+        In C (float32, no gradient of the spectra); alike for all groups of an accumulator.
+    """
+
+    spectra: Spectra
+    responses: torch.Tensor
+    weights: torch.Tensor
+    starts: Sequence[int]
+    segments: int
+    rectifier: str = "square"
+    paired: bool = False
+    valid: torch.Tensor | None = None
+    frames: int = 0
+    span: int = 1
+    into: Accumulator | None = None
+    channels: Sequence[int] = ()
+    first_frame: torch.Tensor | None = None
+    stage: int = 0
+    along_time: bool = False
+    compiled: bool = False
+
+    def __post_init__(self):
+        if self.rectifier not in RECTIFIERS:
+            allowed = ", ".join(RECTIFIERS)
+            raise ValueError(f"rectifier must be one of {allowed}, got {self.rectifier!r}")
+        needed = self.frames + self.span - 1 if self.frames else self.span * self.segments
+        if needed > self.segments:
+            raise ValueError(
+                f"{self.frames} frames over {self.span} segments each do not fit {self.segments} "
+                "segments"
+            )
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of each filter."""
+        return self.weights.shape[1] // self.span
+
+    @cached_property
+    def accumulator(self) -> Accumulator:
+        if self.into is not None:
+            return self.into
+        outputs = len(self.weights) * self.outputs
+        return Accumulator(outputs, len(self.spectra), self.frames or self.segments)
+
+    @property
+    def all_channels(self) -> Sequence[int]:
+        """Output index of each filter's first output."""
+        if self.into:
+            return self.channels
+        return range(0, len(self.weights) * self.outputs, self.outputs)
+
+
+def pooled_bands(groups: Sequence[Bands]) -> list[torch.Tensor]:
+    """Pooled band signals of several groups of bands, in one call where they are compiled.
+
+    Shape
+    -----
+    For each different `into`, in order of appearance: (outputs, clips, frames). For each group
+    without one: (N, J, R, segments), or with frames > 0 (N, J / span, R, frames).
+    """
+    by_accumulator: dict[Accumulator, list[Bands]] = {}
+    for group in groups:
+        by_accumulator.setdefault(group.accumulator, []).append(group)
+    results = {}
+    compiled = [group for members in by_accumulator.values() for group in members if group.compiled]
+    if compiled:
+        # Large tasks first, so that the threads end together.
+        compiled.sort(key=lambda group: (group.stage, -group.responses.shape[1]))
+        tensors = [tensor for group in compiled for tensor in (group.responses, group.weights)]
+        outs = _CompiledBands.apply(compiled, *tensors)
+        accumulators = dict.fromkeys(group.accumulator for group in compiled)
+        results = dict(zip(accumulators, outs, strict=True))
+    pooled = []
+    for accumulator, members in by_accumulator.items():
+        out = results[accumulator] if accumulator in results else _by_operators(members)
+        if members[0].into is None:
+            out = out.view(len(members[0].weights), -1, *out.shape[1:])
+        pooled.append(out)
+    return pooled
+
+
+def _by_operators(groups: Sequence[Bands]) -> torch.Tensor:
+    """The groups of one accumulator, (outputs, clips, frames), by torch operators."""
+    total = groups[0].accumulator
+    groups = sorted(groups, key=lambda group: group.stage)
+    pooled = [pool_group(group) for group in groups]
+    channels = [
+        [first + i for first in group.all_channels for i in range(group.outputs)]
+        if not group.along_time
+        else list(group.all_channels)
+        for group in groups
+    ]
+    # Stage 0 writes every channel once, and the rows of a clip follow each other.
+    written = sum(group.stage == 0 for group in groups)
+    out = torch.cat([part.flatten(0, 1) for part in pooled[:written]])
+    order = [channel for part in channels[:written] for channel in part]
+    if order != sorted(order):
+        out = out.index_select(0, torch.tensor(order, device=out.device).argsort())
+    out = out.reshape(total.outputs, total.clips, -1)[..., : total.frames]
+    for group, part, rows in zip(
+        groups[written:], pooled[written:], channels[written:], strict=True
+    ):
+        part = overlap_add(part.transpose(1, 3) if group.along_time else part, group, out.shape)
+        out = out.index_add(0, torch.tensor(rows, device=out.device), part, alpha=-1)
+    return out
+
+
+class _CompiledBands(torch.autograd.Function):
+    """`pooled_bands` in C; backward computes the band signals again."""
+
+    @staticmethod
+    def forward(ctx, groups, *tensors):
+        ctx.call = _Call(groups)
+        outs = ctx.call.forward()
+        ctx.wanted = [i for i in range(len(groups)) if any(ctx.needs_input_grad[1 + 2 * i :][:2])]
+        learned = {groups[i].accumulator for i in ctx.wanted}
+        ctx.mark_non_differentiable(*(out for key, out in outs.items() if key not in learned))
+        return tuple(outs.values())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grads):
+        of_tensors = [None] * (2 * len(ctx.call.accumulators))
+        for i, of_group in zip(ctx.wanted, ctx.call.backward(grads, ctx.wanted), strict=True):
+            of_tensors[2 * i : 2 * i + 2] = of_group
+        return None, *of_tensors
+
+
+class _Call:
+    """A C structure for each of several groups of bands, and the tensors that they point to.
+
+    Arguments
+    ---------
+    groups : list of Bands
+        By rising stage.
+    """
+
+    def __init__(self, groups: Sequence[Bands]):
+        self.accumulators = [group.accumulator for group in groups]
+        self.tensors: list = []
+        #: The `_MEMBERS` of each group.
+        self.structures = [self._structure(group) for group in groups]
+        self.shapes = [(group.responses.shape, group.weights.shape) for group in groups]
+
+    def _structure(self, group: Bands) -> list[int]:
+        total, channels = group.accumulator, group.all_channels
+        (filters, size), (_, count, rate) = group.responses.shape, group.weights.shape
+        spectra, rows, valid = group.spectra, len(group.spectra), group.valid
+        assert group.responses.dtype == torch.complex64 and group.weights.dtype == torch.float32
+        assert rate * group.segments == size and count % group.span == 0
+        assert min(group.starts) >= 0 and max(group.starts) + size <= spectra.bins
+        assert rows % total.clips == 0 and min(channels) >= 0
+        assert max(channels) + (1 if group.along_time else group.outputs) <= total.outputs
+        if spectra.picked is None:
+            source, half_bins = (self._pointer(spectra.packed), 0, 0), 0
+        else:
+            assert spectra.picked.dtype == torch.int64
+            source = 0, self._pointer(spectra.half), self._pointer(spectra.picked)
+            half_bins = spectra.half.shape[1]
+        return [
+            *source,
+            self._pointer(group.responses.detach().resolve_conj()),
+            self._pointer(group.weights.detach()),
+            self._pointer(torch.tensor(group.starts, dtype=torch.int64)),
+            self._pointer(None if valid is None else valid.clamp(0, size)),
+            self._pointer(backend.roots(size)),
+            self._pointer(torch.tensor(channels, dtype=torch.int64)),
+            self._pointer(group.first_frame),
+            *(0, 0, 0),
+            *(rows, spectra.bins, filters, size, group.segments),
+            *(half_bins, spectra.size, spectra.lowest, count, group.span),
+            *(group.frames or group.segments, total.clips, total.frames),
+            *(group.stage, group.along_time, list(RECTIFIERS).index(group.rectifier)),
+            *(group.paired, min(-(-rows // LANES), -(-_PIECES // filters))),
+        ]
+
+    def _pointer(self, tensor: torch.Tensor | None) -> int:
+        if tensor is None:
+            return 0
+        self.tensors.append(tensor.contiguous())
+        return self.tensors[-1].data_ptr()
+
+    def forward(self) -> dict[Accumulator, torch.Tensor]:
+        """The tensor (outputs, clips, frames) of each different accumulator."""
+        outs = {
+            key: torch.empty(key.outputs, key.clips, key.frames, **_FLOATS)
+            for key in self.accumulators
+        }
+        for structure, key in zip(self.structures, self.accumulators, strict=True):
+            structure[_OUT] = outs[key].data_ptr()
+        self._run("pool_bands", self.structures)
+        return outs
+
+    def backward(self, grads: Sequence[torch.Tensor], wanted: Sequence[int]) -> list[tuple]:
+        """Gradients of responses and weights of the `wanted` groups, from those of `forward`."""
+        grads = [grad.contiguous() for grad in grads]
+        by_accumulator = dict(zip(dict.fromkeys(self.accumulators), grads, strict=True))
+        results = []
+        for i in wanted:
+            structure, (responses, weights) = self.structures[i], self.shapes[i]
+            # One for each part of the rows; C sums them into the first.
+            parts = structure[-1]
+            of_responses = torch.empty(parts, *responses, dtype=torch.complex64, device="cpu")
+            of_weights = torch.empty(parts, *weights, **_FLOATS)
+            structure[_OUT] = by_accumulator[self.accumulators[i]].data_ptr()
+            structure[_GRADS : _GRADS + 2] = (of_responses.data_ptr(), of_weights.data_ptr())
+            results.append((of_responses[0], of_weights[0]))
+        self._run("pool_bands_backward", [self.structures[i] for i in wanted])
+        return results
+
+    @staticmethod
+    def _run(function: str, structures: list[list[int]]) -> None:
+        table = torch.tensor(structures, dtype=torch.int64, device="cpu")
+        backend.call(function, table, len(structures))
