@@ -8,8 +8,8 @@ import torch
 
 from auricle.lobes import FRONTENDS, build_frontend
 from auricle.processing.filterbank.displacement import displacement, per_filter
-from auricle.processing.filterbank.scales import erb_hz, hz_to_erb
 from auricle.processing.filterbank.responses import FilterSet
+from auricle.processing.filterbank.scales import erb_hz, hz_to_erb
 
 FREQS = np.linspace(0.0, 8000.0, 801)  # 10 Hz
 
