@@ -1,4 +1,4 @@
-"""What the frontends share that are a bank of filters, a rectifier, a pooling and a compression."""
+"""Base of frontends that filter, rectify, pool and compress; the waveform that all of them read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,34 @@ from ..contracts import Frontend
 from ..layers.masks import frame_counts, mask_padding
 from ..options import check_batch, choice, frequency_range, hop, number, odd_window, whole
 
-__all__ = ["FilterbankFrontend", "filter_range"]
+__all__ = ["FilterbankFrontend", "filter_range", "waveform"]
+
+
+def waveform(
+    wavs: torch.Tensor, lengths: torch.Tensor | None, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """A checked batch in at least float32, zero behind each item's end, and samples per item.
+
+    Arguments
+    ---------
+    wavs : tensor (B, T)
+    lengths : tensor (B,) or None
+        Relative lengths.
+    dtype : torch.dtype
+        Of the parameters; half precision is raised to float32.
+
+    Returns
+    -------
+    tensor (B, T), and int64 tensor (B,) or None.
+
+    Example
+    -------
+    >>> waveform(torch.ones(1, 2), torch.tensor([0.5]), torch.bfloat16)
+    (tensor([[1., 0.]]), tensor([1]))
+    """
+    check_batch(wavs, lengths)
+    wavs = mask_padding(wavs.to(torch.promote_types(dtype, torch.float32)), lengths)
+    return wavs, frame_counts(wavs, lengths, least=0)
 
 
 def filter_range(
@@ -34,9 +61,9 @@ def filter_range(
 class FilterbankFrontend(Frontend):
     """Filters, a rectifier, a pooling window per filter, a floor and a compression.
 
-    A subclass makes the parameters of its kernels (its own, not those of a sub-module), and writes
-    `kernels()` and `compress(energy, lengths)`;
-    framing, lengths, the fast engine, autocast, folding and `filters()` are here.
+    A subclass makes the parameters of its kernels (its own, not those of a sub-module) and
+    `compression`, a PCEN or None for the logarithm, and writes `kernels()`; framing, lengths, the
+    fast engine, autocast, folding and `filters()` are here.
 
     Arguments
     ---------
@@ -52,8 +79,9 @@ class FilterbankFrontend(Frontend):
         "tf_same": as in the LEAF reference, up to half a hop later, depending on the (padded)
         length.
     backend : str
-        How the energies are computed: "auto" (the fastest that is exact enough), "decimated",
-        "full_rate" (exact, by FFT), "direct" (exact, by convolution: the readable form).
+        How the energies are computed: "auto" (the fastest that is exact enough), "decimated" (each
+        filter at a reduced rate, within 1e-4), "full_rate" (exact, by FFT), "direct" (exact, by
+        convolution: the readable form).
     rectifier : str
         "square", "abs" or "leaky_relu" of each filter's output.
     energy_floor : float
@@ -78,7 +106,7 @@ class FilterbankFrontend(Frontend):
         sample_rate = whole("sample_rate", sample_rate)
         num_features = whole("num_features", num_features)
         taps = odd_window(sample_rate, window_ms)
-        # A frame pools `taps` filtered samples, each of which looks at `taps` samples.
+        # A frame pools `taps` filtered samples, each of which depends on `taps` samples.
         super().__init__(sample_rate, hop(sample_rate, hop_ms), 2 * taps - 1, num_features)
         self.taps = taps
         self.frame_centre = choice("frame_centre", frame_centre, FRAME_CENTRES)
@@ -90,25 +118,27 @@ class FilterbankFrontend(Frontend):
         (F, P), both at least float32 and differentiable in the parameters."""
         raise TypeError(f"{type(self).__name__} does not define kernels()")
 
-    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """(B, N, F) energies, not below the floor, to what the frontend returns."""
-        raise TypeError(f"{type(self).__name__} does not define compress(energy, lengths)")
+    def compress(self, energy: torch.Tensor) -> torch.Tensor:
+        """Features from energies (B, N, F) that are not below the floor."""
+        return energy.log() if self.compression is None else self.compression(energy)
+
+    def pooling_offset(self, num_samples: int, pooling: int) -> int:
+        """Samples by which the first pooling window reaches in front of sample 0."""
+        return frame_offset(num_samples, pooling, self.hop, self.frame_centre)
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
-        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             kernels = self.engine.frozen(
                 [*self.parameters(recurse=False), *self.buffers(recurse=False)], self.kernels
             )
-            wavs = mask_padding(wavs.to(kernels[0].dtype), lengths)
-            num_samples = wavs.shape[1]
-            offset = frame_offset(num_samples, kernels[1].shape[1], self.hop, self.frame_centre)
-            counts = frame_counts(wavs, lengths, least=0)
-            return self.engine(wavs, *kernels, offset, counts, self.energy_floor)
+            wavs, counts = waveform(wavs, lengths, kernels[0].dtype)
+            offset = self.pooling_offset(wavs.shape[1], kernels[1].shape[1])
+            energy = self.engine(wavs, *kernels, offset, counts, self.energy_floor)
+            return energy[:, : self.num_frames(wavs.shape[1])]
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor), lengths)
+        return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor))
 
     @torch.no_grad()
     def fold(self, tolerance: float = 1e-4) -> FoldedFilterbank:
@@ -127,12 +157,12 @@ class FilterbankFrontend(Frontend):
         Raises
         ------
         ValueError
-            Where the energies are no sum of squares, or the frames depend on the clip's length.
+            The energies are no sum of squares, or the frames depend on the clip's length.
         """
         if self.frame_centre != "centered":
             raise ValueError(
-                f'fold() needs frame_centre="centered", got {self.frame_centre!r}: where the '
-                "frames lie must not depend on the length of the clip"
+                f'fold() needs frame_centre="centered", got {self.frame_centre!r}: the positions of '
+                "the frames must not depend on the length of the clip"
             )
         if self.engine.rectifier != "square":
             raise ValueError(
@@ -144,10 +174,8 @@ class FilterbankFrontend(Frontend):
         )
 
     def folded_compression(self):
-        """What `FoldedFilterbank` puts after the energies: a PCEN, or None for the logarithm."""
-        raise ValueError(
-            f"{type(self).__name__} cannot be folded: its compression has no such form"
-        )
+        """The compression of a `FoldedFilterbank`: a PCEN, or None for the logarithm."""
+        return self.compression
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

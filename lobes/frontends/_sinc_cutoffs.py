@@ -1,4 +1,4 @@
-"""What the frontends share whose filters are sincs: cut-off frequencies as parameters."""
+"""Base of frontends with sinc filters: cut-off frequencies as parameters."""
 
 from __future__ import annotations
 
@@ -29,8 +29,12 @@ class SincCutoffs:
         min_bandwidth_hz: float,
         double_minimum: bool,
         taper: str,
+        quadrature: bool = False,
     ) -> None:
-        """Check the options and make the parameters; `self.sample_rate` is set before."""
+        """Check the options and make the parameters; `self.sample_rate` is set before.
+
+        With `quadrature`, filters are complex, see `sinc_taps`.
+        """
         nyquist_hz = self.sample_rate / 2
         choice("taper", taper, TAPER_WINDOWS)
         flag("double_minimum", double_minimum)
@@ -38,8 +42,8 @@ class SincCutoffs:
         min_bandwidth_hz = number("min_bandwidth_hz", min_bandwidth_hz)
         if max_freq_hz is not None:
             max_freq_hz = number("max_freq_hz", max_freq_hz)
-        # Narrower than half of what the window resolves, a band changes its own taps by less than
-        # a tenth: the filter is the window's, and the bandwidth has nothing to learn from.
+        # The taps of a band narrower than half the window's resolution depend on the bandwidth by
+        # less than a tenth: it could not be learned.
         resolution_hz = self.sample_rate / (2 * taps)
         if not resolution_hz <= min_bandwidth_hz < nyquist_hz:
             raise ValueError(
@@ -59,7 +63,7 @@ class SincCutoffs:
                 f"max_freq_hz must be above min_freq_hz={min_freq_hz:g} and at most "
                 f"{nyquist_hz:g} (half the sample rate), got {max_freq_hz}"
             )
-        self.taps, self.taper = taps, taper
+        self.taps, self.taper, self.quadrature = taps, taper, quadrature
         self.min_freq_hz, self.min_bandwidth_hz = float(min_freq_hz), float(min_bandwidth_hz)
         low_hz, high_hz = mel_cutoffs(
             num_filters,
@@ -71,29 +75,29 @@ class SincCutoffs:
         )
         self.low = nn.Parameter(low_hz / 1e3)
         self.band = nn.Parameter((high_hz - low_hz) / 1e3)
-        self.project_cutoffs_()
+        SincCutoffs.project_(self)
 
     @torch.no_grad()
-    def project_cutoffs_(self) -> None:
+    def project_(self) -> None:
         """min_freq_hz <= lower, lower + min_bandwidth_hz <= upper <= sample_rate / 2, in place.
 
-        Taps are odd functions of a cut-off at 0 and at half the sample rate: there is a slope.
+        Taps are odd functions of a cut-off at 0 and at half the sample rate: the gradient there
+        is not zero.
         """
         nyquist, least = self.sample_rate / 2e3, self.min_bandwidth_hz / 1e3
         self.low.clamp_(self.min_freq_hz / 1e3, nyquist - least)
         self.band.clamp_(min=least)
         self.band.copy_(torch.minimum(self.band, (nyquist - self.low).clamp(min=least)))
 
-    def cutoff_taps(self, quadrature: bool = False) -> torch.Tensor:
+    def cutoff_taps(self) -> torch.Tensor:
         """Taps (N, C, W), see `sinc_taps`."""
         dtype = torch.promote_types(self.low.dtype, torch.float32)
         low, band = self.low.to(dtype), self.band.to(dtype)
-        # In kHz and ms, which is the same.
-        return sinc_taps(low, low + band, self.taps, self.sample_rate / 1e3, self.taper, quadrature)
+        rate_khz = self.sample_rate / 1e3
+        return sinc_taps(low, low + band, self.taps, rate_khz, self.taper, self.quadrature)
 
     @torch.no_grad()
-    def sinc_filters(self, num_bins: int = 512, quadrature: bool = False) -> FilterSet:
-        """Filters in Hz; the width is read off the response, which is never below the window's."""
+    def filters(self, num_bins: int = 512) -> FilterSet:
+        """Filters in Hz; the width is that of the response, which includes the window's."""
         centre_hz = 1e3 * (self.low.double() + 0.5 * self.band.double())
-        taps = self.cutoff_taps(quadrature)
-        return from_taps(taps, self.sample_rate, num_bins, centre_hz=centre_hz)
+        return from_taps(self.cutoff_taps(), self.sample_rate, num_bins, centre_hz=centre_hz)

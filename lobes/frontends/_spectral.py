@@ -1,4 +1,4 @@
-"""What the frontends share that start from short-time Fourier spectra."""
+"""Base of frontends that start from short-time Fourier spectra: framing, window, power spectrum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..layers.masks import (
 )
 from ..options import MAX_MS, check_batch, choice, flag, hop, number, whole
 
-__all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend"]
+__all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend", "limit_range"]
 
 #: Window shapes, each a function of the number of samples. "periodic" windows have the period of
 #: the window's length and suit a Fourier transform; "symmetric" ones begin and end alike.
@@ -31,8 +31,8 @@ WINDOWS = {
     "rectangular": torch.ones,
 }
 
-#: "zeros", "reflect": frame k is centred at sample hop * k; outside the clip the signal is zero,
-#: or mirrored at each item's own first and last sample (repeatedly where the clip is shorter than
+#: "zeros", "reflect": frame k is centred at sample hop * k; outside the clip the signal is zero or
+#: mirrored at each item's own first and last sample (repeatedly where the clip is shorter than
 #: half a window). "end": frame k starts at sample hop * k, zeros behind the end. "none": the same,
 #: only windows that lie inside the clip; a clip shorter than a window is filled up with zeros.
 PADDINGS = ("zeros", "reflect", "end", "none")
@@ -120,7 +120,7 @@ class SpectralFrontend(Frontend):
         self.padding = choice("padding", padding, PADDINGS)
         self.remove_dc = flag("remove_dc", remove_dc)
         self.preemphasis = number("preemphasis", preemphasis, 0.0, 1.0)
-        # A centred window lies in the middle of n_fft points, as in torch.stft: what matters when
+        # A centred window lies in the middle of n_fft points, as in torch.stft, which matters when
         # n_fft and the window differ by an odd number.
         centred = self.n_fft // 2 - (self.n_fft - window) // 2
         #: Samples by which frame 0 reaches in front of sample 0.
@@ -203,6 +203,14 @@ class SpectralFrontend(Frontend):
             spectrum = torch.fft.rfft(frames * self.window_values.to(frames.dtype), self.n_fft)
             return spectrum.real.square() + spectrum.imag.square()
 
+    def spectrum(
+        self, wavs: torch.Tensor, lengths: torch.Tensor | None, power: float
+    ) -> torch.Tensor:
+        """Power spectrum for power 2, magnitudes for power 1, (B, N, num_bins)."""
+        spectrum = self.power_spectrum(wavs, lengths)
+        # The gradient of the square root is infinite at 0.
+        return spectrum.clamp(min=1e-30).sqrt() if power == 1 else spectrum
+
     def valid_frames(
         self, lengths: torch.Tensor | None, num_samples: int, device=None
     ) -> torch.Tensor | None:
@@ -217,9 +225,9 @@ class SpectralFrontend(Frontend):
     def tone_filters(
         self, weights: torch.Tensor, power: int = 2, num_bins: int = 1025, centre_hz=None
     ) -> FilterSet:
-        """Bands over the spectrum as filters: the amplitude that each gives a tone.
+        """Bands over the spectrum as filters: the amplitude of each for a tone.
 
-        A tone is seen through the window, so that no band is narrower than the window resolves.
+        It includes the window's response: no band is narrower than the window resolves.
 
         Arguments
         ---------
@@ -230,10 +238,10 @@ class SpectralFrontend(Frontend):
         num_bins : int
             Frequencies between 0 Hz and half the sample rate.
         centre_hz : tensor (F,) or None
-            Where the frontend has a parameter for it.
+            From the frontend's parameters.
         """
         values = self.window_values.double().cpu()
-        # Row t: what the frame's conditioning makes of an impulse at sample t.
+        # Row t: the conditioned frame for an impulse at sample t.
         impulses = self._conditioned(torch.eye(self.window, dtype=torch.float64)) * values
         kernels = torch.fft.rfft(impulses, self.n_fft, dim=1).T  # (bins, window)
         return self.kernel_filters(kernels, weights, power, num_bins, centre_hz)
@@ -248,7 +256,7 @@ class SpectralFrontend(Frontend):
         centre_hz=None,
     ) -> FilterSet:
         """`tone_filters` of any complex kernels (self.num_bins, window) in place of the FFT's."""
-        # A real tone of any phase: the mean power behind the real and the imaginary part.
+        # For a real tone of any phase: the mean power of the real and of the imaginary part.
         turns = torch.linspace(0.0, torch.pi, num_bins, dtype=torch.float64)
         tones = torch.exp(1j * torch.outer(torch.arange(self.window).double(), turns))
         gains = (kernels.real + 0j) @ tones, (kernels.imag + 0j) @ tones
@@ -257,3 +265,28 @@ class SpectralFrontend(Frontend):
         bands = weights.detach().double().cpu() @ level ** (power / 2)
         freqs_hz = torch.linspace(0.0, self.sample_rate / 2, num_bins, dtype=torch.float64)
         return from_responses(bands ** (1 / power), freqs_hz, centre_hz)
+
+
+def limit_range(
+    level: torch.Tensor, top_db: float, valid: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Raise levels further than `top_db` below each item's maximum to that bound.
+
+    Arguments
+    ---------
+    level : tensor (B, N, F)
+        In dB.
+    top_db : float
+        Infinity is off.
+    valid : bool tensor (B, N) or None
+        Frames that count for the maximum.
+
+    Example
+    -------
+    >>> limit_range(torch.tensor([[[0.0, -90.0]]]), 80.0)
+    tensor([[[  0., -80.]]])
+    """
+    if top_db == float("inf"):
+        return level
+    counted = level if valid is None else level.masked_fill(~valid[..., None], float("-inf"))
+    return torch.maximum(level, counted.amax((1, 2), keepdim=True) - top_db)

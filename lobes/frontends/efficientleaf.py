@@ -19,11 +19,11 @@ from ...processing.filterbank.shapes import (
 )
 from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
-from ..layers.masks import frame_counts, frame_mask, mask_padding, strided_counts, zero_padding
+from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..layers.statistics import masked_median
-from ..options import MAX_MS, check_batch, choice, hop, number, odd_window, whole
+from ..options import MAX_MS, choice, hop, number, odd_window, whole
 from ..registry import register_frontend
-from ._filterbank import filter_range
+from ._filterbank import filter_range, waveform
 
 COMPRESSIONS = ("log_tbn", "pcen")
 CHANNELS = ("both", "level", "difference")
@@ -122,12 +122,9 @@ class EfficientLeaf(Frontend):
         channels: str = "both",
         pcen_parameters: str = "log",
     ):
-        for name, value, allowed in (
-            ("compression", compression, COMPRESSIONS),
-            ("channels", channels, CHANNELS),
-            ("pcen_parameters", pcen_parameters, PARAMETERS),
-        ):
-            choice(name, value, allowed)
+        choice("compression", compression, COMPRESSIONS)
+        choice("channels", channels, CHANNELS)
+        choice("pcen_parameters", pcen_parameters, PARAMETERS)
         sample_rate = whole("sample_rate", sample_rate)
         num_filters = whole("num_filters", num_filters)
         num_groups = whole("num_groups", num_groups, 1, num_filters)
@@ -173,14 +170,14 @@ class EfficientLeaf(Frontend):
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
-        # At 0 and at pi the output is even in the centre: a filter put there would have no slope.
+        # At 0 and at pi the output is even in the centre, which would have no gradient there.
         edge = math.pi / max(self.filter_samples)
         self.centre.clamp_(edge, math.pi - edge)
         for width, pooling_width, length, pool, stride in self._groups(
             self.width, self.pooling_width
         ):
             width.clamp_(2.0 * WIDTH_UNIT, length * WIDTH_UNIT)
-            # A window so narrow that its middle is all there is has no slope.
+            # A window that is zero except in its middle has no gradient.
             narrowest = MIN_POOLING / self._relative_pooling((pool - 1) / 2, pool, stride)
             pooling_width.clamp_(max(2.0 / self.pool_samples, narrowest), 0.5)
         if self.compression is None:
@@ -190,13 +187,13 @@ class EfficientLeaf(Frontend):
     def kernels(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Taps (n, 2, W) and pooling windows (n, P) of each group, at the group's rate."""
         dtype = torch.promote_types(self.centre.dtype, torch.float32)
-        found = []
+        kernels = []
         for centre, width, pooling_width, length, pool, stride in self._groups(
             self.centre.to(dtype), self.width.to(dtype), self.pooling_width.to(dtype)
         ):
             relative = self._relative_pooling(pooling_width, pool, stride)
-            found.append((gabor_taps(centre, width, length), gaussian_lowpass(relative, pool)))
-        return found
+            kernels.append((gabor_taps(centre, width, length), gaussian_lowpass(relative, pool)))
+        return kernels
 
     def _groups(self, *values: torch.Tensor):
         """For each group its part of the values, filter length, pooling length and stride."""
@@ -209,26 +206,25 @@ class EfficientLeaf(Frontend):
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the compression, (B, N, num_filters)."""
-        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
             kernels = self.kernels()
-            wavs = mask_padding(wavs.to(kernels[0][0].dtype), lengths)
-            found = []
+            wavs, samples = waveform(wavs, lengths, kernels[0][0].dtype)
+            energies = []
             for (taps, pool), stride in zip(kernels, self.strides, strict=True):
                 filters, _, window = taps.shape
                 filtered = functional.conv1d(
                     wavs[:, None], taps.flatten(0, 1)[:, None], None, stride, window // 2
                 )
                 energy = filtered.square().unflatten(1, (filters, 2)).sum(2)
-                # What is filtered behind an item's end does not count.
-                counts = strided_counts(frame_counts(wavs, lengths, least=0), stride)
+                # Filter output behind an item's end does not count.
+                counts = strided_counts(samples, stride)
                 energy = zero_padding(energy, frame_mask(counts, energy.shape[2]))
                 hop = self.hop // stride
                 pooled = functional.conv1d(
                     energy, pool[:, None], None, hop, pool.shape[1] // 2, groups=filters
                 )
-                found.append(pooled)
-            return torch.cat(found, 1).transpose(1, 2)
+                energies.append(pooled)
+            return torch.cat(energies, 1).transpose(1, 2)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         energy = self.energy(wavs, lengths)

@@ -9,12 +9,12 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.triangles import PARAMETRIC_SHAPES, mel_edges_hz, parametric_shape
 from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
-from ._spectral import SpectralFrontend
+from ._spectral import SpectralFrontend, limit_range
 
 #: Least `band` in bins: a triangle then weighs the nearest bin with a third at least.
 NARROWEST_BINS = 0.75
-#: A centre keeps this many bins from 0 Hz and half the sample rate: at the very bin a narrow
-#: triangle has its tip there and nothing on its slopes, and would stay for ever.
+#: Least distance of a centre from 0 Hz and half the sample rate in bins: exactly at the bin, a
+#: narrow triangle has no other bin on its slopes and so no gradient.
 EDGE_BINS = 0.25
 #: A learned band may grow to this many times the widest initial one.
 WIDEST = 2.0
@@ -159,13 +159,10 @@ class FastAudio(SpectralFrontend):
         return parametric_shape(freqs, centre, band, self.shape)
 
     def bands(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """What the logarithm is taken of, (B, N, F), in at least float32."""
+        """Bands before the logarithm, (B, N, F), in at least float32."""
         with torch.autocast(wavs.device.type, enabled=False):
             basis = self.basis()
-            spectrum = self.power_spectrum(wavs, lengths)
-            if self.power == 1:
-                # The slope of the square root is infinite at 0; 1e-15 is far below the floor.
-                spectrum = spectrum.clamp(min=1e-30).sqrt()
+            spectrum = self.spectrum(wavs, lengths, self.power)
             return spectrum.to(basis.dtype) @ basis.T
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
@@ -173,14 +170,10 @@ class FastAudio(SpectralFrontend):
         if self.top_db is None:
             return decibels
         valid = self.valid_frames(lengths, wavs.shape[1], wavs.device)
-        heard = decibels
-        if valid is not None:
-            heard = decibels.masked_fill(~valid[..., None], float("-inf"))
-        lowest = heard.amax(dim=(1, 2), keepdim=True) - self.top_db
-        return torch.maximum(decibels, lowest)
+        return limit_range(decibels, self.top_db, valid)
 
     @torch.no_grad()
     def filters(self) -> FilterSet:
-        """What each band gives a tone; its centre is the parameter's."""
+        """Amplitude of each band for a tone, and the centres of the parameters."""
         centre_hz = self._sorted()[0].double() * self.sample_rate
         return self.tone_filters(self.basis(), self.power, centre_hz=centre_hz)

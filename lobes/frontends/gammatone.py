@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.special import lambertw
 from torch import nn
 
 from ...processing.filterbank.gammatone import bandwidth_per_erb, gammatone_taps
@@ -19,8 +20,8 @@ from ._filterbank import FilterbankFrontend, filter_range
 COMPRESSIONS = ("log", "pcen")
 #: Largest bandwidth, in equivalent rectangular bandwidths of the ear at that frequency.
 WIDEST_ERB = 8.0
-#: What a filter's envelope may still have of its peak where the window cuts it off. The decay that
-#: this asks for is the lower bound of the bandwidth.
+#: Largest level of a filter's envelope, relative to its peak, at the window's end. The decay that
+#: gives this level is the lower bound of the bandwidth.
 CUT_OFF = 0.05
 
 
@@ -64,7 +65,7 @@ class Gammatone(FilterbankFrontend):
     Raises
     ------
     ValueError
-        Besides wrong values: when the window cuts off an initial filter that still rings.
+        Besides wrong values: an initial filter that decays too slowly for the window.
 
     Notes
     -----
@@ -115,7 +116,7 @@ class Gammatone(FilterbankFrontend):
         least_hz = _least_decay_hz(order, (self.taps - 1) / 2 / sample_rate)
         initial_hz = bandwidth_per_erb(order) * erb_hz(min_freq_hz)
         if initial_hz < least_hz:
-            # Half a window is whole samples, rounded down: one more on each side.
+            # Half a window is rounded down to samples: one more on each side.
             enough_ms = math.ceil(window_ms * least_hz / initial_hz + 2000.0 / sample_rate)
             raise ValueError(
                 f"window_ms={window_ms:g} cuts off filters that decay slower than {least_hz:.1f} "
@@ -123,7 +124,6 @@ class Gammatone(FilterbankFrontend):
                 f"take window_ms of at least {enough_ms} or a higher min_freq_hz"
             )
         self.least_decay_hz = least_hz
-        # Not buffers when fixed: the engine sees in the parameters that its spectra are stale.
         centres = torch.linspace(low, high, num_features, dtype=torch.float64)
         self.centre_erb = nn.Parameter(centres.float(), requires_grad=learnable)
         self.bandwidth = nn.Parameter(torch.ones(num_features), requires_grad=learnable)
@@ -137,7 +137,7 @@ class Gammatone(FilterbankFrontend):
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
-        # At 0 Hz and half the sample rate the output is even in the centre: no slope there.
+        # At 0 Hz and half the sample rate the output is even in the centre: no gradient there.
         edge_hz = self.sample_rate / (2 * self.taps)
         ends_hz = torch.tensor([edge_hz, self.sample_rate / 2 - edge_hz], dtype=torch.float64)
         low, high = hz_to_erb(ends_hz).tolist()
@@ -161,12 +161,6 @@ class Gammatone(FilterbankFrontend):
         taps = gammatone_taps(centre_hz, decay_hz, self.order, self.taps, self.sample_rate)
         return taps, self.pool.to(taps.dtype).expand(self.num_features, -1)
 
-    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        return energy.log() if self.compression is None else self.compression(energy)
-
-    def folded_compression(self) -> PCEN | None:
-        return self.compression
-
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
         centre_hz, decay_hz = (value.double() for value in self._centre_and_decay_hz())
@@ -176,12 +170,8 @@ class Gammatone(FilterbankFrontend):
 
 
 def _least_decay_hz(order: int, after_peak_s: float) -> float:
-    """Decay at which the envelope has fallen to `CUT_OFF` of its peak, so long after the peak."""
+    """Decay in Hz of an envelope that falls to `CUT_OFF` of its peak in `after_peak_s`."""
+    # The envelope, (x e^(1 - x))^(n - 1) with x = 1 + 2 pi b t / (n - 1), solved for b.
     peak = order - 1.0
-    low, high = 1e-6, 1e6
-    for _ in range(100):
-        middle = math.sqrt(low * high)
-        decays = 2.0 * math.pi * middle * after_peak_s
-        level = peak * math.log1p(decays / peak) - decays
-        low, high = (middle, high) if level > math.log(CUT_OFF) else (low, middle)
-    return high
+    x = -lambertw(-math.exp(math.log(CUT_OFF) / peak - 1.0), -1).real
+    return float(peak * (x - 1.0) / (2.0 * math.pi * after_peak_s))

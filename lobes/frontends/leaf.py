@@ -17,6 +17,7 @@ from ...processing.filterbank.shapes import (
     gabor_taps,
     gaussian_lowpass,
 )
+from ..options import choice
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend, filter_range
 
@@ -97,14 +98,9 @@ class Leaf(FilterbankFrontend):
         pcen_parameters: str = "linear",
         init: str = "mel",
     ):
-        if compression not in COMPRESSIONS:
-            raise ValueError(f"compression must be one of {COMPRESSIONS}, got {compression!r}")
-        if pcen_parameters not in PARAMETERS:
-            raise ValueError(
-                f"pcen_parameters must be one of {PARAMETERS}, got {pcen_parameters!r}"
-            )
-        if init not in INITIAL_SCALES:
-            raise ValueError(f"init must be one of {INITIAL_SCALES}, got {init!r}")
+        choice("compression", compression, COMPRESSIONS)
+        choice("pcen_parameters", pcen_parameters, PARAMETERS)
+        choice("init", init, INITIAL_SCALES)
         super().__init__(sample_rate, num_features, window_ms, hop_ms, frame_centre, backend)
         low, high = filter_range(sample_rate, min_freq_hz, max_freq_hz)
         centre, width = gabor_initial_values(num_features, sample_rate, low, high, init)
@@ -121,7 +117,7 @@ class Leaf(FilterbankFrontend):
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
-        # At 0 and at pi the output is even in the centre: a filter put there would have no slope.
+        # At 0 and at pi the output is even in the centre, which would have no gradient there.
         edge = math.pi / self.taps
         self.centre.clamp_(edge, math.pi - edge)
         self.width.clamp_(4.0 * WIDTH_UNIT, self.taps * WIDTH_UNIT)
@@ -131,12 +127,6 @@ class Leaf(FilterbankFrontend):
         dtype = torch.promote_types(self.centre.dtype, torch.float32)
         taps = gabor_taps(self.centre.to(dtype), self.width.to(dtype), self.taps)
         return taps, gaussian_lowpass(self.pooling_width.to(dtype), self.taps)
-
-    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        return energy.log() if self.compression is None else self.compression(energy)
-
-    def folded_compression(self) -> PCEN | None:
-        return self.compression
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

@@ -1,4 +1,4 @@
-"""Log-mel filterbank: the fixed frontend everything else is compared with."""
+"""Log-mel filterbank in five published conventions: the baseline, not learned."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.scales import MEL_SCALES
 from ...processing.filterbank.triangles import NORMS, SLOPES, mel_bank
 from ...processing.system.names import nearest
+from ..contracts import Frontend
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import filter_range
-from ._spectral import SpectralFrontend
+from ._spectral import SpectralFrontend, limit_range
 
-#: What each convention sets where an option is not given. `max_freq_hz` None: LEAF's range,
+#: Values of each convention for options that are not given. `max_freq_hz` None: LEAF's range,
 #: min(7800, 0.4875 sample_rate); infinity: half the sample rate.
 CONVENTIONS = {
     "auricle": {
@@ -236,10 +237,7 @@ class Mel(SpectralFrontend):
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Mel energies (magnitudes for power=1) before the logarithm, (B, N, F)."""
         with torch.autocast(wavs.device.type, enabled=False):
-            spectrum = self.power_spectrum(wavs, lengths)
-            if self.power == 1:
-                # The floor keeps the gradient of the root finite in silence.
-                spectrum = spectrum.clamp(min=1e-30).sqrt()
+            spectrum = self.spectrum(wavs, lengths, self.power)
             return spectrum @ self.bank.to(spectrum.dtype)
 
     def compress(self, energy: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
@@ -249,10 +247,7 @@ class Mel(SpectralFrontend):
         if self.log == "floor":
             return torch.log(energy.clamp(min=self.log_offset))
         level = (20 / self.power) * torch.log10(energy.clamp(min=self.log_offset))
-        if self.top_db == math.inf:
-            return level
-        counted = level if valid is None else level.masked_fill(~valid[:, :, None], -math.inf)
-        return torch.maximum(level, counted.amax((1, 2), keepdim=True) - self.top_db)
+        return limit_range(level, self.top_db, valid)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         check_batch(wavs, lengths)
@@ -261,8 +256,20 @@ class Mel(SpectralFrontend):
             return self.compress(self.energy(wavs, lengths), valid)
 
     def filters(self) -> FilterSet:
-        """What each band gives a tone."""
+        """Amplitude of each band for a tone."""
         return self.tone_filters(self.bank.T, int(self.power))
+
+
+class MelBased(Frontend):
+    """A frontend that computes with the frames of a `Mel`, its attribute `mel`."""
+
+    def num_frames(self, num_samples: int) -> int:
+        """Exact number of frames, by the padding rule of `mel`."""
+        return self.mel.num_frames(num_samples)
+
+    def filters(self) -> FilterSet:
+        """The filters of `mel`, in front of everything else."""
+        return self.mel.filters()
 
 
 def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults) -> Mel:
@@ -274,7 +281,7 @@ def inner_mel(sample_rate: int, num_mels: int, options: dict | None, **defaults)
     options : dict or None
         Options of `Mel` by name, without sample_rate, num_features and hop_ms.
     defaults
-        What the frontend sets where `options` does not.
+        Values that the frontend sets unless `options` has them.
     """
     if not isinstance(options, (dict, type(None))):
         raise ValueError(f"mel must map options of the frontend mel to values, got {options!r}")

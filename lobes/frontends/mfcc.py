@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients: the fixed frontend of speech recognition before 2012."""
+"""Mel-frequency cepstral coefficients and their derivatives over time, not learned."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import torch
 import torchaudio
 from torch.nn import functional
 
-from ...processing.filterbank.responses import FilterSet
-from ..contracts import Frontend
 from ..options import choice, number, whole
 from ..registry import register_frontend
-from .mel import inner_mel
+from .mel import MelBased, inner_mel
 
 
 @register_frontend(
@@ -20,7 +18,7 @@ from .mel import inner_mel
     paper="Davis and Mermelstein, Comparison of Parametric Representations, IEEE TASSP 1980",
     source="torchaudio.transforms.MFCC",
 )
-class MFCC(Frontend):
+class MFCC(MelBased):
     """Mel levels, decorrelated over frequency by an orthonormal DCT-II; nothing is learned.
 
     Arguments
@@ -101,10 +99,6 @@ class MFCC(Frontend):
             basis = basis * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(num_ceps) / lifter))
         self.register_buffer("basis", basis, persistent=False)  # (num_mels, num_ceps)
 
-    def num_frames(self, num_samples: int) -> int:
-        """Exact number of frames, by the padding rule of `mel`."""
-        return self.mel.num_frames(num_samples)
-
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         with torch.autocast(wavs.device.type, enabled=False):
             levels = self.mel(wavs, lengths)
@@ -113,10 +107,6 @@ class MFCC(Frontend):
             for _ in range(self.deltas):
                 parts.append(time_derivative(parts[-1], self.delta_frames, valid))
             return torch.cat(parts, dim=2)
-
-    def filters(self) -> FilterSet:
-        """The mel filters under the cosine transform."""
-        return self.mel.filters()
 
 
 def time_derivative(

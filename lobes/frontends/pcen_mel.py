@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 
 from ...processing.filterbank.pcen import PCEN
-from ...processing.filterbank.responses import FilterSet
-from ..contracts import Frontend
 from ..options import choice, flag, number, whole
 from ..registry import register_frontend
-from .mel import inner_mel
+from .mel import MelBased, inner_mel
 
 #: Initial values of the compression. `time_constant_s` stands for the smoothing coefficient that
 #: has this decay at the frame rate, as in librosa.
@@ -39,7 +37,7 @@ RANGES = {
     paper="Wang et al., Trainable Frontend For Robust and Far-Field Keyword Spotting, ICASSP 2017",
     source="librosa.pcen 0.11",
 )
-class PcenMel(Frontend):
+class PcenMel(MelBased):
     """Fixed mel filterbank with PCEN, learned or fixed.
 
     `preset` sets every value below that is not given (None); each can also be set alone.
@@ -113,15 +111,8 @@ class PcenMel(Frontend):
         super().__init__(sample_rate, inner.hop, inner.window, num_features)
         values = dict(PRESETS[preset])
         default_s = values.pop("time_constant_s", None)
-        for name, value in {
-            "alpha": alpha,
-            "delta": delta,
-            "root": root,
-            "smooth": smooth,
-            "floor": floor,
-        }.items():
-            if value is not None:
-                values[name] = value
+        given = {"alpha": alpha, "delta": delta, "root": root, "smooth": smooth, "floor": floor}
+        values |= {name: value for name, value in given.items() if value is not None}
         if time_constant_s is None and smooth is None:
             time_constant_s = default_s
         if time_constant_s is not None:
@@ -132,15 +123,8 @@ class PcenMel(Frontend):
         self.compression = PCEN(num_features, **values, trainable=trainable)
         self.fixed = not trainable
 
-    def num_frames(self, num_samples: int) -> int:
-        """Exact number of frames, by the padding rule of `mel`."""
-        return self.mel.num_frames(num_samples)
-
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         return self.compression(self.mel.energy(wavs, lengths))
-
-    def filters(self) -> FilterSet:
-        return self.mel.filters()
 
 
 def smoothing_of(time_constant_s: float, frames_per_s: float) -> float:

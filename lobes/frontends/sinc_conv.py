@@ -8,14 +8,14 @@ from torch.nn import functional
 
 from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.framing import frame_count, odd_window_samples
-from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
-from ..layers.masks import frame_counts, frame_mask, mask_padding, strided_counts, zero_padding
+from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..layers.statistics import standardized
-from ..options import check_batch, flag, hop, odd_window, whole
+from ..options import flag, hop, odd_window, whole
 from ..registry import register_frontend
+from ._filterbank import waveform
 from ._sinc_cutoffs import SincCutoffs
 
 KERNEL_FRAMES = 5
@@ -107,15 +107,8 @@ class SincConv(SincCutoffs, Frontend):
             apart *= POOL_FRAMES
         window = (frames - 1) * stride + taps + lowpass - 1
         super().__init__(sample_rate, apart * stride, window, num_features)
-        self.add_cutoffs(
-            num_features,
-            taps,
-            min_freq_hz,
-            max_freq_hz,
-            min_bandwidth_hz,
-            double_minimum,
-            taper,
-        )
+        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
+        self.add_cutoffs(num_features, taps, *bounds, double_minimum, taper)
         self.stride, self.lowpass = stride, lowpass
         if rectify:
             self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))
@@ -132,20 +125,18 @@ class SincConv(SincCutoffs, Frontend):
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place."""
-        self.project_cutoffs_()
+        super().project_()
         if self.rectify:
             self.pooling_width.clamp_(2.0 / self.lowpass, 0.5)
 
     def bands(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """What the filters give, every `stride` samples: (B, ceil(T / stride), F)."""
-        check_batch(wavs, lengths)
+        """Filter outputs every `stride` samples: (B, ceil(T / stride), F)."""
         with torch.autocast(wavs.device.type, enabled=False):
             taps = self.cutoff_taps()
-            wavs = mask_padding(wavs.to(taps.dtype), lengths)
+            wavs, counts = waveform(wavs, lengths, taps.dtype)
             samples = wavs.shape[1]
             if self.rectify:
                 pool = gaussian_lowpass(self.pooling_width.to(taps.dtype), self.lowpass)
-                counts = frame_counts(wavs, lengths, least=0)
                 return self.engine(wavs, taps, pool, (self.lowpass - 1) // 2, counts)
             half = (self.taps - 1) // 2
             behind = (frame_count(samples, self.stride) - 1) * self.stride + half + 1 - samples
@@ -168,7 +159,3 @@ class SincConv(SincCutoffs, Frontend):
             counts = strided_counts(counts, POOL_FRAMES)
             x = zero_padding(x, frame_mask(counts, x.shape[1]), axis=1)
         return x.float()
-
-    @torch.no_grad()
-    def filters(self, num_bins: int = 512) -> FilterSet:
-        return self.sinc_filters(num_bins)

@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
-from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.sinc import filtered
 from ..contracts import Frontend
-from ..layers.masks import batch_mask, frame_counts, mask_padding, strided_counts, zero_padding
+from ..layers.masks import batch_mask, strided_counts, zero_padding
 from ..layers.statistics import standardized
-from ..options import check_batch, choice, hop, number, odd_window, whole
+from ..options import choice, hop, number, odd_window, whole
 from ..registry import register_frontend
+from ._filterbank import waveform
 from ._sinc_cutoffs import SincCutoffs
 
 #: form -> filters, window in ms (401 and 251 samples at 16 kHz).
@@ -125,33 +125,22 @@ class SincNet(SincCutoffs, Frontend):
             hop_samples = hop(sample_rate, 10.0 if hop_ms is None else hop_ms)
         pool = taps if form == "leaf_paper" else hop_samples
         super().__init__(sample_rate, hop_samples, taps + pool - 1, num_features)
-        self.add_cutoffs(
-            num_features,
-            taps,
-            min_freq_hz,
-            max_freq_hz,
-            min_bandwidth_hz,
-            double_minimum,
-            taper,
-        )
+        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
+        self.add_cutoffs(num_features, taps, *bounds, double_minimum, taper)
         self.form, self.pool = form, pool
         self.frame_centre = frame_centre
         self.energy_floor = number("energy_floor", energy_floor, above=0, high=1e6)
         self.gain = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features))
 
-    def project_(self) -> None:
-        """Put every filter back into its range, in place."""
-        self.project_cutoffs_()
-
     def pooled(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Largest value of each filter's output (its modulus in the original) in each frame.
+        """Largest value, at least 0, of each filter's output in each frame, (B, N, F).
 
-        Below zero it is zero, (B, N, F).
+        In the original form, of its modulus.
         """
         signal = filtered(wavs, self.cutoff_taps()[:, 0])
         signal = signal.relu() if self.form == "leaf_paper" else signal.abs()
-        # Nothing is below zero any more, so that zeros behind the end are never the maximum.
+        # No value is below zero any more: zeros behind the end are never the maximum.
         signal = zero_padding(signal, batch_mask(wavs, lengths, least=0))
         samples, frames = wavs.shape[1], self.num_frames(wavs.shape[1])
         before = frame_offset(samples, self.pool, self.hop, self.frame_centre)
@@ -160,21 +149,14 @@ class SincNet(SincCutoffs, Frontend):
         return functional.max_pool1d(signal, self.pool, self.hop).transpose(1, 2)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
-            dtype = torch.promote_types(self.low.dtype, torch.float32)
-            wavs = mask_padding(wavs.to(dtype), lengths)
-            gain, bias = self.gain.to(dtype), self.bias.to(dtype)
+            wavs, samples = waveform(wavs, lengths, self.low.dtype)
+            gain, bias = self.gain.to(wavs.dtype), self.bias.to(wavs.dtype)
             if self.form == "leaf_paper":
                 maxima = self.pooled(wavs, lengths).clamp(min=self.energy_floor)
                 # 1e-3 is the reference's, Keras's default.
                 return functional.layer_norm(maxima, (self.num_features,), gain, bias, 1e-3)
-            samples = frame_counts(wavs, lengths, least=0)
             wavs = standardized(wavs[..., None], samples, EPSILON)[..., 0]
             maxima = self.pooled(wavs, lengths)
             maxima = standardized(maxima, strided_counts(samples, self.hop), EPSILON)
             return functional.leaky_relu(maxima * gain + bias, 0.2)
-
-    @torch.no_grad()
-    def filters(self, num_bins: int = 512) -> FilterSet:
-        return self.sinc_filters(num_bins)

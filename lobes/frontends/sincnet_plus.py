@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from ...processing.filterbank.pcen import PCEN
-from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..options import choice, flag, number
 from ..registry import register_frontend
@@ -115,35 +114,19 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
         )
         if taper is None:
             taper = "blackman" if rectifier == "square" else "hamming"
+        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
         self.add_cutoffs(
-            num_features,
-            self.taps,
-            min_freq_hz,
-            max_freq_hz,
-            min_bandwidth_hz,
-            double_minimum,
-            taper,
+            num_features, self.taps, *bounds, double_minimum, taper, rectifier == "square"
         )
-        self.quadrature = rectifier == "square"
         self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))
         self.compression = PCEN(num_features, floor=pcen_floor, trainable=pcen_trainable)
 
     @torch.no_grad()
     def project_(self) -> None:
         """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
-        self.project_cutoffs_()
+        super().project_()
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
-        taps = self.cutoff_taps(self.quadrature)
+        taps = self.cutoff_taps()
         return taps, gaussian_lowpass(self.pooling_width.to(taps.dtype), self.taps)
-
-    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        return self.compression(energy)
-
-    def folded_compression(self) -> PCEN:
-        return self.compression
-
-    @torch.no_grad()
-    def filters(self, num_bins: int = 512) -> FilterSet:
-        return self.sinc_filters(num_bins, self.quadrature)

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram as the one-channel image that an image transformer reads."""
+"""Log-mel spectrogram as a one-channel image for image transformers, resized and normalised."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from ...processing.filterbank.responses import FilterSet
-from ..contracts import Frontend
 from ..options import check_batch, choice, flag, number, whole
 from ..registry import register_frontend
-from .mel import inner_mel
+from .mel import MelBased, inner_mel
 
 SCALINGS = ("item", "range", "none")
 
@@ -21,7 +19,7 @@ SCALINGS = ("item", "range", "none")
     paper="Gong et al., AST: Audio Spectrogram Transformer, Interspeech 2021",
     source="torch.nn.functional.interpolate, transformers ASTFeatureExtractor",
 )
-class SpectrogramImage(Frontend):
+class SpectrogramImage(MelBased):
     """Log-mel, its values scaled, resized or not, and normalised as a checkpoint expects.
 
     The image is (B, N, F): axis 1 is time, axis 2 rising frequency, one channel. A network for
@@ -160,10 +158,6 @@ class SpectrogramImage(Frontend):
         # A clip without any contrast (silence) is black, not its rounding errors blown up.
         scaled = (level - low) / (high - low).clamp(min=1e-3)
         return scaled.masked_fill(out, 0)
-
-    def filters(self) -> FilterSet:
-        """The mel filters, before the resize."""
-        return self.mel.filters()
 
 
 def resize(

@@ -10,7 +10,6 @@ from torch import nn
 from ...processing.filterbank.framing import FRAME_CENTRES
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
-from ..layers.masks import frame_counts, mask_padding
 from ..options import check_batch, choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend, filter_range
@@ -124,14 +123,11 @@ class TDFilterbanks(FilterbankFrontend):
     ):
         if pooling_window is None:
             pooling_window = "hann" if pooling == "depthwise" else "squared_hann"
-        for name, value, allowed in (
-            ("pooling", pooling, POOLINGS),
-            ("pooling_window", pooling_window, POOLING_WINDOWS),
-            ("pooling_sign", pooling_sign, POOLING_SIGNS),
-            ("compression", compression, COMPRESSIONS),
-            ("frame_centre", frame_centre, (*FRAME_CENTRES, "valid")),
-        ):
-            choice(name, value, allowed)
+        choice("pooling", pooling, POOLINGS)
+        choice("pooling_window", pooling_window, POOLING_WINDOWS)
+        choice("pooling_sign", pooling_sign, POOLING_SIGNS)
+        choice("compression", compression, COMPRESSIONS)
+        choice("frame_centre", frame_centre, (*FRAME_CENTRES, "valid"))
         log_offset = number("log_offset", log_offset, above=0, high=1e6)
         number("energy_floor", energy_floor, low=0, high=1e6)
         preemphasis = flag("preemphasis", preemphasis)
@@ -179,35 +175,35 @@ class TDFilterbanks(FilterbankFrontend):
             self.num_features, -1
         )
 
+    def pooling_offset(self, num_samples: int, pooling: int) -> int:
+        if self.frame_centre == "valid":
+            return 0
+        return super().pooling_offset(num_samples, pooling)
+
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Pooled band energies before the floor and the compression, (B, N, F)."""
+        if self.preemphasis is None:
+            return super().energy(wavs, lengths)
         check_batch(wavs, lengths)
         with torch.autocast(wavs.device.type, enabled=False):
-            if self.preemphasis is not None:
-                wavs = self._emphasised(wavs)
-            if self.frame_centre != "valid":
-                return super().energy(wavs, lengths)
-            kernels = self.engine.frozen(list(self.parameters(recurse=False)), self.kernels)
-            wavs = mask_padding(wavs.to(kernels[0].dtype), lengths)
-            counts = frame_counts(wavs, lengths, least=0)
-            energy = self.engine(wavs, *kernels, 0, counts, self.energy_floor)
-            return energy[:, : self.num_frames(wavs.shape[1])]
-
-    def _emphasised(self, wavs: torch.Tensor) -> torch.Tensor:
-        dtype = torch.promote_types(self.preemphasis.dtype, torch.float32)
-        wavs, (before, now) = wavs.to(dtype), self.preemphasis.to(dtype)
-        return now * wavs + before * nn.functional.pad(wavs, (1, 0))[:, :-1]
+            dtype = torch.promote_types(self.preemphasis.dtype, torch.float32)
+            wavs, (before, now) = wavs.to(dtype), self.preemphasis.to(dtype)
+            wavs = now * wavs + before * nn.functional.pad(wavs, (1, 0))[:, :-1]
+            return super().energy(wavs, lengths)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         energy = self.energy(wavs, lengths)
         if self.pooling_sign == "free":
             energy = energy.abs()
-        return self.compress(energy.clamp(min=self.energy_floor), lengths)
+        return self.compress(energy.clamp(min=self.energy_floor))
 
-    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    def compress(self, energy: torch.Tensor) -> torch.Tensor:
         if self.compression == "log1p":
             return energy.log1p()
         return (energy + self.log_offset).log()
+
+    def folded_compression(self):
+        raise ValueError("tdfbanks cannot be folded: its compression is neither PCEN nor log(E)")
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

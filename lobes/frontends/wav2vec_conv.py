@@ -194,7 +194,7 @@ class Wav2VecConv(Frontend):
             valid = (valid - layer.conv.kernel_size[0]) // layer.conv.stride[0] + 1
             x = layer(x, valid)
         valid = valid * (samples > 0)
-        return zero_padding(x, frame_mask(valid, x.shape[2])).transpose(1, 2)
+        return zero_padding(x.transpose(1, 2), frame_mask(valid, x.shape[2]), axis=1)
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
