@@ -80,8 +80,11 @@ class Config:
 
 
 def shipped(name: str) -> Path:
-    """Path of a YAML that comes with auricle, e.g. `shipped("speech_commands")`."""
-    return HERE / f"{name}.yaml"
+    """Path of a recipe's own YAML, e.g. `shipped("speech_commands")`.
+
+    A recipe that does not come with auricle is named by the path of its YAML.
+    """
+    return Path(name) if str(name).endswith((".yaml", ".yml")) else HERE / f"{name}.yaml"
 
 
 def shipped_defaults(name: str) -> dict:
@@ -321,6 +324,11 @@ def _unknown_in_file(path: Path, tree, schema_tree) -> list[str]:
 
     A key of the user's own is fine as long as something in the file refers to it.
     """
+    if "modules" in tree and "model" not in tree:
+        return [
+            f"{path.name}: its objects are those of an earlier auricle (`modules`, where there is now "
+            "`model`): replace them by the last section of the YAML that comes with this one"
+        ]
     text = path.read_text(encoding="utf-8")
     extra = [
         f"{path.name}: {key} is no key of this recipe{nearest(key, schema_tree)}"

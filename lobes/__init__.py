@@ -6,7 +6,14 @@ The public names here import neither torch nor any lobe until they are called.
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
-from .build import build_encoder, build_frontend, build_normalization, count_frames
+from .build import (
+    build_encoder,
+    build_frontend,
+    build_model,
+    build_normalization,
+    count_frames,
+    create_model,
+)
 from .registry import (
     ENCODERS,
     FRONTENDS,
@@ -22,8 +29,10 @@ __all__ = [
     "FRONTENDS",
     "build_encoder",
     "build_frontend",
+    "build_model",
     "build_normalization",
     "count_frames",
+    "create_model",
     "list_encoders",
     "list_frontends",
     "load_plugin",

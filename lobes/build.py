@@ -1,4 +1,4 @@
-"""Builders that YAML files call: a name and its options in, a lobe out.
+"""Builders: the name of a lobe and its options in, the lobe or a whole model out.
 
 HyperPyYAML can neither swap a class by an override nor interpolate a tag, so a name selects the
 lobe and the options are keyed by lobe name: those of one lobe cannot leak into another.
@@ -7,15 +7,21 @@ lobe and the options are keyed by lobe name: those of one lobe cannot leak into 
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
 
 from ..processing.system.names import nearest
 from .registry import ENCODERS, FRONTENDS, LobeError, Registry
 
+if TYPE_CHECKING:
+    from .model import Model
+
 __all__ = [
     "build_encoder",
     "build_frontend",
+    "build_model",
     "build_normalization",
     "count_frames",
+    "create_model",
     "option_problems",
     "options_of",
 ]
@@ -218,3 +224,129 @@ def build_normalization(kind: str, frontend=None):
             raise LobeError('normalization "global" needs to know the number of features')
         return KINDS[kind](frontend.num_features)
     return KINDS[kind]()
+
+
+def build_model(
+    frontend: str,
+    encoder: str,
+    sample_rate: int = 16000,
+    normalization: str = "auto",
+    frontend_options: dict | None = None,
+    encoder_options: dict | None = None,
+    clip_s: float | None = None,
+    in_frames: int | None = None,
+    head: str | None = None,
+    num_outputs: int = 0,
+    head_options: dict | None = None,
+) -> Model:
+    """Build a model from the names of its parts, as YAML files and bundles give them.
+
+    Arguments
+    ---------
+    frontend, encoder : str
+        Names of lobes.
+    sample_rate : int
+        Of the waveforms, in Hz.
+    normalization : str
+        As for `build_normalization`.
+    frontend_options, encoder_options : dict or None
+        Options keyed by lobe name, e.g. `{"leaf": {"num_features": 64}}`.
+    clip_s : float or None
+        Length of the clips in s where all have one, for encoders that are built for one length.
+    in_frames : int or None
+        The same in frames of the frontend; None: from `clip_s`.
+    head : str or None
+        Name of a head (`auricle.lobes.heads.HEADS`); None: the model ends with the embedding.
+    num_outputs : int
+        Classes or values that the head gives.
+    head_options : dict or None
+
+    Raises
+    ------
+    LobeError, ValueError
+        Names and options that do not exist or do not fit each other.
+
+    Example
+    -------
+    >>> build_model("mel", "linear", clip_s=1.0, head="classifier", num_outputs=3).sample_rate
+    16000
+    """
+    from .heads import build_head
+    from .model import Model
+
+    features = build_frontend(frontend, sample_rate, frontend_options)
+    normalized = build_normalization(normalization, features)
+    frames = in_frames or count_frames(features, clip_s)
+    encoded = build_encoder(encoder, features.num_features, frames, encoder_options)
+    model = Model(features, normalized, encoded)
+    if head is not None:
+        model.classifier = build_head(head, encoded.out_features, num_outputs, head_options)
+    return model
+
+
+def create_model(
+    frontend: str = "leaf",
+    encoder: str = "bcresnet",
+    num_classes: int = 0,
+    sample_rate: int = 16000,
+    clip_s: float | None = None,
+    normalization: str = "auto",
+    frontend_options: dict | None = None,
+    encoder_options: dict | None = None,
+) -> Model:
+    """A model for a training loop of one's own: waveforms in, log-probabilities of classes out.
+
+    Arguments
+    ---------
+    frontend, encoder : str
+        See `list_frontends()` and `list_encoders()`.
+    num_classes : int
+        0: no head, the model gives embeddings.
+    sample_rate : int
+        Of the waveforms, in Hz.
+    clip_s : float or None
+        Length of the clips in s, for encoders that are built for one length.
+    normalization : str
+        "auto" (what the frontend recommends), "none", "sentence" or "global".
+    frontend_options, encoder_options : dict or None
+        Options of the lobe, e.g. `{"num_features": 64}`; or keyed by its name, as in a YAML.
+
+    Returns
+    -------
+    Model: (B, T) and relative lengths (B,) or None -> (B, C), or (B, N', C) with an encoder of
+    frames. After each optimiser step the frontend's parameters are to be projected into their
+    range: `project_after(optimizer, model)` of `auricle.lobes.contracts` does it.
+
+    Raises
+    ------
+    LobeError, ValueError
+        Names and options that do not exist or do not fit each other.
+
+    Example
+    -------
+    >>> import torch
+    >>> model = create_model("leaf", "bcresnet", num_classes=12, frontend_options={"num_features": 64})
+    >>> model(torch.zeros(1, 16000)).exp().sum().round().item()
+    1.0
+    """
+    return build_model(
+        frontend,
+        encoder,
+        sample_rate,
+        normalization,
+        _keyed(FRONTENDS, frontend, frontend_options),
+        _keyed(ENCODERS, encoder, encoder_options),
+        clip_s,
+        head="classifier" if num_classes else None,
+        num_outputs=num_classes,
+    )
+
+
+def _keyed(registry: Registry, name: str, options: dict | None) -> dict:
+    """Options keyed by lobe name, also where they were given for the one lobe without its name."""
+    options = options or {}
+    keyed = all(
+        lobe in registry.lobes and isinstance(value, (dict, type(None)))
+        for lobe, value in options.items()
+    )
+    return options if keyed else {name: options}

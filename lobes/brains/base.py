@@ -1,7 +1,7 @@
-"""The Brain that all recipes share: one way of a sample, exact resume, exact distributed scores.
+"""The Brain that all recipes share: training around one Model, exact resume, distributed scores.
 
-What a subclass adds is the task: what is computed from an embedding, the loss, the score. No
-method here or there asks what class a lobe is.
+A subclass adds what its task needs: what is computed of a batch, the loss, the score. No method
+here or there asks what class a lobe is.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from torch import nn
 
 from ...processing.data.batching import DurationBatchSampler
 from ..contracts import project_after
+from ..model import PARTS, Model
+from ..tasks import Task
 from .checkpoints import History
 from .optimization import build_optimizer, prepare_step
 
-__all__ = ["BaseBrain", "step_seed"]
+__all__ = ["BaseBrain", "of_waves", "step_seed"]
 
 logger = logging.getLogger(__name__)
 Stage = sb.Stage
@@ -34,12 +36,17 @@ def step_seed(*parts) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def of_waves(augment):
+    """An augmentation (wavs, lengths) -> wavs as a Brain calls it, which also gives the batch."""
+    return None if augment is None else lambda wavs, lengths, batch: augment(wavs, lengths)
+
+
 def _numbers(record: dict) -> dict:
     return {key: value for key, value in record.items() if isinstance(value, (int, float))}
 
 
 class BaseBrain(sb.Brain):
-    """SpeechBrain's Brain with what auricle promises.
+    """SpeechBrain's Brain around one Model, with what auricle promises.
 
     * Randomness of a training step is a function of (seed, epoch, step, rank), batches are a
       function of (seed, epoch): a run that is killed and started again ends with the same numbers.
@@ -49,37 +56,57 @@ class BaseBrain(sb.Brain):
     * A batch with a loss that is not finite changes nothing; after `nonfinite_patience` of them in
       one epoch the run stops.
 
-    A subclass defines `compute_forward`, `loss_per_item`, `new_score`, `add_to_score`, `pictures`,
-    `describe_test`, and the attributes below.
+    A subclass defines `compute_forward`, `item_losses` or `training_loss`, `new_score`,
+    `add_to_score`, `pictures` and `describe_test`.
+
+    Arguments
+    ---------
+    model : Model
+    hparams : dict
+        What the YAML builds.
+    run_opts, checkpointer : as SpeechBrain's Brain takes them
+    task : Task
+    augment : callable or None
+        (wavs (B, T), lengths (B,), batch) -> wavs, in training.
+    extra_modules : dict of nn.Module
+        What is trained and kept in checkpoints beside the model, but is no part of it.
 
     Attributes
     ----------
     headline : str
-        The score that selects the best epoch.
-    higher_is_better : bool
+        The score that selects the best epoch; that of the task unless a subclass knows better.
     history : History
     initial_filters : FilterSet or None
         Of the frontend as it was built, before a checkpoint is read; None where it has none.
-    augment_wavs : callable or None
-        (wavs (B, T), lengths (B,)) -> wavs, in training; set by a subclass that augments.
-    command, command_files : str
-        The command that uses what was trained, and the files it takes.
+    trained : dict of nn.Module
+        The model's parts and the extra modules by name, without DDP around them.
     train_numbers : dict
         What a subclass wants to see in the record of an epoch of training beside its loss.
     """
 
-    headline = ""
-    higher_is_better = True
-    augment_wavs = None
-    command, command_files = "predict", "FILE.wav"
-
-    def __init__(self, modules, hparams, run_opts, checkpointer=None):
+    def __init__(
+        self,
+        model: Model,
+        hparams,
+        run_opts,
+        checkpointer=None,
+        *,
+        task: Task,
+        augment=None,
+        extra_modules=None,
+    ):
+        extra_modules = dict(extra_modules or {})
         super().__init__(
-            modules=modules, hparams=hparams, run_opts=run_opts, checkpointer=checkpointer
+            modules={"model": model, **extra_modules},
+            hparams=hparams,
+            run_opts=run_opts,
+            checkpointer=checkpointer,
         )
+        self.model, self.task, self.augment = model, task, augment
+        self.headline = task.headline
         self.history = History()
-        self.lobes = dict(self.modules.items())  # as they are without DDP around them
-        frontend = self.lobes.get("compute_features")
+        self.trained = {**model.parts, **extra_modules}
+        frontend = model.compute_features
         self.initial_filters = frontend.filters() if hasattr(frontend, "filters") else None
         self.epoch = 0
         self.score = None
@@ -87,52 +114,40 @@ class BaseBrain(sb.Brain):
         self.valid_record: dict | None = None  # of the model that is tested, where it was asked for
         if checkpointer is not None:
             # All modules at once: a learned frontend cannot be forgotten.
-            checkpointer.add_recoverable("model", nn.ModuleDict(self.lobes))
+            checkpointer.add_recoverable("model", nn.ModuleDict(self.trained))
             checkpointer.add_recoverable("history", self.history)
 
     # -- the way of a sample -----------------------------------------------------------------------
 
-    def part(self, name: str, stage: Stage) -> nn.Module:
+    def module(self, name: str, stage: Stage) -> nn.Module:
         """A module for this stage: wrapped by DDP in training, bare in evaluation.
 
         DDP exchanges buffers in every forward; ranks with different numbers of evaluation batches
         would wait for each other for ever.
         """
-        return self.modules[name] if stage == Stage.TRAIN else self.lobes[name]
+        bare = self.model if name == "model" else self.trained[name]
+        return self.modules[name] if stage == Stage.TRAIN else bare
 
-    def embed(self, wavs: torch.Tensor, lengths: torch.Tensor, stage: Stage):
-        """Frontend, normalisation, masks (in training), encoder.
+    def run_model(self, wavs, lengths, stage: Stage, with_embedding: bool = False):
+        """The model's output, in training with masked frames; see `Model.forward`."""
+        masks = self.hparams.feature_masks if stage == Stage.TRAIN else ()
+        return self.module("model", stage)(wavs, lengths, masks, with_embedding)
 
-        Shape
-        -----
-        wavs (B, T), lengths (B,) relative -> what the encoder returns, lengths in frames (B,)
-        """
-        feats = self.part("compute_features", stage)(wavs, lengths)
-        lengths = self.lobes["compute_features"].frame_lengths(lengths, wavs.shape[1])
-        feats = self.part("mean_var_norm", stage)(feats, lengths)
-        if stage == Stage.TRAIN:
-            for mask in self.hparams.feature_masks:
-                feats = mask(feats)
-        return self.part("embedding_model", stage)(feats, lengths), lengths
-
-    def training_waves(self, wavs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def training_waves(self, wavs: torch.Tensor, lengths: torch.Tensor, batch) -> torch.Tensor:
         """Waveforms (B, T) as training hears them: augmented, and their valid seconds counted."""
-        if self.augment_wavs is not None:
-            wavs = self.augment_wavs(wavs, lengths)
+        if self.augment is not None:
+            wavs = self.augment(wavs, lengths, batch)
         seconds = float(lengths.sum()) * wavs.shape[1] / self.hparams.sample_rate
         self.history.audio_seconds += seconds
         return wavs
 
-    def num_steps(self, frame_lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
-        """Valid steps of the encoder for each item, (B,) int64, from its relative frames."""
-        total = self.lobes["compute_features"].num_frames(num_samples)
-        frames = torch.round(frame_lengths.double() * total).long().tolist()
-        count = self.lobes["embedding_model"].num_frames
-        return torch.tensor([count(n) for n in frames], device=frame_lengths.device)
+    def item_losses(self, predictions, batch) -> torch.Tensor | None:
+        """Loss of each item of a validation batch, (B,); None where items have none."""
+        return None
 
-    def loss_per_item(self, predictions, batch, stage) -> torch.Tensor:
-        """Loss of each item, (B,); its mean is what is trained on."""
-        raise TypeError(f"{type(self).__name__} does not define loss_per_item")
+    def training_loss(self, predictions, batch) -> torch.Tensor:
+        """What a step of training minimises: by default the mean of the items' losses."""
+        return self.item_losses(predictions, batch).mean()
 
     def new_score(self, stage):
         """An accumulator with `state`, `from_state` and `summarize`."""
@@ -151,12 +166,15 @@ class BaseBrain(sb.Brain):
         raise TypeError(f"{type(self).__name__} does not define describe_test")
 
     def compute_objectives(self, predictions, batch, stage):
-        loss = self.loss_per_item(predictions, batch, stage)
-        if stage != Stage.TRAIN:
-            self._loss_sum += float(loss.sum())
-            self._loss_count += len(loss)
-            self.add_to_score(predictions, batch)
-        return loss.mean()
+        if stage == Stage.TRAIN:
+            return self.training_loss(predictions, batch)
+        self.add_to_score(predictions, batch)
+        losses = self.item_losses(predictions, batch)
+        if losses is None:
+            return torch.zeros(())
+        self._loss_sum += float(losses.sum())
+        self._loss_count += len(losses)
+        return losses.mean()
 
     # -- data --------------------------------------------------------------------------------------
 
@@ -192,6 +210,13 @@ class BaseBrain(sb.Brain):
 
     # -- optimisation ------------------------------------------------------------------------------
 
+    def _compile(self):
+        # The model is one module: it is compiled whole, also where a part of it is named.
+        if self.compile_module_keys:
+            keys = ("model" if key in PARTS else key for key in self.compile_module_keys)
+            self.compile_module_keys = list(dict.fromkeys(keys))
+        super()._compile()
+
     def _wrap_distributed(self):
         if self.distributed_launch and self.device_type == "cpu":
             # SpeechBrain converts to SyncBatchNorm, which exists for GPUs only.
@@ -205,7 +230,7 @@ class BaseBrain(sb.Brain):
 
     def init_optimizers(self):
         self.optimizer = build_optimizer(
-            self.lobes,
+            self.trained,
             name=self.hparams.optimizing,
             lr=self.hparams.lr,
             weight_decay=self.hparams.weight_decay,
@@ -215,7 +240,7 @@ class BaseBrain(sb.Brain):
             betas=self.hparams.betas,
         )
         self.optimizers_dict = {"optimizer": self.optimizer}
-        project_after(self.optimizer, *self.lobes.values())
+        project_after(self.optimizer, *self.trained.values())
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
@@ -353,11 +378,11 @@ class BaseBrain(sb.Brain):
             )
             self._log(epoch, record)
             if self.checkpointer is not None:
-                keys = [self.headline] if self.higher_is_better else []
+                keys = [self.headline] if self.task.higher_is_better else []
                 self.checkpointer.save_and_keep_only(
                     meta={"epoch": epoch, self.headline: record[self.headline]},
                     max_keys=keys,
-                    min_keys=[] if self.higher_is_better else [self.headline],
+                    min_keys=[] if self.task.higher_is_better else [self.headline],
                     num_to_keep=self._num_averaged,
                     verbosity=logging.DEBUG,
                 )
@@ -398,7 +423,7 @@ class BaseBrain(sb.Brain):
         Decided from the history alone, so that a resumed run decides the same.
         """
         patience = self.hparams.early_stopping_epochs
-        best = self.history.best(self.headline, 1 if self.higher_is_better else -1)
+        best = self.history.best(self.headline, 1 if self.task.higher_is_better else -1)
         if patience and best >= 0 and len(self.history.epochs) - 1 - best >= patience:
             counter = self.hparams.epoch_counter
             if if_main_process() and counter.current < counter.limit:

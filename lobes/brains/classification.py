@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import speechbrain as sb
 import torch
+from torch.nn.functional import nll_loss
 
 from ...processing.plots import common as plots
 from ...processing.scoring.classification import ConfusionCounts
@@ -13,53 +14,51 @@ __all__ = ["ClassificationBrain"]
 
 
 class ClassificationBrain(BaseBrain):
-    """Frontend, encoder, classifier; cross-entropy with label smoothing and mixup.
+    """Cross-entropy with label smoothing and mixup.
 
     A batch has `id`, `sig`, `target` (class indices) and `group` (speakers: what the confidence
-    interval resamples). `augment_wavs`, when given, is called in
-    training as `(wavs, labels) -> wavs`.
+    interval resamples).
 
     Arguments
     ---------
+    model : Model
     labels : list of str
         Class names in the order of the class indices.
-    augment_wavs : callable or None
+    args, kwargs : as `BaseBrain`.
+
+    Hyperparameters
+    ---------------
+    mixup (alpha 0: none), label_smoothing
     """
 
-    headline = "accuracy"
-
-    def __init__(self, labels, *args, augment_wavs=None, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, model, labels, *args, **kwargs):
+        super().__init__(model, *args, **kwargs)
         self.labels = list(labels)
-        self.augment_wavs = augment_wavs
 
     def compute_forward(self, batch, stage):
+        """Log-probabilities (B, C)."""
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         self._mixed = None
         if stage == sb.Stage.TRAIN:
-            if self.augment_wavs is not None:
-                wavs = self.augment_wavs(wavs, batch.target)
+            wavs = self.training_waves(wavs, lengths, batch)
             if self.hparams.mixup.alpha > 0:
                 wavs, partner, share = self.hparams.mixup(wavs)
                 self._mixed = (partner, share)
-            self.history.audio_seconds += wavs.numel() / self.hparams.sample_rate
-        embedding, _ = self.embed(wavs, lengths, stage)
-        return self.part("classifier", stage)(embedding).squeeze(1)
+        return self.run_model(wavs, lengths, stage)
 
-    def loss_per_item(self, predictions, batch, stage):
-        def cross_entropy(target):
-            return torch.nn.functional.nll_loss(predictions, target, reduction="none")
-
+    def item_losses(self, predictions, batch):
         target = torch.as_tensor(batch.target, device=predictions.device)
-        loss = cross_entropy(target)
-        if stage != sb.Stage.TRAIN:
-            return loss
+        return nll_loss(predictions, target, reduction="none")
+
+    def training_loss(self, predictions, batch):
+        loss = self.item_losses(predictions, batch)
         if self._mixed is not None:
             partner, share = self._mixed
-            loss = share * loss + (1 - share) * cross_entropy(target[partner])
+            target = torch.as_tensor(batch.target, device=predictions.device)[partner]
+            loss = share * loss + (1 - share) * nll_loss(predictions, target, reduction="none")
         smoothing = self.hparams.label_smoothing
-        return (1 - smoothing) * loss - smoothing * predictions.mean(-1)
+        return ((1 - smoothing) * loss - smoothing * predictions.mean(-1)).mean()
 
     def new_score(self, stage):
         return ConfusionCounts(self.labels)

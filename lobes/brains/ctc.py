@@ -20,20 +20,20 @@ NOTHING_YET = 0.9
 
 
 class CTCBrain(BaseBrain):
-    """Frontend, encoder of frames, classifier per frame; CTC loss in, edit rate out.
+    """Classifier per frame; CTC loss in, edit rate out.
 
     A batch has `id`, `sig`, `target` (unit indices, 1-d) and `reference` (the tokens that are
-    scored). The number of steps of an item is what its own samples give in the lobes, not a share
+    scored). The number of steps of an item is what its own samples give in the model, not a share
     of the batch's.
 
     Arguments
     ---------
+    model : Model
     units : Units
         What is recognised; index 0 is the blank.
     decoders : dict
         "valid" and "test": callables (log-probabilities (B, N, C), steps (B,)) -> index lists.
-    augment_wavs : callable or None
-        (wavs (B, T), lengths (B,)) -> wavs, in training.
+    args, kwargs : as `BaseBrain`.
 
     References
     ----------
@@ -41,25 +41,22 @@ class CTCBrain(BaseBrain):
     by its number of units, as torch's "mean" does.
     """
 
-    higher_is_better = False
-    command, command_files = "transcribe", "FILE.wav"
-
-    def __init__(self, units: Units, decoders: dict, *args, augment_wavs=None, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, model, units: Units, decoders: dict, *args, **kwargs):
+        super().__init__(model, *args, **kwargs)
         self.units = units
         self.decoders = decoders
-        self.augment_wavs = augment_wavs
         self.headline = RATES[units.scored_as]
 
     def compute_forward(self, batch, stage):
+        """Log-probabilities (B, N, C) of the units, and each item's steps (B,)."""
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if stage == sb.Stage.TRAIN:
-            wavs = self.training_waves(wavs, lengths)
-        steps, frame_lengths = self.embed(wavs, lengths, stage)
-        return self.part("classifier", stage)(steps), self.num_steps(frame_lengths, wavs.shape[1])
+            wavs = self.training_waves(wavs, lengths, batch)
+        steps = self.model.num_steps(lengths, wavs.shape[1])
+        return self.run_model(wavs, lengths, stage), steps
 
-    def loss_per_item(self, predictions, batch, stage):
+    def item_losses(self, predictions, batch):
         log_probabilities, steps = predictions
         target, lengths = batch.target
         sizes = torch.round(lengths.double() * target.shape[1]).long()

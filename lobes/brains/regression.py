@@ -51,7 +51,7 @@ def points_of_labels(
 
 
 class RegressionBrain(BaseBrain):
-    """Frontend, encoder, regression head; CCC loss, squared error or both.
+    """CCC loss, squared error or both.
 
     A batch has `id`, `sig`, `group` (the song) and `target`, mapped from the labels' scale to
     -1 to 1: (B, D) for a label per clip, or (B, N, D) with lengths for labels over time, which
@@ -63,12 +63,12 @@ class RegressionBrain(BaseBrain):
 
     Arguments
     ---------
+    model : Model
     dimensions : list of str
         What the outputs are, in order.
     scale : dict
         {"low", "high"} of the labels; predictions are mapped back to it and scored there.
-    augment_wavs : callable or None
-        (wavs (B, T), lengths (B,)) -> wavs, in training.
+    args, kwargs : as `BaseBrain`.
 
     Hyperparameters
     ---------------
@@ -76,19 +76,11 @@ class RegressionBrain(BaseBrain):
     in the CCC; 0: the present batch alone).
     """
 
-    headline = "ccc"
-
     def __init__(
-        self,
-        dimensions: Sequence[str],
-        scale: Mapping[str, float],
-        *args,
-        augment_wavs=None,
-        **kwargs,
+        self, model, dimensions: Sequence[str], scale: Mapping[str, float], *args, **kwargs
     ):
-        super().__init__(*args, **kwargs)
+        super().__init__(model, *args, **kwargs)
         self.dimensions, self.scale = list(dimensions), dict(scale)
-        self.augment_wavs = augment_wavs
         hparams = self.hparams
         self.loss = regression_loss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
 
@@ -103,19 +95,21 @@ class RegressionBrain(BaseBrain):
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if stage == sb.Stage.TRAIN:
-            wavs = self.training_waves(wavs, lengths)
-        embedding, frame_lengths = self.embed(wavs, lengths, stage)
-        values = self.part("classifier", stage)(embedding)
+            wavs = self.training_waves(wavs, lengths, batch)
+        values = self.run_model(wavs, lengths, stage)
         target, label_counts = self._target(batch)
         dynamic = target.ndim == 3
-        if dynamic and self.lobes["embedding_model"].output != "frames":
+        frames = self.model.embedding_model.output == "frames"
+        if dynamic and not frames:
             raise ValueError(
                 "labels over time need an encoder of frames, and this one gives one embedding per "
                 "clip: choose another (auricle list encoders says which), or labels per clip"
             )
+        if not frames:
+            return values
         if values.shape[1] == 1 and not dynamic:
             return values.squeeze(1)
-        steps = self.num_steps(frame_lengths, wavs.shape[1]).clamp(max=values.shape[1])
+        steps = self.model.num_steps(lengths, wavs.shape[1]).clamp(max=values.shape[1])
         if dynamic:
             return points_of_labels(values, steps, label_counts, target.shape[1])
         return points_of_labels(values, steps, torch.ones_like(steps), 1).squeeze(1)
@@ -136,13 +130,10 @@ class RegressionBrain(BaseBrain):
 
     # -- loss --------------------------------------------------------------------------------------
 
-    def compute_objectives(self, predictions, batch, stage):
+    def training_loss(self, predictions, batch):
         target, counts = self._target(batch)
         mask = frame_mask(counts, target.shape[1]) if target.ndim == 3 else None
-        loss = self.loss(predictions, target, mask)
-        if stage != sb.Stage.TRAIN:
-            self.add_to_score(predictions, batch)
-        return loss
+        return self.loss(predictions, target, mask)
 
     def _merged_record(self):
         record = super()._merged_record()

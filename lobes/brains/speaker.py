@@ -21,7 +21,7 @@ SHARES_EVERY = 20
 
 
 class SpeakerBrain(BaseBrain):
-    """Frontend, encoder, cosine head; margin softmax, optionally a teacher; scored on trials.
+    """Margin softmax over the cosines of the head, optionally a teacher; scored on trials.
 
     A batch has `id` (the recording's name), `sig` and, in training, `target` (class indices).
     Recordings of validation and test are of speakers who were not trained on: they are embedded,
@@ -29,12 +29,12 @@ class SpeakerBrain(BaseBrain):
 
     Arguments
     ---------
+    model : Model
     trials : dict
         "valid" and "test": the lists.
-    augment_wavs : callable or None
-        (wavs (B, T), lengths (B,)) -> wavs, in training.
     distiller : Distiller or None
         What the embeddings shall be like besides.
+    args, kwargs : as `BaseBrain`.
 
     Attributes
     ----------
@@ -44,26 +44,22 @@ class SpeakerBrain(BaseBrain):
         Adds calibrated scores to what `evaluate` finds.
     """
 
-    headline = "eer"
-    higher_is_better = False
-    command, command_files = "verify", "A.wav B.wav"
-
     def __init__(
         self,
+        model,
         trials: dict[str, TrialList],
         *args,
-        augment_wavs=None,
         distiller: Distiller | None = None,
         **kwargs,
     ):
-        super().__init__(*args, **kwargs)
+        extra = None if distiller is None else distiller.modules
+        super().__init__(model, *args, extra_modules=extra, **kwargs)
         self.trials = trials
-        self.augment_wavs = augment_wavs
         self.distiller = distiller
         self.tested = "test"
         self.calibration: Calibration | None = None
         if self.hparams.pretrain_epochs and not hasattr(
-            self.lobes["embedding_model"], "pretraining_loss"
+            model.embedding_model, "pretraining_loss"
         ):
             raise ValueError(
                 f"pretrain_epochs is {self.hparams.pretrain_epochs}, but this encoder has no "
@@ -79,12 +75,11 @@ class SpeakerBrain(BaseBrain):
         batch = batch.to(self.device)
         wavs, lengths = batch.sig
         if stage != sb.Stage.TRAIN:
-            return self.embed(wavs, lengths, stage)[0].squeeze(1)
-        wavs = self.training_waves(wavs, lengths)
+            return self.model.embed(wavs, lengths).squeeze(1)
+        wavs = self.training_waves(wavs, lengths, batch)
         if self.pretraining:
             return self.pretrain(wavs, lengths)
-        embedding = self.embed(wavs, lengths, stage)[0].squeeze(1)
-        cosines = self.part("classifier", stage)(embedding)
+        cosines, embedding = self.run_model(wavs, lengths, stage, with_embedding=True)
         taught = None
         if self.distiller is not None:
             taught = self.distiller.targets(wavs, lengths, batch.id)
@@ -93,41 +88,34 @@ class SpeakerBrain(BaseBrain):
     def pretrain(self, wavs, lengths) -> torch.Tensor:
         """Loss (B,) of the encoder's own task; nothing else learns."""
         with torch.no_grad():
-            feats = self.lobes["compute_features"](wavs, lengths)
-            lengths = self.lobes["compute_features"].frame_lengths(lengths, wavs.shape[1])
-            feats = self.lobes["mean_var_norm"](feats, lengths)
-        return self.lobes["embedding_model"].pretraining_loss(feats, lengths)
+            feats, lengths = self.model.frames(wavs, lengths)
+        return self.model.embedding_model.pretraining_loss(feats, lengths)
 
     def optimizers_step(self):
         if self.pretraining and self.distributed_launch:
             # What does not go through `forward` is not exchanged by DDP.
-            for parameter in self.lobes["embedding_model"].parameters():
+            for parameter in self.model.embedding_model.parameters():
                 if parameter.grad is not None:
                     torch.distributed.all_reduce(parameter.grad)
                     parameter.grad /= torch.distributed.get_world_size()
         super().optimizers_step()
 
-    def compute_objectives(self, predictions, batch, stage):
-        if stage == sb.Stage.TRAIN:
-            return self.loss_per_item(predictions, batch, stage).mean()
-        self.add_to_score(predictions, batch)
-        return predictions.new_zeros(())
-
-    def loss_per_item(self, predictions, batch, stage):
+    def training_loss(self, predictions, batch):
         if self.pretraining:
-            return predictions
+            return predictions.mean()
         embedding, cosines, taught = predictions
         target = torch.as_tensor(batch.target, device=cosines.device)
         loss = self.hparams.margin_softmax(cosines, target, self.margin)
         if taught is None:
-            return loss
+            return loss.mean()
         logits = self.hparams.margin_softmax.logits(cosines)
         project = self.modules[PROJECTION] if PROJECTION in self.modules else None
-        distance = self.distiller.loss(embedding, logits, taught, target, project)
+        distance = self.distiller.loss(embedding.squeeze(1), logits, taught, target, project)
         terms = self.distiller.terms(loss, distance)
-        if self.step % SHARES_EVERY == 1:
+        # Where DDP looks for unused parameters, the losses do not depend on the embedding it returns.
+        if self.step % SHARES_EVERY == 1 and not self.find_unused_parameters:
             self._note(gradient_shares({name: x.mean() for name, x in terms.items()}, embedding))
-        return sum(terms.values())
+        return sum(terms.values()).mean()
 
     @property
     def margin(self) -> float:

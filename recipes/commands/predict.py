@@ -1,9 +1,9 @@
-"""`auricle predict`: label audio files, or tell the emotion of songs, with a pretrained bundle."""
+"""`auricle predict`: its options; the work is in `auricle.recipes.inference.predict`."""
 
 from __future__ import annotations
 
-import json
 import sys
+from pathlib import Path
 
 from .common import add_command
 
@@ -16,65 +16,59 @@ def add_parser(commands) -> None:
         commands,
         "predict",
         run,
-        "label audio files with a pretrained bundle; with one of music emotion, print the valence "
-        "and arousal of songs on the scale of its labels",
+        "what a pretrained bundle answers for audio files, as its task has it: a label and its "
+        "probability; valence and arousal on the scale of the labels; phones; or an embedding, "
+        "written to a file",
     )
     predict.add_argument("bundle", help="a folder that a run wrote: <output_folder>/bundle")
     predict.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="a longer file than the training clips is cut into overlapping ones of their length, "
-        "and what is found in them is averaged",
+        help="where a model was trained on clips, a longer file is cut into overlapping ones of "
+        "their length, and what is found in them is averaged",
     )
     predict.add_argument("--json", action="store_true", help="print one JSON object per file")
     predict.add_argument(
         "--curve",
         action="store_true",
-        help="of a bundle of music emotion that learned labels over time (target dynamic): print "
-        "CSV with a row per 0.5 s, time_s,valence,arousal, where a row's time is the beginning of "
-        "its 0.5 s; several files need --json",
+        help="of a bundle that learned labels over time (target dynamic): print CSV with a row per "
+        "0.5 s, time_s,valence,arousal, where a row's time is the beginning of its 0.5 s; several "
+        "files need --json",
+    )
+    predict.add_argument(
+        "--out",
+        metavar="DIR",
+        default=".",
+        help="folder for embeddings, FILE's name with .npy; default: the current one",
     )
 
 
 def run(arguments) -> int:
     """Print a line per file; 2 where one could not be read."""
-    from ...lobes.bundles import bundle as pretrained
-    from ...lobes.bundles.predicted_values import regression_target
-    from ..inference.predict import TASK, emotion_of_song, written
-
     if arguments.curve and len(arguments.files) > 1 and not arguments.json:
         arguments.usage_error(
-            f"--curve prints the table of one song, got {len(arguments.files)}: give one, or --json"
+            f"--curve prints the table of one file, got {len(arguments.files)}: give one, or --json"
         )
-    bundle = pretrained.load(arguments.bundle)
-    task = bundle.description.get("task")
-    is_emotion = task == TASK
-    if is_emotion:
-        target = regression_target(bundle)
-        if arguments.curve and target != "dynamic":
-            raise ValueError(
-                f"--curve needs a bundle that learned labels over time (target dynamic): "
-                f"{arguments.bundle} learned one label per song (target {target})"
-            )
-    elif arguments.curve:
+    from ...lobes import bundles
+    from ..inference.predict import keep_arrays, predict_file, written
+
+    bundle = bundles.load(arguments.bundle)
+    options = {"curve": True} if arguments.curve else {}
+    if arguments.curve and bundle.description.get("target") != "dynamic":
         raise ValueError(
-            f"--curve is for bundles of {TASK}: {arguments.bundle} was trained for {task}"
+            f"--curve needs a bundle that learned labels over time (target dynamic); "
+            f"{arguments.bundle} was trained for {bundle.task.name} (target "
+            f"{bundle.description.get('target')})"
         )
     status = 0
     for file in arguments.files:
         try:
-            if is_emotion:
-                print(written(emotion_of_song(bundle, file, arguments.curve), arguments.json))
-                continue
-            label, probability = bundle.predict_file(file)
+            prediction = predict_file(bundle, file, **options)
+            prediction = keep_arrays(prediction, file, Path(arguments.out))
+            print(written(prediction, file, arguments.json))
         except ValueError as error:
-            # One bad file must not keep the others from being labelled.
+            # One bad file must not keep the others from being answered for.
             print(f"auricle: {error}", file=sys.stderr)
             status = 2
-            continue
-        if arguments.json:
-            print(json.dumps({"file": file, "label": label, "probability": probability}))
-        else:
-            print(f"{file}\t{label}\t{probability:.3f}")
     return status

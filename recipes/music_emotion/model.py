@@ -7,15 +7,12 @@ import math
 from ...lobes.heads.concordance import regression_loss
 
 __all__ = [
-    "HEAD",
     "describe_bundle",
     "describe_protocol",
     "eval_batch_s",
     "needed_output",
     "problems",
 ]
-
-HEAD = {"name": "regression", "options": {}}
 
 
 def needed_output(plain: dict) -> str | None:

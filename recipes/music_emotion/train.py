@@ -17,8 +17,6 @@ def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
     from speechbrain.utils.distributed import run_on_main
 
-    from auricle.lobes.brains.regression import RegressionBrain
-    from auricle.lobes.heads import build_head
     from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
     from auricle.recipes.music_emotion import data, model
     from auricle.recipes.music_emotion.prepare import describe
@@ -26,22 +24,11 @@ def train(config):
 
     run = runner.start(config, "music_emotion", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared
-    modules = hparams["modules"]
-    width = hparams["embedding_model"].out_features
-    modules["classifier"] = build_head(
-        model.HEAD["name"], width, len(data.DIMENSIONS), model.HEAD["options"]
-    )
+    run.add_head("regression", len(data.DIMENSIONS))
     sets = data.build_datasets(hparams, prepared)
     decoded_s = sum(row["duration_s"] for row in prepared.rows())
     runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
-    brain = RegressionBrain(
-        data.DIMENSIONS,
-        prepared.scale,
-        modules=modules,
-        hparams=hparams,
-        run_opts=config.run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
+    brain = run.build_brain("regression", data.DIMENSIONS, prepared.scale)
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, whole)
@@ -54,8 +41,8 @@ def train(config):
         dataset=prepared.dataset,
         protocol=model.describe_protocol(prepared),
         labels=list(data.DIMENSIONS),
-        head=model.HEAD,
         bundled=model.describe_bundle(prepared),
+        use="predict BUNDLE SONG.mp3",
     )
     run_on_main(write_scores, [run.output_folder / FILE_NAME, brain.score])
 
@@ -66,7 +53,7 @@ def main(argv=None):
     from auricle.recipes.music_emotion import model, prepare
 
     checks = [optimization.problems, prepare.problems, model.problems]
-    return runner.run_recipe("music_emotion", train, checks, argv, output=model.needed_output)
+    return runner.run_recipe("music_emotion", train, checks, argv, "regression", model.needed_output)
 
 
 if __name__ == "__main__":

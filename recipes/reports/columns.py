@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ...lobes.registry import LobeError
+from ...lobes.tasks import Score, find_task
 from ...processing.scoring.bootstrap import seed_interval
 from .results import RunResult
 
@@ -23,26 +25,6 @@ __all__ = [
     "options_text",
 ]
 
-# How a score is shown: heading, factor, decimals. A score that is not here is shown as it is.
-_SHOWN = {
-    "accuracy": ("accuracy (%)", 100.0, 1),
-    "macro_f1": ("macro F1 (%)", 100.0, 1),
-    "eer": ("EER (%)", 100.0, 2),
-    "min_dcf_0.01": ("minDCF(0.01)", 1.0, 3),
-    "cllr": ("Cllr (bit)", 1.0, 3),
-    "per": ("PER (%)", 100.0, 2),
-    "ccc": ("CCC", 1.0, 3),
-    "ccc_valence": ("CCC of valence", 1.0, 3),
-    "ccc_arousal": ("CCC of arousal", 1.0, 3),
-    "r2": ("R2", 1.0, 3),
-}
-#: What the column "scores" stands for in a task, the headline first.
-_SCORES = {
-    "keyword_spotting": ("accuracy", "macro_f1"),
-    "speaker_verification": ("eer", "interval", "min_dcf_0.01"),
-    "phone_recognition": ("per", "interval"),
-    "music_emotion": ("ccc", "interval", "ccc_valence", "ccc_arousal", "r2"),
-}
 #: What else can be a column; a column that is empty in a whole table is left out of it.
 _HEADINGS = {
     "interval": "95 % interval over {unit}s",
@@ -90,8 +72,24 @@ def expand(columns: Sequence[str], run: RunResult) -> list[str]:
     own = [name for name in test.get("interval") or {} if name in test]
     found: list[str] = []
     for name in columns:
-        found += _SCORES.get(run.task, own) if name == "scores" else [name]
+        found += (_columns(run.task) or own) if name == "scores" else [name]
     return found
+
+
+def _columns(task: str) -> tuple[str, ...]:
+    """Scores that tables show of a task; none of one that is not known here."""
+    try:
+        return find_task(task).columns
+    except LobeError:
+        return ()
+
+
+def _shown(score: str, run: RunResult) -> Score:
+    """How a run's score is shown; one that its task says nothing about as it is."""
+    try:
+        return find_task(run.task).scores.get(score, Score(score))
+    except LobeError:
+        return Score(score)
 
 
 def heading(name: str, run: RunResult, bench: dict | None) -> str:
@@ -99,7 +97,7 @@ def heading(name: str, run: RunResult, bench: dict | None) -> str:
     if name in _HEADINGS:
         reference = f"`{bench['reference']}`" if bench else ""
         return _HEADINGS[name].format(reference=reference, unit=interval_unit(run))
-    return _SHOWN.get(name, (name,))[0]
+    return _shown(name, run).heading
 
 
 def _score(run: RunResult, score: str) -> float:
@@ -113,7 +111,8 @@ def _score(run: RunResult, score: str) -> float:
 
 
 def _score_text(runs: list[RunResult], score: str) -> str:
-    _, factor, decimals = _SHOWN.get(score, (score, 1.0, 3))
+    shown = _shown(score, runs[0])
+    factor, decimals = shown.factor, shown.decimals
     values = [factor * _score(run, score) for run in runs]
     if len(values) > 1:
         mean, half_width = seed_interval(values)
@@ -127,13 +126,13 @@ def _score_text(runs: list[RunResult], score: str) -> str:
 
 def _interval_text(runs: list[RunResult]) -> str:
     """The headline's interval over the test set, its ends averaged over the seeds."""
-    score = _SCORES[runs[0].task][0]
-    _, factor, decimals = _SHOWN[score]
+    score = _columns(runs[0].task)[0]
+    shown = _shown(score, runs[0])
     ends = [(run.metrics["test"].get("interval") or {}).get(score) for run in runs]
     if not all(ends):
         return ""
-    low, high = (factor * sum(end[side] for end in ends) / len(ends) for side in (0, 1))
-    return f"{low:.{decimals}f} to {high:.{decimals}f}"
+    low, high = (shown.text(sum(end[side] for end in ends) / len(ends)) for side in (0, 1))
+    return f"{low} to {high}"
 
 
 def load_bench(path: str | os.PathLike) -> dict:

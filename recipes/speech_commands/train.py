@@ -15,20 +15,18 @@ except ImportError as error:
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
-    from auricle.lobes.brains.classification import ClassificationBrain
     from auricle.recipes.speech_commands import data
     from auricle.recipes.speech_commands.prepare import describe
     from auricle.recipes.training.finish import finish
 
     run = runner.start(config, "speech_commands", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared
-    brain = ClassificationBrain(
+    run.add_head("classification", len(prepared.labels))
+    augmentation = data.build_augmentation(hparams, prepared)
+    brain = run.build_brain(
+        "classification",
         prepared.labels,
-        modules=hparams["modules"],
-        hparams=hparams,
-        run_opts=config.run_opts,
-        checkpointer=hparams["checkpointer"],
-        augment_wavs=data.build_augmentation(hparams, prepared),
+        augment=lambda wavs, lengths, batch: augmentation(wavs, batch.target),
     )
     sets = data.build_datasets(hparams, prepared)
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))

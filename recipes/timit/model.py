@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...lobes import bundles
 from ...lobes.brains.optimization import annealing_problems
-from ...lobes.bundles import bundle as pretrained
 from ...processing.data.augmentation.additive_noise import AddNoise
 from ...processing.data.augmentation.noise_sources import GeneratedNoise
 from ...processing.transcription.bigram import Bigram
@@ -69,8 +69,8 @@ def complete_bundle(folder: Path, prepared, units: Units) -> None:
     build_bigram(prepared, units).save(folder / BIGRAM_FILE)
     rows = [row for row in prepared.rows("valid") if row.get("phone_ends")][:SHIFT_UTTERANCES]
     if rows and units.scored_as == "phone":
-        shift_ms = boundary_shift_ms(pretrained.load(folder), units, rows, prepared.roots)
-        pretrained.amend(folder, boundary_shift_ms=shift_ms)
+        shift_ms = boundary_shift_ms(bundles.load(folder), units, rows, prepared.roots)
+        bundles.amend(folder, boundary_shift_ms=shift_ms)
 
 
 def describe_protocol(prepared, units: Units, hparams: dict) -> dict:

@@ -17,8 +17,7 @@ def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
     from speechbrain.utils.distributed import run_on_main
 
-    from auricle.lobes.brains.ctc import CTCBrain
-    from auricle.lobes.heads import build_head
+    from auricle.lobes.brains.base import of_waves
     from auricle.recipes.timit import data, model
     from auricle.recipes.timit.prepare import describe
     from auricle.recipes.training.finish import finish
@@ -26,21 +25,16 @@ def train(config):
     run = runner.start(config, "timit", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared
     units = model.build_units(hparams, prepared)
-    modules = hparams["modules"]
-    width = hparams["embedding_model"].out_features
-    modules["classifier"] = build_head("classifier", width, len(units.labels))
+    run.add_head("transcription", len(units.labels))
     sets = data.build_datasets(hparams, prepared, units)
-    data.check_steps(sets, modules["compute_features"], modules["embedding_model"])
+    data.check_steps(sets, run.model.compute_features, run.model.embedding_model)
     decoded_s = sum(sum(dataset.durations_s) for dataset in sets.values())
     runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
-    brain = CTCBrain(
+    brain = run.build_brain(
+        "transcription",
         units,
         model.build_decoders(hparams, prepared, units),
-        modules=modules,
-        hparams=hparams,
-        run_opts=config.run_opts,
-        checkpointer=hparams["checkpointer"],
-        augment_wavs=model.build_augmentation(hparams),
+        augment=of_waves(model.build_augmentation(hparams)),
     )
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     sorting = {"ascending_epochs": hparams["sorted_epochs"]}
@@ -57,6 +51,7 @@ def train(config):
         protocol=model.describe_protocol(prepared, units, hparams),
         labels=list(units.labels),
         bundled={"units": units.state()},
+        use="transcribe BUNDLE FILE.wav",
     )
     run_on_main(model.complete_bundle, [run.output_folder / "bundle", prepared, units])
 
@@ -67,7 +62,7 @@ def main(argv=None):
     from auricle.recipes.timit import model, prepare
 
     checks = [optimization.problems, prepare.problems, model.problems]
-    return runner.run_recipe("timit", train, checks, argv, output="frames")
+    return runner.run_recipe("timit", train, checks, argv, task="transcription")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 
 from ...hparams.loader import shipped_defaults
-from ...lobes import count_frames
-from ...lobes.bundles import bundle as pretrained
+from ...lobes import bundles, count_frames
+from ...lobes.model import count_parameters
 from ...processing.filterbank.displacement import displacement
 from ...processing.plots import common as plots
 from ..reports.results import RunResult, describe_device
@@ -25,8 +25,8 @@ def finish(
     dataset: str,
     protocol: dict,
     labels: list[str],
-    head: dict | None = None,
     bundled: dict | None = None,
+    use: str = "predict BUNDLE FILE.wav",
 ) -> None:
     """Write everything a finished run leaves behind, from the best epoch's model, on one rank.
 
@@ -36,18 +36,26 @@ def finish(
     brain : a trained and tested Brain, its modules holding the best epoch
     task, dataset, protocol : as in `RunResult`
     labels : class names in order
-    head : {"name", "options"} of the head, as `build_head` takes them; None: the classifier
-    bundled : what the bundle's description says besides
+    bundled : what the bundle's description says besides; the task's record says what it must
+    use : the command of `auricle` that uses the bundle
+
+    Raises
+    ------
+    ValueError
+        An entry is missing without which the bundle could not answer.
     """
+    bundled = bundled or {}
+    if missing := [name for name in brain.task.bundled if name not in bundled]:
+        raise ValueError(f"a bundle of {brain.task.name} needs {', '.join(missing)} in `bundled`")
     if not if_main_process():
         return
     config, output_folder = run.config, run.output_folder
     plain, history = config.plain, brain.history
     best = next(record for record in history.epochs if record["epoch"] == brain.best_epoch)
-    parts = brain.lobes
+    model = brain.model
     options = _options(config)
     before = brain.initial_filters
-    after = None if before is None else parts["compute_features"].filters()
+    after = None if before is None else model.compute_features.filters()
     result = RunResult(
         task=task,
         dataset=dataset,
@@ -60,9 +68,9 @@ def finish(
         options=options,
         seed=plain["seed"],
         params={
-            "frontend": pretrained.count_parameters(parts["compute_features"]),
-            "encoder": pretrained.count_parameters(parts["embedding_model"]),
-            "head": pretrained.count_parameters(parts["classifier"]),
+            "frontend": count_parameters(model.compute_features),
+            "encoder": count_parameters(model.embedding_model),
+            "head": count_parameters(model.classifier),
         },
         metrics={
             "valid": {"epoch": best["epoch"], **(brain.valid_record or best["valid"])},
@@ -78,13 +86,10 @@ def finish(
         memory=measured_memory(run, brain.device),
     )
     path = result.write(output_folder)
-    bundle = pretrained.save(
-        output_folder / "bundle",
-        {**_describe(result, config, brain, labels, head), **(bundled or {})},
-        parts,
-    )
+    description = {**_describe(result, run, model, labels), **bundled}
+    bundle = bundles.save(output_folder / "bundle", description, model)
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
-    _report(brain, result, path, bundle, pictures)
+    _report(brain, result, path, bundle, pictures, use)
 
 
 def _options(config) -> dict:
@@ -112,10 +117,10 @@ def _differing(value, default):
     return {key: entry for key, entry in value.items() if entry != default.get(key)}
 
 
-def _describe(result: RunResult, config, brain, labels: list[str], head: dict | None) -> dict:
-    plain = config.plain
+def _describe(result: RunResult, run: Run, model, labels: list[str]) -> dict:
+    plain = run.config.plain
     clip_s = plain.get("clip_s")
-    frontend, encoder = (brain.lobes[name] for name in ("compute_features", "embedding_model"))
+    frontend, encoder = model.compute_features, model.embedding_model
     return {
         "task": result.task,
         "dataset": result.dataset,
@@ -140,7 +145,7 @@ def _describe(result: RunResult, config, brain, labels: list[str], head: dict | 
             "options": encoder.lasting_options(_lobe_options(plain, "encoder")),
             "in_frames": count_frames(frontend, clip_s),
         },
-        "head": head or pretrained.DEFAULT_HEAD,
+        "head": run.head,
         "versions": result.versions,
     }
 
@@ -171,7 +176,7 @@ def _draw(brain, config, folder: Path, best_epoch: int, result: RunResult) -> li
     ]
     before = brain.initial_filters
     if before is not None:
-        frontend = brain.lobes["compute_features"]
+        frontend = brain.model.compute_features
         after = None if frontend.fixed else frontend.filters()
         path = folder / "learned_filters.png"
         pictures.append(plots.learned_filters(before, after, path, name))
@@ -188,15 +193,15 @@ def _movement(filters: dict | None) -> str:
     ).format(**filters)
 
 
-def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list[Path]) -> None:
+def _report(brain, result: RunResult, path: Path, bundle: Path, pictures: list, use: str) -> None:
     corpus = result.corpus
     warning = " (synthetic mini corpus, not a benchmark)" if corpus["synthetic"] else ""
     tell(
         f"\n{brain.describe_test()}, on {corpus['name']}{warning}\n"
-        f"{'' if brain.lobes['compute_features'].fixed else _movement(result.filters)}"
+        f"{'' if brain.model.compute_features.fixed else _movement(result.filters)}"
         f"Training took {result.wall_s:.0f} s for {result.epochs} epochs\n"
         f"Results:  {path}\n"
-        f"Model:    {bundle}   (auricle {brain.command} {bundle} {brain.command_files})"
+        f"Model:    {bundle}   (auricle {use.replace('BUNDLE', str(bundle))})"
     )
     for picture in pictures:
         tell(f"Picture:  {picture}")

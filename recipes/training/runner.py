@@ -26,7 +26,9 @@ from ...lobes.build import (
     options_of,
 )
 from ...lobes.registry import ENCODERS, FRONTENDS
+from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
+from ...processing.system.files import read_json, write_json
 from ...processing.system.memory import (
     available_bytes,
     give_freed_memory_back,
@@ -39,6 +41,7 @@ from .preparation import PreparationError
 
 if TYPE_CHECKING:
     from ...lobes.memory.run_memory import RunMemory
+    from ...lobes.model import Model
 
 __all__ = [
     "RecipeError",
@@ -149,18 +152,19 @@ def run_recipe(
     train: Callable[[Config], None],
     checks: Iterable[Callable[[dict], list[str]]],
     argv: list[str] | None = None,
-    output: str | Callable[[dict], str | None] = "utterance",
+    task: str = "classification",
+    output: Callable[[dict], str | None] | None = None,
 ) -> int:
     """Read the command line, set up the processes, train; errors of the user end in one message.
 
     Arguments
     ---------
-    recipe : its folder and its YAML.
+    recipe : its folder and its YAML; or the path of a YAML of somebody's own recipe.
     train : what is run with the checked configuration.
     checks : what else a configuration has to pass, as for `load_hparams`.
     argv : the command line, by default the process'.
-    output : what the recipe needs of an encoder: "utterance" or "frames"; or what says so of a
-        configuration (None: either will do).
+    task : whose record says what is needed of an encoder.
+    output : what says so of a configuration instead: "utterance", "frames", or None (either).
 
     Returns
     -------
@@ -174,7 +178,7 @@ def run_recipe(
     os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
     use_large_pages()
     try:
-        needed = output if callable(output) else lambda plain: output
+        needed = output or (lambda plain: find_task(task).output)
         config = load_hparams(
             argv, recipe, [lambda plain: lobe_problems(plain, needed(plain)), *checks]
         )
@@ -300,11 +304,12 @@ class Run:
     Attributes
     ----------
     config : Config
-    hparams : dict, what the YAML builds
+    hparams : dict, what the YAML builds, and what a Brain needs besides
     output_folder : Path, claimed for this run
     prepared : what the recipe's `prepare` gave
     corpus : {"name", "synthetic", "complete"}
     memory : RunMemory or None, what `report_memory` estimated
+    head : {"name", "options"} of the model's head, as `build_head` takes them
     """
 
     config: Config
@@ -313,6 +318,30 @@ class Run:
     prepared: object
     corpus: dict
     memory: RunMemory | None = None
+    head: dict | None = None
+
+    @property
+    def model(self) -> Model:
+        return self.hparams["model"]
+
+    def add_head(self, task: str, num_outputs: int, **options) -> None:
+        """Give the model the task's head, which is built when the data says what it gives."""
+        from ...lobes.heads import build_head
+
+        self.head = {"name": find_task(task).head, "options": options}
+        width = self.model.embedding_model.out_features
+        self.model.classifier = build_head(self.head["name"], width, num_outputs, options)
+
+    def build_brain(self, task: str, *args, **kwargs):
+        """The task's Brain around the model; further arguments are the Brain's own."""
+        return find_task(task).build_brain(
+            self.model,
+            *args,
+            hparams=self.hparams,
+            run_opts=self.config.run_opts,
+            checkpointer=self.hparams["checkpointer"],
+            **kwargs,
+        )
 
 
 def start(config: Config, recipe: str, prepare_from: Callable, describe: Callable) -> Run:
@@ -329,10 +358,30 @@ def start(config: Config, recipe: str, prepare_from: Callable, describe: Callabl
     prepared = prepare_from(config.plain, folder)
     tell(describe(prepared))
     hparams = config.build()
+    hparams = {**_training_objects(hparams), **hparams}
     output_folder = claim_folder(config, hparams["output_folder"], prepared.digest)
     hparams["checkpointer"].sweep()
     corpus = {**corpus, "complete": prepared.completeness == "complete"}
     return Run(config, hparams, output_folder, prepared, corpus)
+
+
+def _training_objects(hparams: dict) -> dict:
+    """What a Brain needs besides the model, from the values of the YAML; the same in every recipe."""
+    from speechbrain.utils.epoch_loop import EpochCounter
+    from speechbrain.utils.train_logger import FileTrainLogger
+
+    from ...lobes.brains.checkpoints import AtomicCheckpointer
+    from ...processing.data.augmentation.spec_augment import feature_masks
+
+    folder = Path(hparams["output_folder"])
+    counter = EpochCounter(limit=hparams["number_of_epochs"])
+    masks = ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_features")
+    return {
+        "feature_masks": feature_masks(**{name: hparams[name] for name in masks}),
+        "epoch_counter": counter,
+        "checkpointer": AtomicCheckpointer(folder / "checkpoints", {"epoch_counter": counter}),
+        "train_logger": FileTrainLogger(str(folder / "train_log.txt")),
+    }
 
 
 def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
@@ -357,7 +406,7 @@ def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
         batch_items = max(1, min(batch_items, int(max_batch_s / clip_s)))
     bytes_of_decoded = 2 * decoded_s * hparams["sample_rate"]  # 16 bits
     run.memory = estimate_run(
-        hparams["modules"],
+        run.model.parts,
         round(clip_s * hparams["sample_rate"]),
         batch_items,
         hparams["optimizing"],
@@ -412,7 +461,7 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
     from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
     folder = Path(output_folder)
-    mine = {key: value for key, value in config.plain.items() if _describes_run(key, value)}
+    mine = {key: value for key, value in config.plain.items() if _is_setting(key, value)}
     mine["data_digest"] = data_digest
     mine = json.loads(json.dumps(mine))
     problem = ""
@@ -422,7 +471,7 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         record = folder / "settings.json"
         if record.is_file():
-            theirs = json.loads(record.read_text(encoding="utf-8"))
+            theirs = {k: v for k, v in read_json(record).items() if _is_setting(k, v)}
             differing = [
                 f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} now"
                 for key in sorted({*mine, *theirs})
@@ -435,23 +484,24 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
                     + "\nGive another --output_folder, or --fresh true to delete that run"
                 )
         else:
-            partial = record.with_suffix(".part")
-            partial.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, record)
+            write_json(record, mine)
     ddp_barrier()
     if problem:
         raise RecipeError(problem)
     return folder
 
 
-def _describes_run(key: str, value) -> bool:
-    is_object = isinstance(value, str) and value.startswith("!") and key != "output_folder"
-    return (
-        key not in FREE_KEYS
-        and not is_object
-        and not isinstance(value, Path)
-        and (
-            key
-            not in ("output_folder", "results_folder", "modules", "checkpointer", "train_logger")
-        )
-    )
+def _is_setting(key: str, value) -> bool:
+    """Whether a value of the YAML makes a run another one."""
+    if key in (*FREE_KEYS, "output_folder", "results_folder") or isinstance(value, Path):
+        return False
+    # What is built from other keys is described by them.
+    return not _is_reference(value)
+
+
+def _is_reference(value) -> bool:
+    """A tag of the YAML, or a map or list of nothing but such."""
+    if isinstance(value, (dict, list)):
+        members = value.values() if isinstance(value, dict) else value
+        return bool(members) and all(map(_is_reference, members))
+    return isinstance(value, str) and value.startswith("!")

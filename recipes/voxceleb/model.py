@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from ...lobes.bundles import bundle as pretrained
+from ...lobes import bundles
 from ...lobes.distillation.distiller import Distiller, distillation_problems
 from ...lobes.heads.angular_margin import problems as margin_problems
+from ...lobes.model import Model
 from ...processing.data.augmentation.speaker_augmentation import build_speaker_augmentation
 from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.scoring.verification.calibration import Calibration, fit_calibration
@@ -49,14 +49,14 @@ def build_distiller(hparams: dict, labels: list[str], output_folder: Path) -> Di
         hparams["distillation"],
         labels,
         hparams["sample_rate"],
-        hparams["embedding_model"].out_features,
+        hparams["model"].embedding_model.out_features,
         Path(output_folder) / "teacher",
     )
 
 
 @torch.no_grad()
-def start_from(folder: str, modules: dict[str, nn.Module], labels: list[str]) -> str:
-    """Fill the modules with a bundle's weights; returns a line about it.
+def start_from(folder: str, model: Model, labels: list[str]) -> str:
+    """Fill a model with a bundle's weights; returns a line about it.
 
     The bundle's classes have to begin with those of this run: large-margin fine-tuning without
     speed perturbation goes on with the speakers and leaves out their faster and slower copies.
@@ -66,8 +66,8 @@ def start_from(folder: str, modules: dict[str, nn.Module], labels: list[str]) ->
     RecipeError
         Other lobes, options or speakers.
     """
-    bundle = pretrained.load(folder)
-    for name, module in modules.items():
+    bundle = bundles.load(folder)
+    for name, module in model.parts.items():
         theirs = getattr(bundle, name).state_dict()
         if name == "classifier":
             if bundle.labels[: len(labels)] != labels:

@@ -17,8 +17,7 @@ def train(config):
     """Prepare, train, calibrate, test, and write results, pictures and the pretrained bundle."""
     from speechbrain.utils.distributed import run_on_main
 
-    from auricle.lobes.brains.speaker import SpeakerBrain
-    from auricle.lobes.heads import build_head
+    from auricle.lobes.brains.base import of_waves
     from auricle.recipes.training.finish import finish
     from auricle.recipes.voxceleb import data, model
     from auricle.recipes.voxceleb.prepare import describe
@@ -26,23 +25,14 @@ def train(config):
     run = runner.start(config, "voxceleb", data.prepare_from, describe)
     hparams, prepared = run.hparams, run.prepared
     labels = data.class_labels(prepared, hparams["speed_factors"])
-    head = {"name": "cosine", "options": {"subcenters": hparams["subcenters"]}}
-    modules = hparams["modules"]
-    width = hparams["embedding_model"].out_features
-    modules["classifier"] = build_head(head["name"], width, len(labels), head["options"])
+    run.add_head("verification", len(labels), subcenters=hparams["subcenters"])
     if hparams["init_from"]:
-        runner.tell(model.start_from(hparams["init_from"], modules, labels))
-    distiller = model.build_distiller(hparams, labels, run.output_folder)
-    if distiller is not None:
-        modules.update(distiller.modules)
-    brain = SpeakerBrain(
+        runner.tell(model.start_from(hparams["init_from"], run.model, labels))
+    brain = run.build_brain(
+        "verification",
         prepared.trials,
-        modules=modules,
-        hparams=hparams,
-        run_opts=config.run_opts,
-        checkpointer=hparams["checkpointer"],
-        augment_wavs=model.build_augmentation(hparams),
-        distiller=distiller,
+        augment=of_waves(model.build_augmentation(hparams)),
+        distiller=model.build_distiller(hparams, labels, run.output_folder),
     )
     sets = data.build_datasets(hparams, prepared)
     loader = {"num_workers": hparams["num_workers"]}
@@ -73,8 +63,8 @@ def train(config):
         dataset="voxceleb" if config.plain["protocol"] != "list" else run.corpus["name"],
         protocol=protocol,
         labels=labels,
-        head=head,
         bundled={"margin_scale": hparams["margin_scale"]},
+        use="verify BUNDLE A.wav B.wav",
     )
     run_on_main(model.keep_calibration, [run.output_folder / "bundle", brain, held_out])
 
@@ -85,7 +75,7 @@ def main(argv=None):
     from auricle.recipes.voxceleb import model, prepare
 
     checks = [optimization.problems, prepare.problems, model.problems]
-    return runner.run_recipe("voxceleb", train, checks, argv)
+    return runner.run_recipe("voxceleb", train, checks, argv, task="verification")
 
 
 if __name__ == "__main__":
