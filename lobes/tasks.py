@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .registry import LobeError, nearest
+from ..processing.system.names import nearest
+from .registry import LobeError
 
 if TYPE_CHECKING:
     import torch

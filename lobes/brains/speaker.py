@@ -58,9 +58,7 @@ class SpeakerBrain(BaseBrain):
         self.distiller = distiller
         self.tested = "test"
         self.calibration: Calibration | None = None
-        if self.hparams.pretrain_epochs and not hasattr(
-            model.embedding_model, "pretraining_loss"
-        ):
+        if self.hparams.pretrain_epochs and not hasattr(model.embedding_model, "pretraining_loss"):
             raise ValueError(
                 f"pretrain_epochs is {self.hparams.pretrain_epochs}, but this encoder has no "
                 "pre-training (auricle describe lstm_autoencoder has one): set it to 0"

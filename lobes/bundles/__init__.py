@@ -1,7 +1,7 @@
 """Bundles: a trained model as a folder of weights in safetensors and a declarative description.
 
-    from auricle.lobes import bundles
-    bundle = bundles.load("results/.../bundle")
+from auricle.lobes import bundles
+bundle = bundles.load("results/.../bundle")
 """
 
 if not __name__.startswith("auricle."):

@@ -36,6 +36,9 @@ __all__ = [
 FORMAT = 1
 DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperparams.yaml"
 
+#: Of a description that names none, as those from before there were other heads.
+_UNNAMED_HEAD = {"name": "classifier", "options": {}}
+
 
 class BundleError(ValueError):
     """A folder that is not a bundle, or one that does not fit what is asked of it."""
@@ -82,8 +85,8 @@ class Bundle(Model):
         """
         if self.task is not find_task(name):
             raise BundleError(
-                f"the bundle was trained for {self.description.get('task')} ({self.task.about}), "
-                f"and a bundle of the task {name} is needed"
+                f"the bundle was trained for {self.description.get('task')} ({self.task.about}); a "
+                f"bundle of the task {name} is needed"
             )
 
     @torch.no_grad()
@@ -146,7 +149,7 @@ def save(folder: str | os.PathLike, description: dict, model: Model) -> Path:
     folder : where to; made if it is not there
     description : dict with `task`, `sample_rate` (Hz), `clip_s`, `labels`, `normalization`,
         `frontend` {name, options}, `encoder` {name, options, in_frames}, `head` {name, options}
-        (default: the task's); further entries (scores, protocol, digest) are kept.
+        (default: the classifier); further entries (scores, protocol, digest) are kept.
     model : the trained Model
 
     Raises
@@ -155,7 +158,7 @@ def save(folder: str | os.PathLike, description: dict, model: Model) -> Path:
         When what the description builds is not what the weights belong to.
     """
     description = {"format": FORMAT, **json.loads(json.dumps(description))}
-    description.setdefault("head", {"name": _task(description).head, "options": {}})
+    description.setdefault("head", dict(_UNNAMED_HEAD))
     weights = {
         f"{name}.{key}": value.detach().cpu().contiguous().clone()
         for name, part in model.parts.items()
@@ -204,8 +207,7 @@ def load(folder: str | os.PathLike) -> Bundle:
             raise BundleError(
                 f"{folder} has bundle format {description['format']}, this auricle reads {FORMAT}"
             )
-        # Bundles from before there were other heads do not name theirs.
-        description.setdefault("head", {"name": "classifier", "options": {}})
+        description.setdefault("head", dict(_UNNAMED_HEAD))
         bundle = _build(description)
     except LobeError as error:
         raise BundleError(

@@ -9,6 +9,8 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.utils.parameter_transfer import Pretrainer
 from torch import nn
 
+from ..model import PARTS
+
 __all__ = ["BundlePretrainer", "hyperparams_text", "label_encoder"]
 
 
@@ -51,6 +53,8 @@ def hyperparams_text(description: dict) -> str:
     """`hyperparams.yaml` of a bundle's description; JSON is YAML, so values are written as JSON."""
     frontend, encoder, head = (description[name] for name in ("frontend", "encoder", "head"))
     write = json.dumps
+    parts = "\n".join(f"{name}: !ref <model.{name}>" for name in PARTS)
+    modules = "\n".join(f"    {name}: !ref <{name}>" for name in PARTS)
     return f"""# For speechbrain.inference.EncoderClassifier.from_hparams(source=FOLDER).
 sample_rate: {description["sample_rate"]}
 labels: {write(description["labels"])}
@@ -65,11 +69,9 @@ model: !apply:auricle.lobes.build_model
     head: {head["name"]}
     num_outputs: {len(description["labels"])}
     head_options: {write(head["options"])}
+{parts}
 modules:
-    compute_features: !ref <model.compute_features>
-    mean_var_norm: !ref <model.mean_var_norm>
-    embedding_model: !ref <model.embedding_model>
-    classifier: !ref <model.classifier>
+{modules}
 label_encoder: !apply:auricle.lobes.bundles.speechbrain.label_encoder
     labels: !ref <labels>
 pretrainer: !new:auricle.lobes.bundles.speechbrain.BundlePretrainer

@@ -57,8 +57,8 @@ def run(arguments) -> int:
     options = {"curve": True} if arguments.curve else {}
     if arguments.curve and bundle.description.get("target") != "dynamic":
         raise ValueError(
-            f"--curve needs a bundle that learned labels over time (target dynamic); "
-            f"{arguments.bundle} was trained for {bundle.task.name} (target "
+            f"--curve needs a bundle that learned labels over time (target dynamic), and "
+            f"{arguments.bundle} was trained for {bundle.description.get('task')} (target "
             f"{bundle.description.get('target')})"
         )
     status = 0

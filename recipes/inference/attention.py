@@ -14,7 +14,7 @@ from ...lobes.encoders._patch.rollout import rollout_picture
 from ...lobes.encoders._patch.transformer import PatchTransformer
 from ...processing.plots.common import save_figure
 from ...processing.plots.emotion import attention_figure
-from .predict import read_song_at
+from .predict import read_recording
 
 __all__ = ["Attention", "attention_of_file", "draw", "spread"]
 
@@ -76,7 +76,7 @@ def attention_of_file(
         )
     centre_hz = _centres(bundle)
     rate = bundle.sample_rate
-    wav = read_song_at(path, rate)
+    wav = read_recording(path, rate)
     duration_s = len(wav) / rate
     if start_s is None:
         start_s = float((bundle.description.get("window_s") or [0.0])[0])

@@ -9,13 +9,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torchaudio.transforms import Resample
 
 from ...lobes.bundles.bundle import Bundle
 from ...lobes.tasks import Prediction
-from ...processing.data.audio import read_audio
+from ...processing.data.audio import AudioError, probe_audio
 from ...processing.system.files import replacing
+from ..music_emotion.mpeg import read_song
 
-__all__ = ["keep_arrays", "predict_file", "written"]
+__all__ = ["keep_arrays", "predict_file", "read_recording", "written"]
+
+
+def read_recording(path: str | os.PathLike, sample_rate: int) -> torch.Tensor:
+    """A whole file as a mono waveform (T,) at `sample_rate` Hz, of any rate and channels.
+
+    Raises
+    ------
+    AudioError
+        A file that cannot be read, or that holds no samples.
+    """
+    wav = read_song(path)
+    if not len(wav) or not torch.isfinite(wav).all():
+        problem = "holds NaN or infinite samples" if len(wav) else "holds no samples"
+        raise AudioError(
+            path, problem, "restore or remove the file", "nan" if len(wav) else "empty"
+        )
+    return Resample(probe_audio(path).sample_rate_hz, sample_rate)(wav)
 
 
 def predict_file(bundle: Bundle, path: str | os.PathLike, **options) -> Prediction:
@@ -26,7 +45,7 @@ def predict_file(bundle: Bundle, path: str | os.PathLike, **options) -> Predicti
     ValueError
         A file that cannot be read or answered for; it is named.
     """
-    wav = read_audio(path, bundle.sample_rate, resample="convert", channels="mix")
+    wav = read_recording(path, bundle.sample_rate)
     if not bundle.compute_features.num_frames(len(wav)):
         raise ValueError(
             f"{path}: lasts {1000 * len(wav) / bundle.sample_rate:.1f} ms, too short for one frame "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...lobes.bundles import bundle as pretrained
+from ...lobes import bundles
 from ...lobes.bundles.bundle import Bundle, BundleError
 from ...processing.data.audio import read_audio
 from ...processing.transcription.bigram import Bigram
@@ -27,7 +27,6 @@ __all__ = [
     "written",
 ]
 
-TASK = "phone_recognition"
 #: In a bundle's folder, beside the model: the bigram of its training transcripts.
 BIGRAM_FILE = "bigram.json"
 SHORTEST_S = 0.025
@@ -42,15 +41,10 @@ def open_recogniser(folder: str | os.PathLike) -> tuple[Bundle, Units]:
     BundleError
         No bundle, one of another task, or one whose units do not fit its model.
     """
-    bundle = pretrained.load(folder)
-    state = bundle.description.get("units")
-    if state is None:
-        task = bundle.description["task"]
-        raise BundleError(
-            f"{folder} was trained for {task} and has no units: a bundle of task {TASK} is needed"
-        )
+    bundle = bundles.load(folder)
+    bundle.require("transcription")
     try:
-        units = Units.from_state(state)
+        units = Units.from_state(bundle.description.get("units"))
     except ValueError as error:
         raise BundleError(f"{folder}: {error}") from None
     if list(units.labels) != bundle.labels:

@@ -27,8 +27,6 @@ __all__ = [
     "score_system",
 ]
 
-TASK = "speaker_verification"
-
 
 @dataclass(frozen=True)
 class System:
@@ -182,17 +180,12 @@ def open_verifier(folder: str | os.PathLike):
     Raises
     ------
     BundleError
-        What `pretrained.load` refuses, and a bundle of another task.
+        What `bundles.load` refuses, and a bundle of another task.
     """
-    from ...lobes.bundles import bundle as pretrained
+    from ...lobes import bundles
 
-    bundle = pretrained.load(folder)
-    task = bundle.description["task"]
-    if task != TASK:
-        raise pretrained.BundleError(
-            f"{folder} was trained for {task}, and speakers are told apart by a bundle for {TASK}: "
-            "recipes/voxceleb/train.py writes one"
-        )
+    bundle = bundles.load(folder)
+    bundle.require("verification")
     return bundle, about_bundle(folder)
 
 

@@ -53,7 +53,9 @@ def main(argv=None):
     from auricle.recipes.music_emotion import model, prepare
 
     checks = [optimization.problems, prepare.problems, model.problems]
-    return runner.run_recipe("music_emotion", train, checks, argv, "regression", model.needed_output)
+    return runner.run_recipe(
+        "music_emotion", train, checks, argv, "regression", model.needed_output
+    )
 
 
 if __name__ == "__main__":

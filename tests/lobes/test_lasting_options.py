@@ -13,11 +13,10 @@ from hyperpyyaml import load_hyperpyyaml
 from picture_encoders import perturbed, picture_net, saved, transformers_ast
 from safetensors.torch import load_file
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
+from auricle.lobes import build_encoder, build_model
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.encoders import resnet50
 from auricle.lobes.encoders._transformers_folder import SMALL
-from auricle.lobes.heads import Classifier
 from auricle.recipes.training.finish import _describe
 
 EPSILON = 0.02
@@ -116,17 +115,17 @@ CASES = {
 
 
 def trained(encoder, options):
-    """The parts of a model whose encoder began with a file, and its settings as a recipe has them."""
+    """A model whose encoder began with a file, and its settings as a recipe has them."""
     frontend = "waveform" if encoder in ("wav2vec2", "mert") else "mel"
-    compute_features = build_frontend(frontend)
-    features = compute_features.num_features
-    embedding_model = build_encoder(encoder, features, options={encoder: options})
-    parts = {
-        "compute_features": compute_features,
-        "mean_var_norm": build_normalization("sentence"),
-        "embedding_model": perturbed(embedding_model, seed=2),
-        "classifier": Classifier(embedding_model.out_features, 3),
-    }
+    model = build_model(
+        frontend,
+        encoder,
+        normalization="sentence",
+        encoder_options={encoder: options},
+        head="classifier",
+        num_outputs=3,
+    )
+    perturbed(model.embedding_model, seed=2)
     settings = {
         "sample_rate": 16000,
         "normalization": "sentence",
@@ -135,15 +134,16 @@ def trained(encoder, options):
         "encoder": encoder,
         "encoder_options": {encoder: options, "kwt": {}},
     }
-    return parts, settings
+    return model, settings
 
 
-def described(parts, settings):
+def described(model, settings):
     """What a finished run says of its model."""
     told = dict.fromkeys(("dataset", "corpus", "protocol", "data_digest", "versions"))
     result = SimpleNamespace(task="music_genre", metrics={"test": {"accuracy": 0.5}}, **told)
-    config, brain = SimpleNamespace(plain=settings), SimpleNamespace(lobes=parts)
-    return _describe(result, config, brain, ["a", "b", "c"], None)
+    head = {"name": "classifier", "options": {}}
+    run = SimpleNamespace(config=SimpleNamespace(plain=settings), head=head)
+    return _describe(result, run, model, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -154,8 +154,8 @@ def test_a_bundle_opens_without_the_file_its_training_began_with(tmp_path, monke
     began_with = tmp_path / "began_with"
     options = {**write(began_with), "path": str(began_with)}
     given = json.dumps(options)
-    parts, settings = trained(encoder, options)
-    folder = pretrained.save(tmp_path / "bundle", described(parts, settings), parts)
+    model, settings = trained(encoder, options)
+    folder = pretrained.save(tmp_path / "bundle", described(model, settings), model)
     assert json.dumps(options) == given  # the run's own settings stay as they are
     shutil.rmtree(began_with)
     for name in ("bundle.json", "hyperparams.yaml"):
@@ -164,9 +164,9 @@ def test_a_bundle_opens_without_the_file_its_training_began_with(tmp_path, monke
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bundle = pretrained.load(folder)
-    before, after = parts["embedding_model"], bundle.embedding_model
+    before, after = model.embedding_model, bundle.embedding_model
     wavs, lengths = 0.1 * torch.randn(2, 12000), torch.tensor([1.0, 0.7])
-    held = pretrained.Bundle(bundle.description, parts).eval()
+    held = model.eval()
     assert torch.equal(bundle(wavs, lengths), held(wavs, lengths))
     assert torch.equal(bundle.embed(wavs), held.embed(wavs))
     learned = [{n: p.requires_grad for n, p in e.named_parameters()} for e in (before, after)]

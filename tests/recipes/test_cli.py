@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import ENCODERS, FRONTENDS, build_encoder, build_frontend
+from auricle.lobes import ENCODERS, FRONTENDS
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import Classifier
-from auricle.lobes.layers.normalization import SentenceNormalization
 from auricle.lobes.promises import FRONTEND_PROMISES
 
 LABELS = ["down", "left", "right"]
@@ -55,26 +54,11 @@ def noise(path, seconds, rate=16000, channels=1, seed=0):
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """A small untrained model; what it says is arbitrary and always the same."""
-    torch.manual_seed(0)
-    frontend = build_frontend("mel", 16000, {"mel": {"num_features": 8}})
-    encoder = build_encoder("linear", 8, frontend.num_frames(8000))
-    return pretrained.save(
+    return random_bundle(
         tmp_path_factory.mktemp("bundle"),
-        {
-            "task": "keyword_spotting",
-            "sample_rate": 16000,
-            "clip_s": 0.5,
-            "labels": LABELS,
-            "normalization": "sentence",
-            "frontend": {"name": "mel", "options": {"num_features": 8}},
-            "encoder": {"name": "linear", "options": {}, "in_frames": frontend.num_frames(8000)},
-        },
-        {
-            "compute_features": frontend,
-            "mean_var_norm": SentenceNormalization(),
-            "embedding_model": encoder,
-            "classifier": Classifier(encoder.out_features, len(LABELS)),
-        },
+        labels=LABELS,
+        clip_s=0.5,
+        frontend_options={"num_features": 8},
     )
 
 

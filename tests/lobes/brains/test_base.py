@@ -9,14 +9,14 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.epoch_loop import EpochCounter
 from torch import nn
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
+from auricle.lobes import build_frontend, build_model
 from auricle.lobes.brains.checkpoints import AtomicCheckpointer
-from auricle.lobes.brains.classification import ClassificationBrain
-from auricle.lobes.heads import Classifier
+from auricle.lobes.tasks import find_task
 from auricle.processing.data.augmentation.mixup import Mixup
 from auricle.processing.filterbank.displacement import displacement
 
 LABELS = ["low", "high"]
+TASK = find_task("classification")
 
 
 class Logger:
@@ -44,10 +44,6 @@ def clips(count=20, samples=4000):
 
 def make(folder=None, frontend="mel", run_opts=None, **changes):
     torch.manual_seed(0)
-    compute_features = build_frontend(frontend)
-    embedding_model = build_encoder(
-        "linear", compute_features.num_features, compute_features.num_frames(4000)
-    )
     settings = {
         "seed": 1,
         "sample_rate": 16000,
@@ -75,14 +71,9 @@ def make(folder=None, frontend="mel", run_opts=None, **changes):
     checkpointer = None
     if folder is not None:
         checkpointer = AtomicCheckpointer(folder, {"epoch_counter": settings["epoch_counter"]})
-    modules = {
-        "compute_features": compute_features,
-        "mean_var_norm": build_normalization("auto", compute_features),
-        "embedding_model": embedding_model,
-        "classifier": Classifier(embedding_model.out_features, 2),
-    }
+    model = build_model(frontend, "linear", clip_s=0.25, head="classifier", num_outputs=2)
     run_opts = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return ClassificationBrain(LABELS, modules, settings, run_opts, checkpointer)
+    return TASK.build_brain(model, LABELS, settings, run_opts, checkpointer)
 
 
 def fit(brain, dataset=None, batch_size=8):
@@ -140,7 +131,7 @@ def test_left_over_batches_of_an_accumulation_are_stepped():
 def test_parameters_are_projected_after_every_step():
     brain = make(frontend="leaf", lr=50.0, run_opts={"max_grad_norm": 0})
     fit(brain)
-    leaf = brain.lobes["compute_features"]
+    leaf = brain.model.compute_features
     assert (leaf.centre >= 0).all() and (leaf.centre <= torch.pi).all()
     assert (leaf.compression.smooth >= 0).all() and (leaf.compression.smooth <= 1).all()
 
@@ -148,18 +139,18 @@ def test_parameters_are_projected_after_every_step():
 def test_a_learned_frontend_is_in_the_optimiser_and_in_the_checkpoint(tmp_path):
     brain = fit(make(tmp_path, frontend="leaf"))
     held = {id(p) for group in brain.optimizer.param_groups for p in group["params"]}
-    leaf = brain.lobes["compute_features"]
+    leaf = brain.model.compute_features
     assert all(id(p) in held for p in leaf.parameters())
     fresh = build_frontend("leaf").state_dict()
     assert all(not torch.equal(value, fresh[key]) for key, value in leaf.state_dict().items())
     again = make(tmp_path, frontend="leaf")
     again.on_fit_start()
     for key, value in leaf.state_dict().items():
-        assert torch.equal(again.lobes["compute_features"].state_dict()[key], value)
+        assert torch.equal(again.model.compute_features.state_dict()[key], value)
 
 
 def frontend_state(brain):
-    state = brain.lobes["compute_features"].state_dict()
+    state = brain.model.compute_features.state_dict()
     return {key: value.clone() for key, value in state.items()}
 
 
@@ -168,20 +159,20 @@ FREEZE = {"frontend": "leaf", "optimizing": "adam", "frontend_freeze_epochs": 2}
 
 def test_a_frozen_frontend_stays_bit_for_bit_and_then_learns():
     brain, states, gradients = make(number_of_epochs=3, **FREEZE), [], []
-    leaf = brain.lobes["compute_features"]
+    leaf = brain.model.compute_features
     brain.prepare_step = lambda plain=brain.prepare_step: (
         gradients.append(all(p.grad is not None for p in leaf.parameters())),
         plain(),
     )
     measure = brain._merged_record
     brain._merged_record = lambda: states.append(frontend_state(brain)) or measure()
-    built, head = frontend_state(brain), brain.lobes["classifier"].linear.weight.detach().clone()
+    built, head = frontend_state(brain), brain.model.classifier.linear.weight.detach().clone()
     fit(brain)
     assert len(gradients) == 9 and all(gradients)  # DDP waits for every one of them
     for key, value in built.items():
         assert torch.equal(states[0][key], value) and torch.equal(states[1][key], value)
         assert not torch.equal(states[2][key], value), f"{key} does not learn"
-    assert not torch.equal(brain.lobes["classifier"].linear.weight, head)
+    assert not torch.equal(brain.model.classifier.linear.weight, head)
     assert brain.optimizer.state[leaf.centre]["step"] == 3  # those of the third epoch
 
 
@@ -223,7 +214,7 @@ def test_a_step_in_hz_moves_filters_that_plain_adam_leaves_where_they_are():
     for step_hz in (0.0, 5.0):
         given = {"optimizing": "adam", "lr": 0.005, "frontend_step_hz": step_hz}
         brain = fit(make(frontend="leaf", **given))
-        after = brain.lobes["compute_features"].filters()
+        after = brain.model.compute_features.filters()
         moved[step_hz] = displacement(brain.initial_filters, after)
     assert moved[0.0]["bandwidth_shift_hz"] < 2 < 10 < moved[5.0]["bandwidth_shift_hz"]
     assert 0 < moved[5.0]["centre_shift_hz"] < 9 * 5  # nine steps
@@ -262,7 +253,7 @@ def test_not_finite_too_often_raises():
 def test_a_checkpoint_with_values_that_are_not_finite_is_refused(tmp_path):
     brain = fit(make(tmp_path, number_of_epochs=1))
     with torch.no_grad():
-        brain.lobes["classifier"].linear.bias.fill_(torch.nan)
+        brain.model.classifier.linear.bias.fill_(torch.nan)
     with pytest.raises(FloatingPointError, match="classifier.linear.bias"):
         brain.checkpointer.save_checkpoint()
     assert len(brain.checkpointer.list_checkpoints()) == 1
@@ -284,10 +275,10 @@ def test_mixup_and_smoothing_give_the_loss_of_soft_labels():
     soft = share[:, None] * one_hot + (1 - share[:, None]) * one_hot[partner]
     soft = 0.9 * soft + 0.1 / 2
     expected = -(soft * logp).sum(1)
-    torch.testing.assert_close(brain.loss_per_item(logp, batch, sb.Stage.TRAIN), expected)
+    torch.testing.assert_close(brain.training_loss(logp, batch), expected.mean())
     brain._mixed = None
     plain = -logp[torch.arange(4), batch.target]
-    torch.testing.assert_close(brain.loss_per_item(logp, batch, sb.Stage.VALID), plain)
+    torch.testing.assert_close(brain.item_losses(logp, batch), plain)
 
 
 def test_the_outcome_does_not_depend_on_the_state_of_torchs_generator():

@@ -10,9 +10,10 @@ from torch import nn
 
 from auricle.hparams.loader import shipped_defaults
 from auricle.lobes import build_frontend, build_normalization
-from auricle.lobes.brains.regression import RegressionBrain
 from auricle.lobes.contracts import Encoder
 from auricle.lobes.heads.regression import RegressionHead
+from auricle.lobes.model import Model
+from auricle.lobes.tasks import find_task
 
 RATE_HZ = 8000
 
@@ -79,19 +80,14 @@ def make(dynamic, **changes):
         "train_logger": SimpleNamespace(log_stats=lambda *args, **kwargs: None),
         **changes,
     }
-    modules = {
-        "compute_features": frontend,
-        "mean_var_norm": build_normalization("none", frontend),
-        "embedding_model": Frames(frontend.num_features, "frames" if dynamic else "utterance"),
-        "classifier": RegressionHead(16),
-    }
-    options = {"device": "cpu", "noprogressbar": True}
-    return RegressionBrain(
+    encoder = Frames(frontend.num_features, "frames" if dynamic else "utterance")
+    model = Model(frontend, build_normalization("none", frontend), encoder, RegressionHead(16))
+    return find_task("regression").build_brain(
+        model,
         ["valence", "arousal"],
         {"low": 1, "high": 9},
-        modules=modules,
         hparams=settings,
-        run_opts=options,
+        run_opts={"device": "cpu", "noprogressbar": True},
     )
 
 
@@ -120,7 +116,7 @@ def test_it_learns_scores_on_the_labels_scale_and_draws(dynamic, loss, tmp_path)
 def test_a_constant_prediction_scores_zero_all_the_way(dynamic, constant):
     counter = sb.utils.epoch_loop.EpochCounter(1)
     brain = make(dynamic, lr=0.0, number_of_epochs=1, epoch_counter=counter)
-    for parameter in brain.modules["classifier"].parameters():
+    for parameter in brain.model.classifier.parameters():
         nn.init.constant_(parameter, constant if parameter.ndim == 1 else 0.0)
     loader = {"batch_size": 4}
     sets = [dataset(range(start, start + 8), dynamic) for start in (0, 8, 16)]

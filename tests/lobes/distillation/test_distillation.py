@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from random_bundle import random_bundle
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
 from speechbrain.lobes.models.Xvector import Xvector
@@ -15,7 +16,6 @@ from speechbrain.processing.features import InputNormalization
 from torch import nn
 from torch.nn import functional as F
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.brains.optimization import build_optimizer
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.distillation.distiller import (
@@ -34,8 +34,7 @@ from auricle.lobes.distillation.losses import (
 )
 from auricle.lobes.distillation.target_cache import TargetCache
 from auricle.lobes.distillation.teachers import TeacherError, load_teacher
-from auricle.lobes.heads import Classifier
-from auricle.lobes.heads.angular_margin import CosineClassifier, MarginSoftmax
+from auricle.lobes.heads.angular_margin import MarginSoftmax
 
 LABELS = ["ann", "bob", "eve"]
 ENCODERS = {
@@ -51,30 +50,20 @@ def seeded():
 
 
 def make_bundle(folder, head="classifier", encoder="xvector", **changes):
-    torch.manual_seed(5)
-    rate = changes.get("sample_rate", RATE)
-    compute_features = build_frontend("mel", rate, {"mel": {"num_features": 20}})
-    embedding_model = build_encoder(encoder, 20, None, ENCODERS)
-    build = {"classifier": Classifier, "cosine": CosineClassifier}[head]
-    parts = {
-        "compute_features": compute_features,
-        "mean_var_norm": build_normalization("sentence", compute_features),
-        "embedding_model": embedding_model,
-        "classifier": build(embedding_model.out_features, len(LABELS)),
-    }
-    embedding_model(torch.randn(4, 30, 20))  # running statistics that no fresh instance has
-    description = {
-        "task": "speaker_verification",
-        "sample_rate": rate,
-        "clip_s": None,
-        "labels": LABELS,
-        "normalization": "sentence",
-        "frontend": {"name": "mel", "options": {"num_features": 20}},
-        "encoder": {"name": encoder, "options": ENCODERS[encoder], "in_frames": None},
-        "head": {"name": head, "options": {}},
-        **changes,
-    }
-    return pretrained.save(folder, description, parts)
+    return random_bundle(
+        folder,
+        "mel",
+        encoder,
+        LABELS,
+        seed=5,
+        clip_s=None,
+        frontend_options={"num_features": 20},
+        encoder_options=ENCODERS[encoder],
+        head=head,
+        # running statistics that no fresh instance has
+        change=lambda model: model.embedding_model(torch.randn(4, 30, 20)),
+        **{"task": "speaker_verification", "sample_rate": RATE, **changes},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.encoders._patch.rollout import patch_grid, rollout_picture
-from auricle.lobes.heads import build_head
 from auricle.recipes.inference import attention
 
 RATE = 8000
@@ -20,31 +19,20 @@ OPTIONS = {"vit": VIT, "ast": VIT, "blstm": {"layers": 1, "hidden": 8}}
 
 
 def save(folder, encoder="ast", frontend="mel", options=None, **changes):
-    torch.manual_seed(1)
-    options = {"num_features": 40} if options is None else options
-    compute = build_frontend(frontend, RATE, {frontend: options})
-    model = build_encoder(encoder, compute.num_features, options={encoder: OPTIONS[encoder]})
-    parts = {
-        "compute_features": compute,
-        "mean_var_norm": build_normalization("none", compute),
-        "embedding_model": model,
-        "classifier": build_head("regression", model.out_features, 2),
-    }
-    description = {
-        "task": "music_emotion",
-        "sample_rate": RATE,
-        "clip_s": 1.0,
-        "labels": ["valence", "arousal"],
-        "normalization": "none",
-        "frontend": {"name": frontend, "options": options},
-        "encoder": {"name": encoder, "options": OPTIONS[encoder], "in_frames": None},
-        "head": {"name": "regression", "options": {}},
-        "scale": {"low": 1, "high": 9},
-        "window_s": [1.5, 2.5],
-        "target": "static",
-        **changes,
-    }
-    return pretrained.save(folder, description, parts)
+    return random_bundle(
+        folder,
+        frontend,
+        encoder,
+        ("valence", "arousal"),
+        "music_emotion",
+        seed=1,
+        sample_rate=RATE,
+        normalization="none",
+        frontend_options={"num_features": 40} if options is None else options,
+        encoder_options=OPTIONS[encoder],
+        head="regression",
+        **{"scale": {"low": 1, "high": 9}, "window_s": [1.5, 2.5], "target": "static", **changes},
+    )
 
 
 def write(path, seconds):

@@ -5,11 +5,10 @@ import math
 
 import pytest
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import FRONTENDS, build_encoder, build_frontend
+from auricle.lobes import FRONTENDS, build_frontend
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import Classifier
-from auricle.lobes.layers.normalization import SentenceNormalization
 from auricle.processing.filterbank.displacement import displacement
 from auricle.recipes import cli
 from auricle.recipes.inference import filters
@@ -52,24 +51,12 @@ def auricle(capsys, tmp_path, monkeypatch):
 
 def save(folder, frontend, name, options, rate=16000):
     """A bundle with this frontend, and the least that goes with it."""
-    encoder = build_encoder("linear", frontend.num_features, frontend.num_frames(rate))
-    return pretrained.save(
+    return random_bundle(
         folder,
-        {
-            "task": "keyword_spotting",
-            "sample_rate": rate,
-            "clip_s": 1.0,
-            "labels": ["no", "yes"],
-            "normalization": "sentence",
-            "frontend": {"name": name, "options": options},
-            "encoder": {"name": "linear", "options": {}, "in_frames": frontend.num_frames(rate)},
-        },
-        {
-            "compute_features": frontend,
-            "mean_var_norm": SentenceNormalization(),
-            "embedding_model": encoder,
-            "classifier": Classifier(encoder.out_features, 2),
-        },
+        name,
+        sample_rate=rate,
+        frontend_options=options,
+        change=lambda model: model.compute_features.load_state_dict(frontend.state_dict()),
     )
 
 

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.bundles.predicted_values import predict_curve, predict_values
-from auricle.lobes.heads import build_head
-from auricle.recipes.inference.predict import read_song_at
+from auricle.recipes.inference.predict import read_recording
 from auricle.recipes.music_emotion import mpeg
 
 RATE = 8000
@@ -21,32 +20,22 @@ OPTIONS = {"linear": {}, "blstm": {"layers": 1, "hidden": 8}}
 
 
 def save(folder, encoder="blstm", target="static", clip_s=2.0, head="regression", **changes):
-    """A bundle of random weights, drawn large enough that every window gives another value."""
-    torch.manual_seed(1)
-    frontend = build_frontend("mel", RATE, {"mel": {"num_features": 12}})
-    frames = frontend.num_frames(round((clip_s or 1.0) * RATE))
-    model = build_encoder(encoder, 12, frames, {encoder: OPTIONS[encoder]})
-    parts = {
-        "compute_features": frontend,
-        "mean_var_norm": build_normalization("none", frontend),
-        "embedding_model": model,
-        "classifier": build_head(head, model.out_features, 2),
-    }
-    description = {
-        "task": "music_emotion" if head == "regression" else "keyword_spotting",
-        "sample_rate": RATE,
-        "clip_s": clip_s,
-        "labels": ["valence", "arousal"],
-        "normalization": "none",
-        "frontend": {"name": "mel", "options": {"num_features": 12}},
-        "encoder": {"name": encoder, "options": OPTIONS[encoder], "in_frames": frames},
-        "head": {"name": head, "options": {}},
-        "scale": SCALE,
-        "window_s": [15.0, 45.0],
-        "target": target,
-        **changes,
-    }
-    return pretrained.save(folder, description, parts)
+    return random_bundle(
+        folder,
+        "mel",
+        encoder,
+        ("valence", "arousal"),
+        "music_emotion" if head == "regression" else "keyword_spotting",
+        seed=1,
+        sample_rate=RATE,
+        clip_s=clip_s,
+        in_frames=None if clip_s else 51,
+        normalization="none",
+        frontend_options={"num_features": 12},
+        encoder_options=OPTIONS[encoder],
+        head=head,
+        **{"scale": SCALE, "window_s": [15.0, 45.0], "target": target, **changes},
+    )
 
 
 def song(seconds, seed=0, rate=RATE):
@@ -195,7 +184,7 @@ def test_an_mp3_that_does_not_say_its_length_is_heard_whole(auricle, tmp_path):
     start = mpeg._first_frame(data)
     headless.write_bytes(data[start + mpeg._frame_length(data, start) :])
     assert abs(soundfile.info(headless).frames - len(samples)) > 22050, "nothing to put right"
-    assert len(read_song_at(headless, RATE)) == pytest.approx(7.0 * RATE, abs=0.2 * RATE)
+    assert len(read_recording(headless, RATE)) == pytest.approx(7.0 * RATE, abs=0.2 * RATE)
     bundle = save(tmp_path / "bundle")
     status, text, _ = auricle("predict", bundle, headless, "--json")
     assert status == 0 and json.loads(text)["duration_s"] == pytest.approx(7.0, abs=0.2)
@@ -226,12 +215,12 @@ def test_a_curve_that_there_is_not(auricle, tmp_path):
     static, labels = save(tmp_path / "static"), save(tmp_path / "labels", head="classifier")
     status, text, error = auricle("predict", static, file, "--curve")
     assert status == 2 and not text
-    assert "learned one label per song (target static)" in error
+    assert "--curve" in error and "target static" in error
     status, text, error = auricle("predict", labels, file, "--curve")
-    assert status == 2 and "was trained for keyword_spotting" in error and not text
+    assert status == 2 and "--curve" in error and "keyword_spotting" in error and not text
     dynamic = save(tmp_path / "dynamic", target="dynamic")
     status, _, error = auricle("predict", dynamic, file, file, "--curve")
-    assert status == 2 and "the table of one song, got 2" in error
+    assert status == 2 and "--curve" in error and "got 2" in error
     with pytest.raises(pretrained.BundleError, match="no curve over time"):
         predict_curve(pretrained.load(static), torch.zeros(RATE))
 
@@ -254,7 +243,7 @@ def test_a_bundle_that_does_not_tell_enough(auricle, tmp_path, changes, says):
 
 def test_labels_and_values_are_not_mistaken_for_each_other(tmp_path):
     file = write(tmp_path / "a.wav", 1.0)
-    with pytest.raises(pretrained.BundleError, match="music_emotion.*auricle predict BUNDLE SONG"):
+    with pytest.raises(pretrained.BundleError, match="music_emotion.*classification"):
         pretrained.load(save(tmp_path / "emotion")).predict_file(file)
     labels = pretrained.load(save(tmp_path / "labels", head="classifier"))
     with pytest.raises(pretrained.BundleError, match="keyword_spotting with the head 'classifier'"):

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
-from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import build_head
 from auricle.processing.data.distortions.codecs import CODECS
 from auricle.processing.data.distortions.conditions import CONDITIONS, choose
 from auricle.processing.data.musan import Musan
@@ -328,25 +326,16 @@ def corpus(tmp_path_factory):
 
 
 def _save_bundle(folder, task, seed):
-    torch.manual_seed(seed)
-    frontend = build_frontend("mel")
-    encoder = build_encoder("linear", frontend.num_features, 100)
-    parts = {
-        "compute_features": frontend,
-        "mean_var_norm": build_normalization("none", frontend),
-        "embedding_model": encoder,
-        "classifier": build_head("classifier", encoder.out_features, 12),
-    }
-    description = {
-        "task": task,
-        "sample_rate": RATE,
-        "clip_s": None,
-        "labels": SPEAKERS,
-        "normalization": "none",
-        "frontend": {"name": "mel", "options": {}},
-        "encoder": {"name": "linear", "options": {}, "in_frames": 100},
-    }
-    pretrained.save(folder, description, parts)
+    random_bundle(
+        folder,
+        labels=SPEAKERS,
+        task=task,
+        seed=seed,
+        sample_rate=RATE,
+        clip_s=None,
+        in_frames=100,
+        normalization="none",
+    )
 
 
 def run_command(corpus, bundles, *words):

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import build_head
 from auricle.processing.scoring.transcription.transcripts import read_transcripts
 from auricle.processing.transcription.bigram import Bigram
 from auricle.processing.transcription.segments import Segment, check_contiguous, read_segments
@@ -31,25 +30,18 @@ PHONES = "h# sh iy hv ae dcl d h#"
 
 def make_bundle(folder, kind="phones39", description=None, **options):
     """A recogniser with random weights."""
-    torch.manual_seed(0)
     units = Units.build(kind, ROWS, **({"bpe_size": 40} if kind == "bpe" else {}), **options)
-    lobes = {
-        "compute_features": build_frontend("mel", RATE_HZ, {"mel": {"num_features": 8}}),
-        "embedding_model": build_encoder("blstm", 8, None, {"blstm": {"hidden": 4, "layers": 1}}),
-        "classifier": build_head("classifier", 8, len(units.labels)),
-    }
-    lobes["mean_var_norm"] = build_normalization("sentence", lobes["compute_features"])
-    about = {
-        "task": "phone_recognition",
-        "sample_rate": RATE_HZ,
-        "clip_s": None,
-        "labels": list(units.labels),
-        "normalization": "sentence",
-        "frontend": {"name": "mel", "options": {"num_features": 8}},
-        "encoder": {"name": "blstm", "options": {"hidden": 4, "layers": 1}, "in_frames": None},
-        "units": units.state(),
-    }
-    return pretrained.save(folder, {**about, **(description or {})}, lobes)
+    return random_bundle(
+        folder,
+        "mel",
+        "blstm",
+        units.labels,
+        sample_rate=RATE_HZ,
+        clip_s=None,
+        frontend_options={"num_features": 8},
+        encoder_options={"hidden": 4, "layers": 1},
+        **{"task": "phone_recognition", "units": units.state(), **(description or {})},
+    )
 
 
 TRUE_ENDS = [0.20, 0.32, 0.44, 0.60, 1.0]  # s
@@ -88,8 +80,7 @@ def always(folder, unit):
         bundle.classifier.linear.bias.copy_(
             10.0 * torch.eye(len(units.labels))[units.labels.index(unit)]
         )
-    parts = {name: getattr(bundle, name) for name in pretrained.PARTS}
-    pretrained.save(folder, bundle.description, parts)
+    pretrained.save(folder, bundle.description, bundle)
 
 
 def write_noise(path, duration_s=1.0, rate_hz=RATE_HZ, channels=1, seed=0):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import ENCODERS, build_encoder, build_frontend, build_normalization
+from auricle.lobes import ENCODERS
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import Classifier
 from auricle.lobes.registry import load_plugin
 from auricle.processing.scoring.verification.calibration import (
     Calibration,
@@ -78,27 +78,17 @@ def auricle(capsys):
 
 
 def save_bundle(folder, task="speaker_verification", encoder="timbre", bands=12):
-    torch.manual_seed(0)
-    frontend = build_frontend("mel", RATE, {"mel": {"num_features": bands}})
-    options = {}
-    embedding_model = build_encoder(encoder, bands, 101, {encoder: options})
-    return pretrained.save(
+    return random_bundle(
         folder,
-        {
-            "task": task,
-            "sample_rate": RATE,
-            "clip_s": None,
-            "labels": ["id1", "id2"],
-            "normalization": "none",
-            "frontend": {"name": "mel", "options": {"num_features": bands}},
-            "encoder": {"name": encoder, "options": options, "in_frames": 101},
-        },
-        {
-            "compute_features": frontend,
-            "mean_var_norm": build_normalization("none", frontend),
-            "embedding_model": embedding_model,
-            "classifier": Classifier(embedding_model.out_features, 2),
-        },
+        "mel",
+        encoder,
+        ("id1", "id2"),
+        task,
+        sample_rate=RATE,
+        clip_s=None,
+        in_frames=101,
+        normalization="none",
+        frontend_options={"num_features": bands},
     )
 
 
