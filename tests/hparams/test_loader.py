@@ -100,10 +100,10 @@ def test_overrides_of_any_depth_reach_the_built_objects(tmp_path):
     assert config.run_opts.device == "cpu" and config.run_opts.noprogressbar is True
     assert config.run_opts.overridden_args == {"device", "noprogressbar"}
     built = config.build()
-    assert built["compute_features"].num_features == 20 and built["compute_features"].hop == 320
+    frontend = built["model"].compute_features
+    assert frontend.num_features == 20 and frontend.hop == 320
     assert built["output_folder"] == f"{tmp_path}/a=b.c/mel_linear/seed_7"
     assert built["lr"] == 0.001
-    assert built["modules"]["compute_features"] is built["compute_features"]
 
 
 def test_a_map_and_dots_mean_the_same():
@@ -185,12 +185,12 @@ def test_options_of_a_lobe_that_is_not_selected_are_checked_and_kept_apart():
     words = ["--frontend", "mel", "--encoder", "linear"]
     assert "'hop'" in only_problem(*words, "--frontend_options.leaf.hop", 3)
     built = load(*words, "--frontend_options.leaf.num_features", 20).build()
-    assert built["compute_features"].num_features == 40
+    assert built["model"].compute_features.num_features == 40
 
 
-@pytest.mark.parametrize("key", ["compute_features.name", "num_classes", "modules.classifier"])
+@pytest.mark.parametrize("key", ["model.frontend", "model", "mixup.alpha"])
 def test_what_is_built_from_other_keys_is_not_overridden(key):
-    """`--compute_features.name mel` would train mel and write leaf into the results."""
+    """`--model.frontend mel` would train mel and write leaf into the results."""
     assert "is built from other keys" in only_problem(f"--{key}", "3")
 
 
@@ -400,12 +400,9 @@ def test_every_shipped_experiment_is_valid_and_builds(name, tmp_path):
     config = load_hparams(words, row["recipe"], RECIPES[row["recipe"]])
     for key, value in row.items():
         assert key in ("recipe", "about") or config.plain[key] == value
-    modules = config.build()["modules"]
-    frontend = modules["compute_features"].registered_name
-    assert (frontend, modules["embedding_model"].registered_name) == (
-        config.plain["frontend"],
-        config.plain["encoder"],
-    )
+    model = config.build()["model"]
+    assert model.compute_features.registered_name == config.plain["frontend"]
+    assert model.embedding_model.registered_name == config.plain["encoder"]
 
 
 def test_a_wrong_row_is_refused_like_a_wrong_command_line(tmp_path, monkeypatch):
@@ -436,15 +433,19 @@ def test_the_shipped_yaml_builds_and_runs_with_every_frontend(frontend, tmp_path
         *("--frontend", frontend, "--encoder", "linear", "--clip_s", "0.1"),
         *("--results_folder", tmp_path, "--normalization", "auto"),
     ).build()
-    modules = built["modules"]
-    assert set(modules) == {"compute_features", "mean_var_norm", "embedding_model", "classifier"}
     wavs = 0.1 * torch.randn(2, 1600, generator=torch.Generator().manual_seed(0))
     lengths = torch.tensor([1.0, 0.5])
-    feats = modules["compute_features"](wavs, lengths)
-    output = modules["classifier"](
-        modules["embedding_model"](modules["mean_var_norm"](feats, lengths), lengths)
-    )
-    assert output.shape == (2, 1, 12) and torch.isfinite(output).all()
+    embedding = built["model"](wavs, lengths)
+    assert embedding.shape == (2, built["model"].embedding_model.out_features)
+    assert torch.isfinite(embedding).all()
+
+
+def test_a_yaml_with_the_objects_of_an_earlier_auricle_says_what_to_replace(tmp_path):
+    text = shipped(RECIPE).read_text()
+    old = tmp_path / "old.yaml"
+    old.write_text(text.split("model: !apply")[0] + "modules: {}\n")
+    problem = only_problem(str(old))
+    assert "old.yaml" in problem and "`modules`" in problem and "`model`" in problem
 
 
 # -- the recipe's command line -----------------------------------------------------------------------
