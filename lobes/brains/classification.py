@@ -6,7 +6,8 @@ import speechbrain as sb
 import torch
 from torch.nn.functional import nll_loss
 
-from ...processing.plots import common as plots
+from ...processing.plots.common import save_figure
+from ...processing.plots.confusion import confusion_matrix
 from ...processing.scoring.classification import ConfusionCounts
 from .base import BaseBrain
 
@@ -67,9 +68,8 @@ class ClassificationBrain(BaseBrain):
         self.score.append(batch.id, batch.target, predictions.argmax(-1), batch.group)
 
     def pictures(self, folder, name):
-        path = folder / "confusion_matrix.png"
-        counts = self.test_record["confusion"]
-        return [plots.confusion_matrix(counts, self.labels, path, f"Test: {name}")]
+        figure = confusion_matrix(self.test_record["confusion"], self.labels, f"Test: {name}")
+        return [save_figure(figure, folder / "confusion_matrix.png")]
 
     def describe_test(self):
         test = self.test_record

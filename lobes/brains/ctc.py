@@ -7,7 +7,8 @@ import itertools
 import speechbrain as sb
 import torch
 
-from ...processing.plots.common import token_confusion
+from ...processing.plots.common import save_figure
+from ...processing.plots.confusion import token_confusion
 from ...processing.scoring.transcription.sequence import RATES
 from ...processing.transcription.units import Units
 from .base import BaseBrain
@@ -95,8 +96,8 @@ class CTCBrain(BaseBrain):
         confusion = self.test_record.get("confusion")
         if confusion is None:  # words
             return []
-        path = folder / "confusions.png"
-        return [token_confusion(confusion["counts"], confusion["labels"], path, f"Test: {name}")]
+        figure = token_confusion(confusion["counts"], confusion["labels"], f"Test: {name}")
+        return [save_figure(figure, folder / "confusions.png")]
 
     def describe_test(self):
         test = self.test_record

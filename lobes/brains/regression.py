@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
 from ...processing.plots import emotion as emotion_plots
+from ...processing.plots.common import save_figure
 from ...processing.scoring.regression.metrics import RegressionScores
 from ...processing.scoring.regression.scales import from_unit
 from ..heads.concordance import regression_loss
@@ -170,20 +171,16 @@ class RegressionBrain(BaseBrain):
             for title in chosen:
                 at = song == songs.index(title)
                 curves[title] = (times_s[at], targets[at], predictions[at])
-            path = folder / "emotion_curves.png"
-            paths.append(
-                emotion_plots.dynamic_curves(
-                    curves, path, f"Test: {name}", self.dimensions, self.scale
-                )
+            figure = emotion_plots.dynamic_curves(
+                curves, f"Test: {name}", self.dimensions, self.scale
             )
+            paths.append(save_figure(figure, folder / "emotion_curves.png"))
         if {"valence", "arousal"} <= set(self.dimensions):
             axes = [self.dimensions.index(which) for which in ("valence", "arousal")]
-            path = folder / "valence_arousal.png"
-            paths.append(
-                emotion_plots.valence_arousal_plane(
-                    targets[:, axes], predictions[:, axes], path, f"Test: {name}", self.scale
-                )
+            figure = emotion_plots.valence_arousal_plane(
+                targets[:, axes], predictions[:, axes], f"Test: {name}", self.scale
             )
+            paths.append(save_figure(figure, folder / "valence_arousal.png"))
         return paths
 
     def describe_test(self):

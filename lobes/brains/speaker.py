@@ -5,6 +5,7 @@ from __future__ import annotations
 import speechbrain as sb
 import torch
 
+from ...processing.plots.common import save_figure
 from ...processing.plots.det import det_curve
 from ...processing.scoring.verification.calibration import Calibration
 from ...processing.scoring.verification.embedding_scores import EmbeddingScores
@@ -147,7 +148,7 @@ class SpeakerBrain(BaseBrain):
 
     def pictures(self, folder, name):
         curve = error_curve(self.score.scores, self.score.trials.is_target)
-        return [det_curve({name: curve}, folder / "det.png", f"Test: {name}")]
+        return [save_figure(det_curve({name: curve}, f"Test: {name}"), folder / "det.png")]
 
     def describe_test(self):
         test = self.test_record

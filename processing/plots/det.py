@@ -1,18 +1,18 @@
-"""Picture of detection error trade-offs: DET curves of several systems, as a PNG file."""
+"""Picture of detection error trade-offs: DET curves of several systems."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from ..scoring.verification.metrics import ErrorCurve
-from .common import new_figure, save_figure
+from .common import COLOURS, new_figure
 
-# Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008), then line styles.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+__all__ = ["det_curve", "det_points"]
+
+#: After the colours come other styles of line.
 _STYLES = ("-", "--", ":", "-.")
 _TICKS = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
 _MAX_POINTS = 4000
@@ -20,10 +20,9 @@ _MAX_POINTS = 4000
 
 def det_curve(
     curves: Mapping[str, ErrorCurve],
-    path: str | os.PathLike,
     title: str = "Detection error trade-off",
     p_target: float | None = 0.01,
-) -> Path:
+):
     """Draw miss rate against false alarm rate, both on the normal-deviate scale.
 
     On this scale scores that are normal on both sides give a straight line, of slope -1 where
@@ -32,9 +31,12 @@ def det_curve(
     Arguments
     ---------
     curves : `error_curve(...)` of each system, by the system's name.
-    path : where the PNG goes; folders are made.
     title : what was scored on which list.
     p_target : where to mark each system's minDCF (a ring); None for no marks.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
 
     Raises
     ------
@@ -45,11 +47,6 @@ def det_curve(
     ----------
     A. Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
     """
-    return save_figure(det_curve_figure(curves, title, p_target), path)
-
-
-def det_curve_figure(curves: Mapping[str, ErrorCurve], title: str, p_target: float | None = 0.01):
-    """The figure that `det_curve` saves."""
     if not curves:
         raise ValueError("no system to draw: give at least one error curve by name")
     drawn = {name: det_points(curve) for name, curve in curves.items()}
@@ -61,12 +58,12 @@ def det_curve_figure(curves: Mapping[str, ErrorCurve], title: str, p_target: flo
     figure = new_figure(7.6, 7.6)
     axes = figure.add_subplot()
     for which in (axes.set_xscale, axes.set_yscale):
-        which("function", functions=(normal_deviate, _normal_share))
+        which("function", functions=(ndtri, ndtr))
     axes.plot([low, high], [low, high], color="#B0B0B0", linewidth=0.8, zorder=1)
     for index, (name, (false_alarms, misses)) in enumerate(drawn.items()):
         curve = curves[name]
-        colour = _COLOURS[index % len(_COLOURS)]
-        style = _STYLES[index // len(_COLOURS) % len(_STYLES)]
+        colour = COLOURS[index % len(COLOURS)]
+        style = _STYLES[index // len(COLOURS) % len(_STYLES)]
         rate = curve.eer()[0]
         axes.plot(
             np.clip(false_alarms, low / 10, 1 - low / 10),
@@ -112,30 +109,9 @@ def det_points(curve: ErrorCurve, max_points: int = _MAX_POINTS) -> tuple[np.nda
     false_alarms, misses = curve.false_alarm_rates, curve.miss_rates
     if len(misses) > max_points:
         tiny = 1 / (4 * max(curve.n_target, curve.n_nontarget))
-        way = [
-            normal_deviate(np.clip(rate, tiny, 1 - tiny)) for rate in (misses, -false_alarms + 1)
-        ]
+        way = [ndtri(np.clip(rate, tiny, 1 - tiny)) for rate in (misses, 1 - false_alarms)]
         length = way[0] + way[1]  # both rise with the threshold
         steps = np.linspace(length[0], length[-1], max_points)
         kept = np.unique(np.clip(np.searchsorted(length, steps), 0, len(length) - 1))
         false_alarms, misses = false_alarms[kept], misses[kept]
     return false_alarms, misses
-
-
-def normal_deviate(share) -> np.ndarray:
-    """Value that a standard normal variable stays below with this probability.
-
-    Example
-    -------
-    >>> normal_deviate([0.5, 0.8413447460685429]).round(6).tolist()
-    [0.0, 1.0]
-    """
-    import torch
-
-    return torch.special.ndtri(torch.as_tensor(np.asarray(share, np.float64))).numpy()
-
-
-def _normal_share(deviate) -> np.ndarray:
-    import torch
-
-    return torch.special.ndtr(torch.as_tensor(np.asarray(deviate, np.float64))).numpy()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from .common import _array, new_figure, save_figure
+from ..scoring.arrays import to_numpy
+from .common import BLUE, GREY, ORANGE, new_figure
 
-# Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008).
-_TRUE, _PREDICTED, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
+__all__ = ["attention_over_spectrogram", "dynamic_curves", "valence_arousal_plane"]
+
 _MAX_ARROWS = 400
 #: Scale of labels where nothing else is said.
 _SCALE = {"low": 1.0, "high": 9.0}
@@ -20,10 +19,9 @@ _SCALE = {"low": 1.0, "high": 9.0}
 def valence_arousal_plane(
     targets,
     predictions,
-    path: str | os.PathLike,
     title: str = "Valence and arousal",
     scale: Mapping[str, float] | None = None,
-) -> Path:
+):
     """Draw songs on the plane of valence and arousal, with an arrow from label to prediction.
 
     The middle of the scale divides the plane into quadrants; each says how many labels and how
@@ -33,9 +31,12 @@ def valence_arousal_plane(
     Arguments
     ---------
     targets, predictions : (n, 2), valence then arousal, on `scale`.
-    path : where the PNG goes; folders are made.
     title : what was predicted by what.
     scale : {"low", "high"}, 1 to 9 by default.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
 
     Raises
     ------
@@ -46,11 +47,6 @@ def valence_arousal_plane(
     ----------
     J. A. Russell, "A circumplex model of affect", 1980.
     """
-    return save_figure(valence_arousal_figure(targets, predictions, title, scale), path)
-
-
-def valence_arousal_figure(targets, predictions, title: str, scale=None):
-    """The figure that `valence_arousal_plane` saves."""
     targets, predictions = _pairs(targets), _pairs(predictions)
     if targets.shape != predictions.shape:
         raise ValueError(f"{len(targets)} labels and {len(predictions)} predictions: one each")
@@ -72,14 +68,12 @@ def valence_arousal_figure(targets, predictions, title: str, scale=None):
         width=0.002,
         headwidth=8,
         headlength=9,
-        color=_GREY,
+        color=GREY,
         alpha=0.75,
         zorder=2,
     )
-    plane.plot(*targets[drawn].T, "o", color=_TRUE, markersize=4, label="label", zorder=3)
-    plane.plot(
-        *predictions[drawn].T, "D", color=_PREDICTED, markersize=2, label="prediction", zorder=4
-    )
+    plane.plot(*targets[drawn].T, "o", color=BLUE, markersize=4, label="label", zorder=3)
+    plane.plot(*predictions[drawn].T, "D", color=ORANGE, markersize=2, label="prediction", zorder=4)
     plane.axhline(middle, color="black", linewidth=0.8, zorder=1)
     plane.axvline(middle, color="black", linewidth=0.8, zorder=1)
     everything = np.concatenate([targets, predictions])
@@ -144,11 +138,11 @@ def error_ellipse(errors, deviations: float = 2.0, points: int = 181) -> np.ndar
 
 
 def _draw_errors(axes, errors: np.ndarray, span: float) -> None:
-    axes.plot(*errors.T, ".", color=_GREY, markersize=4, alpha=0.7)
-    axes.plot(*error_ellipse(errors).T, color=_PREDICTED, linewidth=1.8, label="2 deviations")
+    axes.plot(*errors.T, ".", color=GREY, markersize=4, alpha=0.7)
+    axes.plot(*error_ellipse(errors).T, color=ORANGE, linewidth=1.8, label="2 deviations")
     mean = errors.mean(0)
     label = f"mean error ({mean[0]:+.2f}, {mean[1]:+.2f})"
-    axes.plot(*mean, "P", color=_PREDICTED, markersize=9, markeredgecolor="white", label=label)
+    axes.plot(*mean, "P", color=ORANGE, markersize=9, markeredgecolor="white", label=label)
     axes.axhline(0, color="black", linewidth=0.8, zorder=1)
     axes.axvline(0, color="black", linewidth=0.8, zorder=1)
     reach = 1.08 * max(np.abs(errors).max(), np.abs(error_ellipse(errors)).max(), 0.05 * span)
@@ -163,37 +157,34 @@ def _draw_errors(axes, errors: np.ndarray, span: float) -> None:
 
 def dynamic_curves(
     curves: Mapping[str, tuple],
-    path: str | os.PathLike,
     title: str = "Emotion over time",
     dimensions: Sequence[str] = ("valence", "arousal"),
     scale: Mapping[str, float] | None = None,
-) -> Path:
+):
     """Draw labels and predictions of some songs over time, a row per song, a column per dimension.
 
     Arguments
     ---------
     curves : {song: (times_s (N,), targets (N, D), predictions (N, D))}
-    path : where the PNG goes; folders are made.
     title : what was predicted by what.
     dimensions : names of the D columns.
     scale : {"low", "high"} of the values, -1 to 1 by default.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
 
     Raises
     ------
     ValueError
         No song, shapes that do not fit.
     """
-    return save_figure(dynamic_curves_figure(curves, title, dimensions, scale), path)
-
-
-def dynamic_curves_figure(curves, title: str, dimensions=("valence", "arousal"), scale=None):
-    """The figure that `dynamic_curves` saves."""
     if not curves:
         raise ValueError("no song to draw: give at least one by name")
     scale = scale or {"low": -1.0, "high": 1.0}
     # All of the scale, and a prediction beyond it; what lies on its end is not cut in half.
     drawn = np.concatenate(
-        [_array(v).astype(float).ravel() for c in curves.values() for v in c[1:]]
+        [to_numpy(v).astype(float).ravel() for c in curves.values() for v in c[1:]]
     )
     drawn = drawn[np.isfinite(drawn)]
     margin = 0.02 * (scale["high"] - scale["low"])
@@ -204,7 +195,7 @@ def dynamic_curves_figure(curves, title: str, dimensions=("valence", "arousal"),
     figure = new_figure(5.6 * len(dimensions), 1.2 + 2.1 * len(curves))
     grid = figure.subplots(len(curves), len(dimensions), squeeze=False, sharey=True, sharex="row")
     for row, (song, values) in zip(grid, curves.items(), strict=True):
-        times_s, targets, predictions = (_array(v).astype(float) for v in values)
+        times_s, targets, predictions = (to_numpy(v).astype(float) for v in values)
         needed = (len(times_s), len(dimensions))
         if targets.shape != needed or predictions.shape != needed:
             raise ValueError(
@@ -213,12 +204,12 @@ def dynamic_curves_figure(curves, title: str, dimensions=("valence", "arousal"),
             )
         for index, (axes, dimension) in enumerate(zip(row, dimensions, strict=True)):
             axes.axhline((scale["low"] + scale["high"]) / 2, color="#C8C8C8", linewidth=0.8)
-            axes.plot(times_s, targets[:, index], color=_TRUE, linewidth=1.8, label="label")
+            axes.plot(times_s, targets[:, index], color=BLUE, linewidth=1.8, label="label")
             axes.plot(
                 times_s,
                 predictions[:, index],
                 "--",
-                color=_PREDICTED,
+                color=ORANGE,
                 linewidth=1.6,
                 label="prediction",
             )
@@ -238,9 +229,8 @@ def attention_over_spectrogram(
     spectrogram,
     hop_s: float,
     frequencies_hz,
-    path: str | os.PathLike,
     title: str = "Attention over the spectrogram",
-) -> Path:
+):
     """Draw where a transformer looks: its attention rollout over the spectrogram, in s and Hz.
 
     Each cell of the grid of patches covers its equal share of the spectrogram.
@@ -251,8 +241,11 @@ def attention_over_spectrogram(
     spectrogram : (F, N), low frequencies first, for example in dB.
     hop_s : seconds from frame to frame.
     frequencies_hz : (F,), rising: the centres of the bands.
-    path : where the PNG goes; folders are made.
     title : which song and which model.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
 
     Raises
     ------
@@ -264,14 +257,8 @@ def attention_over_spectrogram(
     ----------
     S. Abnar and W. Zuidema, "Quantifying attention flow in transformers", ACL 2020.
     """
-    figure = attention_figure(rollout, spectrogram, hop_s, frequencies_hz, title)
-    return save_figure(figure, path)
-
-
-def attention_figure(rollout, spectrogram, hop_s: float, frequencies_hz, title: str):
-    """The figure that `attention_over_spectrogram` saves."""
-    rollout, spectrogram = _array(rollout).astype(float), _array(spectrogram).astype(float)
-    frequencies_hz = _array(frequencies_hz).astype(float)
+    rollout, spectrogram = to_numpy(rollout).astype(float), to_numpy(spectrogram).astype(float)
+    frequencies_hz = to_numpy(frequencies_hz).astype(float)
     if rollout.ndim != 2 or spectrogram.ndim != 2 or len(frequencies_hz) != len(spectrogram):
         raise ValueError(
             f"rollout {rollout.shape}, spectrogram {spectrogram.shape} and "
@@ -331,7 +318,7 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def _pairs(values) -> np.ndarray:
-    values = _array(values).astype(float)
+    values = to_numpy(values).astype(float)
     if values.ndim != 2 or values.shape[1] != 2 or not len(values):
         raise ValueError(f"points must be (n, 2), valence then arousal, got {values.shape}")
     if not np.isfinite(values).all():

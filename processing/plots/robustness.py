@@ -1,17 +1,15 @@
-"""Picture of a robustness suite: EER against the strength of each distortion, as a PNG file."""
+"""Picture of a robustness suite: EER against the strength of each distortion."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from .common import new_figure, save_figure
+from .common import COLOURS, new_figure
 
-# Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008), then markers.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+__all__ = ["robustness_picture"]
+
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NOISES = ("white", "noise", "babble", "music")
 _TITLES = {"white": "White noise", "noise": "Noise", "babble": "Babble", "music": "Music"}
@@ -25,11 +23,7 @@ _KINDS = {
 _UNITS = {"kbit/s": "kbit/s", "quality": "", "%": "%", "": ""}
 
 
-def robustness_picture(
-    report: Mapping,
-    path: str | os.PathLike,
-    title: str = "Speaker verification under distortions",
-) -> Path:
+def robustness_picture(report: Mapping, title: str = "Speaker verification under distortions"):
     """Draw the EER of one or several systems under every condition that was measured.
 
     Noises and rooms are curves against their strength, from clean on the left; codecs and the rest
@@ -37,21 +31,18 @@ def robustness_picture(
 
     Arguments
     ---------
-    report : what `auricle robustness` writes as robustness.json: "systems", "sides" and "records",
-        each with system, group, kind, value, unit, eer (a share), interval and missing.
-    path : where the PNG goes; folders are made.
+    report : what a suite measured: "systems", "sides", "trials" and "records", each of these with system, group, kind, value, unit, eer (a share), interval and missing.
     title : what was measured; list, sides and bars are put below it.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
 
     Raises
     ------
     ValueError
         No record with an EER.
     """
-    return save_figure(robustness_figure(report, title), path)
-
-
-def robustness_figure(report: Mapping, title: str):
-    """The figure that `robustness_picture` saves."""
     measured = [row for row in report["records"] if row["eer"] is not None]
     if not measured:
         raise ValueError("nothing to draw: no record has an EER")
@@ -139,7 +130,7 @@ def _draw_system(axes, number, n_systems, system, places, rows, line) -> None:
         np.array(places) + offset,
         eer,
         yerr=bars,
-        color=_COLOURS[number % len(_COLOURS)],
+        color=COLOURS[number % len(COLOURS)],
         marker=_MARKERS[number % len(_MARKERS)],
         markersize=4.5,
         linestyle=line,
@@ -152,7 +143,7 @@ def _draw_system(axes, number, n_systems, system, places, rows, line) -> None:
 
 def _draw_clean(axes, number, clean) -> None:
     for row in clean:
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.axhline(100 * row["eer"], color=colour, linestyle="--", linewidth=0.9, alpha=0.6)
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 _MAX_CELLS = 4_000_000  # float64 cells held at once: 32 MB
 
@@ -124,8 +125,7 @@ def percentile_interval(
     >>> low < 16 / 180 < high
     True
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: give a share between 0 and 1, such as 0.95")
+    quantiles = tails(confidence)
     counts = np.asarray(counts_by_group, dtype=np.float64)
     if counts.ndim < 1 or counts.size == 0:
         raise ValueError("no groups to resample: give one row of counts per group")
@@ -154,50 +154,54 @@ def percentile_interval(
             f"the statistic is not finite in {int((~np.isfinite(scores)).sum())} of {n_resamples} "
             "resamples: define it for counts that miss a class or a side, or resample larger groups"
         )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(scores, [tail, 1 - tail])
+    low, high = np.quantile(scores, quantiles)
     return float(low), float(high)
+
+
+def tails(confidence: float) -> tuple[float, float]:
+    """The two quantiles that enclose a share of a distribution.
+
+    Raises
+    ------
+    ValueError
+        A confidence that is not between 0 and 1.
+
+    Example
+    -------
+    >>> tails(0.5)
+    (0.25, 0.75)
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: give a share between 0 and 1, such as 0.95")
+    return (1 - confidence) / 2, 1 - (1 - confidence) / 2
+
+
+def bound_without_errors(n_groups: int, confidence: float) -> float:
+    """Lower end of the exact binomial (Clopper-Pearson) interval where all groups are right.
+
+    Where not one item is wrong every resample is alike, and the bootstrap would claim certainty.
+
+    Example
+    -------
+    >>> round(bound_without_errors(100, 0.95), 4)
+    0.9638
+    """
+    return tails(confidence)[0] ** (1 / n_groups)
 
 
 def t_quantile(degrees_of_freedom: int, confidence: float = 0.95) -> float:
     """Half-width factor t with P(|T| <= t) = confidence for Student's t distribution.
-
-    For a whole number of degrees of freedom the two-sided probability is a finite sum of powers of
-    a cosine, so a bisection over the angle gives the quantile to float precision, for any n and
-    any confidence, without a table and without SciPy.
-
-    References
-    ----------
-    M. Abramowitz and I. Stegun, "Handbook of Mathematical Functions", 1964, 26.7.3 and 26.7.4.
 
     Example
     -------
     >>> round(t_quantile(2), 3), round(t_quantile(9, 0.99), 3)
     (4.303, 3.25)
     """
-    df = degrees_of_freedom
-    if df != int(df) or df < 1:
-        raise ValueError(f"degrees_of_freedom is {df}: give a whole number of at least 1")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: give a share between 0 and 1, such as 0.95")
-    odd = df % 2 == 1
-
-    def inside(theta: float) -> float:
-        cos_squared = math.cos(theta) ** 2
-        term = math.cos(theta) if odd else 1.0
-        total, k = 0.0, 1 if odd else 0  # k: the exponent of the cosine in `term`
-        while k <= df - 2:
-            total += term
-            term *= cos_squared * (k + 1) / (k + 2)
-            k += 2
-        series = math.sin(theta) * total
-        return 2 / math.pi * (theta + series) if odd else series
-
-    low, high = 0.0, math.pi / 2  # theta = atan(t / sqrt(df)) grows with t
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle) < confidence else (low, middle)
-    return math.sqrt(df) * math.tan((low + high) / 2)
+    if degrees_of_freedom != int(degrees_of_freedom) or degrees_of_freedom < 1:
+        raise ValueError(
+            f"degrees_of_freedom is {degrees_of_freedom}: give a whole number of at least 1"
+        )
+    return float(stdtrit(degrees_of_freedom, tails(confidence)[1]))
 
 
 def seed_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:

@@ -17,7 +17,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .bootstrap import percentile_interval
+from .arrays import to_numpy
+from .bootstrap import bound_without_errors, percentile_interval
+from .collector import Collector
 
 
 def accuracy(confusion: Sequence | np.ndarray) -> float:
@@ -80,7 +82,7 @@ def per_class(confusion: Sequence | np.ndarray) -> dict[str, list]:
 
 def validate_confusion(confusion: Sequence | np.ndarray) -> np.ndarray:
     """The confusion matrix as int64 (C, C), or a ValueError that says what is wrong with it."""
-    matrix = _to_numpy(confusion)
+    matrix = to_numpy(confusion)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
         raise ValueError(
             f"a confusion matrix has shape (C, C) with C of at least 2, got {matrix.shape}"
@@ -100,7 +102,7 @@ def validate_confusion(confusion: Sequence | np.ndarray) -> np.ndarray:
     return matrix.astype(np.int64)
 
 
-class ConfusionCounts:
+class ConfusionCounts(Collector):
     """Collects a classifier's decisions, merges shards exactly, and scores them.
 
     Arguments
@@ -126,12 +128,9 @@ class ConfusionCounts:
         repeated = sorted({label for label in labels if list(labels).count(label) > 1})
         if repeated:
             raise ValueError(f"class names must all be different, these repeat: {repeated}")
+        super().__init__()
         self.labels = list(labels)
         self.group_unit = group_unit
-        self._records: dict[str, tuple[int, int, str | None]] = {}
-
-    def __len__(self) -> int:
-        return len(self._records)
 
     @property
     def counts(self) -> np.ndarray:
@@ -162,10 +161,7 @@ class ConfusionCounts:
             Empty batch, lengths that differ, an index out of range, NaN or not an integer, an id
             seen before, groups in some batches only.
         """
-        ids = list(ids)
-        if not ids:
-            raise ValueError("an empty batch: append at least one item")
-        self._check_ids(ids)
+        ids = self._check_ids(ids)
         true = self._class_indices(true, "true", len(ids))
         predicted = self._class_indices(predicted, "predicted", len(ids))
         if groups is None:
@@ -177,32 +173,7 @@ class ConfusionCounts:
                     f"groups must be {len(ids)} names (strings), one per item, got {len(groups)}: "
                     f"{groups[:3]}; leave groups out when the items have none"
                 )
-        self._check_grouping(groups[0] is not None)
-        self._records.update(zip(ids, zip(true, predicted, groups, strict=True), strict=True))
-
-    def merge(self, other: ConfusionCounts) -> ConfusionCounts:
-        """Add the items of another shard to this one, and return this one.
-
-        Raises
-        ------
-        ValueError
-            The other has another class order or group unit, shares an item with this one, or has
-            groups where this one has none.
-        """
-        if other.labels != self.labels:
-            raise ValueError(
-                f"cannot merge counts of different class orders: {self.labels} and {other.labels}; "
-                "score both with one label list"
-            )
-        if other.group_unit != self.group_unit:
-            raise ValueError(
-                f"cannot merge counts grouped by {self.group_unit} and by {other.group_unit}"
-            )
-        if other._records:
-            self._check_ids(list(other._records))
-            self._check_grouping(other._grouped)
-            self._records.update(other._records)
-        return self
+        self._add(dict(zip(ids, zip(true, predicted, groups, strict=True), strict=True)))
 
     def state(self) -> dict:
         """Everything collected, as plain strings and lists: for `all_gather_object` or JSON."""
@@ -217,26 +188,14 @@ class ConfusionCounts:
         }
 
     @classmethod
-    def from_state(cls, *states: dict) -> ConfusionCounts:
-        """Rebuild from what `state` gave; several states (one per rank) are merged.
+    def _restored(cls, state: dict) -> ConfusionCounts:
+        shard = cls(state["labels"], state["group_unit"])
+        if state["ids"]:
+            shard.append(state["ids"], state["true"], state["predicted"], state["groups"])
+        return shard
 
-        Example
-        -------
-        >>> counts = ConfusionCounts(["no", "yes"])
-        >>> counts.append(["a", "b"], true=[0, 1], predicted=[0, 1])
-        >>> empty_rank = ConfusionCounts(["no", "yes"])
-        >>> len(ConfusionCounts.from_state(counts.state(), empty_rank.state()))
-        2
-        """
-        if not states:
-            raise ValueError("no state given: pass at least one, as ConfusionCounts.state() gives")
-        whole = cls(states[0]["labels"], states[0]["group_unit"])
-        for state in states:
-            shard = cls(state["labels"], state["group_unit"])
-            if state["ids"]:
-                shard.append(state["ids"], state["true"], state["predicted"], state["groups"])
-            whole.merge(shard)
-        return whole
+    def _settings(self) -> dict:
+        return {"labels": self.labels, "group_unit": self.group_unit}
 
     def summarize(
         self,
@@ -294,7 +253,7 @@ class ConfusionCounts:
             }
         else:
             method = "exact binomial: no item is " + ("wrong" if hits else "right")
-            bound = ((1 - confidence) / 2) ** (1 / n_groups)
+            bound = bound_without_errors(n_groups, confidence)
             interval = {"accuracy": [bound, 1.0] if hits else [0.0, 1 - bound], "macro_f1": None}
         table = per_class(confusion)
         return {
@@ -318,7 +277,7 @@ class ConfusionCounts:
 
     @property
     def _grouped(self) -> bool:
-        # `_check_grouping` lets no mixture in, so the first record speaks for all
+        # `_add` lets no mixture in, so the first record speaks for all
         first = next(iter(self._records.values()), None)
         return first is not None and first[2] is not None
 
@@ -333,29 +292,18 @@ class ConfusionCounts:
             rows[place[group], true, predicted] += 1
         return rows, np.ones(len(names), np.int64)
 
-    def _check_ids(self, ids: list[str]) -> None:
-        wrong = next((name for name in ids if not isinstance(name, str) or not name), None)
-        if wrong is not None:
-            raise ValueError(f"ids must be non-empty strings, one unique name per item: {wrong!r}")
-        seen: set[str] = set()
-        for name in ids:
-            if name in seen or name in self._records:
-                raise ValueError(
-                    f"item {name!r} is scored twice: every item counts once; a sampler that pads "
-                    "shards with repeated items must drop the repeats before scoring"
-                )
-            seen.add(name)
-
-    def _check_grouping(self, grouped: bool) -> None:
+    def _add(self, records) -> None:
+        grouped = next(iter(records.values()))[2] is not None
         if self._records and grouped != self._grouped:
             raise ValueError(
                 "some items have a group and some have none: give groups for every item or for none"
             )
+        super()._add(records)
 
     def _class_indices(self, values: Iterable, side: str, length: int) -> list[int]:
         size = len(self.labels)
         rule = f"{side} class indices must be integers from 0 to {size - 1}"
-        array = _to_numpy(values)
+        array = to_numpy(values)
         if array.shape != (length,):
             raise ValueError(f"{rule}, one for each of the {length} ids: got shape {array.shape}")
         if array.dtype.kind == "f" and np.isnan(array).any():
@@ -397,9 +345,3 @@ def _counts_by_cell(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _to_numpy(values) -> np.ndarray:
-    if hasattr(values, "detach"):  # a tensor, wherever it lives; torch itself is not needed here
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)

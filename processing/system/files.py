@@ -23,6 +23,7 @@ __all__ = [
     "read_json",
     "read_text",
     "replacing",
+    "text_lines",
     "write_json",
     "write_text",
 ]
@@ -103,6 +104,21 @@ def read_text(path: str | os.PathLike) -> str:
             "save the file as UTF-8"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def text_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """(number, text) of each line that is not blank, without the white space around it.
+
+    The file is read as by `read_text`, but never held as a whole.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line := line.strip():
+                    yield number, line
+    except UnicodeDecodeError:
+        read_text(path)  # says in which line
+        raise
 
 
 def read_json(path: str | os.PathLike):

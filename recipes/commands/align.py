@@ -69,7 +69,7 @@ def run(arguments) -> int:
         arguments.usage_error("give FILE and TRANSCRIPT, or --score FOLDER")
     from ..inference.align import SUFFIXES, align_file, write
     from ..inference.alignment_transcripts import transcript_of
-    from ..inference.given_paths import check_writable
+    from ..inference.input_files import check_writable
     from ..inference.transcribe import open_recogniser
 
     if arguments.out and not arguments.out.lower().endswith(SUFFIXES):

@@ -1,11 +1,9 @@
-"""`auricle calibrate`: from scores to log-likelihood ratios, fitted on a trial list."""
+"""Parser of `auricle calibrate`: verification scores to log-likelihood ratios, fitted on trials."""
 
 from __future__ import annotations
 
-import json
-
-from .common import add_command
-from .trial_options import add_system_options, check_system, system_of
+from .common import add_command, add_shared, options_for
+from .trial_options import add_system_options, check_system
 
 __all__ = ["add_parser", "run"]
 
@@ -34,35 +32,30 @@ def add_parser(commands) -> None:
         metavar="FILE.json",
         help="where to; a bundle's folder gets it as calibration.json, for `auricle verify`",
     )
-    calibrate.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(calibrate, "json")
 
 
 def run(arguments) -> int:
     """Fit on held-out trials, write the file, say what it is."""
     from ..inference.calibration_files import calibrate, write_calibration
-    from ..inference.trial_scoring import score_system
+    from ..inference.trial_scoring import System, score_system
+    from ..reports.printing import show
 
     check_system(arguments)
-    scored = score_system(system_of(arguments))
+    scored = score_system(System(**options_for(System, arguments)))
     fitted = calibrate(scored, arguments.prior, arguments.penalty)
     path = write_calibration(arguments.out, fitted)
     record = fitted.to_dict()
-    if arguments.json:
-        print(json.dumps({**record, "file": str(path)}, indent=2, allow_nan=False))
-        return 0
     on = record["fitted_on"]
-    print(
+    lines = [
         f"llr = {record['scale']:.4f} * score {record['offset']:+.4f}, fitted with prior "
         f"{record['prior']:g} on {on['source']} ({on['counts']['trials']:,} trials, SHA-256 "
-        f"{on['digest'][:16]})"
-    )
-    print(
+        f"{on['digest'][:16]})",
         f"Threshold at p_target {record['prior']:g} with equal costs: score "
-        f"{record['threshold']:.4f}"
-    )
-    print(
+        f"{record['threshold']:.4f}",
         f"On these trials: Cllr {on['cllr']:.4f}, minCllr {on['min_cllr']:.4f}; on others it is "
-        "higher, so measure it there: auricle score --calibration"
-    )
-    print(f"Calibration: {path}")
+        "higher, so measure it there: auricle score --calibration",
+        f"Calibration: {path}",
+    ]
+    show({**record, "file": str(path)}, lines, arguments.json)
     return 0

@@ -1,12 +1,10 @@
-"""`auricle embed`: embeddings of recordings, in a file."""
+"""Parser of `auricle embed`: embeddings of recordings, in a file."""
 
 from __future__ import annotations
 
-import json
 import time
 
-from .common import add_command, spellings
-from .trial_options import add_crop_options
+from .common import add_command, add_shared
 
 __all__ = ["add_parser", "run"]
 
@@ -20,27 +18,25 @@ def add_parser(commands) -> None:
         "files", nargs="+", metavar="NAME", default=[], help="recordings, as in --data-folder"
     )
     files.required = False
-    embed.add_argument(
-        *spellings("--data-folder"), required=True, metavar="FOLDER", help="where the audio is"
-    )
-    embed.add_argument("--trials", metavar="FILE", help="embed the recordings of this trial list")
+    trials = {"help": "embed the recordings of this trial list"}
+    add_shared(embed, "data_folder", "trials", trials=trials)
     embed.add_argument("--list", metavar="FILE", help="embed those named here, one to a line")
     embed.add_argument(
         "--out", required=True, metavar="FILE", help=".safetensors or .npz; has names and vectors"
     )
-    add_crop_options(embed)
-    embed.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(embed, "crops", "crop_s", "json")
 
 
 def run(arguments) -> int:
     """Embed, write, say how many and how fast."""
     from ...processing.scoring.verification.embedding_files import SUFFIXES, write_embeddings
     from ...processing.scoring.verification.trials import read_trials
-    from ..inference.name_lists import read_names
-    from ..inference.trial_scoring import embed_names
+    from ..inference.input_files import read_names
+    from ..inference.trial_scoring import embedder
+    from ..reports.printing import show
 
-    given = [bool(arguments.files), bool(arguments.trials), bool(arguments.list)]
-    if sum(given) != 1:
+    forms = [bool(arguments.files), bool(arguments.trials), bool(arguments.list)]
+    if sum(forms) != 1:
         arguments.usage_error(
             "say what to embed by one of: names of recordings, --trials FILE, --list FILE"
         )
@@ -52,22 +48,17 @@ def run(arguments) -> int:
     elif arguments.list:
         names = read_names(arguments.list)
     begin = time.perf_counter()
-    embeddings, about = embed_names(
-        arguments.bundle,
-        arguments.data_folder,
-        names,
-        crops=arguments.crops,
-        crop_s=arguments.crop_s,
+    embed = embedder(
+        arguments.bundle, arguments.data_folder, arguments.crops, arguments.crop_s, progress=True
     )
+    embeddings, about = embed(names)
     seconds = time.perf_counter() - begin
     path = write_embeddings(arguments.out, embeddings, about)
-    dimensions = embeddings.vectors.shape[1]
-    if arguments.json:
-        facts = {"recordings": len(embeddings), "dimensions": dimensions, "wall_s": seconds}
-        print(json.dumps({"file": str(path), **facts, **about}, indent=2))
-        return 0
-    print(
-        f"{len(embeddings):,} embeddings of {dimensions} dimensions in {path} "
-        f"({len(embeddings) / seconds:.1f} recordings/s, reading included)"
+    count, dimensions = len(embeddings), embeddings.vectors.shape[1]
+    record = {"file": str(path), "recordings": count, "dimensions": dimensions}
+    line = (
+        f"{count:,} embeddings of {dimensions} dimensions in {path} "
+        f"({count / seconds:.1f} recordings/s, reading included)"
     )
+    show({**record, "wall_s": seconds, **about}, [line], arguments.json)
     return 0

@@ -1,10 +1,10 @@
-"""`auricle filters`: its options; the work is in `auricle.recipes.inference.filters`."""
+"""Parser of `auricle filters`: the filters of a frontend, and how far training moved them."""
 
 from __future__ import annotations
 
 import json
 
-from .common import add_command
+from .common import add_command, add_shared, options_for
 
 __all__ = ["add_parser", "run"]
 
@@ -22,14 +22,12 @@ def add_parser(commands) -> None:
     filters.add_argument(
         "--options", type=json.loads, help='a named frontend\'s options as JSON: {"window_ms": 30}'
     )
-    filters.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(filters, "json")
 
 
 def run(arguments) -> int:
     """Draw the filters and print their table."""
     from ..inference.filters import show_filters
 
-    show_filters(
-        arguments.what, arguments.against, arguments.out, arguments.json, arguments.options
-    )
+    show_filters(**options_for(show_filters, arguments))
     return 0

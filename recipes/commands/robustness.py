@@ -1,8 +1,8 @@
-"""`auricle robustness`: its options; the work is in `auricle.recipes.inference.robustness`."""
+"""Parser of `auricle robustness`: EER under noise, reverberation, codecs and other distortions."""
 
 from __future__ import annotations
 
-from .common import add_command, spellings
+from .common import add_command, add_shared, options_for
 
 __all__ = ["add_parser", "run"]
 
@@ -18,21 +18,8 @@ def add_parser(commands) -> None:
         metavar="BUNDLE",
         help="trained models, FOLDER or NAME=FOLDER; each further one is compared with the first",
     )
-    robustness.add_argument("--trials", required=True, metavar="FILE", help="the list")
-    robustness.add_argument(
-        *spellings("--trials-format"),
-        choices=["auto", "voxceleb", "kaldi", "wespeaker"],
-        default="auto",
-        help="of the list; default: as it looks",
-    )
-    robustness.add_argument(
-        "--speakers",
-        metavar="FILE",
-        help="lines 'RECORDING SPEAKER' (Kaldi's utt2spk); default: a name's first folder",
-    )
-    robustness.add_argument(
-        *spellings("--data-folder"), required=True, metavar="FOLDER", help="where the audio is"
-    )
+    shared = ("trials", "trials_format", "speakers", "data_folder")
+    add_shared(robustness, *shared, trials={"required": True})
     robustness.add_argument(
         "--out",
         default="robustness",
@@ -57,35 +44,16 @@ def add_parser(commands) -> None:
         metavar="FOLDER",
         help="noise, speech and music of MUSAN in place of generated sounds",
     )
-    robustness.add_argument(
-        *spellings("--n-resamples"),
-        type=int,
-        default=1000,
-        metavar="N",
-        help="draws of speakers for the intervals; default: 1000; 0: no intervals, no comparison",
+    draws = "draws of speakers for the intervals; default: 1000; 0: no intervals, no comparison"
+    seed = "of the distortions and the intervals' draws"
+    add_shared(
+        robustness, "n_resamples", "seed", "json", n_resamples={"help": draws}, seed={"help": seed}
     )
-    robustness.add_argument(
-        "--seed", type=int, default=0, help="of the distortions and the intervals' draws"
-    )
-    robustness.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments) -> int:
     """Measure the bundles, print the table, draw the picture."""
     from ..inference.robustness import robustness
 
-    robustness(
-        arguments.bundles,
-        arguments.trials,
-        arguments.data_folder,
-        out=arguments.out,
-        conditions=arguments.conditions,
-        sides=arguments.sides,
-        musan=arguments.musan,
-        trials_format=arguments.trials_format,
-        speakers=arguments.speakers,
-        n_resamples=arguments.n_resamples,
-        seed=arguments.seed,
-        as_json=arguments.json,
-    )
+    robustness(**options_for(robustness, arguments))
     return 0

@@ -1,41 +1,16 @@
-"""`auricle score`: its options, for transcripts and for verification trials."""
+"""Parser of `auricle score`: error rates of transcripts, and of verification trials."""
 
 from __future__ import annotations
 
 from ...processing.transcription.phones import GLOTTAL_STOP_RULES, PHONE_SETS, SILENCE_RULES
-from .common import add_command
-from .trial_options import (
-    FORMS,
-    add_interval_options,
-    add_system_options,
-    given_options,
-    read_system_options,
-    spellings,
-)
+from .common import add_command, add_shared, changed_options, options_for, spellings
+from .trial_options import FORMS, SYSTEM, add_system_options, check_system
 
 __all__ = ["add_parser", "run"]
 
-_TRANSCRIPTS = {
-    "hyp": None,
-    "ref": None,
-    "unit": "phone",
-    "phone_set": None,
-    "hyp_phones": None,
-    "ref_phones": None,
-    "silence": None,
-    "glottal_stop": None,
-    "format": "auto",
-    "alignment": None,
-    "allow_empty": False,
-}
-_TRIALS = {
-    "calibration": None,
-    "llrs": False,
-    "conventions": False,
-    "save_scores": None,
-    "det": None,
-    "n_resamples": 1000,
-}
+_PHONES = ("phone_set", "hyp_phones", "ref_phones", "silence", "glottal_stop")
+_TRANSCRIPTS = ("hyp", "ref", "unit", *_PHONES, "format", "alignment", "allow_empty")
+_TRIALS = ("calibration", "llrs", "conventions", "save_scores", "det", "n_resamples")
 
 
 def add_parser(commands) -> None:
@@ -106,15 +81,14 @@ def add_parser(commands) -> None:
         help="write ENROL TEST SCORE target|nontarget, as `auricle compare` reads",
     )
     results.add_argument("--det", metavar="FILE.png", help="draw the DET curve")
-    add_interval_options(results)
-    score.add_argument("--seed", type=int, default=0, help="of the interval's draws")
-    score.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(results, "n_resamples")
+    add_shared(score, "seed", "json")
 
 
 def run(arguments) -> int:
     """Score what was given: transcripts, or trials."""
-    transcripts = given_options(arguments, _TRANSCRIPTS)
-    trials = [*read_system_options(arguments), *given_options(arguments, _TRIALS)]
+    transcripts = changed_options(arguments, _TRANSCRIPTS)
+    trials = changed_options(arguments, (*SYSTEM, *_TRIALS))
     if transcripts and trials:
         arguments.usage_error(
             f"{transcripts[0]} is for transcripts and {trials[0]} for verification trials: {FORMS}"
@@ -132,39 +106,18 @@ def _score_transcripts(arguments) -> int:
         )
     from ..inference.score import score
 
-    names = ("phone_set", "hyp_phones", "ref_phones", "silence", "glottal_stop")
-    score(
-        arguments.hyp,
-        arguments.ref,
-        arguments.unit,
-        phones={name: getattr(arguments, name) for name in names},
-        format=arguments.format,
-        allow_empty=arguments.allow_empty,
-        alignment=arguments.alignment,
-        seed=arguments.seed,
-        as_json=arguments.json,
-    )
+    phones = {name: getattr(arguments, name) for name in _PHONES}
+    score(**options_for(score, arguments), phones=phones)
     return 0
 
 
 def _score_trials(arguments) -> int:
-    from ..inference.trial_scoring import score_system
+    from ..inference.trial_scoring import System, score_system
     from ..reports.trial_report import report
-    from .trial_options import check_system, system_of
 
     check_system(arguments)
     if arguments.llrs and arguments.calibration:
         arguments.usage_error("give --llrs (they are calibrated) or --calibration, not both")
-    scored = score_system(system_of(arguments))
-    report(
-        scored,
-        calibration=arguments.calibration,
-        llrs=arguments.llrs,
-        conventions=arguments.conventions,
-        save_scores=arguments.save_scores,
-        det=arguments.det,
-        n_resamples=arguments.n_resamples,
-        seed=arguments.seed,
-        as_json=arguments.json,
-    )
+    scored = score_system(System(**options_for(System, arguments)))
+    report(scored, **options_for(report, arguments))
     return 0

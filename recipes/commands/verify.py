@@ -1,8 +1,8 @@
-"""`auricle verify`: its options; the work is in `auricle.recipes.inference.verify`."""
+"""Parser of `auricle verify`: whether two recordings are of one speaker."""
 
 from __future__ import annotations
 
-from .common import add_command, spellings
+from .common import add_command, add_shared, options_for, spellings
 
 __all__ = ["add_parser", "run"]
 
@@ -20,18 +20,12 @@ def add_parser(commands) -> None:
         help="share of comparisons that are of one speaker where this is used; default: the prior "
         "that the bundle was calibrated for",
     )
-    verify.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(verify, "json")
 
 
 def run(arguments) -> int:
     """Print score, probability and decision."""
     from ..inference.verify import verify
 
-    verify(
-        arguments.bundle,
-        arguments.one,
-        arguments.other,
-        threshold_prior=arguments.threshold_prior,
-        as_json=arguments.json,
-    )
+    verify(**options_for(verify, arguments))
     return 0

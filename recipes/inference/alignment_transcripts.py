@@ -12,7 +12,7 @@ from ...processing.transcription.phones import PHONE_SETS, folding, silences
 from ...processing.transcription.segments import read_segments
 from ...processing.transcription.spoken_text import spoken_text
 from ...processing.transcription.units import Units
-from .given_paths import check_readable
+from .input_files import check_readable
 
 __all__ = ["Transcript", "from_phones", "from_text", "from_words", "read_lexicon", "transcript_of"]
 

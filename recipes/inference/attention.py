@@ -1,4 +1,4 @@
-"""`auricle attention`: where a patch transformer looks in a recording, as a picture in s and Hz."""
+"""Attention rollout of a recording (`auricle attention`), as a picture in s and Hz."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...lobes.bundles.bundle import Bundle
 from ...lobes.encoders._patch.rollout import rollout_picture
 from ...lobes.encoders._patch.transformer import PatchTransformer
 from ...processing.plots.common import save_figure
-from ...processing.plots.emotion import attention_figure
+from ...processing.plots.emotion import attention_over_spectrogram
 from .predict import read_recording
 
 __all__ = ["Attention", "attention_of_file", "draw", "spread"]
@@ -139,12 +139,14 @@ def spread(
     return total / np.maximum(count, 1)
 
 
-def draw(found: Attention, path: str | os.PathLike, title: str) -> Path:
+def draw(attention: Attention, path: str | os.PathLike, title: str) -> Path:
     """Save the picture: the features, and the attention over them, times from the clip's start."""
-    figure = attention_figure(found.spread, found.features, found.frame_s, found.centre_hz, title)
-    rows, columns = found.rollout.shape
+    figure = attention_over_spectrogram(
+        attention.spread, attention.features, attention.frame_s, attention.centre_hz, title
+    )
+    rows, columns = attention.rollout.shape
     figure.axes[0].set_title("What the encoder was given", fontsize=10)
-    start = f" after {found.start_s:g} s of the recording" if found.start_s else ""
+    start = f" after {attention.start_s:g} s of the recording" if attention.start_s else ""
     figure.axes[1].set_xlabel(f"Time{start} (s)")
     figure.axes[1].set_title(f"Attention rollout, {rows} by {columns} patches", fontsize=10)
     return save_figure(figure, path)

@@ -1,8 +1,7 @@
-"""Calibrations on disk: `calibration.json`, alone or beside a bundle's `bundle.json`."""
+"""Files of calibrations: `calibration.json`, alone or beside a bundle's `bundle.json`."""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...processing.scoring.verification.calibration import Calibration, cllr, fit_calibration
 from ...processing.scoring.verification.metrics import error_curve
+from ...processing.system.files import read_json, write_json
 from .trial_scoring import Scored
 
 __all__ = [
@@ -26,15 +26,11 @@ FILE = "calibration.json"
 FORMAT = 1
 #: What scores have to agree in to share a calibration.
 _SCORING = (
-    "model_digest",
-    "backend",
-    "mean_subtraction",
-    "norm",
-    "top_n",
-    "cohort_by",
-    "crops",
-    "crop_s",
+    *("model_digest", "backend", "mean_subtraction", "norm"),
+    *("top_n", "cohort_by", "crops", "crop_s"),
 )
+#: Files of other makers do not say it: unknown agrees with everything.
+_MAY_BE_UNKNOWN = ("model_digest", "crops", "crop_s")
 
 
 @dataclass(frozen=True)
@@ -52,25 +48,25 @@ class FittedCalibration:
     fitted_on: dict
     scoring: dict
 
-    def apply(self, scored: Scored) -> np.ndarray:
-        """Scores of the same system as log-likelihood ratios.
+    def apply(self, scores: np.ndarray, how: dict) -> np.ndarray:
+        """Scores of the same system, made as `how` says, as log-likelihood ratios.
 
         Raises
         ------
         ValueError
             Scores that are known to be made in another way.
         """
-        sources = self.scoring.get("source"), scored.how.get("source")
+        sources = self.scoring.get("source"), how.get("source")
         # of scores in a file nobody knows how they were made
         for key in _SCORING if sources == ("embeddings", "embeddings") else ():
-            mine, theirs = self.scoring.get(key), scored.how.get(key)
+            mine, theirs = self.scoring.get(key), how.get(key)
             unknown = key in _MAY_BE_UNKNOWN and None in (mine, theirs)
             if mine != theirs and not unknown:
                 raise ValueError(
-                    f"the calibration was fitted on scores with {key} {_said(mine)}, these have "
-                    f"{_said(theirs)}: fit one on scores made alike (auricle calibrate)"
+                    f"the calibration was fitted on scores with {key} {str(mine)[:16]}, these have "
+                    f"{str(theirs)[:16]}: fit one on scores made alike (auricle calibrate)"
                 )
-        return self.calibration(scored.scores)
+        return self.calibration(scores)
 
     def to_dict(self) -> dict:
         """Plain JSON: the threshold is the score to accept from, at the prior."""
@@ -82,14 +78,6 @@ class FittedCalibration:
             "fitted_on": self.fitted_on,
             "scoring": self.scoring,
         }
-
-
-#: Files of other makers do not say it: unknown agrees with everything.
-_MAY_BE_UNKNOWN = ("model_digest", "crops", "crop_s")
-
-
-def _said(value) -> str:
-    return str(value)[:16]
 
 
 def calibrate(scored: Scored, prior: float = 0.01, penalty: float = 0.0) -> FittedCalibration:
@@ -124,11 +112,7 @@ def write_calibration(path: str | os.PathLike, fitted: FittedCalibration) -> Pat
             raise ValueError(f"{path} is a folder and no bundle: name a file, or a bundle's folder")
         path = path / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(fitted.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text + "\n", encoding="utf-8", newline="\n")
-    os.replace(partial, path)
-    return path
+    return write_json(path, fitted.to_dict())
 
 
 def read_calibration(path: str | os.PathLike) -> FittedCalibration:
@@ -145,7 +129,7 @@ def read_calibration(path: str | os.PathLike) -> FittedCalibration:
     if not path.is_file():
         raise ValueError(f"{path}: no such calibration; `auricle calibrate` writes one")
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json(path)
         if held["format"] != FORMAT:
             raise ValueError(f"its format is {held['format']}, this auricle reads {FORMAT}")
         calibration = Calibration(*(float(held[name]) for name in ("scale", "offset", "prior")))

@@ -1,8 +1,8 @@
-"""`auricle filters`: the filters of a frontend, and how far training moved them."""
+"""Filters of a frontend (`auricle filters`): table and picture, and how far training moved them."""
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +14,18 @@ from ...lobes.bundles import bundle as pretrained
 from ...lobes.registry import FRONTENDS, LobeError
 from ...processing.filterbank.displacement import displacement, per_filter
 from ...processing.filterbank.responses import FilterSet
-from ...processing.plots import common as plots
+from ...processing.plots.common import save_figure
+from ...processing.plots.filters import TRAINING, learned_filters
+from ..reports.printing import show
 
-__all__ = ["Comparison", "compare", "show_filters"]
+__all__ = ["Banks", "compare", "show_filters"]
 
 #: A mean shift below this is no learning: LEAF's filters are some 60 Hz wide at their narrowest.
 UNMOVED_ERB = 0.01
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Banks:
     """The filters of a frontend, alone or beside what they are compared with.
 
     Attributes
@@ -44,13 +46,17 @@ class Comparison:
 
 
 def show_filters(
-    wanted: str, against: str | None, out: str, as_json: bool, options: dict | None = None
+    what: str,
+    against: str | None,
+    out: str | os.PathLike,
+    as_json: bool = False,
+    options: dict | None = None,
 ) -> None:
-    """Draw the filters and print their table; the work of `auricle filters`.
+    """Draw the filters and print their table.
 
     Arguments
     ---------
-    wanted : a frontend's name, a bundle's folder, or a run's folder with a bundle in it.
+    what : a frontend's name, a bundle's folder, or a run's folder with a bundle in it.
     against : the same, to compare with; None: a bundle is compared with its own beginning.
     out : folder of the picture.
     as_json : print one JSON object in place of the table.
@@ -61,48 +67,46 @@ def show_filters(
     ValueError
         No such frontend or bundle, a frontend without filters, banks that cannot be compared.
     """
-    found = compare(wanted, against, options)
-    numbers = None if found.after is None else displacement(found.before, found.after)
-    what = _called(wanted) if found.name != wanted else ""
-    title = f"{found.name}, {len(found.before)} filters at {found.sample_rate:,} Hz"
-    picture = plots.learned_filters(
-        found.before,
-        found.after,
-        Path(out) / f"filters_{found.name}.png",
-        f"{title} ({what})" if what else title,
-        found.names,
-    )
-    if as_json:
-        print(json.dumps(_record(found, numbers, picture), indent=2, allow_nan=False))
-        return
-    print(
-        title
-        + ("" if found.after is None else f"; before: {found.names[0]}, after: {found.names[1]}")
-    )
-    print(_table(found))
-    for line in _summary(found, numbers):
-        print(line)
-    print(f"Picture: {picture}")
+    banks = compare(what, against, options)
+    before, after, names = banks.before, banks.after, banks.names
+    moved = None if after is None else displacement(before, after)
+    each = None if after is None else per_filter(before, after)
+    called = _called(what) if banks.name != what else ""
+    title = f"{banks.name}, {len(before)} filters at {banks.sample_rate:,} Hz"
+    figure = learned_filters(before, after, f"{title} ({called})" if called else title, names)
+    picture = save_figure(figure, Path(out) / f"filters_{banks.name}.png")
+    record = {
+        "frontend": banks.name,
+        "sample_rate": banks.sample_rate,
+        "remark": banks.remark,
+        "before": _bank_record(before, names[0]),
+        "after": after and _bank_record(after, names[1]),
+        "displacement": moved,
+        "per_filter": each and {key: value.tolist() for key, value in each.items()},
+        "pictures": [str(picture)],
+    }
+    if after is not None:
+        title += f"; before: {names[0]}, after: {names[1]}"
+    lines = [title, *_table(before, after, each), *_summary(banks.remark, moved)]
+    show(record, [*lines, f"Picture: {picture}"], as_json)
 
 
-def compare(wanted: str, against: str | None = None, options: dict | None = None) -> Comparison:
+def compare(what: str, against: str | None = None, options: dict | None = None) -> Banks:
     """Find the filters that a name or a folder means, and what to compare them with."""
-    name, rate, frontend, fresh = _open(wanted, options)
+    name, rate, frontend, fresh = _open(what, options)
     now = _filters(name, frontend)
     if against is not None:
         other_name, other_rate, other, _ = _open(against, None)
         if other_rate != rate:
-            raise ValueError(f"{wanted} is for {rate} Hz, {against} for {other_rate} Hz")
-        return Comparison(
-            name, rate, _filters(other_name, other), now, (f"of {against}", f"of {wanted}")
-        )
-    names = plots.TRAINING
+            raise ValueError(f"{what} is for {rate} Hz, {against} for {other_rate} Hz")
+        return Banks(name, rate, _filters(other_name, other), now, (f"of {against}", f"of {what}"))
+    names = TRAINING
     if frontend.fixed:
         remark = f"{name} is a fixed frontend: training does not move its filters."
-        return Comparison(name, rate, now, None, names, remark)
+        return Banks(name, rate, now, None, names, remark)
     if fresh is None:
         remark = "These are its initial filters. Give a bundle to see what training made of them."
-        return Comparison(name, rate, now, None, names, remark)
+        return Banks(name, rate, now, None, names, remark)
     before, again = fresh(0).filters(), fresh(1).filters()
     remark = ""
     if not np.array_equal(before.responses, again.responses):
@@ -110,7 +114,7 @@ def compare(wanted: str, against: str | None = None, options: dict | None = None
             f"The initial filters of {name} are drawn at random, and those shown are not the ones "
             "this run began with: how far it moved them is in its results.json."
         )
-    return Comparison(name, rate, before, now, names, remark)
+    return Banks(name, rate, before, now, names, remark)
 
 
 def _open(wanted: str, options: dict | None):
@@ -155,64 +159,46 @@ def _filters(name: str, frontend) -> FilterSet:
     return frontend.filters()
 
 
-def _table(found: Comparison) -> str:
-    before, after = found.before, found.after
+def _table(before: FilterSet, after: FilterSet | None, each: dict | None) -> list[str]:
+    """A line per filter; with two banks also how far it moved."""
     if after is None:
-        lines = ["filter  centre (Hz)  bandwidth (Hz)"]
         rows = zip(before.centre_hz, before.bandwidth_hz, strict=True)
-        lines += [f"{k:6d}  {c:11.1f}  {b:14.1f}" for k, (c, b) in enumerate(rows, 1)]
-        return "\n".join(lines)
+        lines = [f"{k:6d}  {c:11.1f}  {b:14.1f}" for k, (c, b) in enumerate(rows, 1)]
+        return ["filter  centre (Hz)  bandwidth (Hz)", *lines]
     lines = [
         "             centre (Hz)        bandwidth (Hz)             moved by",
         "filter    before     after    before     after       Hz     ERB  divergence",
     ]
-    moved = per_filter(before, after)
     for k in range(len(before)):
         lines.append(
             f"{k + 1:6d}  {before.centre_hz[k]:8.1f}  {after.centre_hz[k]:8.1f}"
             f"  {before.bandwidth_hz[k]:8.1f}  {after.bandwidth_hz[k]:8.1f}"
-            f" {moved['centre_shift_hz'][k]:+8.1f} {moved['centre_shift_erb'][k]:+7.3f}"
-            f"  {moved['divergence'][k]:10.4f}"
+            f" {each['centre_shift_hz'][k]:+8.1f} {each['centre_shift_erb'][k]:+7.3f}"
+            f"  {each['divergence'][k]:10.4f}"
         )
-    return "\n".join(lines)
+    return lines
 
 
-def _summary(found: Comparison, numbers: dict | None) -> list[str]:
-    lines = [found.remark] if found.remark else []
-    if numbers is None:
+def _summary(remark: str, moved: dict | None) -> list[str]:
+    """What has to be known about the banks, and their mean displacement."""
+    lines = [remark] if remark else []
+    if moved is None:
         return lines
     lines += [
         "Mean absolute shift over the filters (largest):",
         "  centre      {centre_shift_hz:.2f} Hz ({centre_shift_hz_max:.2f}), "
-        "{centre_shift_erb:.3f} ERB ({centre_shift_erb_max:.3f})".format(**numbers),
-        "  bandwidth   {bandwidth_shift_hz:.2f} Hz ({bandwidth_shift_hz_max:.2f})".format(
-            **numbers
-        ),
-        f"  divergence  {numbers['divergence']:.4f} ({numbers['divergence_max']:.4f}), "
+        "{centre_shift_erb:.3f} ERB ({centre_shift_erb_max:.3f})".format(**moved),
+        "  bandwidth   {bandwidth_shift_hz:.2f} Hz ({bandwidth_shift_hz_max:.2f})".format(**moved),
+        f"  divergence  {moved['divergence']:.4f} ({moved['divergence_max']:.4f}), "
         "Jensen-Shannon of the power responses: 0 equal, 1 disjoint",
     ]
-    if not any(value for key, value in numbers.items() if key != "count"):
+    if not any(value for key, value in moved.items() if key != "count"):
         lines.append("No filter moved at all.")
-    elif numbers["centre_shift_erb"] < UNMOVED_ERB and numbers["divergence"] < UNMOVED_ERB**2:
+    elif moved["centre_shift_erb"] < UNMOVED_ERB and moved["divergence"] < UNMOVED_ERB**2:
         lines.append("The filters are, for hearing or a picture, where they were.")
     return lines
 
 
-def _record(found: Comparison, numbers: dict | None, picture: Path) -> dict:
-    def bank(filters: FilterSet | None):
-        return filters and {
-            "centre_hz": filters.centre_hz.tolist(),
-            "bandwidth_hz": filters.bandwidth_hz.tolist(),
-        }
-
-    moved = None if found.after is None else per_filter(found.before, found.after)
-    return {
-        "frontend": found.name,
-        "sample_rate": found.sample_rate,
-        "remark": found.remark,
-        "before": {"what": found.names[0], **bank(found.before)},
-        "after": found.after and {"what": found.names[1], **bank(found.after)},
-        "displacement": numbers,
-        "per_filter": moved and {key: value.tolist() for key, value in moved.items()},
-        "pictures": [str(picture)],
-    }
+def _bank_record(bank: FilterSet, what: str) -> dict:
+    centres, widths = bank.centre_hz.tolist(), bank.bandwidth_hz.tolist()
+    return {"what": what, "centre_hz": centres, "bandwidth_hz": widths}

@@ -1,8 +1,7 @@
-"""`auricle robustness`: how a system's EER grows with noise, rooms, codecs and the like."""
+"""Robustness suite (`auricle robustness`): EER under noise, rooms, codecs, with comparisons."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,18 +14,23 @@ from tqdm import tqdm
 from ...processing.data.distortions.conditions import Condition, choose, distort, generator_of
 from ...processing.data.musan import Musan
 from ...processing.data.synthetic import is_mini
+from ...processing.plots.common import save_figure
 from ...processing.plots.robustness import robustness_picture
+from ...processing.scoring.paired import holm
 from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from ...processing.scoring.verification.speaker_bootstrap import compare
-from ...processing.scoring.verification.trial_scores import TrialScores
+from ...processing.scoring.verification.trial_scores import summarize_trials
 from ...processing.scoring.verification.trials import TrialList, read_trials
+from ...processing.system.files import write_json, write_text
+from ..reports.printing import show
 from ..reports.results import collect_versions, git_commit
 from ..reports.robustness_table import markdown
 from .extraction import extract, folder_reader
+from .input_files import read_speakers
 from .robustness_noise import BabbleTalkers, Read, background_of
-from .trial_scoring import open_verifier, read_speakers
+from .trial_scoring import open_verifier
 
-__all__ = ["SIDES", "evaluate", "holm", "markdown", "measure", "robustness"]
+__all__ = ["SIDES", "evaluate", "measure", "robustness"]
 
 SIDES = ("test", "both")
 
@@ -90,16 +94,12 @@ def robustness(
     report |= {"models": models, "synthetic": is_mini(data_folder)}
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=1, allow_nan=False)
-    (folder / "robustness.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "robustness.md").write_text(markdown(report), encoding="utf-8")
-    picture = robustness_picture(report, folder / "robustness.png")
-    if as_json:
-        print(text)
-    else:
-        print(markdown(report))
-        print(f"Written: {', '.join(str(folder / f'robustness.{end}') for end in ('json', 'md'))}")
-        print(f"Picture: {picture}")
+    write_json(folder / "robustness.json", report, indent=1)
+    text = markdown(report)
+    write_text(folder / "robustness.md", text)
+    picture = save_figure(robustness_picture(report), folder / "robustness.png")
+    files = ", ".join(str(folder / f"robustness.{end}") for end in ("json", "md"))
+    show(report, [text, f"Written: {files}", f"Picture: {picture}"], as_json, indent=1)
 
 
 def evaluate(
@@ -125,7 +125,7 @@ def evaluate(
     conditions : of `processing.data.conditions`; None for all. `clean` is measured in any case.
     sides : "test" distorts the second recording of a trial alone, "both" both.
     musan : its noise, speech and music in place of generated sounds.
-    speaker_of : as for `TrialScores`.
+    speaker_of : as for `summarize_trials`.
     n_resamples : of the bootstrap over speakers; 0 for no intervals and no comparisons.
     seed : of distortions and resamples; all systems meet the same distortions.
     progress : show bars.
@@ -140,7 +140,7 @@ def evaluate(
     ------
     ValueError
         No system, unknown sides, fewer than six speakers for babble, what a distortion refuses
-        (the recording and the condition are named), what `extract` and `TrialScores` refuse.
+        (the recording and the condition are named), what `extract` and `summarize_trials` refuse.
     """
     if not systems:
         raise ValueError("no system: give at least one bundle")
@@ -239,14 +239,12 @@ def measure(
             side = extract(bundle, test_names, distorted)
             vectors = np.concatenate([clean.vectors, side.vectors])
             found = cosine_scores(sided, Embeddings(sided.names, vectors))
-        collected = TrialScores(trials, speaker_of)
-        collected.append(np.arange(len(trials)), found)
-        summary = collected.summarize(n_resamples=n_resamples, seed=seed)
+        summary = summarize_trials(trials, found, speaker_of, n_resamples=n_resamples, seed=seed)
         record["eer"] = summary["eer"]
         if summary["interval"]:
             record["interval"] = summary["interval"]["eer"]
             record["method"] = summary["interval"]["method"]
-        scores[condition.name] = collected.scores
+        scores[condition.name] = found.astype(np.float64)
     return records, scores
 
 
@@ -293,22 +291,6 @@ def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
             row["p_holm"] = corrected
         found += rows
     return found
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number after Holm (1979), in their own order.
-
-    Example
-    -------
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    p_values = np.asarray(p_values, np.float64)
-    order = np.argsort(p_values, kind="stable")
-    stepped = p_values[order] * np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return corrected.tolist()
 
 
 def _open(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:

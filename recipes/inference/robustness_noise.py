@@ -1,4 +1,4 @@
-"""What disturbs the recordings of a trial list: who babbles around whom, or what of MUSAN."""
+"""Background noise of the robustness suite: babble of other talkers, music, MUSAN."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BabbleTalkers:
     Arguments
     ---------
     trials : the list.
-    speaker_of : as for `TrialScores`.
+    speaker_of : as for `summarize_trials`.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from ...processing.scoring.transcription.transcripts import (
     score_files,
 )
 from ...processing.transcription.phones import UnknownPhone
-from .given_paths import check_readable, check_writable
+from .input_files import check_readable, check_writable
 
 __all__ = ["score"]
 

@@ -1,8 +1,7 @@
-"""Scores of a trial list by a system: a file of scores, or embeddings and a backend."""
+"""Scores of a trial list by a verification system, and the bundle that embeds for it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,56 +14,19 @@ from ...processing.scoring.verification.embeddings import Embeddings, cosine_sco
 from ...processing.scoring.verification.pair_scores import read_scored_trials
 from ...processing.scoring.verification.score_normalization import normalized_scores
 from ...processing.scoring.verification.trials import TrialList, read_trials
-from .name_lists import read_names, read_speakers
+from ...processing.system.files import file_digest
+from .input_files import read_names, read_speakers
+from .verification_system import System
 
 __all__ = [
     "Scored",
     "System",
     "about_bundle",
     "cosine_scoring",
-    "embed_names",
+    "embedder",
     "open_verifier",
     "score_system",
 ]
-
-
-@dataclass(frozen=True)
-class System:
-    """What makes scores of trials; the names are those of `auricle score`'s options.
-
-    Arguments
-    ---------
-    trials : file of the list; None only where `scores` has labels.
-    trials_format : "auto", "voxceleb", "kaldi" or "wespeaker".
-    embeddings, bundle, scores : one of them: a file of embeddings; a bundle's folder, with
-        `data_folder`; a file of scores.
-    backend : "cosine" or "plda"; plda : file of the model, read or written; plda_dim : dimensions.
-    mean_subtraction : subtract the cohort's mean.
-    cohort : file of embeddings, or with `bundle` of names; cohort_by : "speaker" or "recording".
-    norm : "none", "z", "t", "s" or "as"; top_n : of "as".
-    crops, crop_s : as for `extract`.
-    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of the name.
-    partial : the list is meant to use only some of the embeddings or scores.
-    """
-
-    trials: str | None
-    trials_format: str = "auto"
-    embeddings: str | None = None
-    bundle: str | None = None
-    data_folder: str | None = None
-    scores: str | None = None
-    backend: str = "cosine"
-    plda: str | None = None
-    plda_dim: int | None = None
-    mean_subtraction: bool = False
-    cohort: str | None = None
-    cohort_by: str = "speaker"
-    norm: str = "none"
-    top_n: int | None = None
-    crops: int = 0
-    crop_s: float = 4.0
-    speakers: str | None = None
-    partial: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +60,10 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
     if system.scores:
         trials, scores = read_scored_trials(system.scores, trials, partial=system.partial)
         return Scored(trials, scores, {"source": "scores", "file": system.scores}, speaker_of)
-    embed = _embedder(system, progress)
+    embed = None
+    if system.bundle:
+        crops = system.crops, system.crop_s
+        embed = embedder(system.bundle, system.data_folder, *crops, progress=progress)
     if system.embeddings:
         embeddings, about = read_embeddings(system.embeddings)
     else:
@@ -193,8 +158,7 @@ def about_bundle(folder: str | os.PathLike) -> dict:
     """Which model a bundle is: its folder, and the digest of its weights."""
     from ...lobes.bundles.bundle import WEIGHTS
 
-    digest = hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
-    return {"bundle": str(folder), "model_digest": digest}
+    return {"bundle": str(folder), "model_digest": file_digest(Path(folder) / WEIGHTS)}
 
 
 def cosine_scoring(about: dict, crops: int | None = 0, crop_s: float | None = None) -> dict:
@@ -220,20 +184,23 @@ def cosine_scoring(about: dict, crops: int | None = 0, crop_s: float | None = No
     }
 
 
-def embed_names(
+def embedder(
     bundle: str | os.PathLike,
     data_folder: str | os.PathLike,
-    names: list[str],
-    *,
     crops: int = 0,
     crop_s: float = 4.0,
-    progress: bool = True,
-) -> tuple[Embeddings, dict]:
-    """Embed recordings of a folder with a bundle; returns embeddings and what they are of."""
-    return _opened_embedder(bundle, data_folder, crops, crop_s, progress)(names)
+    *,
+    progress: bool = False,
+) -> Callable[[list[str]], tuple[Embeddings, dict]]:
+    """Open a bundle once; returns a function from names to their embeddings and what made them.
 
-
-def _opened_embedder(bundle, data_folder, crops, crop_s, progress):
+    Arguments
+    ---------
+    bundle : folder of a bundle for speaker verification.
+    data_folder : where the recordings are.
+    crops, crop_s : as for `extract`.
+    progress : show a bar.
+    """
     from .extraction import extract, folder_reader
 
     model, about = open_verifier(bundle)
@@ -241,19 +208,10 @@ def _opened_embedder(bundle, data_folder, crops, crop_s, progress):
     read = folder_reader(data_folder, model.sample_rate)
 
     def embed(names: list[str]) -> tuple[Embeddings, dict]:
-        found = extract(model, names, read, crops=crops, crop_s=crop_s, progress=progress)
-        return found, about
+        embeddings = extract(model, names, read, crops=crops, crop_s=crop_s, progress=progress)
+        return embeddings, about
 
     return embed
-
-
-def _embedder(system: System, progress: bool) -> Callable | None:
-    """From names to embeddings, with the bundle opened once; None without a bundle."""
-    if not system.bundle:
-        return None
-    return _opened_embedder(
-        system.bundle, system.data_folder, system.crops, system.crop_s, progress
-    )
 
 
 def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:

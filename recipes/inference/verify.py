@@ -1,8 +1,7 @@
-"""`auricle verify`: whether two recordings are of one speaker, by a trained bundle."""
+"""Verification of two recordings (`auricle verify`): score, probability, decision."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from ...processing.data.audio import read_audio
 from ...processing.scoring.verification.calibration import bayes_threshold
-from ...processing.scoring.verification.trials import TrialList
+from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
 from .extraction import check_waveform, extract
-from .trial_scoring import Scored, cosine_scoring, open_verifier
+from .trial_scoring import cosine_scoring, open_verifier
 
 __all__ = ["MIN_S", "verify"]
 
@@ -22,13 +21,10 @@ MIN_S = 0.5
 _OUT_OF_REACH = (
     ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
 )
-_OUT_OF_REACH = (
-    ". No cosine is above 1: at this operating point the model cannot say 'one speaker' of anything"
-)
 
 
 def verify(
-    folder: str | os.PathLike,
+    bundle: str | os.PathLike,
     one: str | os.PathLike,
     other: str | os.PathLike,
     threshold_prior: float | None = None,
@@ -38,7 +34,7 @@ def verify(
 
     Arguments
     ---------
-    folder : a bundle for speaker verification; with a `calibration.json` in it there is a
+    bundle : folder of a bundle for speaker verification; with a `calibration.json` in it there is a
         probability and a decision, else only the score.
     one, other : audio files of any rate and number of channels.
     threshold_prior : share of comparisons that are of one speaker where this is used; default:
@@ -53,42 +49,38 @@ def verify(
     """
     if threshold_prior is not None:
         bayes_threshold(threshold_prior)  # refuses what is no probability, before anything is read
-    bundle, about = open_verifier(folder)
-    fitted = read_calibration(folder) if (Path(folder) / FILE).exists() else None
+    model, about = open_verifier(bundle)
+    fitted = read_calibration(bundle) if (Path(bundle) / FILE).exists() else None
     how = cosine_scoring(about)
     if fitted is not None:
         for key in ("backend", "norm", "mean_subtraction"):
             got = fitted.scoring.get(key, how[key])
             if got != how[key]:
                 raise ValueError(
-                    f"{Path(folder) / FILE} was fitted on scores with {key} {got}, and two "
+                    f"{Path(bundle) / FILE} was fitted on scores with {key} {got}, and two "
                     "recordings are compared by bare cosine: fit one with `auricle calibrate "
                     "--trials LIST --bundle BUNDLE --data-folder FOLDER --out BUNDLE`"
                 )
         # embedded as the calibration's recordings were
         how = cosine_scoring(about, *(fitted.scoring.get(key) for key in ("crops", "crop_s")))
-    waves = {str(path): _read(path, bundle.sample_rate) for path in (one, other)}
+    waves = {str(path): _read(path, model.sample_rate) for path in (one, other)}
     crops = {"crops": how["crops"], "crop_s": how["crop_s"]} if how["crops"] else {}
-    embeddings = extract(bundle, list(waves), waves.__getitem__, **crops)
+    embeddings = extract(model, list(waves), waves.__getitem__, **crops)
     rows = embeddings.directions()
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     score = float(np.dot(rows[0], rows[-1]))
-    found = {"bundle": str(folder), "files": [str(one), str(other)], "score": score}
-    found |= dict.fromkeys(("llr", "probability", "prior", "threshold", "same_speaker"))
+    result = {"bundle": str(bundle), "files": [str(one), str(other)], "score": score}
+    result |= dict.fromkeys(("llr", "probability", "prior", "threshold", "same_speaker"))
     if fitted is not None:
-        found |= _decide(fitted, score, how, threshold_prior)
-    found["calibration"] = fitted and fitted.fitted_on
-    if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print("\n".join(_lines(found)))
-    return found
+        result |= _decide(fitted, score, how, threshold_prior)
+    result["calibration"] = fitted and fitted.fitted_on
+    show(result, _lines(result), as_json)
+    return result
 
 
 def _decide(fitted, score: float, how: dict, prior: float | None) -> dict:
     prior = fitted.calibration.prior if prior is None else prior
-    none = TrialList.from_pairs([("one", "other", True), ("one", "another", False)], "two files")
-    llr = float(fitted.apply(Scored(none, np.array([score]), how))[0])
+    llr = float(fitted.apply(np.array(score), how))
     return {
         "llr": llr,
         "probability": float(fitted.calibration.probability(score, prior)),
@@ -109,24 +101,24 @@ def _read(path: str | os.PathLike, sample_rate: int):
     return wav
 
 
-def _lines(found: dict) -> list[str]:
-    lines = [f"Score        {found['score']:.4f} (cosine)"]
-    if found["probability"] is None:
+def _lines(result: dict) -> list[str]:
+    lines = [f"Score        {result['score']:.4f} (cosine)"]
+    if result["probability"] is None:
         return [
             *lines,
             "Not calibrated: a cosine is no probability, and where to draw the line depends on the "
-            f"model. {found['bundle']} holds no {FILE}; this writes one, from trials of other "
-            f"speakers: auricle calibrate --trials LIST --bundle {found['bundle']} --data-folder "
-            f"FOLDER --out {found['bundle']}",
+            f"model. {result['bundle']} holds no {FILE}; this writes one, from trials of other "
+            f"speakers: auricle calibrate --trials LIST --bundle {result['bundle']} --data-folder "
+            f"FOLDER --out {result['bundle']}",
         ]
-    on = found["calibration"]
+    on = result["calibration"]
     return [
         *lines,
-        f"Probability  {found['probability']:.4f} of one speaker, where {100 * found['prior']:g} % "
-        f"of all comparisons are of one speaker (log-likelihood ratio {found['llr']:.2f})",
-        f"Decision     {'one speaker' if found['same_speaker'] else 'two speakers'}: the score is "
-        f"{'at least' if found['same_speaker'] else 'below'} {found['threshold']:.4f}, the "
-        f"threshold at p_target {found['prior']:g} with equal costs"
-        + (_OUT_OF_REACH if found["threshold"] > 1 else ""),
+        f"Probability  {result['probability']:.4f} of one speaker, where {100 * result['prior']:g} % "
+        f"of all comparisons are of one speaker (log-likelihood ratio {result['llr']:.2f})",
+        f"Decision     {'one speaker' if result['same_speaker'] else 'two speakers'}: the score is "
+        f"{'at least' if result['same_speaker'] else 'below'} {result['threshold']:.4f}, the "
+        f"threshold at p_target {result['prior']:g} with equal costs"
+        + (_OUT_OF_REACH if result["threshold"] > 1 else ""),
         f"Calibrated on {on.get('source')} (SHA-256 {str(on.get('digest'))[:16]})",
     ]

@@ -1,15 +1,13 @@
-"""What `auricle score` says about a trial list: rates, intervals, what they rest on."""
+"""Report of a trial list's scores: error rates, intervals, calibration, what they rest on."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
-
-from ...processing.scoring.verification.trial_scores import TrialScores, write_scores
+from ...processing.scoring.verification.trial_scores import summarize_trials, write_scores
 from ..inference.calibration_files import FILE, read_calibration
 from ..inference.trial_scoring import Scored
+from .printing import show
 
 __all__ = ["report", "summarize"]
 
@@ -46,26 +44,22 @@ def report(
     if det:
         _draw(scored, det)
     summary["files"] = {"scores": save_scores, "det": det}
-    if as_json:
-        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print("\n".join(lines_of(summary, conventions)))
+    show(summary, lines_of(summary, conventions), as_json)
     return summary
 
 
 def summarize(
     scored: Scored, fitted=None, *, llrs: bool = False, n_resamples: int = 1000, seed: int = 0
 ) -> dict:
-    """`TrialScores.summarize` with how the scores were made, and calibrated where they can be.
+    """`summarize_trials` with how the scores were made, and calibrated where they can be.
 
     Intervals are over speakers; where the speakers are not known, `interval` is None and
     `no_interval` says why.
     """
-    calibrated = llrs or fitted is not None
-    scores = fitted.apply(scored) if fitted else scored.scores
-    whole = TrialScores(scored.trials, scored.speaker_of)
-    whole.append(np.arange(len(scores)), scores)
-    reason = None
+    scores = fitted.apply(scored.scores, scored.how) if fitted else scored.scores
+    scoring = (scored.trials, scores, scored.speaker_of)
+    calibrated = {"calibrated": llrs or fitted is not None}
+    summary, reason = None, None
     if n_resamples < 0:
         raise ValueError(f"n_resamples is {n_resamples}: give 0 for no intervals, or how many")
     if n_resamples and scored.speaker_of is None:
@@ -74,18 +68,16 @@ def summarize(
             scored.trials.speakers()
         except ValueError as error:
             reason = f"{error} (auricle score: --speakers FILE)"
-    asked = 0 if reason else n_resamples
-    if asked:
+    if n_resamples and not reason:
         try:
-            summary = whole.summarize(calibrated=calibrated, n_resamples=asked, seed=seed)
+            summary = summarize_trials(*scoring, **calibrated, n_resamples=n_resamples, seed=seed)
         except ValueError as error:
             if scored.speaker_of is not None:
                 raise
-            reason, asked = str(error), 0
-    if not asked:
-        summary = whole.summarize(calibrated=calibrated, n_resamples=0)
+            reason = str(error)
+    summary = summary or summarize_trials(*scoring, **calibrated, n_resamples=0)
     if fitted:
-        # thresholds are said for the scores as they came, which is what a user compares with
+        # thresholds are text for the scores as they came, which is what a user compares with
         back = fitted.calibration
         summary["eer_threshold"] = (summary["eer_threshold"] - back.offset) / back.scale
         summary["min_dcf_threshold"] = {
@@ -106,8 +98,8 @@ def lines_of(summary: dict, conventions: bool = False) -> list[str]:
     """The summary in words."""
     counts, trials, scoring = summary["counts"], summary["trials"], summary["scoring"]
     repeats = "".join(
-        f", {counts[key]:,} {said}"
-        for key, said in (("repeated", "repeated"), ("with_itself", "of a recording with itself"))
+        f", {counts[key]:,} {what}"
+        for key, what in (("repeated", "repeated"), ("with_itself", "of a recording with itself"))
         if counts[key]
     )
     lines = [
@@ -133,10 +125,10 @@ def lines_of(summary: dict, conventions: bool = False) -> list[str]:
     lines.append(f"minCllr       {summary['min_cllr']:.4f}")
     lines.append(_describe_calibration(summary["calibration"]))
     if summary["interval"]:
-        found = summary["interval"]
+        draw = summary["interval"]
         lines.append(
-            f"Interval: {100 * found['confidence']:g} %, {found['method']} over "
-            f"{found['n_speakers']} speakers, {found['n_resamples']} resamples, seed {found['seed']}"
+            f"Interval: {100 * draw['confidence']:g} %, {draw['method']} over "
+            f"{draw['n_speakers']} speakers, {draw['n_resamples']} resamples, seed {draw['seed']}"
         )
     elif summary["no_interval"]:
         lines.append(f"No interval: {summary['no_interval']}")
@@ -152,25 +144,25 @@ def describe_scoring(how: dict) -> str:
         return f"of {how.get('file')}, as they are"
     if how["backend"] == "plda":
         model = how["plda"]
-        said = (
+        text = (
             f"PLDA ({model['dimensions']} dimensions, rank {model['rank']}, trained on "
             f"{model['recordings']:,} recordings of {model['speakers']:,} speakers)"
         )
     else:
-        said = "cosine"
+        text = "cosine"
     if how["mean_subtraction"]:
-        said += ", cohort's mean subtracted"
+        text += ", cohort's mean subtracted"
     if how["norm"] != "none":
         cohort = how["cohort"]
         members = cohort.get("speakers") or cohort["recordings"]
         top = f", top {how['top_n']:,}" if how["top_n"] else ""
         what = "speakers" if "speakers" in cohort else "recordings"
-        said += f", {how['norm']}-norm against {members:,} {what}{top}"
+        text += f", {how['norm']}-norm against {members:,} {what}{top}"
     if how["crops"]:
-        said += f", {how['crops']} crops of {how['crop_s']:g} s"
+        text += f", {how['crops']} crops of {how['crop_s']:g} s"
     elif how["crops"] == 0:
-        said += ", whole recordings"
-    return f"{said}; {how['file']}"
+        text += ", whole recordings"
+    return f"{text}; {how['file']}"
 
 
 def _describe_calibration(calibration) -> str:
@@ -182,13 +174,13 @@ def _describe_calibration(calibration) -> str:
     if isinstance(calibration, str):
         return f"Calibration: none; the {calibration}"
     on = calibration["fitted_on"]
-    said = (
+    text = (
         f"Calibration: {FILE} with prior {calibration['prior']:g}, fitted on {on.get('source')} "
         f"(SHA-256 {str(on.get('digest'))[:16]})"
     )
     if calibration["fitted_on_this_list"]:
-        said += "; that is this very list: its actual DCF and Cllr are too good"
-    return said
+        text += "; that is this very list: its actual DCF and Cllr are too good"
+    return text
 
 
 def _interval(summary: dict, name: str):
@@ -202,9 +194,11 @@ def _percent(summary: dict, name: str) -> str:
 
 
 def _draw(scored: Scored, path: str) -> None:
+    from ...processing.plots.common import save_figure
     from ...processing.plots.det import det_curve
     from ...processing.scoring.verification.metrics import error_curve
 
     curve = error_curve(scored.scores, scored.trials.is_target)
     label = Path(str(scored.how.get("file"))).name
-    det_curve({label: curve}, path, f"{scored.trials.source}, {len(scored.trials):,} trials")
+    title = f"{scored.trials.source}, {len(scored.trials):,} trials"
+    save_figure(det_curve({label: curve}, title), path)

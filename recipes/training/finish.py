@@ -10,7 +10,9 @@ from ...hparams.loader import shipped_defaults
 from ...lobes import bundles, count_frames
 from ...lobes.model import count_parameters
 from ...processing.filterbank.displacement import displacement
-from ...processing.plots import common as plots
+from ...processing.plots.common import save_figure
+from ...processing.plots.filters import learned_filters
+from ...processing.plots.training import training_curves
 from ..reports.results import RunResult, describe_device
 from .runner import NO_OPTIONS, Run, measured_memory, tell
 
@@ -171,15 +173,15 @@ def _draw(brain, config, folder: Path, best_epoch: int, result: RunResult) -> li
         for record in brain.history.epochs
     ]
     pictures = [
-        plots.training_curves(curves, folder / "training_curves.png", name, best_epoch),
+        save_figure(training_curves(curves, name, best_epoch), folder / "training_curves.png"),
         *brain.pictures(folder, name),
     ]
     before = brain.initial_filters
     if before is not None:
         frontend = brain.model.compute_features
         after = None if frontend.fixed else frontend.filters()
-        path = folder / "learned_filters.png"
-        pictures.append(plots.learned_filters(before, after, path, name))
+        figure = learned_filters(before, after, name)
+        pictures.append(save_figure(figure, folder / "learned_filters.png"))
     return pictures
 
 

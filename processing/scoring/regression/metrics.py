@@ -7,7 +7,7 @@ What is scored is stated by `level` in the result:
 - "point": sequences; a point is one time of one song, windows that overlap are averaged there.
   CCC over all points together is the headline; the mean of the songs' own CCCs stands beside it.
 
-The definitions of the scores are in `regression_moments`. Joint scores are means over dimensions.
+The definitions of the scores are in `moments`. Joint scores are means over dimensions.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..arrays import to_numpy
 from ..bootstrap import percentile_interval
+from ..collector import Collector
 from .moments import SCORES, Moments
 
 #: Labels that went through float32 and back may lie outside their scale by this share of it.
 _SCALE_SLACK = 1e-4
 
 
-class RegressionScores:
+class RegressionScores(Collector):
     """Collects predictions and targets, merges shards exactly, and scores them.
 
     Arguments
@@ -58,10 +60,7 @@ class RegressionScores:
         self.scale = {end: float(scale[end]) for end in ("low", "high")}
         self.n_resamples = n_resamples
         # id -> (group or None, times (N,) or None, predictions (N, D), targets (N, D))
-        self._records: dict[str, tuple] = {}
-
-    def __len__(self) -> int:
-        return len(self._records)
+        super().__init__()
 
     def append(self, ids, predictions, targets, groups=None) -> None:
         """Add a batch of clips; after an error nothing of the batch has been added.
@@ -78,13 +77,13 @@ class RegressionScores:
             Shapes that do not fit, NaN or infinity (the item is named), a target outside the
             scale, an id seen before, groups in some batches only, sequences before.
         """
-        ids = self._new_ids(ids)
+        ids = self._check_ids(ids)
         shape = (len(ids), len(self.dimensions))
         predictions, targets = _float64(predictions), _float64(targets)
         for name, values in (("predictions", predictions), ("targets", targets)):
             if values.shape != shape:
                 raise ValueError(f"{name} have shape {values.shape}: {shape} is needed")
-        self._add(ids, groups, [None] * len(ids), predictions[:, None], targets[:, None])
+        self._append(ids, groups, [None] * len(ids), predictions[:, None], targets[:, None])
 
     def append_sequences(self, ids, predictions, targets, times_s, counts=None, groups=None):
         """Add a batch of sequences; after an error nothing of the batch has been added.
@@ -102,7 +101,7 @@ class RegressionScores:
         ValueError
             As for `append`; counts out of range, times that are not rising.
         """
-        ids = self._new_ids(ids)
+        ids = self._check_ids(ids)
         predictions, targets, times_s = (_float64(v) for v in (predictions, targets, times_s))
         shape = (len(ids), predictions.shape[1] if predictions.ndim > 1 else 1)
         full = (*shape, len(self.dimensions))
@@ -121,26 +120,9 @@ class RegressionScores:
         for item, row in zip(ids, times, strict=True):
             if not np.isfinite(row).all() or (np.diff(row) <= 0).any():
                 raise ValueError(f"the times of {item!r} must be finite and rise: {row[:4]} ...")
-        self._add(ids, groups, times, *cut)
+        self._append(ids, groups, times, *cut)
 
-    def _new_ids(self, ids) -> list[str]:
-        ids = list(ids)
-        if not ids:
-            raise ValueError("an empty batch: append at least one item")
-        wrong = [item for item in ids if not isinstance(item, str) or not item]
-        if wrong:
-            raise ValueError(f"ids must be names (strings), got {wrong[:3]}")
-        twice = [item for item in ids if item in self._records]
-        twice += (
-            sorted({item for item in ids if ids.count(item) > 1})
-            if len(set(ids)) < len(ids)
-            else []
-        )
-        if twice:
-            raise ValueError(f"scored twice: {twice[:3]}; every item counts once")
-        return ids
-
-    def _add(self, ids, groups, times, predictions, targets) -> None:
+    def _append(self, ids, groups, times, predictions, targets) -> None:
         groups = [None] * len(ids) if groups is None else list(groups)
         if len(groups) != len(ids):
             raise ValueError(f"{len(groups)} groups for {len(ids)} items")
@@ -156,38 +138,20 @@ class RegressionScores:
                     f"the target of {item!r} is outside the scale {self.scale['low']:g} to "
                     f"{self.scale['high']:g}: {t[0].tolist()}; map labels back before scoring"
                 )
-        self._update(
+        self._add(
             dict(zip(ids, zip(groups, times, predictions, targets, strict=True), strict=True))
         )
 
-    def _update(self, records: dict) -> None:
-        if self._records and records:
+    def _add(self, records) -> None:
+        if self._records:
             mine, new = (next(iter(r.values())) for r in (self._records, records))
             if (mine[0] is None) != (new[0] is None):
                 raise ValueError("groups must be given for all items or for none")
             if (mine[1] is None) != (new[1] is None):
                 raise ValueError("clips and sequences cannot be scored together")
-        self._records.update(records)
+        super()._add(records)
 
     # -- shards ------------------------------------------------------------------------------------
-
-    def merge(self, other: RegressionScores) -> RegressionScores:
-        """Add the items of another shard to this one, and return this one.
-
-        Raises
-        ------
-        ValueError
-            Other dimensions, another scale, a shared item, or another kind of items.
-        """
-        if (other.dimensions, other.scale) != (self.dimensions, self.scale):
-            raise ValueError(
-                f"cannot merge scores of {other.dimensions} on {other.scale} with "
-                f"{self.dimensions} on {self.scale}"
-            )
-        if other._records:
-            self._new_ids(other._records)
-            self._update(other._records)
-        return self
 
     def state(self) -> dict:
         """Everything collected, as plain strings and lists: for `all_gather_object` or JSON."""
@@ -204,20 +168,17 @@ class RegressionScores:
         }
 
     @classmethod
-    def from_state(cls, *states: dict) -> RegressionScores:
-        """Rebuild from what `state` gave; several states (one per rank) are merged."""
-        if not states:
-            raise ValueError("no state given: pass at least one, as RegressionScores.state() gives")
-        whole = cls(states[0]["dimensions"], states[0]["scale"], states[0]["n_resamples"])
-        for state in states:
-            shard = cls(state["dimensions"], state["scale"], state["n_resamples"])
-            if state["ids"]:
-                groups = None if state["groups"][0] is None else state["groups"]
-                times = [None if t is None else np.array(t) for t in state["times_s"]]
-                arrays = [[np.array(v) for v in state[k]] for k in ("predictions", "targets")]
-                shard._add(shard._new_ids(state["ids"]), groups, times, *arrays)
-            whole.merge(shard)
-        return whole
+    def _restored(cls, state: dict) -> RegressionScores:
+        shard = cls(state["dimensions"], state["scale"], state["n_resamples"])
+        if state["ids"]:
+            groups = None if state["groups"][0] is None else state["groups"]
+            times = [None if t is None else np.array(t) for t in state["times_s"]]
+            arrays = [[np.array(v) for v in state[k]] for k in ("predictions", "targets")]
+            shard._append(shard._check_ids(state["ids"]), groups, times, *arrays)
+        return shard
+
+    def _settings(self) -> dict:
+        return {"dimensions": self.dimensions, "scale": self.scale}
 
     # -- scores ------------------------------------------------------------------------------------
 
@@ -253,7 +214,7 @@ class RegressionScores:
         return songs.tolist(), keys[0].astype(np.int64), keys[1], total[:, 0], total[:, 1]
 
     def moments(self) -> tuple[list[str], Moments]:
-        """Songs, and their sums for `regression_moments`.
+        """Songs, and their sums for `moments`.
 
         Raises
         ------
@@ -280,7 +241,7 @@ class RegressionScores:
         confidence, seed, method}, or interval None without resamples or with one song.
         """
         songs, moments = self.moments()
-        record = self._flat(moments.scores(moments.rows.sum(0)))
+        record = self.by_name(moments, moments.rows.sum(0))
         record = {name: float(value) for name, value in record.items()}
         factor = 2 / (self.scale["high"] - self.scale["low"])
         for name in [name for name in record if name.split("_")[0] == "rmse"]:
@@ -291,7 +252,7 @@ class RegressionScores:
             interval = {
                 name: list(
                     percentile_interval(
-                        lambda sums, name=name: self._flat(moments.scores(sums))[name],
+                        lambda sums, name=name: self.by_name(moments, sums)[name],
                         moments.rows,
                         **draw,
                     )
@@ -324,16 +285,18 @@ class RegressionScores:
             "interval": interval,
         }
 
-    def _flat(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """`<score>` (mean over dimensions) and `<score>_<dimension>`."""
-        flat = {score: scores[score].mean(-1) for score in SCORES}
-        for score in SCORES:
-            for index, dimension in enumerate(self.dimensions):
-                flat[f"{score}_{dimension}"] = scores[score][..., index]
-        return flat
+    @property
+    def score_names(self) -> list[str]:
+        """`<score>` (mean over dimensions) and `<score>_<dimension>`, in the order of results."""
+        return [*SCORES, *(f"{score}_{name}" for score in SCORES for name in self.dimensions)]
+
+    def by_name(self, moments: Moments, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """The scores by `score_names` of summed moments (..., D, 6)."""
+        scores = moments.scores(sums)
+        whole = [scores[score].mean(-1) for score in SCORES]
+        own = [scores[score][..., i] for score in SCORES for i in range(len(self.dimensions))]
+        return dict(zip(self.score_names, [*whole, *own], strict=True))
 
 
 def _float64(values) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().double().numpy()
-    return np.asarray(values, np.float64)
+    return np.asarray(to_numpy(values), np.float64)

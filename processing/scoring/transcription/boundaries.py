@@ -18,8 +18,9 @@ import numpy as np
 
 from ...transcription.segments import Segment
 from ..bootstrap import percentile_interval
+from ..collector import Collector
 
-__all__ = ["BoundaryErrors", "boundary_agreement", "boundary_errors_ms"]
+__all__ = ["BoundaryErrors", "boundary_errors_ms"]
 
 TOLERANCES_MS = (10, 20, 30, 50)
 
@@ -73,7 +74,7 @@ def boundary_errors_ms(
     return errors[[i for i in range(len(errors)) if i not in breaks]]
 
 
-class BoundaryErrors:
+class BoundaryErrors(Collector):
     """Collects the boundaries of utterances, merges shards exactly, and scores them.
 
     Example
@@ -86,26 +87,15 @@ class BoundaryErrors:
     (4, 0.5, 25.25)
     """
 
-    def __init__(self):
-        self._errors: dict[str, np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self._errors)
+    item = "utterance"
 
     def append(self, name: str, errors_ms: Sequence[float]) -> None:
         """Add an utterance: what `boundary_errors_ms` gives for it."""
         errors = np.asarray(errors_ms, dtype=np.float64)
-        if name in self._errors:
-            raise ValueError(f"utterance {name!r} is there already")
+        self._check_ids([name])
         if not np.isfinite(errors).all():
             raise ValueError(f"utterance {name!r} has a boundary that is not finite")
-        self._errors[name] = errors
-
-    def merge(self, other: BoundaryErrors) -> BoundaryErrors:
-        """Add the utterances of another shard to this one, and return this one."""
-        for name, errors in other._errors.items():
-            self.append(name, errors)
-        return self
+        self._add({name: errors})
 
     def summarize(
         self,
@@ -125,13 +115,13 @@ class BoundaryErrors:
         ValueError
             No boundary to compare.
         """
-        errors = np.concatenate([*self._errors.values(), np.empty(0)])
+        errors = np.concatenate([*self._records.values(), np.empty(0)])
         if not len(errors):
             raise ValueError("there is no boundary to compare")
         counts = np.array(
             [
                 [len(e), *((np.abs(e) <= t).sum() for t in tolerances_ms), np.abs(e).sum()]
-                for e in self._errors.values()
+                for e in self._records.values()
             ]
         )
         names = [*(f"within_{t:g}_ms" for t in tolerances_ms), "mean_absolute_ms"]
@@ -151,29 +141,6 @@ class BoundaryErrors:
             **{name: float(total[i] / total[0]) for i, name in enumerate(names, start=1)},
             "median_ms": float(np.median(errors)),
             "boundaries": len(errors),
-            "n": len(self._errors),
+            "n": len(self._records),
             "interval": interval,
         }
-
-
-def boundary_agreement(
-    reference: Sequence[Segment],
-    hypothesis: Sequence[Segment],
-    sample_rate_hz: int,
-    fold: Callable[[str], str | None] = str,
-    tolerances_ms: Sequence[float] = TOLERANCES_MS,
-) -> dict:
-    """`BoundaryErrors.summarize` of one recording.
-
-    Example
-    -------
-    >>> truth = [Segment(0, 1600, "h#"), Segment(1600, 3200, "ae"), Segment(3200, 4000, "h#")]
-    >>> found = [Segment(0, 1840, "sil"), Segment(1840, 3120, "ae"), Segment(3120, 4000, "sil")]
-    >>> from auricle.processing.transcription.phones import folding
-    >>> scores = boundary_agreement(truth, found, 16000, {**folding(), "sil": "sil"}.get)
-    >>> scores["within_10_ms"], scores["within_20_ms"], scores["mean_absolute_ms"]
-    (0.5, 1.0, 10.0)
-    """
-    errors = BoundaryErrors()
-    errors.append("", boundary_errors_ms(reference, hypothesis, sample_rate_hz, fold))
-    return errors.summarize(tolerances_ms)

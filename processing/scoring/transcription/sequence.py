@@ -23,12 +23,13 @@ import numpy as np
 from ...system.listing import first_of
 from ...transcription.phones import PhoneConvention, is_token
 from ..bootstrap import percentile_interval
+from ..collector import Collector
 from .alignment import Alignment, align, as_tokens
 
 RATES = {"phone": "per", "char": "cer", "word": "wer"}
 
 
-class EditCounts:
+class EditCounts(Collector):
     """Collects transcripts, merges shards exactly, and scores them.
 
     Arguments
@@ -55,6 +56,8 @@ class EditCounts:
     (0.25, 1, 4)
     """
 
+    item = "utterance"
+
     def __init__(
         self,
         unit: str = "phone",
@@ -71,14 +74,11 @@ class EditCounts:
             )
         if unit != "phone" and convention is not None:
             raise ValueError(f"a phone convention says nothing about units {unit!r}: leave it out")
+        super().__init__()
         self.unit = unit
         self.convention = convention
         self.allow_empty_references = bool(allow_empty_references)
-        self._records: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._aligned: dict[str, Alignment] = {}
-
-    def __len__(self) -> int:
-        return len(self._records)
 
     def append(
         self,
@@ -102,14 +102,12 @@ class EditCounts:
             A symbol that is not in the convention's set, named with its utterance.
         """
         ids, references, hypotheses = list(ids), list(references), list(hypotheses)
-        if not ids:
-            raise ValueError("an empty batch: append at least one utterance")
+        self._check_ids(ids)
         if not len(ids) == len(references) == len(hypotheses):
             raise ValueError(
                 f"{len(ids)} ids, {len(references)} references and {len(hypotheses)} hypotheses: "
                 "give one of each per utterance"
             )
-        self._check_ids(ids)
         records = {}
         for name, reference, hypothesis in zip(ids, references, hypotheses, strict=True):
             reference = self._prepare(reference, f"utterance {name!r}, reference")
@@ -121,24 +119,7 @@ class EditCounts:
                     "counts as insertions)"
                 )
             records[name] = (reference, hypothesis)
-        self._records.update(records)
-
-    def merge(self, other: EditCounts) -> EditCounts:
-        """Add the utterances of another shard to this one, and return this one.
-
-        Raises
-        ------
-        ValueError
-            Another unit, convention or rule for empty references, or an utterance that both have.
-        """
-        if self._settings() != other._settings():
-            raise ValueError(
-                f"cannot merge counts of different conventions: {self._describe()} and "
-                f"{other._describe()}; score both in the same way"
-            )
-        self._check_ids(list(other._records))
-        self._records.update(other._records)
-        return self
+        self._add(records)
 
     def state(self) -> dict:
         """Everything collected, as plain strings and lists: for `all_gather_object` or JSON."""
@@ -152,22 +133,14 @@ class EditCounts:
         }
 
     @classmethod
-    def from_state(cls, *states: dict) -> EditCounts:
-        """Rebuild from what `state` gave; several states (one per rank) are merged."""
-        if not states:
-            raise ValueError("no state given: pass at least one, as EditCounts.state() gives")
-        shards = []
-        for state in states:
-            convention = state["convention"] and PhoneConvention(**state["convention"])
-            shard = cls(
-                state["unit"], convention, allow_empty_references=state["allow_empty_references"]
-            )
-            if state["ids"]:
-                shard.append(state["ids"], state["references"], state["hypotheses"])
-            shards.append(shard)
-        for shard in shards[1:]:
-            shards[0].merge(shard)
-        return shards[0]
+    def _restored(cls, state: dict) -> EditCounts:
+        convention = state["convention"] and PhoneConvention(**state["convention"])
+        shard = cls(
+            state["unit"], convention, allow_empty_references=state["allow_empty_references"]
+        )
+        if state["ids"]:
+            shard.append(state["ids"], state["references"], state["hypotheses"])
+        return shard
 
     def alignments(self) -> dict[str, Alignment]:
         """The alignment of every utterance, in the order of the names."""
@@ -281,23 +254,13 @@ class EditCounts:
                 raise ValueError(f"{where}: {token!r} is not one character")
         return tokens
 
-    def _check_ids(self, ids: list[str]) -> None:
-        seen: set[str] = set()
-        for name in ids:
-            if not isinstance(name, str) or not name:
-                raise ValueError(f"ids must be non-empty strings, one per utterance: got {name!r}")
-            if name in seen or name in self._records:
-                raise ValueError(
-                    f"utterance {name!r} is scored twice: every utterance counts once; a sampler "
-                    "that pads shards with repeated items must drop the repeats before scoring"
-                )
-            seen.add(name)
-
     def _describe(self) -> dict:
         return {"unit": self.unit, **(self.convention.describe() if self.convention else {})}
 
-    def _settings(self) -> tuple:
-        return self.unit, self.convention, self.allow_empty_references
+    def _settings(self) -> dict:
+        empty = {"allow_empty_references": self.allow_empty_references}
+        symbols = self.convention and (self.convention.symbols, self.convention.silent)
+        return {**self._describe(), **empty, "symbols": symbols}
 
 
 def _mean_of_rates(counts: np.ndarray) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ...system.files import replacing
 from .embeddings import Embeddings
 
 __all__ = ["SUFFIXES", "read_embeddings", "write_embeddings"]
@@ -43,9 +44,9 @@ def write_embeddings(
     Example
     -------
     >>> import tempfile
-    >>> found = Embeddings(["a/1.wav", "b/1.wav"], [[1.0, 0.0], [0.6, 0.8]])
+    >>> embeddings = Embeddings(["a/1.wav", "b/1.wav"], [[1.0, 0.0], [0.6, 0.8]])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_embeddings(Path(folder, "e.npz"), found, {"model": "mine"})
+    ...     path = write_embeddings(Path(folder, "e.npz"), embeddings, {"model": "mine"})
     ...     again, about = read_embeddings(path)
     >>> again.names, about
     (('a/1.wav', 'b/1.wav'), {'model': 'mine'})
@@ -53,30 +54,22 @@ def write_embeddings(
     path = Path(path)
     suffix = _suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
     text = json.dumps(about or {}, ensure_ascii=False, allow_nan=False)
-    vectors = embeddings.vectors
-    if suffix == ".npz":
-        with open(partial, "wb") as out:
-            np.savez(out, vectors=vectors, names=np.array(embeddings.names), about=np.array(text))
-    else:
+    if suffix == ".safetensors":
         names = json.dumps(embeddings.names, ensure_ascii=False)
-        about_file = {"format": FORMAT, "names": names, "about": text}
-        return save_tensors(path, {"vectors": vectors}, about_file)
-    os.replace(partial, path)
+        metadata = {"format": FORMAT, "names": names, "about": text}
+        return save_tensors(path, {"vectors": embeddings.vectors}, metadata)
+    names = np.array(embeddings.names)
+    with replacing(path) as part, open(part, "wb") as out:
+        np.savez(out, vectors=embeddings.vectors, names=names, about=np.array(text))
     return path
 
 
 def save_tensors(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Path:
-    """Write .safetensors, complete or not at all, for whoever may read files made here."""
-    partial = path.with_name(path.name + ".part")
-    partial.touch()
-    mode = partial.stat().st_mode  # safetensors makes files that only their owner can read
-    save_file(
-        {name: np.ascontiguousarray(held) for name, held in arrays.items()}, partial, metadata
-    )
-    partial.chmod(mode)
-    os.replace(partial, path)
+    """Write .safetensors, complete or not at all."""
+    with replacing(path) as part:
+        held = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(held, part, metadata)
     return path
 
 
@@ -106,10 +99,7 @@ def read_embeddings(path: str | os.PathLike) -> tuple[Embeddings, dict]:
 
 def _suffix(path: Path) -> str:
     if path.suffix not in SUFFIXES:
-        raise ValueError(
-            f"{path}: embeddings are in files with the suffix {' or '.join(SUFFIXES)}, as "
-            "`auricle embed` writes them"
-        )
+        raise ValueError(f"{path}: embeddings are in files with the suffix {' or '.join(SUFFIXES)}")
     return path.suffix
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .calibration import Calibration, actual_dcf, cllr
 from .embeddings import EmbeddingCollector, Embeddings, cosine_scores
 from .metrics import error_curve
-from .trial_scores import P_TARGETS, TrialScores
+from .trial_scores import P_TARGETS, summarize_trials
 from .trials import TrialList
 
 __all__ = ["EmbeddingScores"]
@@ -96,9 +96,7 @@ class EmbeddingScores:
         if self._brief:
             curve = error_curve(self.scores, self.trials.is_target)
             return {"eer": curve.eer()[0], "min_dcf_0.01": curve.min_dcf(0.01)[0]}
-        whole = TrialScores(self.trials, self._speaker_of)
-        whole.append(np.arange(len(self.trials)), self.scores)
-        summary = whole.summarize(**self._draws)
+        summary = summarize_trials(self.trials, self.scores, self._speaker_of, **self._draws)
         for name in ("min_dcf", "min_dcf_threshold"):
             summary |= {f"{name}_{p}": value for p, value in summary.pop(name).items()}
         if self.calibration is not None:

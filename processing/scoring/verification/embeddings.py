@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import first_repeated, to_numpy
 from .trials import TrialList
 
 _BLOCK_TRIALS = 8192  # two blocks of 192-d float32 rows then stay in the cache
@@ -41,7 +42,7 @@ class Embeddings:
     vectors: np.ndarray
 
     def __post_init__(self):
-        names, vectors = tuple(self.names), _to_numpy(self.vectors)
+        names, vectors = tuple(self.names), to_numpy(self.vectors)
         if vectors.dtype != np.float64 or not isinstance(self.vectors, np.ndarray):
             vectors = vectors.astype(np.float32)
         if vectors.ndim not in (2, 3) or len(vectors) != len(names) or vectors.size == 0:
@@ -49,9 +50,7 @@ class Embeddings:
                 f"embeddings have shape {vectors.shape} for {len(names)} names: give (n, D), or "
                 "(n, crops, D), with at least one recording"
             )
-        if len(set(names)) != len(names):
-            seen: set[str] = set()
-            double = next(name for name in names if name in seen or seen.add(name))
+        if (double := first_repeated(names)) is not None:
             raise ValueError(
                 f"recording {double!r} has two embeddings: names are full relative paths, each once"
             )
@@ -114,7 +113,7 @@ class Embeddings:
         """
         vectors = self.vectors
         if mean is not None:
-            mean = _to_numpy(mean).astype(vectors.dtype)
+            mean = to_numpy(mean).astype(vectors.dtype)
             if mean.shape != vectors.shape[-1:] or not np.isfinite(mean).all():
                 raise ValueError(
                     f"the mean to subtract has shape {mean.shape}: it must be finite and "
@@ -189,7 +188,7 @@ class EmbeddingCollector:
     >>> one, other = EmbeddingCollector(), EmbeddingCollector()
     >>> one.append(["b"], [[1.0, 2.0]])
     >>> other.append(["a"], [[3.0, 4.0]])
-    >>> one.merge(other).summarize().names
+    >>> EmbeddingCollector.from_state(one.state(), other.state()).summarize().names
     ('a', 'b')
     """
 
@@ -212,12 +211,6 @@ class EmbeddingCollector:
         batch = Embeddings(names, vectors)
         self._check(batch.names, batch.vectors)
         self._vectors.update(zip(batch.names, batch.vectors, strict=True))
-
-    def merge(self, other: EmbeddingCollector) -> EmbeddingCollector:
-        """Add what another process has collected, and return this one."""
-        self._check(list(other._vectors), list(other._vectors.values()))
-        self._vectors.update(other._vectors)
-        return self
 
     def summarize(self) -> Embeddings:
         """All embeddings, in the order of the names: sharding and order of arrival do not matter.
@@ -247,9 +240,9 @@ class EmbeddingCollector:
         return whole
 
     def _check(self, names: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        shape = next(iter(self._vectors.values())).shape if self._vectors else None
+        shape = next(iter(self._vectors.values()), vectors[0]).shape
         for name, vector in zip(names, vectors, strict=True):
-            if shape is not None and vector.shape != shape:
+            if vector.shape != shape:
                 raise ValueError(
                     f"the embedding of {name!r} has shape {vector.shape}, those before have {shape}"
                 )
@@ -259,9 +252,3 @@ class EmbeddingCollector:
                     f"recording {name!r} has two different embeddings: is a part of the name cut "
                     "off (names are full relative paths), or is the model in training mode?"
                 )
-
-
-def _to_numpy(values) -> np.ndarray:
-    if hasattr(values, "detach"):  # a tensor, wherever it lives; bfloat16 has no NumPy type
-        values = values.detach().float().cpu().numpy()
-    return np.asarray(values)

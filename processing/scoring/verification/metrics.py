@@ -31,6 +31,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arrays import to_numpy
+
 CONVENTIONS = ("interpolated", "max", "average")
 _HULL_PASSES = 50
 
@@ -171,54 +173,6 @@ def error_curve(
     )
 
 
-def eer(scores, is_target, convention: str = "interpolated") -> float:
-    """Equal error rate (a share, not percent).
-
-    Arguments
-    ---------
-    scores, is_target : as for `error_curve`, which says what is refused.
-    convention : "interpolated", "max" or "average", as defined above.
-
-    Example
-    -------
-    >>> round(eer([3.0, 2.0, 1.0, 2.5, 0.5], [1, 1, 1, 0, 0]), 4)
-    0.5
-    """
-    return error_curve(scores, is_target).eer(convention)[0]
-
-
-def min_dcf(
-    scores, is_target, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
-) -> float:
-    """Normalised minimum detection cost at a prior of target trials.
-
-    Arguments
-    ---------
-    scores, is_target : as for `error_curve`, which says what is refused.
-    p_target : between 0 and 1; 0.01 and 0.05 are usual.
-    c_miss, c_false_alarm : costs of the two errors.
-
-    Example
-    -------
-    >>> round(min_dcf([3.0, 2.0, 1.0, 2.5, 0.5], [1, 1, 1, 0, 0]), 4)
-    0.6667
-    """
-    return error_curve(scores, is_target).min_dcf(p_target, c_miss, c_false_alarm)[0]
-
-
-def min_cllr(scores, is_target) -> float:
-    """Cllr in bits that is left after the best rising calibration: what no calibration can mend.
-
-    Arguments and errors as for `error_curve`.
-
-    Example
-    -------
-    >>> min_cllr([2.0, 2.0, 1.0, 1.0], [1, 0, 1, 0])
-    1.0
-    """
-    return error_curve(scores, is_target).min_cllr()
-
-
 def cost_weights(p_target: float, c_miss: float, c_false_alarm: float) -> tuple[float, float]:
     """Weights of P_miss and P_fa in the normalised detection cost."""
     if not 0 < p_target < 1:
@@ -233,7 +187,7 @@ def cost_weights(p_target: float, c_miss: float, c_false_alarm: float) -> tuple[
 
 def validate_scores(scores, is_target) -> tuple[np.ndarray, np.ndarray]:
     """Scores as float (n,) and labels as bool (n,), or a ValueError that says what is wrong."""
-    scores, labels = _to_numpy(scores), _to_numpy(is_target)
+    scores, labels = to_numpy(scores), to_numpy(is_target)
     if scores.ndim != 1 or labels.shape != scores.shape:
         raise ValueError(
             f"scores have shape {scores.shape} and labels {labels.shape}: both must be (n,)"
@@ -262,10 +216,3 @@ def validate_scores(scores, is_target) -> tuple[np.ndarray, np.ndarray]:
             "trials too"
         )
     return scores, labels
-
-
-def _to_numpy(values) -> np.ndarray:
-    if hasattr(values, "detach"):  # a tensor, wherever it lives; bfloat16 has no NumPy type
-        values = values.detach().cpu()
-        values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
-    return np.asarray(values)

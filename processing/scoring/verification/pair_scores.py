@@ -1,4 +1,4 @@
-"""Score files that anyone wrote, matched with the list of trials that they are scores of."""
+"""Score files of any system, read and matched with the trials that they are scores of."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .trial_scores import read_scores
-from .trials import TrialList
+from ...system.files import text_lines
+from .trials import TrialList, read_trials
 
 __all__ = ["read_scored_trials"]
 
@@ -53,18 +53,19 @@ def read_scored_trials(
     [0.75, 0.25]
     """
     path = Path(path)
+    columns = _columns(path)
     if trials is None:
-        if _columns(path) == "speechbrain":
-            rows = list(_rows(path, "speechbrain"))
-            pairs = ((one, other, bool(label)) for _, one, other, _, label in rows)
-            found = TrialList.from_pairs(pairs, path.name)
-            return found, np.array([score for _, _, _, score, _ in rows])
-        return read_scores(path)
+        if columns == "speechbrain":
+            pairs = ((one, other, bool(label)) for _, one, other, _, label in _rows(path, columns))
+            trials = TrialList.from_pairs(pairs, path.name)
+        else:
+            trials = read_trials(path, format="wespeaker")
+        return trials, np.fromiter((score for *_, score, _ in _rows(path, columns)), np.float64)
     names = {name: number for number, name in enumerate(trials.names)}
     size = np.int64(len(names))
     numbers, keys, scores, labels = array("q"), array("q"), array("d"), array("b")
     stray: tuple[int, str] | None = None
-    for number, one, other, score, label in _rows(path, _columns(path)):
+    for number, one, other, score, label in _rows(path, columns):
         a, b = names.get(one), names.get(other)
         if a is None or b is None:
             stray = stray or (number, one if a is None else other)
@@ -86,14 +87,13 @@ def read_scored_trials(
     if len(wrong):
         raise ValueError(
             f"{path.name}, line {numbers[place[wrong[0]]]} and {trials.source} disagree about "
-            f"{_pair(trials, wrong[0])}: one says target, one nontarget ({len(wrong)} such trials)"
+            f"{trials.pair(wrong[0])}: one says target, one nontarget ({len(wrong)} such trials)"
         )
     return trials, np.array(scores)[place]
 
 
 _PARTIAL = (
-    "a part of a list gives another error rate than the list; --partial (partial=True) says that "
-    "this is meant"
+    "a part of a list gives another error rate than the list; `partial` says that this is meant"
 )
 
 
@@ -106,11 +106,11 @@ def _match(source, trials, keys, scores, numbers, partial) -> np.ndarray:
         first, second = numbers[order[twice[0]]], numbers[order[twice[0] + 1]]
         raise ValueError(f"{source}: one pair has two scores, in lines {first} and {second}")
     wanted = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
-    found = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    missing = np.flatnonzero(keys[found] != wanted)
+    matches = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    missing = np.flatnonzero(keys[matches] != wanted)
     if len(missing):
         raise ValueError(
-            f"trial {missing[0] + 1} of {trials.source} ({_pair(trials, missing[0])}) has no score "
+            f"trial {missing[0] + 1} of {trials.source} ({trials.pair(missing[0])}) has no score "
             f"in {source}; {len(missing)} of {len(trials)} have none"
         )
     if not partial:
@@ -121,40 +121,32 @@ def _match(source, trials, keys, scores, numbers, partial) -> np.ndarray:
                 f"{source}, line {line} scores a pair that is no trial of {trials.source} "
                 f"({len(unused)} such lines): {_PARTIAL}"
             )
-    return order[found]
-
-
-def _pair(trials: TrialList, number: int) -> str:
-    return f"{trials.names[trials.enroll[number]]} {trials.names[trials.test[number]]}"
+    return order[matches]
 
 
 def _columns(path: Path) -> str:
     """Whether the label stands before the score: only where all else is impossible."""
-    with open(path, encoding="utf-8", errors="replace") as lines:
-        fields = next((fields for line in lines if (fields := line.split())), [])
+    fields = next((line.split() for _, line in text_lines(path)), [])
     before = len(fields) == 4 and fields[2] in ("0", "1") and fields[3] not in _LABELS
     return "speechbrain" if before else "score"
 
 
 def _rows(path: Path, columns: str) -> Iterator[tuple[int, str, str, float, bool | None]]:
     """(line, enrolment, test, score, label or None)."""
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            fields = line.split()
-            if not fields:
-                continue
-            try:
-                if columns == "speechbrain":
-                    one, other, label, text = fields
-                    answer = {"1": True, "0": False}[label]
-                else:
-                    one, other, text = fields[:3]
-                    answer = _LABELS.get(fields[3]) if len(fields) > 3 else None
-                score = float(text)
-            except (ValueError, KeyError):
-                raise ValueError(
-                    f"{path.name}, line {number} has no score: {line.strip()[:120]!r}; {_SHAPE}"
-                ) from None
-            if not np.isfinite(score):
-                raise ValueError(f"{path.name}, line {number}: the score is {text}")
-            yield number, one, other, score, answer
+    for number, line in text_lines(path):
+        fields = line.split()
+        try:
+            if columns == "speechbrain":
+                one, other, label, text = fields
+                answer = {"1": True, "0": False}[label]
+            else:
+                one, other, text = fields[:3]
+                answer = _LABELS.get(fields[3]) if len(fields) > 3 else None
+            score = float(text)
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"{path.name}, line {number} has no score: {line[:120]!r}; {_SHAPE}"
+            ) from None
+        if not np.isfinite(score):
+            raise ValueError(f"{path.name}, line {number}: the score is {text}")
+        yield number, one, other, score, answer

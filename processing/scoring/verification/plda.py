@@ -183,8 +183,8 @@ def _coordinates(rows: np.ndarray, speaker: np.ndarray, dimensions: int) -> np.n
     means = np.zeros((len(counts), dimensions))
     np.add.at(means, speaker, reduced)
     means /= counts[:, None]
-    inside = reduced - means[speaker]
-    within = inside.T @ inside / (len(rows) - len(counts))
+    deviation = reduced - means[speaker]
+    within = deviation.T @ deviation / (len(rows) - len(counts))
     between = np.cov(means.T, bias=True)
     try:
         values, vectors = linalg.eigh(between, within)

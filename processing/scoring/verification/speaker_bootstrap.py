@@ -1,4 +1,4 @@
-"""Confidence intervals of verification scores over speakers, and paired comparison of systems.
+"""Bootstrap over speakers: intervals of verification scores, paired comparison of systems.
 
 Trials of one speaker are alike: 37,611 trials of Vox1-O come from 40 speakers, and it is speakers
 that were drawn. A resample draws as many speakers with replacement; speaker a is drawn c_a times.
@@ -17,11 +17,11 @@ different kind nothing but a sum of weights is needed, so one resample of n tria
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..bootstrap import resampled_weights
+from ..bootstrap import resampled_weights, tails
+from ..paired import Comparison, compare_draws
 from .metrics import ErrorCurve, error_curve, validate_scores
 
 Statistic = Callable[[ErrorCurve], float]
@@ -32,31 +32,12 @@ def interpolated_eer(curve: ErrorCurve) -> float:
     return curve.eer()[0]
 
 
-#: What `auricle` reports intervals of.
+#: What intervals are reported of.
 HEADLINE: dict[str, Statistic] = {
     "eer": interpolated_eer,
     "min_dcf_0.01": lambda curve: curve.min_dcf(0.01)[0],
     "min_dcf_0.05": lambda curve: curve.min_dcf(0.05)[0],
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Difference of two systems on the same trials, A minus B; below 0, A errs less.
-
-    `p_value` is two-sided: twice the smaller share of resamples on either side of 0 (half of those
-    at 0 on each), at least 1 / n_resamples. `differ` is whether the interval leaves out 0.
-    """
-
-    a: float
-    b: float
-    difference: float
-    interval: tuple[float, float]
-    confidence: float
-    p_value: float
-    differ: bool
-    n_speakers: int
-    n_resamples: int
 
 
 def speaker_intervals(
@@ -97,9 +78,8 @@ def speaker_intervals(
     values = _resampled(
         [scores], is_target, enroll_speakers, test_speakers, statistics, n_resamples, seed
     )[:, 0]
-    tails = _tails(confidence)
     return {
-        name: tuple(float(v) for v in np.quantile(column, tails))
+        name: tuple(float(v) for v in np.quantile(column, tails(confidence)))
         for name, column in zip(statistics, values.T, strict=True)
     }
 
@@ -145,21 +125,8 @@ def compare(
         n_resamples,
         seed,
     )[:, :, 0]
-    difference = both[:, 0] - both[:, 1]
-    low, high = (float(v) for v in np.quantile(difference, _tails(confidence)))
-    at_zero = (difference == 0).mean() / 2
-    tail = min((difference < 0).mean() + at_zero, (difference > 0).mean() + at_zero)
-    return Comparison(
-        a=value_a,
-        b=value_b,
-        difference=value_a - value_b,
-        interval=(low, high),
-        confidence=confidence,
-        p_value=float(max(2 * tail, 1 / n_resamples)),
-        differ=not low <= 0 <= high,
-        n_speakers=len(np.unique(np.concatenate([enroll_speakers, test_speakers]))),
-        n_resamples=n_resamples,
-    )
+    n_speakers = len(np.unique(np.concatenate([enroll_speakers, test_speakers])))
+    return compare_draws(value_a, value_b, both.T, n_speakers, n_resamples, confidence)
 
 
 class _WeightedTrials:
@@ -167,22 +134,19 @@ class _WeightedTrials:
 
     def __init__(self, scores, is_target, enroll, test):
         scores, is_target = validate_scores(scores, is_target)
-        order = np.argsort(scores)
-        ordered, labels = scores[order], is_target[order]
-        first = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
-        place = np.append(first, len(scores))
-        below = np.concatenate([[0], np.cumsum(labels)])[place]
+        curve = error_curve(scores, is_target)
+        rejected = curve.n_nontarget - curve.false_alarms
         # steps of the curve that add only to misses, or only to false alarms: where two of the
         # same kind meet the curve goes straight on, and the point between them says nothing
-        adds, drops = np.diff(below) > 0, np.diff(place - below) > 0
+        adds, drops = np.diff(curve.misses) > 0, np.diff(rejected) > 0
         straight = (adds[1:] == adds[:-1]) & (drops[1:] == drops[:-1]) & (adds[1:] != drops[1:])
         corner = np.concatenate([[True], ~straight, [True]])
-        self.targets_below = below[corner]
-        self.nontargets_below = (place - below)[corner]
-        beyond = np.nextafter(ordered[-1], ordered.dtype.type(np.inf))
-        self.thresholds = np.append(ordered[first], beyond)[corner]
-        self.target = enroll[order][labels]
-        self.enroll, self.test = enroll[order][~labels], test[order][~labels]
+        self.targets_below, self.nontargets_below = curve.misses[corner], rejected[corner]
+        self.thresholds = curve.thresholds[corner]
+        order = np.argsort(scores)
+        targets, nontargets = order[is_target[order]], order[~is_target[order]]
+        self.target = enroll[targets]
+        self.enroll, self.test = enroll[nontargets], test[nontargets]
 
     def curve(self, counts: np.ndarray) -> ErrorCurve | None:
         """The curve with each speaker drawn `counts` times; None where a side is missing."""
@@ -233,9 +197,3 @@ def _resampled(
             "no non-target trial: these are too few speakers for an interval over speakers"
         )
     return np.array(values, np.float64)
-
-
-def _tails(confidence: float) -> list[float]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: give a share between 0 and 1, such as 0.95")
-    return [(1 - confidence) / 2, (1 + confidence) / 2]

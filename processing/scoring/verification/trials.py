@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...system.files import file_digest, replacing, text_lines
+from ..arrays import first_repeated
+
 #: What a line looks like. wespeaker and 3D-Speaker write trials as Kaldi does.
 FORMATS = {
     "voxceleb": "1 ENROL TEST (1: one speaker, 0: two)",
@@ -51,6 +54,10 @@ class TrialList:
 
     def __len__(self) -> int:
         return len(self.is_target)
+
+    def pair(self, number: int) -> str:
+        """The two recordings of a trial, for a message."""
+        return f"{self.names[self.enroll[number]]} {self.names[self.test[number]]}"
 
     def __repr__(self) -> str:
         return f"TrialList({self.source}: {self.counts})"
@@ -115,9 +122,7 @@ class TrialList:
             recording occurs twice, or recordings are left over and `partial` was not said.
         """
         row = {name: index for index, name in enumerate(recordings)}
-        if len(row) != len(recordings):
-            seen: set[str] = set()
-            double = next(name for name in recordings if name in seen or seen.add(name))
+        if (double := first_repeated(recordings)) is not None:
             raise ValueError(f"recording {double!r} occurs twice: give every recording once")
         place = np.array([row.get(name, -1) for name in self.names], np.int64)
         missing = np.flatnonzero(place < 0)
@@ -182,7 +187,7 @@ class TrialList:
 
 
 def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
-    """Read a list of trials; what is wrong with it is said with the line it is in.
+    """Read a list of trials; an error names the line.
 
     The file is read line by line; what is kept is 9 bytes a trial and the recordings' names.
     Blank lines are passed over. "auto" takes the format from the first line, and every other line
@@ -212,20 +217,13 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
     path = Path(path)
     if format != "auto" and format not in FORMATS:
         raise ValueError(f"format is {format!r}: give 'auto' or one of {sorted(FORMATS)}")
-    builder, digest = _Builder(path.name, "line"), hashlib.sha256()
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            digest.update(line)
-            try:
-                fields = line.decode().split()
-            except UnicodeDecodeError:
-                raise ValueError(f"{path.name}, line {number} is not UTF-8 text") from None
-            if not fields:
-                continue
-            if format == "auto":
-                format = _recognise(fields, path.name, number)
-            builder.add(number, *_parse(fields, format, path.name, number))
-    return builder.finish(format, digest.hexdigest())
+    builder = _Builder(path.name, "line")
+    for number, line in text_lines(path):
+        fields = line.split()
+        if format == "auto":
+            format = _recognise(fields, path.name, number)
+        builder.add(number, *_parse(fields, format, path.name, number))
+    return builder.finish(format, file_digest(path))
 
 
 def write_trials(path: str | os.PathLike, trials: TrialList, format: str = "voxceleb") -> Path:
@@ -234,7 +232,7 @@ def write_trials(path: str | os.PathLike, trials: TrialList, format: str = "voxc
         raise ValueError(f"format is {format!r}: lists are written as 'voxceleb' or 'kaldi'")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", newline="\n") as out:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="\n") as out:
         columns = (trials.enroll.tolist(), trials.test.tolist(), trials.is_target.tolist())
         for a, b, answer in zip(*columns, strict=True):
             pair = f"{trials.names[a]} {trials.names[b]}"

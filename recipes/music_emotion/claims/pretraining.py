@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ....processing.scoring.paired import holm
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import by_variant, collect, planned
-from .seed_pairs import SeedPairs, compare_runs, holm
+from .seed_pairs import SeedPairs, compare_runs
 from .settings import Settings
 
 __all__ = ["CLAIM", "TRAINS", "measure"]

@@ -9,10 +9,10 @@ import numpy as np
 from scipy import stats
 
 from ....processing.scoring.bootstrap import resampled_weights
-from ....processing.scoring.paired import compare_regression
+from ....processing.scoring.regression.comparison import compare_regression
 from .runs import Done
 
-__all__ = ["SeedPairs", "compare_runs", "holm", "t_interval"]
+__all__ = ["SeedPairs", "compare_runs", "t_interval"]
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -81,7 +81,7 @@ def compare_runs(a: Mapping[int, Done], b: Mapping[int, Done]) -> SeedPairs:
     interval, p_value = t_interval(differences)
     moments = [[scores.moments()[1] for scores in pair] for pair in pairs]
     drawn = []
-    for weights in resampled_weights(each[0].n_songs, RESAMPLES, seed=0):
+    for weights in resampled_weights(each[0].n_groups, RESAMPLES, seed=0):
         ccc = [[_ccc(side, weights) for side in pair] for pair in moments]
         drawn.append(np.mean([first - second for first, second in ccc], axis=0))
     low, high = np.quantile(np.concatenate(drawn), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
@@ -127,18 +127,3 @@ def t_interval(
     else:
         p_value = float(2 * stats.t.sf(abs(mean) / error, free))
     return (float(mean - half), float(mean + half)), p_value
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment of p values of several comparisons, in their order.
-
-    Example
-    -------
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted

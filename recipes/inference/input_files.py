@@ -1,11 +1,13 @@
-"""Paths on a command line: said to be wrong before anything is loaded, and in words."""
+"""Files named on a command line: checked before any work, and lists of recordings read."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["check_readable", "check_writable"]
+from ...processing.system.files import text_lines
+
+__all__ = ["check_readable", "check_writable", "read_names", "read_speakers"]
 
 
 def check_readable(path: str | os.PathLike, what: str) -> None:
@@ -51,3 +53,27 @@ def check_writable(path: str | os.PathLike, option: str) -> None:
         raise IsADirectoryError(f"{option} {path}: is a folder; name a file")
     if not Path(path).parent.is_dir():
         raise FileNotFoundError(f"{option} {path}: there is no folder {Path(path).parent}; make it")
+
+
+def read_speakers(path: str | os.PathLike) -> dict[str, str]:
+    """Speakers by recording, of a file with a line 'RECORDING SPEAKER' each (Kaldi's utt2spk)."""
+    speaker_of: dict[str, str] = {}
+    for number, line in text_lines(path):
+        fields = line.split()
+        if len(fields) != 2:
+            raise ValueError(f"{path}, line {number}: lines are 'RECORDING SPEAKER'")
+        if speaker_of.setdefault(fields[0], fields[1]) != fields[1]:
+            raise ValueError(f"{path}, line {number}: {fields[0]!r} has two speakers")
+    return speaker_of
+
+
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Names of recordings, of a text file with one to a line."""
+    names = []
+    for number, line in text_lines(path):
+        if len(line.split()) != 1:
+            raise ValueError(f"{path}, line {number}: lines are one recording's name each")
+        names.append(line)
+    if not names:
+        raise ValueError(f"{path} names no recording")
+    return names

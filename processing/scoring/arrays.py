@@ -1,0 +1,27 @@
+"""Arrays from whatever a caller holds: lists, arrays, tensors of any device and type."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["first_repeated", "to_numpy"]
+
+
+def to_numpy(values) -> np.ndarray:
+    """The values as an array; a tensor may be on any device, bfloat16 becomes float32."""
+    if hasattr(values, "detach"):  # torch itself is not needed here
+        values = values.detach().cpu()
+        values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
+    return np.asarray(values)
+
+
+def first_repeated(names) -> str | None:
+    """The first name that stood in the sequence before; None where all are different.
+
+    Example
+    -------
+    >>> first_repeated(["a", "b", "a"])
+    'a'
+    """
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)

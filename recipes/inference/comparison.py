@@ -1,0 +1,222 @@
+"""Comparison of two systems (`auricle compare`): on the same trials, or on the same songs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from ...processing.scoring.paired import Comparison
+from ...processing.scoring.regression.comparison import compare_regression
+from ...processing.scoring.regression.files import FILE_NAME, read_scores
+from ...processing.scoring.verification.pair_scores import read_scored_trials
+from ...processing.scoring.verification.speaker_bootstrap import HEADLINE, compare
+from ...processing.scoring.verification.trials import read_trials
+from ..reports.printing import show
+from .input_files import read_speakers
+
+__all__ = ["compare_predictions", "compare_systems", "prediction_file"]
+
+_WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
+
+
+def compare_systems(
+    a: str,
+    b: str,
+    trials: str | None = None,
+    *,
+    trials_format: str = "auto",
+    speakers: str | None = None,
+    metric: str = "eer",
+    partial: bool = False,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    as_json: bool = False,
+) -> dict:
+    """Compare two files of scores by paired bootstrap over speakers; returns what was printed.
+
+    Arguments
+    ---------
+    a, b : files of scores of the same trials, in any order.
+    trials : the list; None takes it from `a`, which then needs labels.
+    trials_format : of the list.
+    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of the names.
+    metric : one of `HEADLINE`.
+    partial : both files hold scores of more than the list, and this is meant.
+    n_resamples, seed : of the bootstrap.
+    as_json : print one JSON object.
+
+    Raises
+    ------
+    ValueError
+        Files of other trials, with the first that differs; NaN; names without speakers.
+    """
+    _check_draws(n_resamples, "speakers")
+    listed = read_trials(trials, trials_format) if trials else None
+    listed, scores_a = read_scored_trials(a, listed, partial=partial)
+    _, scores_b = read_scored_trials(b, listed, partial=partial)
+    number = listed.speakers(read_speakers(speakers) if speakers else None)
+    compared = compare(
+        scores_a,
+        scores_b,
+        listed.is_target,
+        number[listed.enroll],
+        number[listed.test],
+        HEADLINE[metric],
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    record = _record((a, b), metric, compared, "speakers", seed)
+    counts = listed.counts
+    record["counts"] = counts
+    record["trials"] = {name: getattr(listed, name) for name in ("source", "format", "digest")}
+    on = f"these {counts['trials']:,} trials of {record['n_speakers']} speakers"
+    record["verdict"] = _verdict(record, on, "errs less than", higher_is_better=False)
+
+    def number_text(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.2f} %" if metric == "eer" else f"{value:{sign}.4f}"
+
+    head = (
+        f"{listed.source} (SHA-256 {listed.digest[:16]}): {counts['trials']:,} trials, "
+        f"{counts['target']:,} target, {counts['nontarget']:,} nontarget"
+    )
+    name = "EER" if metric == "eer" else metric
+    over = f"{record['n_speakers']} speakers"
+    show(record, _lines(record, head, name, number_text, over), as_json)
+    return record
+
+
+def prediction_file(wanted: str | os.PathLike) -> Path | None:
+    """The file of predictions that a file or a run's folder means; None: it is something else.
+
+    Raises
+    ------
+    ValueError
+        A folder without predictions.
+    """
+    path = Path(wanted)
+    if path.is_dir():
+        if not (path / FILE_NAME).is_file():
+            raise ValueError(
+                f"{path} holds no {FILE_NAME}, which a run of music emotion writes after its test; "
+                "of other tasks, give a file of scores (auricle score --save-scores)"
+            )
+        return path / FILE_NAME
+    try:
+        with open(path, "rb") as file:
+            return path if file.read(64).lstrip().startswith(b"{") else None
+    except OSError:
+        return None
+
+
+def compare_predictions(
+    a: str,
+    b: str,
+    *,
+    metric: str = "ccc",
+    n_resamples: int = 1000,
+    seed: int = 0,
+    as_json: bool = False,
+) -> dict:
+    """Compare two files of predictions by paired bootstrap over songs; returns what was printed.
+
+    Arguments
+    ---------
+    a, b : files of predictions, or folders of runs, of the same songs.
+    metric : "ccc", "r2", "rmse" or "pearson" (means over dimensions), or "<metric>_<dimension>".
+    n_resamples, seed : of the bootstrap.
+    as_json : print one JSON object.
+
+    Raises
+    ------
+    ValueError
+        Files that cannot be read, of other songs, labels, dimensions or scales; an unknown metric;
+        one song, of which there is nothing to draw.
+    """
+    _check_draws(n_resamples, "songs")
+    paths = [prediction_file(side) or Path(side) for side in (a, b)]
+    scores = [read_scores(path) for path in paths]
+    if metric not in scores[0].score_names:
+        known = ", ".join(scores[0].score_names)
+        raise ValueError(f"metric {metric!r} is not one of predictions; those are {known}")
+    levels = [side.level for side in scores]
+    if levels[0] != levels[1]:
+        raise ValueError(
+            f"{a} was scored at {levels[0]} level, {b} at {levels[1]} level: these are different "
+            "labels, and cannot be compared"
+        )
+    compared = compare_regression(*scores, metric, n_resamples=n_resamples, seed=seed)
+    record = _record(paths, metric, compared, "songs", seed)
+    scale, points = scores[0].scale, len(scores[0].points()[1])
+    record |= {
+        "level": levels[0],
+        "over": "clips" if levels[0] == "clip" else "songs",
+        "dimensions": scores[0].dimensions,
+        "scale": scale,
+        "n_points": points,
+    }
+    drawn = f"{record['n_songs']:,} {record['over']}"
+    score, _, dimension = metric.partition("_")
+    is_error = score == "rmse"
+    better = "errs less than" if is_error else "scores higher than"
+    record["verdict"] = _verdict(record, f"these {drawn}", better, higher_is_better=not is_error)
+    name = _WRITTEN[score] + (f" of {dimension}" if dimension else "")
+    head = drawn + (f", {points:,} points in time" if levels[0] == "point" else "")
+    head += f": {' and '.join(scores[0].dimensions)} on {scale['low']:g} to {scale['high']:g}"
+
+    def number_text(value: float, sign: str = "") -> str:
+        return f"{value:{sign}.4f}"
+
+    show(record, _lines(record, head, name, number_text, drawn), as_json)
+    return record
+
+
+def _check_draws(n_resamples: int, unit: str) -> None:
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples is {n_resamples}: a comparison needs draws of {unit}")
+
+
+def _record(files, metric: str, compared: Comparison, unit: str, seed: int) -> dict:
+    """What every comparison reports, the number of groups by what they are."""
+    record = {"files": dict(zip("ab", map(str, files), strict=True)), "metric": metric}
+    record |= {**asdict(compared), "interval": list(compared.interval), "seed": seed}
+    record[f"n_{unit}"] = record.pop("n_groups")
+    return record
+
+
+def _verdict(record: dict, on: str, better: str, *, higher_is_better: bool) -> str:
+    """One sentence on whether A and B differ.
+
+    Arguments
+    ---------
+    record : of `_record`.
+    on : what they were compared on.
+    better : what the better one does to the other.
+    higher_is_better : of the score.
+    """
+    if record["a"] == record["b"] and record["interval"] == [0.0, 0.0]:
+        return f"A and B err alike in every resample of {on}: nothing tells them apart."
+    if not record["differ"]:
+        return f"A and B do not differ measurably on {on}: the interval of the difference holds 0."
+    first, second = ("A", "B") if (record["difference"] > 0) == higher_is_better else ("B", "A")
+    return (
+        f"{first} {better} {second} on {on}: the interval of the difference leaves out 0. This is "
+        "about these two trained models, not about the methods that made them."
+    )
+
+
+def _lines(record: dict, head: str, name: str, number: Callable[..., str], over: str) -> list[str]:
+    """The comparison in words: what it is on, both scores, the difference, the verdict."""
+    low, high = (number(value, "+") for value in record["interval"])
+    least = 1 / record["n_resamples"]
+    p = f"< {least:g}" if record["p_value"] <= least else f"= {record['p_value']:.3g}"
+    return [
+        head,
+        f"A  {number(record['a'])} {name}  {record['files']['a']}",
+        f"B  {number(record['b'])} {name}  {record['files']['b']}",
+        f"A - B  {number(record['difference'], '+')} [{low}, {high}], p {p} "
+        f"({100 * record['confidence']:g} %, paired bootstrap over {over}, "
+        f"{record['n_resamples']} resamples, seed {record['seed']})",
+        record["verdict"],
+    ]
