@@ -26,7 +26,7 @@ class System:
     partial : the list is meant to use only some of the embeddings or scores.
     """
 
-    trials: str | None
+    trials: str | None = None
     trials_format: str = "auto"
     embeddings: str | None = None
     bundle: str | None = None

@@ -10,7 +10,10 @@ import torch
 
 from auricle.processing.filterbank.displacement import displacement
 from auricle.processing.filterbank.responses import FilterSet
-from auricle.processing.plots import common as plots
+from auricle.processing.plots.common import save_figure
+from auricle.processing.plots.confusion import confusion_matrix, token_confusion
+from auricle.processing.plots.filters import learned_filters
+from auricle.processing.plots.training import training_curves
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,12 +51,13 @@ def width_pixels(path):
 
 
 def test_every_picture_is_a_png_of_at_least_1000_pixels(tmp_path):
-    paths = [
-        plots.confusion_matrix(confusion(12), [f"w{i}" for i in range(12)], tmp_path / "a/cm.png"),
-        plots.learned_filters(filterbank(), filterbank(1.02), tmp_path / "filters.png"),
-        plots.learned_filters(filterbank(), None, tmp_path / "one.png"),
-        plots.training_curves(HISTORY, tmp_path / "curves.png", best_epoch=7),
+    figures = [
+        confusion_matrix(confusion(12), [f"w{i}" for i in range(12)]),
+        learned_filters(filterbank(), filterbank(1.02)),
+        learned_filters(filterbank(), None),
+        training_curves(HISTORY, best_epoch=7),
     ]
+    paths = [save_figure(f, tmp_path / "new" / f"{i}.png") for i, f in enumerate(figures)]
     for path in paths:
         assert width_pixels(path) >= 1000
         assert path.stat().st_size < 400_000
@@ -63,7 +67,7 @@ def test_every_picture_is_a_png_of_at_least_1000_pixels(tmp_path):
 def test_confusion_matrix_shows_its_counts_and_the_accuracy(classes):
     counts = confusion(classes)
     labels = [f"word{i}" for i in range(classes)]
-    figure = plots.confusion_matrix_figure(torch.tensor(counts), labels, "leaf + bcresnet")
+    figure = confusion_matrix(torch.tensor(counts), labels, "leaf + bcresnet")
     axes = figure.axes[0]
     shown = np.zeros_like(counts)
     for text in axes.texts:
@@ -82,7 +86,7 @@ def test_confusion_matrix_shows_its_counts_and_the_accuracy(classes):
 def test_confusion_matrix_can_be_read_at_1000_pixels(classes):
     """No count leaves its cell, no class name covers its neighbour, nothing is below 7 pixels."""
     labels = ["_background_" if i % 2 else "_unknown_" for i in range(classes)]
-    figure = plots.confusion_matrix_figure(confusion(classes), labels, "Speech Commands")
+    figure = confusion_matrix(confusion(classes), labels, "Speech Commands")
     figure.draw_without_rendering()
     axes = figure.axes[0]
     scale = 1000 / figure.bbox.width
@@ -104,7 +108,7 @@ def dots(axes, label):
 
 def test_filters_are_drawn_where_they_are():
     before, after = filterbank(), filterbank(1.02, 150.0)
-    figure = plots.learned_filters_figure(before, after, "LEAF on mini")
+    figure = learned_filters(before, after, "LEAF on mini")
     start, end, bar, centres, shifts, bandwidths = figure.axes
     index = np.arange(1, 41)
     for when, bank in (("before training", before), ("after training", after)):
@@ -136,14 +140,14 @@ def test_a_mel_spaced_bank_lies_on_the_line_of_mel():
     centre = 700 * (10 ** (np.linspace(*mel, 40) / 2595) - 1)
     bank = filterbank()
     bank = FilterSet(centre, bank.bandwidth_hz, bank.freqs_hz, bank.responses)
-    centres = plots.learned_filters_figure(bank, None, "mel").axes[2]
+    centres = learned_filters(bank, None, "mel").axes[2]
     np.testing.assert_allclose(dots(centres, "mel-spaced")[1], centre)
     drawn = centres.transData.transform(np.stack([np.arange(1, 41), centre], 1))[:, 1]
     np.testing.assert_allclose(np.diff(drawn), np.diff(drawn).mean(), rtol=1e-6)
 
 
 def test_one_bank_alone_is_not_called_before_or_after():
-    figure = plots.learned_filters_figure(filterbank(), None, "mel")
+    figure = learned_filters(filterbank(), None, "mel")
     assert len(figure.axes) == 4
     words = [axes.get_title() for axes in figure.axes]
     words += [line.get_label() for axes in figure.axes for line in axes.lines]
@@ -152,7 +156,7 @@ def test_one_bank_alone_is_not_called_before_or_after():
 
 def test_nothing_of_the_filters_is_cut_off_and_titles_do_not_meet():
     bank = filterbank(size=80)
-    figure = plots.learned_filters_figure(bank, filterbank(1.02, 150.0, size=80), "80 filters")
+    figure = learned_filters(bank, filterbank(1.02, 150.0, size=80), "80 filters")
     figure.draw_without_rendering()
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert len(panels) == 5
@@ -167,14 +171,14 @@ def test_nothing_of_the_filters_is_cut_off_and_titles_do_not_meet():
 
 def test_a_bandwidth_of_zero_is_drawn_too():
     before, after = filterbank(), filterbank(bandwidth_hz=0.0)
-    bandwidths = plots.learned_filters_figure(before, after, "")
+    bandwidths = learned_filters(before, after, "")
     assert bandwidths.axes[-1].get_yscale() == "linear"
-    assert plots.learned_filters_figure(before, before, "").axes[-1].get_yscale() == "log"
+    assert learned_filters(before, before, "").axes[-1].get_yscale() == "log"
 
 
 def test_curves_show_the_history_in_percent_where_it_is_a_share():
     history = [*HISTORY, {"epoch": 9, "train_loss": float("nan"), "valid_accuracy": None}]
-    figure = plots.training_curves_figure(history, "seed 1", best_epoch=7)
+    figure = training_curves(history, "seed 1", best_epoch=7)
     loss, accuracy = figure.axes
     assert loss.get_ylabel() == "loss" and accuracy.get_ylabel() == "accuracy (%)"
     assert loss.get_xlabel() == accuracy.get_xlabel() == "epoch"
@@ -203,11 +207,11 @@ def test_counts_that_a_measure_is_made_of_have_no_panel():
         }
         for epoch in (1, 2)
     ]
-    figure = plots.training_curves_figure(history, "")
+    figure = training_curves(history, "")
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "per (%)"]
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [50, 25])
     with pytest.raises(ValueError, match="no measure"):
-        plots.training_curves_figure([{"epoch": 1, "valid_edits": 3}], "")
+        training_curves([{"epoch": 1, "valid_edits": 3}], "")
 
 
 def test_many_measures_go_to_rows_and_none_is_drawn_twice():
@@ -222,7 +226,7 @@ def test_many_measures_go_to_rows_and_none_is_drawn_twice():
         }
         for epoch in (1, 2)
     ]
-    figure = plots.training_curves_figure(history, "")
+    figure = training_curves(history, "")
     assert [axes.get_title() for axes in figure.axes] == [
         "loss", "ccc", "ccc valence", "r2", "r2 valence", "rmse", "rmse valence",
     ]  # fmt: skip
@@ -238,7 +242,7 @@ def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
     counts = generator.integers(0, 9, (symbols + 1,) * 2) + np.diag(np.full(symbols + 1, 200))
     names = [" ", *(f"ax-{i}" for i in range(symbols - 1))]
     labels = {"reference": [*names, "<ins>"], "hypothesis": [*names, "<del>"]}
-    figure = plots.token_confusion_figure(counts, labels, "Test: mel + blstm")
+    figure = token_confusion(counts, labels, "Test: mel + blstm")
     figure.draw_without_rendering()
     axes = figure.axes[0]
     # A space is seen, and what is said above the picture fits.
@@ -263,38 +267,36 @@ def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
         ([[0.9, 0.1], [0.2, 0.8]], ["a", "b"], "pass the counts"),
     ],
 )
-def test_confusion_matrix_refuses_what_is_none(counts, labels, message, tmp_path):
+def test_confusion_matrix_refuses_what_is_none(counts, labels, message):
     with pytest.raises(ValueError, match=message):
-        plots.confusion_matrix(counts, labels, tmp_path / "cm.png")
-    assert not list(tmp_path.iterdir())
+        confusion_matrix(counts, labels)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"centre_hz": np.full(40, np.nan)}, "centre_hz after holds NaN"),
-        ({"bandwidth_hz": np.full(40, np.inf)}, "bandwidth_hz after holds NaN or infinity"),
+        ({"centre_hz": np.full(40, np.nan)}, "centre_hz.*NaN"),
+        ({"bandwidth_hz": np.full(40, np.inf)}, "bandwidth_hz.*infinity"),
         ({"responses": -np.ones((40, 129))}, "negative"),
-        ({"centre_hz": np.ones(3)}, "40 filters cannot be compared with 3"),
+        ({"centre_hz": np.ones(3)}, "40 filters.*3"),
         ({"freqs_hz": np.linspace(0, 4000, 129)}, "other frequencies"),
     ],
 )
-def test_filters_refuse_what_is_none(change, message, tmp_path):
+def test_filters_refuse_what_is_none(change, message):
     with pytest.raises(ValueError, match=message):
         bad = replace(filterbank(), **change)
-        plots.learned_filters(filterbank(), bad, tmp_path / "filters.png")
-    assert not list(tmp_path.iterdir())
+        learned_filters(filterbank(), bad)
 
 
 @pytest.mark.parametrize(
     ("history", "message"),
     [([], "no history"), ([{"train_loss": 1.0}], '"epoch"'), ([{"epoch": 1}], "no measure")],
 )
-def test_curves_refuse_an_empty_history(history, message, tmp_path):
+def test_curves_refuse_an_empty_history(history, message):
     with pytest.raises(ValueError, match=message):
-        plots.training_curves(history, tmp_path / "curves.png")
+        training_curves(history)
 
 
 def test_matplotlib_is_loaded_only_to_draw():
-    code = "import sys, auricle.processing.plots.common; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, auricle.processing.plots.confusion; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

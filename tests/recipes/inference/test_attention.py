@@ -85,7 +85,7 @@ def test_the_picture_has_hz_and_seconds(tmp_path):
     assert found.start_s == 0 and found.frame_s == pytest.approx(0.01)  # it ends before 1.5 s
     assert found.features.shape == found.spread.shape == (40, 81)
     assert found.spread[0, 0] == found.rollout[0, 0] and (found.spread[:36, :70] > 0).all()
-    figure = attention.attention_figure(
+    figure = attention.attention_over_spectrogram(
         found.spread, found.features, found.frame_s, found.centre_hz, "x"
     )
     assert figure.axes[1].get_ylim()[1] <= RATE / 2 + 200

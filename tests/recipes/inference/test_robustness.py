@@ -14,8 +14,9 @@ from random_bundle import random_bundle
 from auricle.processing.data.distortions.codecs import CODECS
 from auricle.processing.data.distortions.conditions import CONDITIONS, choose
 from auricle.processing.data.musan import Musan
-from auricle.processing.plots.robustness import robustness_figure
-from auricle.processing.scoring.verification.trial_scores import TrialScores
+from auricle.processing.plots.robustness import robustness_picture
+from auricle.processing.scoring.paired import holm
+from auricle.processing.scoring.verification.trial_scores import summarize_trials
 from auricle.processing.scoring.verification.trials import TrialList
 from auricle.recipes.commands import robustness as command
 from auricle.recipes.inference import robustness as suite
@@ -104,9 +105,8 @@ def test_clean_is_the_plain_score_of_the_list():
     rows = torch.nn.functional.normalize(rows[:, 0], dim=1).numpy()
     expected = (rows[trials.enroll] * rows[trials.test]).sum(1)
     np.testing.assert_allclose(scores["clean"], expected, atol=1e-5)
-    plain = TrialScores(trials)
-    plain.append(np.arange(len(trials)), expected)
-    assert records[0]["eer"] == pytest.approx(plain.summarize(n_resamples=0)["eer"])
+    plain = summarize_trials(trials, expected, n_resamples=0)
+    assert records[0]["eer"] == pytest.approx(plain["eer"])
     assert records[0]["interval"] is None
 
 
@@ -218,8 +218,8 @@ def test_systems_are_compared_on_the_same_distortions_with_a_warning_of_many():
 
 
 def test_holm_worked_by_hand():
-    assert suite.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert suite.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_the_table_has_a_row_per_condition_and_says_what_it_rests_on():
@@ -257,7 +257,7 @@ def test_an_encoder_that_is_missing_is_named_and_the_rest_is_measured(monkeypatc
     assert "| MP3 16 kbit/s | not measured |" in table
     assert "has no encoder for MP3" in table and "has no encoder for Opus" in table
     assert f"no encoder for {CODECS['vorbis'].title}" not in table
-    robustness_figure(report, "a title")
+    robustness_picture(report, "a title")
 
 
 def test_a_silent_recording_is_named():
@@ -287,7 +287,7 @@ def test_the_picture_has_a_panel_per_kind_and_every_system_in_it():
     systems = {"a": Spectrum(), "b": Spectrum(6)}
     groups = ("white", "babble", "mulaw", "speed")
     report = evaluate(systems, groups, (None, 20, 10, 0.9), n_resamples=20)
-    figure = robustness_figure(report, "a title")
+    figure = robustness_picture(report, "a title")
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["White noise", "Babble", "Telephone, clipping, speed"]
     for axes in panels.values():
@@ -297,7 +297,7 @@ def test_the_picture_has_a_panel_per_kind_and_every_system_in_it():
     ticks = [tick.get_text() for tick in panels["White noise"].get_xticklabels()]
     assert ticks == ["clean", "20", "10"]
     with pytest.raises(ValueError, match="nothing to draw"):
-        robustness_figure({**report, "records": []}, "a title")
+        robustness_picture({**report, "records": []}, "a title")
 
 
 # The command line

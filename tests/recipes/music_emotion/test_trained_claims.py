@@ -13,14 +13,14 @@ from safetensors.torch import load_file, save_file
 from scipy import stats
 
 from auricle.hparams.loader import load_hparams
-from auricle.processing.scoring.paired import compare_regression
+from auricle.processing.scoring.regression.comparison import compare_regression
 from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
 from auricle.processing.scoring.regression.metrics import RegressionScores
 from auricle.recipes.music_emotion.claims import convergence, freezing, pretraining, runs
 from auricle.recipes.music_emotion.claims.catalogue import claims
 from auricle.recipes.music_emotion.claims.convergence import Curve
 from auricle.recipes.music_emotion.claims.runs import Wanted, by_variant, collect, planned
-from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, holm, t_interval
+from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_interval
 from auricle.recipes.music_emotion.claims.settings import Settings
 from auricle.recipes.reports.results import RunResult, load_results
 from auricle.recipes.training import finish
@@ -223,12 +223,6 @@ def test_the_interval_over_seeds_is_that_of_the_paired_t_test():
     assert (low, high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert t_interval([0.1]) == (None, None)
     assert t_interval([0.0, 0.0]) == ((0.0, 0.0), 1.0)
-
-
-def test_holm_by_hand():
-    # sorted 0.01, 0.02, 0.03, 0.2 times 4, 3, 2, 1, never falling
-    assert holm([0.03, 0.2, 0.01, 0.02]) == pytest.approx([0.06, 0.2, 0.04, 0.06])
-    assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
 
 
 def runs_of(settings, variant, noises, **options):

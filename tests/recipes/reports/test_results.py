@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.processing.scoring import ConfusionCounts
+from auricle.processing.scoring.classification import ConfusionCounts
 from auricle.recipes.reports import results as results_module
 from auricle.recipes.reports.columns import load_bench
 from auricle.recipes.reports.results import (

@@ -72,7 +72,7 @@ def test_a_run_leaves_everything_behind(finished, corpus):
 
 def test_the_bundle_scores_as_the_run_did(finished, corpus):
     from auricle.processing.scoring.verification.embeddings import cosine_scores
-    from auricle.processing.scoring.verification.metrics import eer
+    from auricle.processing.scoring.verification.metrics import error_curve
 
     folder, _ = finished
     (result,) = load_results(folder)
@@ -80,7 +80,7 @@ def test_the_bundle_scores_as_the_run_did(finished, corpus):
     trials = read_trials(corpus / "veri_test2.txt")
     found = extract(bundle, trials.names, folder_reader(corpus, 16000))
     scores = cosine_scores(trials, found)
-    assert eer(scores, trials.is_target) == pytest.approx(result.metrics["test"]["eer"], abs=1e-6)
+    assert error_curve(scores, trials.is_target).eer()[0] == pytest.approx(result.metrics["test"]["eer"], abs=1e-6)
     with pytest.raises(ValueError, match="auricle verify"):
         bundle.predict_file(next(corpus.rglob("*.wav")))
 

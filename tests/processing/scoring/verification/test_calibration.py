@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from error_rates import eer, min_cllr, min_dcf
 import torch
 from sklearn.linear_model import LogisticRegression
 
@@ -15,7 +16,6 @@ from auricle.processing.scoring.verification.calibration import (
     cllr,
     fit_calibration,
 )
-from auricle.processing.scoring.verification.metrics import eer, min_cllr, min_dcf
 
 
 def normal_llrs(size=4000, deviation=2.0, share=0.5, seed=0):

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from error_rates import eer
 from safetensors import safe_open
 from scipy.stats import multivariate_normal
 from speechbrain.processing.PLDA_LDA import Ndx, StatObject_SB, fast_PLDA_scoring
 
 from auricle.processing.scoring.verification.embeddings import Embeddings, cosine_scores
-from auricle.processing.scoring.verification.metrics import eer
 from auricle.processing.scoring.verification.plda import fit_plda, load_plda, plda_scores, save_plda
 from auricle.processing.scoring.verification.trials import TrialList
 

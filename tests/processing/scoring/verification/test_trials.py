@@ -17,11 +17,8 @@ from auricle.processing.scoring.verification.score_normalization import (
     cohort_statistics,
     normalized_scores,
 )
-from auricle.processing.scoring.verification.trial_scores import (
-    TrialScores,
-    read_scores,
-    write_scores,
-)
+from auricle.processing.scoring.verification.pair_scores import read_scored_trials
+from auricle.processing.scoring.verification.trial_scores import summarize_trials, write_scores
 from auricle.processing.scoring.verification.trials import TrialList, read_trials, write_trials
 
 VOXCELEB = "1 id1/a/00001.wav id1/b/00001.wav\n0 id1/a/00001.wav id2/a/00001.wav\n"
@@ -69,6 +66,8 @@ def cohort_of(size=40, dimensions=16, seed=9):
 )
 def test_formats_are_recognised_and_say_the_same(tmp_path, text, format):
     for chosen in ("auto", format):
+        trials = read_trials(written(tmp_path, "\ufeff" + text), chosen)
+        assert trials.names == NAMES
         trials = read_trials(written(tmp_path, text), chosen)
         assert trials.names == NAMES and trials.format == format
         assert trials.enroll.tolist() == [0, 0] and trials.test.tolist() == [1, 2]
@@ -81,7 +80,7 @@ def test_the_whole_path_is_the_name():
     """All are called 00001.wav, and two are in folders of one name."""
     trials = TrialList.from_pairs([(NAMES[0], NAMES[1], True), (NAMES[0], NAMES[2], False)])
     assert len(trials.names) == 3
-    with pytest.raises(ValueError, match="unknown recording 'id1/a/00001.wav'"):
+    with pytest.raises(ValueError, match="'id1/a/00001.wav'"):
         trials.locate([name.rsplit("/", 1)[1] + str(i) for i, name in enumerate(NAMES)])
 
 
@@ -115,22 +114,22 @@ def test_counts():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "trials.txt holds no trial"),
-        ("\n \n", "trials.txt holds no trial"),
-        (VOXCELEB + "a b\n", "line 3 has no label: 'a b'"),
-        ("a b\n", "line 1 has no label"),
-        ("\n\n" + VOXCELEB + "2 a b\n", "line 5 is not in the format voxceleb: '2 a b'"),
-        (VOXCELEB + "a b target\n", "line 3 is not in the format voxceleb"),
-        (KALDI + "1 a b\n", "line 3 is not in the format kaldi"),
-        (KALDI + "a b imposter\n", "line 3 is not in the format kaldi"),
-        (VOXCELEB + "1 a b c\n", "line 3 is not in the format voxceleb"),
-        (SCORED + "a b 0.5\n", "line 3 is not in the format wespeaker"),
-        ("a b c\n", "line 1 is not in any known format"),
-        ("1 a b\n1 a c\n", "one-sided: all 2 trials are target trials and there is no non-target"),
-        ("0 a b\n", "one-sided: all 1 trials are non-target trials and there is no target"),
-        ("1 a b\n0 a c\n\n0 a b\n", r"'a' and 'b' are one .* in another \(lines 1 and 4\)"),
+        ("", "trials.txt"),
+        ("\n \n", "trials.txt"),
+        (VOXCELEB + "a b\n", "line 3.*label.*'a b'"),
+        ("a b\n", "line 1.*label"),
+        ("\n\n" + VOXCELEB + "2 a b\n", "line 5.*voxceleb: '2 a b'"),
+        (VOXCELEB + "a b target\n", "line 3.*voxceleb"),
+        (KALDI + "1 a b\n", "line 3.*kaldi"),
+        (KALDI + "a b imposter\n", "line 3.*kaldi"),
+        (VOXCELEB + "1 a b c\n", "line 3.*voxceleb"),
+        (SCORED + "a b 0.5\n", "line 3.*wespeaker"),
+        ("a b c\n", "line 1.*format"),
+        ("1 a b\n1 a c\n", "one-sided: all 2.*no non-target"),
+        ("0 a b\n", "one-sided: all 1.*no target"),
+        ("1 a b\n0 a c\n\n0 a b\n", "'a' and 'b'.*lines 1 and 4"),
         ("1 a b\n0 a c\n0 b a\n", r"lines 1 and 3"),
-        (VOXCELEB.encode() + b"1 \xff\xfe b\n", "line 3 is not UTF-8"),
+        (VOXCELEB.encode() + b"1 \xff\xfe b\n", "line 3.*UTF-8"),
     ],
 )
 def test_refused_lists(tmp_path, text, message):
@@ -139,7 +138,7 @@ def test_refused_lists(tmp_path, text, message):
 
 
 def test_refused_pairs_and_formats(tmp_path):
-    with pytest.raises(ValueError, match="trial 2: the answer is None"):
+    with pytest.raises(ValueError, match="trial 2.*None"):
         TrialList.from_pairs([("a", "b", True), ("a", "c", None)])
     with pytest.raises(ValueError, match="format is 'kaldy'"):
         read_trials(written(tmp_path, KALDI), "kaldy")
@@ -151,9 +150,9 @@ def test_locate_refuses_what_does_not_fit():
     trials = TrialList.from_pairs([("a", "b", True), ("a", "c", False)])
     enroll, test = trials.locate(["c", "a", "b"])
     assert (enroll.tolist(), test.tolist()) == ([1, 1], [2, 0])
-    with pytest.raises(ValueError, match="trial 2 names an unknown recording 'c'"):
+    with pytest.raises(ValueError, match="trial 2.*'c'"):
         trials.locate(["a", "b"])
-    with pytest.raises(ValueError, match="uses 3 of 4 recordings, 'd' for one is in no trial"):
+    with pytest.raises(ValueError, match="3 of 4.*'d'.*partial"):
         trials.locate(["a", "b", "c", "d"])
     assert trials.locate(["a", "b", "d", "c"], partial=True)[1].tolist() == [1, 3]
     with pytest.raises(ValueError, match="'b' occurs twice"):
@@ -165,12 +164,12 @@ def test_speakers():
     assert trials.speakers().tolist() == [0, 0, 1, 1, 2, 2]
     backwards = {name: "zyx"[int(name[2])] for name in trials.names}
     assert trials.speakers(backwards).tolist() == [2, 2, 1, 1, 0, 0]
-    with pytest.raises(ValueError, match="no speaker for 'id0/v0/00001.wav'"):
+    with pytest.raises(ValueError, match="'id0/v0/00001.wav'"):
         trials.speakers({})
     wrong = {**backwards, "id1/v0/00001.wav": "z"}
-    with pytest.raises(ValueError, match="of speakers 'z' and 'z', and the list says two speakers"):
+    with pytest.raises(ValueError, match="'z' and 'z'.*speaker_of"):
         trials.speakers(wrong)
-    with pytest.raises(ValueError, match="'a' has no folder to take the speaker from"):
+    with pytest.raises(ValueError, match="'a'.*speaker_of"):
         TrialList.from_pairs([("a", "b", True), ("a", "c", False)]).speakers()
 
 
@@ -265,7 +264,7 @@ def test_memory_of_scoring_is_bounded():
 def test_refused_embeddings(bad):
     vectors = np.ones((3, 4), np.float32)
     vectors[1, 2] = bad
-    with pytest.raises(ValueError, match="the embedding of 'b' holds NaN or infinity"):
+    with pytest.raises(ValueError, match="'b'.*NaN"):
         Embeddings("abc", vectors)
     with pytest.raises(ValueError, match="'a' has two embeddings"):
         Embeddings("aba", np.ones((3, 4)))
@@ -273,11 +272,11 @@ def test_refused_embeddings(bad):
         Embeddings("ab", np.ones((3, 4)))
     trials = TrialList.from_pairs([("a", "b", True), ("a", "c", False)])
     zero = Embeddings("abc", np.float32([[1, 1], [0, 1], [0, 0]]))
-    with pytest.raises(ValueError, match="the embedding of 'c' is zero"):
+    with pytest.raises(ValueError, match="'c' is zero"):
         cosine_scores(trials, zero)
-    with pytest.raises(ValueError, match="'a' is zero after mean subtraction"):
+    with pytest.raises(ValueError, match="'a' is zero.*mean"):
         cosine_scores(trials, zero, mean=np.ones(2))
-    with pytest.raises(ValueError, match=r"mean to subtract has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"mean.*\(3,\)"):
         cosine_scores(trials, zero, mean=np.ones(3))
     assert np.isfinite(Embeddings("ab", np.full((2, 64), 3e38, np.float32)).directions()).all()
 
@@ -292,14 +291,12 @@ def test_collector_merges_to_the_whole():
     shards[0].append(embeddings.names[-1:], embeddings.vectors[-1:])  # a sampler's padding
     shards.append(EmbeddingCollector())
     gathered = EmbeddingCollector.from_state(*(shard.state() for shard in shards)).summarize()
-    merged = shards[2].merge(shards[0]).merge(shards[1]).summarize()
-    for whole in (gathered, merged):
-        assert whole.names == embeddings.names
-        np.testing.assert_array_equal(whole.vectors, embeddings.vectors)
+    assert gathered.names == embeddings.names
+    np.testing.assert_array_equal(gathered.vectors, embeddings.vectors)
     with pytest.raises(ValueError, match="two different embeddings"):
-        shards[2].append(embeddings.names[:1], embeddings.vectors[1:2])
-    with pytest.raises(ValueError, match=r"shape \(3,\), those before have \(16,\)"):
-        shards[2].append(["new"], np.ones((1, 3)))
+        shards[0].append(embeddings.names[:1], embeddings.vectors[1:2])
+    with pytest.raises(ValueError, match=r"\(3,\).*\(16,\)"):
+        shards[0].append(["new"], np.ones((1, 3)))
     with pytest.raises(ValueError, match="no embedding was collected"):
         EmbeddingCollector().summarize()
 
@@ -339,7 +336,7 @@ def test_cohort_by_speaker_is_the_mean_of_their_embeddings():
     cohort = embeddings.by_speaker({name: name.split("/")[0] for name in embeddings.names})
     assert cohort.names == ("id0", "id1", "id2")
     np.testing.assert_allclose(cohort.vectors[1], embeddings.vectors[4:8].mean(0), atol=1e-6)
-    with pytest.raises(ValueError, match="no speaker for 'id0/v0/00001.wav'"):
+    with pytest.raises(ValueError, match="'id0/v0/00001.wav'"):
         embeddings.by_speaker({})
 
 
@@ -366,53 +363,29 @@ def test_refused_normalisation():
     trials, embeddings = corpus(3, 2)
     with pytest.raises(ValueError, match="kind of normalisation is 'zt'"):
         normalized_scores(trials, embeddings, cohort_of(), "zt")
-    with pytest.raises(ValueError, match="top_n belongs to the adaptive s-norm"):
+    with pytest.raises(ValueError, match="top_n.*'s'"):
         normalized_scores(trials, embeddings, cohort_of(), "s", top_n=3)
     for top_n in (1, 41):
-        with pytest.raises(ValueError, match=f"top_n is {top_n}: it must be from 2 to the 40"):
+        with pytest.raises(ValueError, match=f"top_n is {top_n}.*2 to the 40"):
             normalized_scores(trials, embeddings, cohort_of(), "as", top_n=top_n)
-    with pytest.raises(ValueError, match="6 recording.* are in the cohort, such as 'id0/v0"):
+    with pytest.raises(ValueError, match="6 recording.*'id0/v0"):
         normalized_scores(trials, embeddings, embeddings, "s")
-    with pytest.raises(ValueError, match="16 dimensions and the cohort 8"):
+    with pytest.raises(ValueError, match="16.*cohort 8"):
         normalized_scores(trials, embeddings, cohort_of(dimensions=8), "s")
     with pytest.raises(ValueError, match="cohort has 1 member"):
         normalized_scores(trials, embeddings, cohort_of(1), "s")
     same = Embeddings(["x", "y", "z"], np.ones((3, 16), np.float32))
-    with pytest.raises(ValueError, match="all cohort scores of 'id0/v0/00001.wav' are alike"):
+    with pytest.raises(ValueError, match="'id0/v0/00001.wav'"):
         normalized_scores(trials, embeddings, same, "s")
 
 
 # ---- scores of a list ----------------------------------------------------------------------------
 
 
-def scored(trials, scores, parts, **options):
-    shards = []
-    for part in parts:
-        shard = TrialScores(trials, **options)
-        for batch in np.array_split(part, 3):
-            shard.append(batch, scores[batch])
-        shards.append(shard)
-    return shards
-
-
-def test_shards_merge_to_the_whole_bit_for_bit():
-    trials, embeddings = corpus(8, 4)
-    scores = cosine_scores(trials, embeddings)
-    (whole,) = scored(trials, scores, [np.arange(len(trials))])
-    order = np.random.default_rng(0).permutation(len(trials))
-    shards = scored(trials, scores, np.array_split(order, 4))
-    shards[1].append(order[:5], scores[order[:5]])  # repeats of another shard's
-    gathered = TrialScores(trials).load_states(*(shard.state() for shard in shards))
-    merged = shards[0].merge(shards[1]).merge(shards[2]).merge(shards[3])
-    expected = whole.summarize(n_resamples=50)
-    assert merged.summarize(n_resamples=50) == expected == gathered.summarize(n_resamples=50)
-    assert json.loads(json.dumps(expected, allow_nan=False)) == expected
-
-
 def test_summary_holds_what_a_results_file_needs():
     trials, embeddings = corpus(8, 4)
-    (whole,) = scored(trials, cosine_scores(trials, embeddings), [np.arange(len(trials))])
-    summary = whole.summarize(n_resamples=100, calibrated=True)
+    scores = cosine_scores(trials, embeddings)
+    summary = summarize_trials(trials, scores, n_resamples=100, calibrated=True)
     interval = summary["interval"]
     assert interval["eer"][0] < summary["eer"] < interval["eer"][1]
     assert interval["over"] == "speaker" and interval["n_speakers"] == 8
@@ -420,55 +393,40 @@ def test_summary_holds_what_a_results_file_needs():
     assert summary["eer_average"] <= summary["eer_max"]
     assert summary["trials"]["digest"] == trials.digest and summary["counts"] == trials.counts
     assert summary["min_cllr"] <= summary["cllr"]
-    assert whole.summarize(n_resamples=0)["interval"] is None
-    assert "cllr" not in whole.summarize(n_resamples=0)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    bare = summarize_trials(trials, scores, n_resamples=0)
+    assert bare["interval"] is None and "cllr" not in bare
 
 
 def test_no_error_is_not_taken_for_certainty():
     trials, _ = corpus(8, 2)
-    (whole,) = scored(trials, trials.is_target * 1.0, [np.arange(len(trials))])
-    interval = whole.summarize(n_resamples=20)["interval"]
+    interval = summarize_trials(trials, trials.is_target * 1.0, n_resamples=20)["interval"]
     assert interval["eer"] == [0, pytest.approx(1 - 0.025 ** (1 / 8))]
     assert interval["min_dcf_0.01"] is None and "exact binomial" in interval["method"]
 
 
-def test_refused_scores():
-    trials, _ = corpus(3, 2)
-    other = TrialList.from_pairs([("a/1", "a/2", True), ("a/1", "b/1", False)], "other")
-    collected = TrialScores(trials)
-    collected.append([0, 1], [0.5, 0.25])
-    with pytest.raises(ValueError, match=r"13 of 15 trials .* trial 3 \(id0/v0.* id1/v1"):
-        collected.summarize()
-    with pytest.raises(ValueError, match=r"score of trial 4 \(id0/v0/00001.wav id2.* is nan"):
-        collected.append([2, 3], [0.5, np.nan])
-    assert len(collected) == 2  # nothing of a refused batch stays
-    with pytest.raises(ValueError, match="trial number 15 is not from 0 to 14"):
-        collected.append([15], [0.5])
-    with pytest.raises(ValueError, match="trial number -1"):
-        collected.append([-1], [0.5])
-    with pytest.raises(ValueError, match="occurs twice in one batch"):
-        collected.append([4, 4], [0.5, 0.5])
-    with pytest.raises(ValueError, match="trial 1 .* has two scores, 0.5 and 0.75"):
-        collected.append([0], [0.75])
-    with pytest.raises(ValueError, match="both must be"):
-        collected.append([0.0], [0.5])
-    with pytest.raises(ValueError, match="different lists: pairs and other"):
-        collected.merge(TrialScores(other))
-    with pytest.raises(ValueError, match="a state is of another list"):
-        collected.load_states(TrialScores(other).state())
+@pytest.mark.parametrize(
+    ("scores", "message"), [([0.5] * 14, r"\(14,\)"), ([0.5] * 3 + [np.nan] * 12, "trial 4")]
+)
+def test_refused_scores(scores, message):
+    with pytest.raises(ValueError, match=message):
+        summarize_trials(corpus(3, 2)[0], scores)
 
 
 def test_score_files_read_back(tmp_path):
     trials, embeddings = corpus()
     scores = cosine_scores(trials, embeddings)
-    again, values = read_scores(write_scores(tmp_path / "a" / "scores.txt", trials, scores))
+    again, values = read_scored_trials(write_scores(tmp_path / "a" / "scores.txt", trials, scores))
     np.testing.assert_array_equal(values.astype(np.float32), scores)
     assert again.names == trials.names
     np.testing.assert_array_equal(again.is_target, trials.is_target)
-    assert read_scores(written(tmp_path, SCORED))[1].tolist() == [0.75, -1e-3]
-    with pytest.raises(ValueError, match="line 3: the score is nan"):
-        read_scores(written(tmp_path, SCORED + "a b nan target\n"))
-    with pytest.raises(ValueError, match="line 3 has no score: 'a b high target'"):
-        read_scores(written(tmp_path, SCORED + "a b high target\n"))
-    with pytest.raises(ValueError, match="line 1 has no score"):
-        read_scores(written(tmp_path, KALDI))
+    for text in (SCORED, "\ufeff" + SCORED):
+        again, values = read_scored_trials(written(tmp_path, text))
+        assert values.tolist() == [0.75, -1e-3] and again.names == NAMES
+    for text, line in (
+        (SCORED + "a b nan target\n", "line 3.*nan"),
+        (SCORED + "a b high target\n", "line 3.*'a b high target'"),
+        (KALDI, "line 1"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            read_scored_trials(written(tmp_path, text))
