@@ -80,7 +80,9 @@ def test_the_bundle_scores_as_the_run_did(finished, corpus):
     trials = read_trials(corpus / "veri_test2.txt")
     found = extract(bundle, trials.names, folder_reader(corpus, 16000))
     scores = cosine_scores(trials, found)
-    assert error_curve(scores, trials.is_target).eer()[0] == pytest.approx(result.metrics["test"]["eer"], abs=1e-6)
+    assert error_curve(scores, trials.is_target).eer()[0] == pytest.approx(
+        result.metrics["test"]["eer"], abs=1e-6
+    )
     with pytest.raises(ValueError, match="auricle verify"):
         bundle.predict_file(next(corpus.rglob("*.wav")))
 

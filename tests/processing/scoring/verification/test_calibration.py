@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from error_rates import eer, min_cllr, min_dcf
 import torch
+from error_rates import eer, min_cllr, min_dcf
 from sklearn.linear_model import LogisticRegression
 
 from auricle.processing.scoring.verification.calibration import (

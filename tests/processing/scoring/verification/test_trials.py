@@ -13,11 +13,11 @@ from auricle.processing.scoring.verification.embeddings import (
     Embeddings,
     cosine_scores,
 )
+from auricle.processing.scoring.verification.pair_scores import read_scored_trials
 from auricle.processing.scoring.verification.score_normalization import (
     cohort_statistics,
     normalized_scores,
 )
-from auricle.processing.scoring.verification.pair_scores import read_scored_trials
 from auricle.processing.scoring.verification.trial_scores import summarize_trials, write_scores
 from auricle.processing.scoring.verification.trials import TrialList, read_trials, write_trials
 
