@@ -1,37 +1,41 @@
-"""What must hold before a Speech Commands manifest is written, and what is said if it does not."""
+"""Check files, classes and speakers before a Speech Commands manifest is written."""
 
 from collections import Counter
 
 from ...processing.data.audio import AudioError
 from ...processing.data.manifest import SPLITS
-from ..training.preparation import PreparationError
+from ...processing.system.listing import first_of
+from ..training.preparation import PreparationError, refuse_broken, shared_speakers
 from .protocols import SILENCE, UNKNOWN
 
-_MAX_EXAMPLES = 5
+_REMEDY = "Restore them from the archive, or go on without them: --skip_broken true"
 
 
-def drop_broken(corpus, found, skip_broken):
-    """Raise what is wrong with the files, or take the broken ones out and list them."""
-    broken = {key: result for key, result in found.items() if isinstance(result, AudioError)}
-    problems = corpus.problems + [
-        (key, f"{error.problem}; {error.cure}") for key, error in broken.items()
-    ]
-    if problems and not skip_broken:
-        kinds = Counter(error.kind for error in broken.values())
-        summary = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
-        shown = "".join(f"\n  {path} {reason}" for path, reason in problems[:_MAX_EXAMPLES])
-        more = f"\n  ... and {len(problems) - _MAX_EXAMPLES} more"
-        raise PreparationError(
-            f"{len(problems)} files or list entries cannot be used"
-            f"{f' ({summary})' if summary else ''}:{shown}"
-            f"{more if len(problems) > _MAX_EXAMPLES else ''}\n"
-            "Restore them from the archive, or go on without them: --skip_broken true"
-        )
+def drop_broken(corpus, scanned, skip_broken):
+    """Raise what is wrong with the files, or take the broken ones out and list them.
+
+    Arguments
+    ---------
+    corpus : Corpus
+    scanned : dict
+        AudioInfo or AudioError by the key of each file.
+    skip_broken : bool
+
+    Returns
+    -------
+    list of dict
+        {"path", "reason"}
+    """
+    broken = {key: result for key, result in scanned.items() if isinstance(result, AudioError)}
+    problems = [(path, "file or list entry", reason) for path, reason in corpus.problems]
+    problems += [(key, e.kind, f"{e.problem}; {e.cure}") for key, e in broken.items()]
+    named = [(path, kind, f"{path} {reason}") for path, kind, reason in problems]
+    refuse_broken(named, skip_broken, _REMEDY)
     for files in (corpus.clips, corpus.official_test):
         for name in [name for name, file in files.items() if file.key in broken]:
             del files[name]
     corpus.noises = [file for file in corpus.noises if file.key not in broken]
-    return [{"path": path, "reason": reason} for path, reason in problems]
+    return [{"path": path, "reason": reason} for path, _, reason in problems]
 
 
 def count_classes(rows, protocol, data_folder, corpus, settings, notes):
@@ -52,15 +56,14 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
         by = "the list files" if corpus.lists else "the hash of the speaker"
         if protocol.split == "hash":
             by += f" ({protocol.name} reads no list files)"
+        drawn = (
+            f"; {SILENCE} and {UNKNOWN} are drawn in proportion to the keywords, from "
+            "silence_percentage and unknown_percentage."
+        )
         raise PreparationError(
             f"classes without a single clip, in data folder {data_folder} split by {by}:{lines}\n"
             "Check that these word folders hold files and that the lists fit them"
-            + (
-                f"; {SILENCE} and {UNKNOWN} are drawn in proportion to the keywords, "
-                "from silence_percentage and unknown_percentage."
-                if protocol.has_extra_classes
-                else "."
-            )
+            f"{drawn if protocol.has_extra_classes else '.'}"
         )
     notes += [f"{split} has no clip of {', '.join(ls)}" for split, ls in empty.items() if ls]
     return counts
@@ -68,16 +71,10 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
 
 def check_speakers(rows, skip_broken, notes):
     """Speakers in more than one split: an error, or with `skip_broken` a note."""
-    splits = {}
-    for row in rows:
-        if row["speaker"]:
-            splits.setdefault(row["speaker"], set()).add(row["split"])
-    shared = sorted(speaker for speaker, where in splits.items() if len(where) > 1)
+    shared = sorted({name for names in shared_speakers(rows).values() for name in names})
     if shared:
-        text = (
-            f"{len(shared)} of {len(splits)} speakers are in more than one split, e.g. "
-            f"{', '.join(shared[:_MAX_EXAMPLES])}"
-        )
+        count = len({row["speaker"] for row in rows} - {""})
+        text = f"{len(shared)} of {count} speakers are in more than one split, e.g. {first_of(shared)}"
         if not skip_broken:
             raise PreparationError(
                 f"{text}. The published lists and the hash rule share none: restore the list "
@@ -98,11 +95,11 @@ def completeness(corpus, protocol):
         expected = release.test_archive.num_files
         parts.append(("in the official test archive", len(corpus.official_test), expected))
     differing = [
-        f"{found - expected} more than the {expected} {what}"
-        if found > expected
-        else f"{expected - found} of {expected} {what} missing"
-        for what, found, expected in parts
-        if found != expected
+        f"{count - expected} more than the {expected} {what}"
+        if count > expected
+        else f"{expected - count} of {expected} {what} missing"
+        for what, count, expected in parts
+        if count != expected
     ]
     if not differing:
         return "complete"

@@ -1,11 +1,13 @@
-"""What lies on disk: the word folders, the list files, and whether they fit the protocol."""
+"""List the clips of a Speech Commands folder, and check that it fits the protocol."""
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import list_folder
-from ..training.preparation import PreparationError
+from ...processing.system.files import read_text
+from ...processing.system.listing import first_of
+from ..training.preparation import PreparationError, check_folder, contents, subfolders
 from .protocols import (
     KEYWORDS,
     NOISE,
@@ -20,6 +22,10 @@ from .protocols import (
 
 LIST_FILES = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 OFFICIAL_TEST = "official_test"  # name of the second root in the manifest
+_REMEDY = (
+    f"Name the folder the archive was unpacked into (it holds {KEYWORDS[0]}/, {KEYWORDS[1]}/, "
+    "...), or fetch it with --download true."
+)
 
 
 @dataclass
@@ -66,7 +72,8 @@ def read_corpus(data_folder, protocol, official_test_folder=None):
         A folder is missing, or holds another data set or another release than the protocol's.
     """
     data_folder = Path(data_folder)
-    folders = _subfolders(data_folder, "data folder")
+    check_folder(data_folder, "data folder", _REMEDY)
+    folders = subfolders(data_folder)
     words = {name for name in folders if not name.startswith("_")}
     _check_words(data_folder, words, protocol)
     corpus = Corpus()
@@ -104,7 +111,7 @@ def _read_lists(data_folder, corpus, protocol):
         )
     for split, path in paths.items():
         corpus.lists[split] = clips = {}
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
+        for line in read_text(path).splitlines():
             if name := line.strip().replace("\\", "/"):
                 clips[_clip(str(PurePosixPath(name)))] = f"{path.name}: {name}"
         for clip, entry in clips.items():
@@ -122,7 +129,8 @@ def _read_official_test(folder, protocol):
             f"protocol {protocol.name} takes no official_test_folder: the archive has the 12 "
             f"classes of {names}. Leave it out, or name one of these."
         )
-    folders = _subfolders(folder, "official_test_folder")
+    check_folder(folder, "official_test_folder", _REMEDY)
+    folders = subfolders(folder)
     missing = [label for label in protocol.labels if label not in folders]
     if missing:
         raise PreparationError(
@@ -144,30 +152,15 @@ def _read_official_test(folder, protocol):
     return files
 
 
-def _subfolders(folder, role):
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise PreparationError(
-            f"{role} {folder} {what}. Name the folder the archive was unpacked into "
-            f"(it holds {KEYWORDS[0]}/, {KEYWORDS[1]}/, ...), or fetch it with --download true."
-        )
-    return {
-        path.name: path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.is_dir()
-    }
-
-
 def _check_words(data_folder, words, protocol):
     release = protocol.release
     if not words & set(release.words):
-        inside = [p.name for p in data_folder.iterdir() if (p / KEYWORDS[0]).is_dir()]
-        hint = f" Did you mean {data_folder / inside[0]}?" if inside else ""
-        found = ", ".join(sorted(p.name for p in data_folder.iterdir())[:5]) or "nothing"
+        below = [path for path in data_folder.iterdir() if (path / KEYWORDS[0]).is_dir()]
+        hint = f" Did you mean {below[0]}?" if below else ""
         raise PreparationError(
             f"data folder {data_folder} holds none of the {len(release.words)} word folders of "
             f"Speech Commands {release.name} ({release.words[0]}/, ..., {release.words[-1]}/); "
-            f"it holds {found}.{hint}"
+            f"it holds {contents(data_folder)}.{hint}"
         )
     only_v2 = set(V2.words) - set(V1.words)
     looks_like = V2 if words & only_v2 else V1 if words == set(V1.words) else None
@@ -182,8 +175,8 @@ def _check_words(data_folder, words, protocol):
     if strange:
         raise PreparationError(
             f"data folder {data_folder} holds folders that are no words of Speech Commands "
-            f"{release.name}: {', '.join(strange[:5])} ({len(strange)} in all). Move them away; "
-            f"the words are {', '.join(release.words)}."
+            f"{release.name}: {first_of(strange)}. Move them away; the words are "
+            f"{', '.join(release.words)}."
         )
 
 

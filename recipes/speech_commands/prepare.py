@@ -1,13 +1,11 @@
-"""Prepare Speech Commands: one manifest for a protocol, written once and the same everywhere.
+"""Prepare Speech Commands: decode every clip once, and write the manifest of a protocol.
 
-The folder is read as it was published (v0.01 or v0.02, wav or flac), every file is decoded once,
-and what cannot be used is either one error or, with `skip_broken`, a counted and listed skip.
+The folder is read as it was published (v0.01 or v0.02, wav or flac). What cannot be used is either
+one error or, with `skip_broken`, a counted and listed skip.
 
     python recipes/speech_commands/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol v2-12-official
 """
 
-import argparse
-import logging
 import math
 import sys
 from collections import Counter
@@ -25,50 +23,39 @@ try:
     )
     from auricle.recipes.speech_commands.corpus import OFFICIAL_TEST, read_corpus
     from auricle.recipes.speech_commands.draw import draw, silence_rows, split_noises
-    from auricle.recipes.speech_commands.prepared import (
-        Prepared,
-        describe,
-        fingerprint_of,
-    )
     from auricle.recipes.speech_commands.protocols import (
         PROTOCOLS,
         SAMPLE_RATE_HZ,
         SILENCE,
         UNKNOWN,
-        find_protocol,
     )
-    from auricle.recipes.training.preparation import (
-        PreparationError,
-        add_switch,
-        prepare_from_command_line,
-        read_prepared,
-        write_prepared,
-    )
+    from auricle.recipes.speech_commands.record import SpeechCommandsRecord
+    from auricle.recipes.training.command_line import run_prepare
+    from auricle.recipes.training.preparation import PreparationError
+    from auricle.recipes.training.record import fingerprint
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
     raise
 
-logger = logging.getLogger(__name__)
-
 
 def prepare(
-    data_folder,
-    output_folder,
-    protocol="v2-12-official",
-    seed=0,
-    official_test_folder=None,
-    skip_broken=False,
-    silence_percentage=10,
-    unknown_percentage=10,
-    max_per_class=0,
-    max_valid_per_class=0,
-    download=False,
-    scan_cache=None,
-    num_workers=None,
-    progress=True,
-):
-    """Read a Speech Commands folder, and write `manifest.csv` and `prepare.json`.
+    data_folder: str | Path,
+    output_folder: str | Path,
+    protocol: str = "v2-12-official",
+    seed: int = 0,
+    official_test_folder: str | Path | None = None,
+    skip_broken: bool = False,
+    silence_percentage: float = 10,
+    unknown_percentage: float = 10,
+    max_per_class: int = 0,
+    max_valid_per_class: int = 0,
+    download: bool = False,
+    scan_cache: str | Path | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> SpeechCommandsRecord:
+    """Write manifest.csv and prepare.json of a Speech Commands protocol.
 
     When neither the settings nor any file has changed since, what is there is used again, and
     files that were decoded once are not decoded again.
@@ -78,9 +65,9 @@ def prepare(
     data_folder : str or Path
         The unpacked archive: one folder per word.
     output_folder : str or Path
-        Where the manifest goes.
+        Where manifest.csv and prepare.json go.
     protocol : str
-        One of `auricle.recipes.speech_commands.protocols.PROTOCOLS`.
+        v2-12-official, v2-12-hash, v2-35, v1-12-official or v1-30.
     seed : int
         Seed of the training split's draws (unknown words, silence, cap). Validation and test
         are the same for every seed.
@@ -93,10 +80,10 @@ def prepare(
     max_per_class, max_valid_per_class : int
         Most training and validation clips of one class; 0 takes all. Test is never capped.
     download : bool
-        Fetch the archives that are not there.
+        Fetch the archives that are not there (2.4 GB).
     scan_cache : str or Path, optional
-        File that remembers what was decoded; `<output_folder>/audio_scan.csv` by default. Runs
-        with output folders of their own can share one.
+        CSV file that remembers what was decoded, which runs with output folders of their own can
+        share; audio_scan.csv in the output folder by default.
     num_workers : int, optional
         Threads that decode.
     progress : bool
@@ -104,16 +91,16 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    SpeechCommandsRecord
 
     Raises
     ------
     PreparationError
-        The data does not fit the protocol or is broken; the text lists all that was found.
+        The data does not fit the protocol or is broken; the text lists all of it.
     DownloadError
         An archive cannot be fetched.
     """
-    protocol = find_protocol(protocol)
+    protocol = PROTOCOLS.find(protocol)
     settings = {
         "protocol": protocol.name,
         "seed": int(seed),
@@ -133,41 +120,38 @@ def prepare(
     if official_test_folder is not None:
         roots[OFFICIAL_TEST] = str(Path(official_test_folder).resolve())
     output_folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = fingerprint_of(settings, corpus)
-    again = read_prepared(Prepared, output_folder, fingerprint, roots)
-    if again is not None:
-        return again
+    inputs = fingerprint(
+        [SpeechCommandsRecord.VERSION, settings],
+        *corpus.files(),
+        [corpus.lists, corpus.problems],
+    )
+    if record := SpeechCommandsRecord.read(output_folder, inputs, roots):
+        return record
 
     scan_cache = scan_cache or output_folder / "audio_scan.csv"
     Path(scan_cache).parent.mkdir(parents=True, exist_ok=True)
-    found = scan_files(corpus.files(), scan_cache, SAMPLE_RATE_HZ, num_workers, progress)
-    skipped = drop_broken(corpus, found, skip_broken)
+    scanned = scan_files(corpus.files(), scan_cache, SAMPLE_RATE_HZ, num_workers, progress)
+    skipped = drop_broken(corpus, scanned, skip_broken)
     notes = []
-    rows = _clip_rows(corpus, found, protocol, settings)
+    rows = _clip_rows(corpus, scanned, protocol, settings)
     noise_files = _noise_files(corpus)
     if protocol.has_extra_classes:
-        rows += _silence_rows(corpus, found, rows, noise_files, settings, notes)
+        rows += _silence_rows(corpus, scanned, rows, noise_files, settings, notes)
     rows = _cap(rows, settings)
     if protocol.split == "lists" and not corpus.lists:
         notes.append("no list files: split by the hash rule")
     counts = count_classes(rows, protocol, data_folder, corpus, settings, notes)
     check_speakers(rows, skip_broken, notes)
-    manifest.validate(rows, labels=protocol.labels)
-
-    manifest_path = output_folder / "manifest.csv"
-    manifest.write_manifest(rows, manifest_path)
-    split_source = "lists" if corpus.lists else "hash"
-    prepared = Prepared(
-        manifest_path=str(manifest_path),
-        roots=roots,
+    split_source, test_source = ("lists", "testing_list") if corpus.lists else ("hash", "hash")
+    return SpeechCommandsRecord.create(
+        rows,
+        output_folder,
+        inputs,
         labels=list(protocol.labels),
+        roots=roots,
         protocol=protocol.name,
         split_source=split_source,
-        test_source="official_archive"
-        if corpus.official_test
-        else {"lists": "testing_list", "hash": "hash"}[split_source],
-        digest=manifest.digest(rows),
-        test_digest=manifest.digest(row for row in rows if row["split"] == "test"),
+        test_source="official_archive" if corpus.official_test else test_source,
         counts=counts,
         noise_files=noise_files,
         completeness=completeness(corpus, protocol),
@@ -175,10 +159,6 @@ def prepare(
         notes=notes,
         settings=settings,
     )
-    for note in notes:
-        logger.warning("Speech Commands: %s", note)
-    write_prepared(prepared, output_folder, fingerprint)
-    return prepared
 
 
 def _check_settings(settings):
@@ -195,7 +175,7 @@ def _check_settings(settings):
         raise PreparationError("\n".join(wrong))
 
 
-def _clip_rows(corpus, found, protocol, settings):
+def _clip_rows(corpus, scanned, protocol, settings):
     """Rows of the recorded clips: words, drawn unknown words, recorded silence, official test."""
     rows, others = [], {"train": [], "valid": [], "test": []}
     for clip, file in corpus.clips.items():
@@ -204,7 +184,7 @@ def _clip_rows(corpus, found, protocol, settings):
         if corpus.official_test and split == "test":
             continue  # the official archive is the test set; it is made of these clips
         if folder in protocol.labels:
-            rows.append(_row(clip, file, found[file.key], split, folder))
+            rows.append(_row(clip, file, scanned[file.key], split, folder))
         elif protocol.has_extra_classes:
             others[split].append(clip)
     keywords = Counter(row["split"] for row in rows if row["label"] in protocol.words)
@@ -212,9 +192,9 @@ def _clip_rows(corpus, found, protocol, settings):
         count = math.ceil(keywords[split] * settings["unknown_percentage"] / 100)
         for clip in draw(clips, count, _seed_of(split, settings), UNKNOWN, split):
             file = corpus.clips[clip]
-            rows.append(_row(clip, file, found[file.key], split, UNKNOWN))
+            rows.append(_row(clip, file, scanned[file.key], split, UNKNOWN))
     for name, file in corpus.official_test.items():
-        row = _row(f"{OFFICIAL_TEST}/{name}", file, found[file.key], "test", name.split("/")[0])
+        row = _row(f"{OFFICIAL_TEST}/{name}", file, scanned[file.key], "test", name.split("/")[0])
         rows.append(row | {"path": name, "root": OFFICIAL_TEST})
     return rows
 
@@ -238,7 +218,7 @@ def _noise_files(corpus):
     return {split: [paths[stem] for stem in stems] for split, stems in split_noises(paths).items()}
 
 
-def _silence_rows(corpus, found, rows, noise_files, settings, notes):
+def _silence_rows(corpus, scanned, rows, noise_files, settings, notes):
     if any(clip.startswith(f"{SILENCE}/") for clip in corpus.clips):
         notes.append(f"silence is the recorded clips of {SILENCE}/; none is drawn from noise")
         return []
@@ -247,7 +227,7 @@ def _silence_rows(corpus, found, rows, noise_files, settings, notes):
     for split in manifest.SPLITS:
         if split == "test" and corpus.official_test:
             continue
-        noises = [(path, found[path]) for path in noise_files[split]]
+        noises = [(path, scanned[path]) for path in noise_files[split]]
         count = math.ceil(keywords[split] * settings["silence_percentage"] / 100)
         drawn += silence_rows(split, count, noises, _seed_of(split, settings))
         if count and not noises:
@@ -289,34 +269,9 @@ def _download(protocol, data_folder, official_test_folder, progress):
             extract_tar(fetch(archive.url, path, archive.checksum, progress), folder)
 
 
-def main(arguments=None):
+def main(words=None):
     """Prepare from the command line and print the class counts."""
-    parser = argparse.ArgumentParser(
-        description="Write the manifest of a Speech Commands protocol.", allow_abbrev=False
-    )
-    parser.add_argument("data_folder", help="the unpacked archive: one folder per word")
-    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
-    parser.add_argument(
-        "--protocol",
-        default="v2-12-official",
-        help=f"one of {', '.join(PROTOCOLS)} (default: %(default)s)",
-    )
-    parser.add_argument("--official_test_folder", help="the unpacked official test archive")
-    parser.add_argument("--seed", type=int, default=0, help="of the training draws (default: 0)")
-    for name, what in (
-        ("skip_broken", "leave out and list what cannot be used, instead of stopping"),
-        ("download", "fetch the archives that are not there (2.4 GB)"),
-    ):
-        add_switch(parser, name, what)
-    for name in ("silence_percentage", "unknown_percentage"):
-        parser.add_argument(
-            f"--{name}", type=float, default=10, help="of the keyword clips (default: 10)"
-        )
-    parser.add_argument("--max_per_class", type=int, default=0, help="training clips; 0: all")
-    parser.add_argument("--max_valid_per_class", type=int, default=0, help="0: all")
-    parser.add_argument("--scan_cache", help="CSV file that remembers what was decoded")
-    parser.add_argument("--num_workers", type=int, help="threads that decode")
-    prepare_from_command_line(parser, prepare, describe, arguments)
+    run_prepare(prepare, words)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""The Speech Commands protocols by name: which release, which classes, which split.
+"""Protocols of Speech Commands by name: release, classes, split; and the rule of the hash.
 
 Every public "12-class Speech Commands" is another test set, so that a number without its protocol
-says nothing. A protocol here is a record; how its parts are read and drawn is in `corpus.py` and
-`draw.py`.
+says nothing.
 
 References
 ----------
@@ -15,7 +14,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from ..training.preparation import pick_protocol
+from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
 SILENCE, UNKNOWN, NOISE = "_silence_", "_unknown_", "_background_noise_"
@@ -105,27 +104,13 @@ V2 = Release(
 )
 RELEASES = (V1, V2)
 
-PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol("v2-12-official", V2, TWELVE_LABELS, takes_official_test=True),
-        Protocol("v2-12-hash", V2, TWELVE_LABELS, split="hash"),
-        Protocol("v2-35", V2, V2.words),
-        Protocol("v1-12-official", V1, TWELVE_LABELS, takes_official_test=True),
-        Protocol("v1-30", V1, V1.words),
-    )
-}
-
-
-def find_protocol(name):
-    """The protocol of that name.
-
-    Raises
-    ------
-    ValueError
-        No protocol has the name; the text lists those that exist.
-    """
-    return pick_protocol(name, PROTOCOLS)
+PROTOCOLS = Protocols(
+    Protocol("v2-12-official", V2, TWELVE_LABELS, takes_official_test=True),
+    Protocol("v2-12-hash", V2, TWELVE_LABELS, split="hash"),
+    Protocol("v2-35", V2, V2.words),
+    Protocol("v1-12-official", V1, TWELVE_LABELS, takes_official_test=True),
+    Protocol("v1-30", V1, V1.words),
+)
 
 
 def which_set(file_name):
@@ -153,22 +138,17 @@ def which_set(file_name):
 
 def num_classes(name):
     """Number of classes of a protocol, e.g. 12."""
-    return len(find_protocol(name).labels)
+    return len(PROTOCOLS.find(name).labels)
 
 
 def problems(plain):
     """What is wrong with the protocol part of a configuration."""
-    found = []
-    if plain["protocol"] not in PROTOCOLS:
-        try:
-            find_protocol(plain["protocol"])
-        except ValueError as error:
-            found.append(str(error))
+    wrong = setting_problems({"protocol": plain["protocol"]}, PROTOCOLS, {})
     if plain["sample_rate"] != SAMPLE_RATE_HZ:
-        found.append(
+        wrong.append(
             f"sample_rate must be {SAMPLE_RATE_HZ}, the rate of Speech Commands, got "
             f"{plain['sample_rate']!r}"
         )
     if not plain["clip_s"] or plain["clip_s"] <= 0:
-        found.append(f"clip_s must be above 0, got {plain['clip_s']!r}")
-    return found
+        wrong.append(f"clip_s must be above 0, got {plain['clip_s']!r}")
+    return wrong

@@ -1,49 +1,14 @@
-"""What must hold before a TIMIT manifest is written, and what is said if it does not."""
+"""Check that a TIMIT folder is whole, and that its splits share no speakers."""
 
 from collections import Counter
 
-from ...processing.data.manifest import SPLITS
-from ...processing.transcription.phones import fold
+from ...processing.system.listing import first_of
 from ...processing.transcription.timit_speakers import CORE_TEST, DEVELOPMENT
-from ..training.preparation import PreparationError
+from ..training.preparation import PreparationError, shared_speakers
 from .protocols import SPEAKERS_BY_REGION, TRAINABLE_STFT
 
-_MAX_EXAMPLES = 5
+_MOST_SPEAKERS = 20  # named in an error
 _SPLIT_NAMES = {"train": "training", "valid": "development", "test": "test"}
-
-
-def count_splits(rows):
-    """{split: {"utterances", "speakers", "hours", "phones"}}; an empty split is an error.
-
-    Raises
-    ------
-    PreparationError
-    """
-    counts = {}
-    for split in SPLITS:
-        its = [row for row in rows if row["split"] == split]
-        counts[split] = {
-            "utterances": len(its),
-            "speakers": len({row["speaker"] for row in its}),
-            "hours": round(sum(row["duration_s"] for row in its) / 3600, 4),
-            "phones": sum(len(fold(row["phones"].split())) for row in its),
-        }
-    empty = [split for split, numbers in counts.items() if not numbers["utterances"]]
-    if empty:
-        raise PreparationError(
-            f"no utterance is left for {' and '.join(empty)}: nothing can be trained and scored "
-            "without them"
-        )
-    return counts
-
-
-def shared_speakers(rows):
-    """Speakers by the pairs of splits that share them."""
-    speakers = {s: {row["speaker"] for row in rows if row["split"] == s} for s in SPLITS}
-    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
-    return {
-        (a, b): sorted(speakers[a] & speakers[b]) for a, b in pairs if speakers[a] & speakers[b]
-    }
 
 
 def check_speakers(rows, protocol):
@@ -74,24 +39,21 @@ def check_tokens(counts, protocol):
 
 
 def find_missing(protocol, sentences, counts):
-    """What lacks to the whole corpus of the protocol, one line each; empty: it is complete.
+    """What of the whole corpus of the protocol is missing, one line each; empty: it is complete.
 
     Arguments
     ---------
     sentences : list of Sentence
         Those of the protocol that can be used.
     counts : dict
-        As `count_splits` gives.
+        Utterances and speakers by split.
     """
     missing = []
-    for split, expected in protocol.utterances.items():
-        found = counts[split]["utterances"]
-        if found != expected:
-            missing.append(f"{found} of {expected} {_SPLIT_NAMES[split]} utterances")
-    for split, expected in protocol.speakers.items():
-        found = counts[split]["speakers"]
-        if found != expected:
-            missing.append(f"{found} of {expected} {_SPLIT_NAMES[split]} speakers")
+    for what, published in (("utterances", protocol.utterances), ("speakers", protocol.speakers)):
+        for split, expected in published.items():
+            count = counts[split][what]
+            if count != expected:
+                missing.append(f"{count} of {expected} {_SPLIT_NAMES[split]} {what}")
     if not missing:
         return []
     return missing + _missing_people(protocol, sentences)
@@ -121,10 +83,6 @@ def _missing_people(protocol, sentences):
     wanted = protocol.sentences_per_speaker
     partial = [f"{who[2]} {n}" for who, n in sorted(per_speaker.items()) if n != wanted]
     if partial:
-        shown = ", ".join(partial[: 4 * _MAX_EXAMPLES])
-        more = len(partial) - 4 * _MAX_EXAMPLES
-        lines.append(
-            f"{len(partial)} speakers have not {wanted} utterances: {shown}"
-            + (f" and {more} more" if more > 0 else "")
-        )
+        shown = first_of(partial, most=_MOST_SPEAKERS)
+        lines.append(f"{len(partial)} speakers have not {wanted} utterances: {shown}")
     return lines

@@ -1,17 +1,16 @@
-"""What lies on disk: TIMIT in any case and in any of the forms in which it goes around.
+"""Find TIMIT below a folder, and list its sentences, in any of the forms that are passed around.
 
 The corpus is found by its shape (a folder with TRAIN and TEST, in them DR1 to DR8, in them the
 speakers), never by words in a path: a data folder below something called "train" is no training
 data.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...processing.data.scan import AudioFile
-from ..training.preparation import PreparationError
+from ...processing.data.scan import AudioFile, list_folder
+from ..training.preparation import PreparationError, check_folder, contents, subfolders
 
 # The published file first: where a copy in another container lies beside it, it is the one read.
 AUDIO_SUFFIXES = (".wav", ".wav.wav", ".sph", ".flac")
@@ -98,33 +97,28 @@ def find_corpus(data_folder):
         There is none, only one of the two parts, or several.
     """
     data_folder = Path(data_folder)
-    if not data_folder.is_dir():
-        what = "is a file" if data_folder.exists() else "does not exist"
-        raise PreparationError(
-            f"data folder {data_folder} {what}. Name the folder that holds TIMIT's TRAIN and TEST."
-        )
-    level, found = [data_folder], []
+    check_folder(data_folder, "data folder", "Name the folder that holds TIMIT's TRAIN and TEST.")
+    level, roots = [data_folder], []
     for _ in range(_MAX_DEPTH):
-        found = [folder for folder in level if _parts(folder)]
-        if found:
+        roots = [folder for folder in level if _parts(folder)]
+        if roots:
             break
-        level = [below for folder in level for below in _subfolders(folder).values()]
-    if not found:
-        inside = ", ".join(sorted(p.name for p in data_folder.iterdir())[:5]) or "nothing"
+        level = [below for folder in level for below in subfolders(folder).values()]
+    if not roots:
         hint = ""
         if _holds_regions(data_folder):
             hint = f" It is one part of TIMIT itself: name {data_folder.resolve().parent}."
         raise PreparationError(
             f"data folder {data_folder} does not hold TIMIT: no folder in it has TRAIN/DR1 ... DR8 "
-            f"and TEST/DR1 ... DR8, in upper or lower case; it holds {inside}.{hint} For a table "
-            "of recordings (manifest.tsv) give --protocol manifest."
+            f"and TEST/DR1 ... DR8, in upper or lower case; it holds {contents(data_folder)}.{hint} "
+            "For a table of recordings (manifest.tsv) give --protocol manifest."
         )
-    if len(found) > 1:
+    if len(roots) > 1:
         raise PreparationError(
-            f"data folder {data_folder} holds TIMIT {len(found)} times: "
-            f"{', '.join(str(folder) for folder in sorted(found))}. Name one of them."
+            f"data folder {data_folder} holds TIMIT {len(roots)} times: "
+            f"{', '.join(map(str, sorted(roots)))}. Name one of them."
         )
-    (root,) = found
+    (root,) = roots
     lacking = [part.upper() for part in PARTS if part not in _parts(root)]
     if lacking:
         raise PreparationError(f"{root} has no {lacking[0]}/DR1 ... DR8: half of TIMIT is missing")
@@ -134,18 +128,17 @@ def find_corpus(data_folder):
 def read_corpus(root):
     """List the sentences below a folder that `find_corpus` found."""
     corpus = Corpus(Path(root), {}, [])
-    found = []
-    for part, part_folders in _parts(root).items():
-        for part_folder in part_folders:
-            for name, region in _subfolders(part_folder).items():
-                if _REGION.fullmatch(name.lower()):
-                    for speaker, folder in _subfolders(region).items():
-                        if _SPEAKER.fullmatch(speaker.lower()):
-                            found += _sentences_in(
-                                corpus, folder, part, name.lower(), speaker.lower()
-                            )
-    found.sort(key=lambda s: (s.part, s.region, s.speaker, s.name))
-    for sentence in found:
+    sentences = [
+        sentence
+        for part, folders in _parts(root).items()
+        for part_folder in folders
+        for region, region_folder in subfolders(part_folder).items()
+        if _REGION.fullmatch(region.lower())
+        for speaker, folder in subfolders(region_folder).items()
+        if _SPEAKER.fullmatch(speaker.lower())
+        for sentence in _sentences_in(corpus, folder, part, region.lower(), speaker.lower())
+    ]
+    for sentence in sorted(sentences, key=lambda s: (s.part, s.region, s.speaker, s.name)):
         first = corpus.sentences.setdefault(sentence.id, sentence)
         if first is not sentence:
             reason = f"{sentence.path}: is the same utterance as {first.path}; keep one of them"
@@ -155,10 +148,8 @@ def read_corpus(root):
 
 def _sentences_in(corpus, folder, part, region, speaker):
     """The sentences of one speaker's folder; files that are none of TIMIT's are left alone."""
-    shown = folder.relative_to(corpus.root).as_posix()
-    sentences = {}
-    audio = {}
-    for file in _files(folder, shown):
+    sentences, audio = {}, {}
+    for file in list_folder(folder, f"{folder.parent.relative_to(corpus.root).as_posix()}/"):
         name, dot, suffix = file.key.rpartition("/")[2].lower().partition(".")
         suffix = dot + suffix
         if not _SENTENCE.fullmatch(name) or suffix not in AUDIO_SUFFIXES + LABEL_SUFFIXES:
@@ -172,41 +163,19 @@ def _sentences_in(corpus, folder, part, region, speaker):
         else:
             sentence.labels[suffix] = file
     for name, files in audio.items():
-        (_, _, sentences[name].audio), *others = sorted(files, key=lambda found: found[:2])
+        (_, _, sentences[name].audio), *others = sorted(files, key=lambda ranked: ranked[:2])
         sentences[name].copies = [key for _, key, _ in others]
     return sentences.values()
 
 
-def _files(folder, prefix):
-    with os.scandir(folder) as entries:
-        found = [
-            AudioFile(f"{prefix}/{entry.name}", entry.path, stat.st_size, stat.st_mtime_ns)
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_file()
-            for stat in (entry.stat(),)
-        ]
-    return sorted(found, key=lambda file: file.key)
-
-
 def _parts(folder):
     """Folders by "train" and "test": a part may be there in both spellings, half in each."""
-    found = {}
-    for name, path in _subfolders(folder).items():
+    parts = {}
+    for name, path in subfolders(folder).items():
         if name.lower() in PARTS and _holds_regions(path):
-            found.setdefault(name.lower(), []).append(path)
-    return found
+            parts.setdefault(name.lower(), []).append(path)
+    return parts
 
 
 def _holds_regions(folder):
-    return any(_REGION.fullmatch(name.lower()) for name in _subfolders(folder))
-
-
-def _subfolders(folder):
-    try:
-        return {
-            path.name: path
-            for path in sorted(Path(folder).iterdir())
-            if not path.name.startswith(".") and path.is_dir()
-        }
-    except PermissionError:
-        return {}
+    return any(_REGION.fullmatch(name.lower()) for name in subfolders(folder))

@@ -1,12 +1,12 @@
-"""TIMIT's label files: phones and words with their times in samples, and the sentence.
+"""Read TIMIT's label files: phones and words with their times in samples, and the sentence.
 
 What is wrong comes with the file and the line. The times of .WRD may overlap, as those of the
 corpus do; those of .PHN may not.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from ...processing.system.files import read_text
 from ...processing.transcription.phones import TABLE, silences
 
 SYMBOLS = frozenset(TABLE.split()[0::3])
@@ -54,7 +54,7 @@ def read_labels(sentence, num_samples):
             labels.words.append(word)
     if ".txt" in sentence.labels:
         file = sentence.labels[".txt"]
-        labels.text = _sentence_of(Path(file.path).read_text("utf-8", "replace"))
+        labels.text = _sentence_of(read_text(file.path, errors="replace"))
         if not labels.text:
             problems.append(("empty transcript", f"{file.key}: holds no words"))
     else:
@@ -104,7 +104,7 @@ def _read_phones(sentence, num_samples, labels, problems):
 
 def _read_times(file, problems):
     """(line number, begin, end, symbol) of every line that is none of the problems."""
-    text = Path(file.path).read_text("utf-8", "replace")
+    text = read_text(file.path, errors="replace")
     for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
         if not fields:

@@ -1,4 +1,4 @@
-"""The TIMIT protocols by name: who trains, who validates, who tests, and what must be there.
+"""Protocols of TIMIT by name: speakers and sentences of each split, and the published counts.
 
 A phone error rate says nothing without them. "standard" is what nearly every published number is
 on: SA sentences left out, 462 training speakers, 50 development speakers, the 24 of the core test.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.transcription.unit_options import unit_problems
-from ..training.preparation import pick_protocol
+from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
 
@@ -80,18 +80,7 @@ TRAINABLE_STFT = Protocol(
 MANIFEST = Protocol(
     "manifest", True, {}, {}, {}, False, "a table of recordings, not TIMIT; not comparable with it"
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (STANDARD, TRAINABLE_STFT, MANIFEST)}
-
-
-def find_protocol(name):
-    """The protocol of that name.
-
-    Raises
-    ------
-    ValueError
-        No protocol has the name; the text lists those that exist.
-    """
-    return pick_protocol(name, PROTOCOLS)
+PROTOCOLS = Protocols(STANDARD, TRAINABLE_STFT, MANIFEST)
 
 
 def training_share(num_utterances):
@@ -122,29 +111,19 @@ def problems(plain):
     Example
     -------
     >>> problems({"protocol": "standart", "data_seed": 0})
-    ["protocol 'standart' is not known (did you mean standard?); there are standard, \
+    ["protocol 'standart' is not known; did you mean 'standard'? There are standard, \
 trainable_stft, manifest"]
     """
-    found = []
-    if "protocol" in plain:
-        try:
-            find_protocol(plain["protocol"])
-        except ValueError as error:
-            found.append(str(error))
-    seed = plain.get("data_seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        found.append(f"data_seed is {seed!r}; it must be a whole number, 0 or more")
-    if not isinstance(plain.get("skip_broken", False), bool):
-        found.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
+    wrong = setting_problems(plain, PROTOCOLS, {"data_seed": 0})
     if plain.get("sample_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
-        found.append(
+        wrong.append(
             f"sample_rate is {plain['sample_rate']!r}; it must be {SAMPLE_RATE_HZ}, the rate of TIMIT"
         )
     cache_gb = plain.get("cache_gb", 0)
     if isinstance(cache_gb, bool) or not isinstance(cache_gb, int | float) or not cache_gb >= 0:
-        found.append(f"cache_gb is {cache_gb!r}; it must be 0 or more GB")
+        wrong.append(f"cache_gb is {cache_gb!r}; it must be 0 or more GB")
     try:
         SpeedPerturbation(1, plain.get("speed_factors") or [])
     except (TypeError, ValueError) as error:
-        found.append(f"speed_factors: {error}")
-    return found + unit_problems(plain)
+        wrong.append(f"speed_factors: {error}")
+    return wrong + unit_problems(plain)

@@ -1,4 +1,4 @@
-"""Which sentences of TIMIT a protocol uses, and in which split."""
+"""Decide which sentences of TIMIT a protocol uses, and in which split."""
 
 import torch
 

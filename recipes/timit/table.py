@@ -1,4 +1,4 @@
-"""A table of recordings with phone strings (manifest.tsv or manifest.csv), whoever made it.
+"""Read a table of recordings with phone strings: manifest.tsv or manifest.csv.
 
 Columns: path, speaker, split, phones, and text where there is one; others are left alone. Phones are
 ARPAbet, with or without stress digits, separated by spaces. They are written as TIMIT writes them,
@@ -6,11 +6,13 @@ so that everything that reads TIMIT reads them.
 """
 
 import csv
+import io
 from pathlib import Path, PurePosixPath
 
 from ...processing.data.manifest import SPLITS
 from ...processing.data.scan import AudioFile
 from ...processing.data.seeding import seed_for
+from ...processing.system.files import read_text
 from ..training.preparation import PreparationError
 from .labels import SYMBOLS
 

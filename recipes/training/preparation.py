@@ -1,66 +1,113 @@
-"""What the preparation of every data set shares: refusing, recording, reusing, the command line."""
+"""Steps that the preparation of every data set shares: protocols, settings, problems, counts."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import difflib
-import hashlib
-import json
-import logging
-import os
-import sys
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from ...processing.data.manifest import SPLITS
+from ...processing.system.listing import by_kind, first_of
+from ...processing.system.names import nearest
+
 __all__ = [
     "PreparationError",
-    "add_switch",
-    "describe_rest",
+    "Protocols",
+    "check_folder",
+    "contents",
+    "count_splits",
     "on_every_rank",
-    "pick_protocol",
-    "prepare_from_command_line",
-    "read_prepared",
-    "read_record",
+    "prepare_configured",
     "refuse_broken",
-    "write_prepared",
-    "write_record",
+    "setting_problems",
+    "shared_speakers",
+    "subfolders",
 ]
 
-RECORD = "prepare.json"
-_NAMED = 5  # of a kind, in an error
-_LISTED = 20  # of what was left out, in a description
+# Arguments of `prepare` that a configuration says nothing about, though it may have the key.
+_OWN = ("data_folder", "output_folder", "num_workers", "progress")
 
 
 class PreparationError(ValueError):
     """A data set that cannot be prepared; the text lists what is wrong and what to do."""
 
 
-def pick_protocol(name: str, protocols: Mapping):
-    """The protocol of that name among a recipe's own.
+class Protocols(dict):
+    """Protocols by name."""
 
-    Raises
-    ------
-    ValueError
-        No protocol has the name; the text names the nearest, and all.
+    def __init__(self, *protocols):
+        super().__init__((protocol.name, protocol) for protocol in protocols)
+
+    def find(self, name):
+        """The protocol of that name.
+
+        Raises
+        ------
+        ValueError
+            No protocol has the name; the text names the nearest, and all.
+        """
+        if isinstance(name, str) and name in self:
+            return self[name]
+        raise ValueError(
+            f"protocol {name!r} is not known{nearest(name, self)} There are {', '.join(self)}"
+        )
+
+
+def setting_problems(plain: Mapping, protocols: Protocols, least: Mapping[str, int]) -> list[str]:
+    """What is wrong with the protocol, the whole numbers and skip_broken of a configuration.
+
+    Arguments
+    ---------
+    plain : plain values of the YAML; what is absent is not checked.
+    protocols : of the recipe.
+    least : smallest value of each whole number by name.
     """
-    if isinstance(name, str) and name in protocols:
-        return protocols[name]
-    near = difflib.get_close_matches(str(name), protocols, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"protocol {name!r} is not known{hint}; there are {', '.join(protocols)}")
+    problems = []
+    if "protocol" in plain:
+        try:
+            protocols.find(plain["protocol"])
+        except ValueError as error:
+            problems.append(str(error))
+    for name, low in least.items():
+        value = plain.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            problems.append(f"{name} is {value!r}; it must be a whole number, {low} or more")
+    if not isinstance(plain.get("skip_broken", False), bool):
+        problems.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
+    return problems
+
+
+def check_folder(folder: Path, role: str, remedy: str = "") -> None:
+    """Raise a PreparationError when there is no such folder."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise PreparationError(f"{role} {folder} {what}. {remedy}".rstrip())
+
+
+def subfolders(folder: Path) -> dict[str, Path]:
+    """The visible folders in a folder by name; none where it may not be read."""
+    try:
+        paths = sorted(Path(folder).iterdir())
+    except PermissionError:
+        return {}
+    return {path.name: path for path in paths if not path.name.startswith(".") and path.is_dir()}
+
+
+def contents(folder: Path) -> str:
+    """The first names in a folder, for an error."""
+    return first_of(sorted(path.name for path in Path(folder).iterdir())) or "nothing"
 
 
 def refuse_broken(
-    problems: Iterable[tuple[str, str, str]], skip_broken: bool, cure: str
+    problems: Iterable[tuple[str, str, str]], skip_broken: bool, remedy: str
 ) -> list[dict]:
-    """Raise all that cannot be used, five of a kind by name, or list it.
+    """Raise everything that cannot be used, or list it.
 
     Arguments
     ---------
     problems : (path, kind, reason that names the file) each.
     skip_broken : whether to go on without them.
-    cure : what else the reader can do, as the end of the error.
+    remedy : what else the reader can do, as the end of the error.
 
     Returns
     -------
@@ -73,115 +120,79 @@ def refuse_broken(
     """
     problems = list(problems)
     if problems and not skip_broken:
-        by_kind: dict[str, list[str]] = {}
-        for _, kind, reason in problems:
-            by_kind.setdefault(kind, []).append(reason)
-        lines = []
-        for kind, reasons in by_kind.items():
-            lines.append(f"  {kind} ({len(reasons)}):")
-            lines += [f"    {reason}" for reason in reasons[:_NAMED]]
-            if len(reasons) > _NAMED:
-                lines.append(f"    ... and {len(reasons) - _NAMED} more")
-        raise PreparationError("what follows cannot be used:\n" + "\n".join(lines) + f"\n{cure}")
+        listed = by_kind((kind, reason) for _, kind, reason in problems)
+        raise PreparationError(
+            f"{len(problems)} files or entries cannot be used:{listed}\n{remedy}"
+        )
     return [{"path": path, "kind": kind, "reason": reason} for path, kind, reason in problems]
 
 
-def write_record(
-    record: dict, output_folder: Path, fingerprint: str, files: Iterable[str] = ("manifest.csv",)
-) -> None:
-    """Write `prepare.json`, whole or not at all.
+def count_splits(
+    rows: list[dict], items: str, people: str, **further: Callable[[dict], int]
+) -> dict[str, dict]:
+    """Items, people, hours and more of each split; an empty split is an error.
 
     Arguments
     ---------
-    record : plain values, without the folders of this run.
-    output_folder : where it goes, beside the files.
-    fingerprint : of everything that the files depend on.
-    files : names of what was prepared; their digests are kept.
+    rows : of the manifest.
+    items, people : what rows and speakers are called in the counts.
+    further : by the name of a further count, what a row adds to it.
     """
-    written = {
-        **record,
-        "fingerprint": fingerprint,
-        "sha256": {name: _sha256(output_folder / name) for name in files},
+    counts = {}
+    for split in SPLITS:
+        its = [row for row in rows if row["split"] == split]
+        counts[split] = {
+            items: len(its),
+            people: len({row["speaker"] for row in its if row["speaker"]}),
+            "hours": round(sum(row["duration_s"] for row in its) / 3600, 4),
+            **{name: sum(map(count, its)) for name, count in further.items()},
+        }
+    empty = [split for split, numbers in counts.items() if not numbers[items]]
+    if empty:
+        raise PreparationError(
+            f"none of the {items} is left for {' and '.join(empty)}: nothing can be trained and "
+            "scored without them"
+        )
+    return counts
+
+
+def shared_speakers(rows: list[dict]) -> dict[tuple[str, str], list[str]]:
+    """Speakers by the pairs of splits that share them."""
+    speakers = {s: {row["speaker"] for row in rows if row["split"] == s} - {""} for s in SPLITS}
+    pairs = (("train", "valid"), ("train", "test"), ("valid", "test"))
+    shared = {(a, b): sorted(speakers[a] & speakers[b]) for a, b in pairs}
+    return {pair: names for pair, names in shared.items() if names}
+
+
+def prepare_configured(
+    prepare: Callable, plain: Mapping, folder: Path, name: Iterable, **arguments
+):
+    """Prepare the data that a configuration describes; every rank gets the same record.
+
+    Arguments
+    ---------
+    prepare : of the recipe; its arguments are the keys of the YAML, but seed, which is data_seed.
+    plain : plain values of the YAML.
+    folder : the data folder.
+    name : what the rows depend on. Preparation depends on data and protocol, not on the model: runs
+        with one name share it.
+    arguments : further arguments.
+    """
+    shared = Path(plain["results_folder"]) / "prepared"
+    keys = {key: key for key in inspect.signature(prepare).parameters if key not in _OWN}
+    keys["seed"] = "data_seed"
+    values = {key: plain[of] for key, of in keys.items() if of in plain}
+    only_main = {"download": values.pop("download")} if "download" in values else {}
+    values |= {
+        "data_folder": folder,
+        "output_folder": shared / "-".join([Path(folder).resolve().name, *map(str, name)]),
+        **arguments,
     }
-    path = output_folder / RECORD
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
-def read_record(output_folder: Path, fingerprint: str) -> dict | None:
-    """The record in a folder; None when it is of something else, or the files are not as it says."""
-    try:
-        record = json.loads((output_folder / RECORD).read_text(encoding="utf-8"))
-        if record.pop("fingerprint") != fingerprint:
-            return None
-        sha256 = record.pop("sha256")
-        if any(_sha256(output_folder / name) != digest for name, digest in sha256.items()):
-            return None
-        return record
-    except (AttributeError, FileNotFoundError, KeyError, TypeError, ValueError):
-        return None
-
-
-def write_prepared(prepared, output_folder: Path, fingerprint: str) -> None:
-    """`write_record` of a recipe's `Prepared`: all of it but the folders of this run."""
-    record = dataclasses.asdict(prepared)
-    record.pop("roots")
-    write_record({**record, "manifest_path": "manifest.csv"}, output_folder, fingerprint)
-
-
-def read_prepared(kind: type, output_folder: Path, fingerprint: str, roots: dict):
-    """What `write_prepared` left in a folder, as this kind, or None, as `read_record`.
-
-    Arguments
-    ---------
-    kind : the recipe's `Prepared`, a dataclass with `manifest_path` and `roots`.
-    output_folder, fingerprint : as of `read_record`.
-    roots : folders by root name, of this run.
-    """
-    record = read_record(output_folder, fingerprint)
-    if record is None:
-        return None
-    path = output_folder / record["manifest_path"]
-    try:
-        return kind(**record | {"manifest_path": str(path), "roots": roots})
-    except TypeError:  # of another version
-        return None
-
-
-def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            total.update(block)
-    return total.hexdigest()
-
-
-def describe_rest(notes: list[str], skipped: list[dict]) -> list[str]:
-    """The end of every description: what is unusual, and what was left out."""
-    lines = [f"note: {note}" for note in notes]
-    if skipped:
-        lines.append(f"skipped {len(skipped)}:")
-        # A reason that has a kind names its file itself.
-        lines += [f"  {s.get('kind', s['path'])}: {s['reason']}" for s in skipped[:_LISTED]]
-        if len(skipped) > _LISTED:
-            lines.append(f"  ... all of them are in {RECORD}")
-    return lines
-
-
-def add_switch(parser: argparse.ArgumentParser, name: str, what: str) -> None:
-    """An option that is given as `--name`, `--name true` or `--name false`."""
-    parser.add_argument(f"--{name}", type=_boolean, nargs="?", const=True, default=False, help=what)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
+    return on_every_rank(prepare, values, **only_main)
 
 
 def on_every_rank(prepare: Callable, arguments: Mapping, **only_main):
-    """What `prepare` gives, on every rank: the main process prepares, the others find it done.
+    """What `prepare` returns, on every rank: the main process prepares, the others find it done.
 
     Arguments
     ---------
@@ -192,28 +203,6 @@ def on_every_rank(prepare: Callable, arguments: Mapping, **only_main):
     from speechbrain.utils.distributed import run_on_main
 
     # Kept in a list and not returned: what is returned would be sent to the other ranks.
-    prepared = []
-    run_on_main(lambda: prepared.append(prepare(**arguments, **only_main, progress=True)))
-    return prepared[0] if prepared else prepare(**arguments, progress=False)
-
-
-def prepare_from_command_line(
-    parser: argparse.ArgumentParser, prepare: Callable, describe: Callable, arguments=None, **fixed
-) -> None:
-    """Prepare as the options say and print what was prepared; errors of the user are one message.
-
-    Arguments
-    ---------
-    parser : its options are the arguments of `prepare`.
-    prepare, describe : of the recipe.
-    arguments : the words; None: the process'.
-    fixed : further arguments of `prepare`.
-    """
-    options = vars(parser.parse_args(arguments))
-    logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    try:
-        prepared = prepare(**options, **fixed)
-    except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"prepare.py: {error}")
-    print(describe(prepared))
-    print(f"\nwrote {prepared.manifest_path}")
+    records = []
+    run_on_main(lambda: records.append(prepare(**arguments, **only_main, progress=True)))
+    return records[0] if records else prepare(**arguments, progress=False)
