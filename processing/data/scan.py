@@ -23,6 +23,12 @@ class AudioFile:
     size: int
     mtime_ns: int
 
+    @classmethod
+    def at(cls, key, path):
+        """The file at a path, as it is now."""
+        stat = os.stat(path)
+        return cls(key, str(path), stat.st_size, stat.st_mtime_ns)
+
 
 def list_folder(folder, key_prefix=""):
     """The visible files directly in a folder, by name.

@@ -84,8 +84,11 @@ def write_json(path: str | os.PathLike, value, indent: int | None = 2) -> Path:
     return write_text(path, text + "\n")
 
 
-def read_text(path: str | os.PathLike) -> str:
+def read_text(path: str | os.PathLike, errors: str = "strict") -> str:
     """Text in UTF-8, with or without a byte order mark, line ends as "\\n".
+
+    `errors` is that of `bytes.decode`: "replace" takes text of other encodings as well, with a mark
+    where a byte cannot be read.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def read_text(path: str | os.PathLike) -> str:
     """
     data = Path(path).read_bytes()
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TextError(

@@ -1,4 +1,4 @@
-"""CSV tables of annotations: spaces in the header, other orders of the columns, numbers that are none."""
+"""Read CSV tables of annotations, and collect what is wrong with their columns and numbers."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""What lies on disk: songs with their labels and audio, whatever the data set."""
+"""Hold the songs of a data set with their labels, and find its files by the end of their paths."""
 
 import os
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import AudioFile
-from ..training.preparation import PreparationError
+from ..training.preparation import PreparationError, check_folder
 
 _MAX_DEPTH = 7
 
@@ -56,7 +56,7 @@ class Corpus:
     problems : list of (str, str, str)
         (path, kind, reason that names the file).
     notes : list of str
-        What is as published, and still worth saying.
+        What is as published and still unusual.
     """
 
     dataset: str
@@ -71,14 +71,12 @@ class Corpus:
 class Tree:
     """The files below a folder, found by the end of their paths.
 
-    Letters' case counts nothing, and a space is an underscore: both spellings go around.
+    Upper and lower case are the same, and so are a space and an underscore: copies differ in both.
     """
 
     def __init__(self, root):
         self.root = Path(root)
-        if not self.root.is_dir():
-            what = "is a file" if self.root.exists() else "does not exist"
-            raise PreparationError(f"data folder {root} {what}")
+        check_folder(self.root, "data folder", "Name a folder above the tables and the audio.")
         self.by_key = {}
         self._walk(self.root, "", _MAX_DEPTH)
 
@@ -97,12 +95,11 @@ class Tree:
 
     def find(self, *endings):
         """Paths whose last parts are one of the endings ("dynamic*/valence.csv": * ends a part)."""
-        found = []
-        for key, path in self.by_key.items():
-            parts = [_plain(part) for part in key.split("/")]
-            if any(_ends_with(parts, ending.split("/")) for ending in endings):
-                found.append(path)
-        return found
+        return [
+            path
+            for key, path in self.by_key.items()
+            if any(_ends_with(_plain(key).split("/"), ending.split("/")) for ending in endings)
+        ]
 
     def find_one(self, *endings, required=True):
         """The one path with such an end; None where it may be missing.
@@ -112,24 +109,22 @@ class Tree:
         PreparationError
             There is none, or several.
         """
-        found = self.find(*endings)
-        if len(found) > 1:
-            names = ", ".join(str(path.relative_to(self.root)) for path in found)
-            raise PreparationError(f"{self.root} holds {endings[0]} {len(found)} times: {names}")
-        if not found and required:
+        paths = self.find(*endings)
+        if len(paths) > 1:
+            names = ", ".join(str(path.relative_to(self.root)) for path in paths)
+            raise PreparationError(f"{self.root} holds {endings[0]} {len(paths)} times: {names}")
+        if not paths and required:
             raise PreparationError(f"{self.root} holds no {' or '.join(endings)}")
-        return found[0] if found else None
+        return paths[0] if paths else None
 
     def songs(self):
         """([(number as text, AudioFile)], of every audio file that is called by a number)."""
-        found = []
+        files = []
         for key, path in self.by_key.items():
             stem, suffix = os.path.splitext(path.name)
             if suffix.lower() in AUDIO_SUFFIXES and stem.isascii() and stem.isdigit():
-                stat = path.stat()
-                file = AudioFile(key, str(path), stat.st_size, stat.st_mtime_ns)
-                found.append((stem.lstrip("0") or "0", file))
-        return found
+                files.append((stem.lstrip("0") or "0", AudioFile.at(key, path)))
+        return files
 
 
 def assign_audio(corpus, tree, unlabelled_is_published=False):

@@ -1,4 +1,4 @@
-"""From the prepared songs to batches: the window or random parts of it, labels on -1..1."""
+"""Datasets of prepared songs: the window or random parts of it, and labels on -1..1."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speechbrain.dataio.dataset import DynamicItemDataset
 
-from ...processing.data import manifest
 from ...processing.data.augmentation.crops import RandomCrop
 from ...processing.data.cache import AudioCache
+from ...processing.data.dataset import Recordings, row_reader
+from ...processing.data.manifest import SPLITS
 from ...processing.scoring.regression.scales import LABEL_STEP_S, to_unit
-from ..training.preparation import on_every_rank
+from ..training.preparation import prepare_configured
 from ..training.runner import RecipeError, tell
 from .prepare import prepare
-from .prepared import Prepared
+from .record import MusicRecord
 
 __all__ = ["DIMENSIONS", "build_datasets", "prepare_from"]
 
 DIMENSIONS = ("valence", "arousal")
-SPLITS = ("train", "valid", "test")
-#: Settings that a preparation depends on, those that its folder names and the others.
-NAMED = ("protocol", "target", "window_s")
-OTHERS = ("swap_2013_static", "short_clips", "sample_rate", "exclude_leakage", "skip_broken")
+#: Settings that a preparation depends on and that its folder's name holds as a digest only.
+DIGESTED = ("swap_2013_static", "short_clips", "sample_rate", "exclude_leakage", "skip_broken")
 
 
-def prepare_from(plain: dict, folder: Path) -> Prepared:
-    """Prepare the data a configuration describes; every rank gets the same.
+def prepare_from(plain: dict, folder: Path) -> MusicRecord:
+    """Prepare the data that a configuration describes; every rank gets the same record.
 
     Arguments
     ---------
@@ -43,32 +41,24 @@ def prepare_from(plain: dict, folder: Path) -> Prepared:
     RecipeError
         Data that leaves nothing to score.
     """
-    # Preparation depends on data and protocol, not on the model: runs share it, and all
-    # preparations of one data set share its decoded songs.
-    prepared = Path(plain["results_folder"]) / "prepared"
-    corpus = Path(folder).resolve().name
-    others = json.dumps({key: str(plain[key]) for key in OTHERS}, sort_keys=True)
-    name = [corpus, plain["protocol"], plain["target"], f"seed{plain['data_seed']}"]
+    others = json.dumps({key: str(plain[key]) for key in DIGESTED}, sort_keys=True)
+    name = [plain["protocol"], plain["target"], f"seed{plain['data_seed']}"]
     if plain["window_s"]:
         name.append("{:g}to{:g}s".format(*plain["window_s"]))
     name.append(hashlib.sha256(others.encode()).hexdigest()[:6])
-    arguments = {
-        "data_folder": folder,
-        "output_folder": prepared / "-".join(map(str, name)),
-        "seed": plain["data_seed"],
-        "cache_folder": plain["decoded_folder"] or prepared / f"{corpus}-decoded",
-        **{key: plain[key] for key in (*NAMED, *OTHERS)},
-    }
-    found = on_every_rank(prepare, arguments)
-    _refuse_constant_labels(found)
-    return found
+    # All preparations of one data set share its decoded songs.
+    decoded = f"{Path(folder).resolve().name}-decoded"
+    cache_folder = plain["decoded_folder"] or Path(plain["results_folder"], "prepared", decoded)
+    record = prepare_configured(prepare, plain, folder, name, cache_folder=cache_folder)
+    _refuse_constant_labels(record)
+    return record
 
 
-def _refuse_constant_labels(prepared) -> None:
-    """Validation and test need labels that differ: better said now than after an epoch."""
-    column = "dynamic_{}" if prepared.target == "dynamic" else "{}"
+def _refuse_constant_labels(record: MusicRecord) -> None:
+    """Validation and test need labels that differ: raise now and not after an epoch."""
+    column = "dynamic_{}" if record.target == "dynamic" else "{}"
     for split in SPLITS[1:]:
-        rows = prepared.rows(split)
+        rows = record.rows(split)
         for dimension in DIMENSIONS:
             values = [row[column.format(dimension)] for row in rows]
             values = np.hstack([*values, np.nan]).astype(float)
@@ -80,23 +70,7 @@ def _refuse_constant_labels(prepared) -> None:
                 )
 
 
-class Songs(DynamicItemDataset):
-    """A dataset of songs whose items may change from epoch to epoch.
-
-    Attributes
-    ----------
-    durations_s : list of float
-        The longest that each item may be.
-    """
-
-    durations_s: list[float]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Worker processes are started anew in every epoch and see it."""
-        self.epoch = epoch
-
-
-def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
+def build_datasets(hparams: dict, record: MusicRecord) -> dict[str, Recordings]:
     """One SpeechBrain dataset per split: `id`, `sig` (T,), `target`, `group` (the song).
 
     A static target is (2,), valence and arousal from -1 to 1. A dynamic one is (N, 2), with
@@ -110,95 +84,94 @@ def build_datasets(hparams: dict, prepared: Prepared) -> dict[str, Songs]:
         A crop longer than what there is of every song.
     """
     cache = AudioCache(hparams["cache_gb"])
-    make = _dynamic_set if prepared.target == "dynamic" else _static_set
-    sets = {
-        split: make(
-            prepared, split, hparams["crop_s"] if split == "train" else None, cache, hparams
-        )
+    make = _dynamic_set if record.target == "dynamic" else _static_set
+    return {
+        split: make(record, split, hparams["crop_s"] if split == "train" else None, cache, hparams)
         for split in SPLITS
     }
-    return sets
 
 
-def _crop(crop_s, step_s, seed, durations_s) -> tuple[RandomCrop | None, list[float]]:
-    """What draws crops of whole steps, None without; and how long each item is then."""
-    if not crop_s:
-        return None, durations_s
-    if crop_s > max(durations_s):
-        raise RecipeError(
-            f"crop_s is {crop_s:g}, and the longest song has {max(durations_s):g} s with labels in "
-            "the window: give a shorter crop_s, a longer window_s, or null for the whole window"
-        )
-    crop = RandomCrop(max(1, round(crop_s / step_s)), seed)
-    return crop, [min(duration_s, crop.crop_samples * step_s) for duration_s in durations_s]
+class _Crops:
+    """The part of each song that an epoch hears, in whole steps; without `crop_s` all of it."""
+
+    def __init__(self, crop_s, step_s, seed, durations_s):
+        self.crop, self.durations_s = None, durations_s
+        if not crop_s:
+            return
+        if crop_s > max(durations_s):
+            raise RecipeError(
+                f"crop_s is {crop_s:g}, and the longest song has {max(durations_s):g} s with "
+                "labels in the window: give a shorter crop_s, a longer window_s, or null for the "
+                "whole window"
+            )
+        self.crop = RandomCrop(max(1, round(crop_s / step_s)), seed)
+        longest_s = self.crop.crop_samples * step_s
+        self.durations_s = [min(duration_s, longest_s) for duration_s in durations_s]
+
+    def part(self, name, steps, epoch):
+        """First step and number of steps of a song that has so many."""
+        return (0, steps) if self.crop is None else self.crop.draw(name, steps, epoch)
 
 
-def _reader(prepared, rows, cache, rate):
-    def read(name):
-        return cache.get(name, lambda: manifest.read_row(rows[name], prepared.roots, rate))
-
-    return read
-
-
-def _static_set(prepared, split, crop_s, cache, hparams) -> Songs:
+def _static_set(record, split, crop_s, cache, hparams) -> Recordings:
     rate = hparams["sample_rate"]
-    rows = {row["id"]: row for row in prepared.rows(split)}
-    songs = Songs({name: {} for name in rows})
-    read = _reader(prepared, rows, cache, rate)
-    durations_s = [rows[name]["duration_s"] for name in songs.data_ids]
-    crop, songs.durations_s = _crop(crop_s, 1 / rate, hparams["seed"], durations_s)
+    rows = {row["id"]: row for row in record.rows(split)}
+    read = row_reader(rows, record.roots, rate, cache)
+    crops = _Crops(crop_s, 1 / rate, hparams["seed"], [row["duration_s"] for row in rows.values()])
 
     def signal(name):
         wav = read(name)
-        if crop is None:
-            return wav
-        start, size = crop.draw(name, len(wav), songs.epoch)
+        start, size = crops.part(name, len(wav), songs.epoch)
         return wav[start : start + size]
 
     def target(name):
         labels = torch.tensor([rows[name][dimension] for dimension in DIMENSIONS])
-        return to_unit(labels, prepared.scale)
+        return to_unit(labels, record.scale)
 
-    songs.add_dynamic_item(signal, takes="id", provides="sig")
-    songs.add_dynamic_item(target, takes="id", provides="target")
-    songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
-    songs.set_output_keys(["id", "sig", "target", "group"])
-    songs.set_epoch(1)
+    outputs = {"sig": signal, "target": target, "group": lambda name: name}
+    songs = Recordings({name: {} for name in rows}, outputs, crops.durations_s)
     return songs
 
 
-def _dynamic_set(prepared, split, crop_s, cache, hparams) -> Songs:
+def _dynamic_set(record, split, crop_s, cache, hparams) -> Recordings:
     rate = hparams["sample_rate"]
-    rows = {row["id"]: row for row in prepared.rows(split)}
-    labels = {name: _labels(row, prepared.scale) for name, row in rows.items()}
-    songs = Songs({name: {} for name in rows if len(labels[name][1])})
-    read = _reader(prepared, rows, cache, rate)
-    durations_s = [len(labels[name][1]) * LABEL_STEP_S for name in songs.data_ids]
-    crop, songs.durations_s = _crop(crop_s, LABEL_STEP_S, hparams["seed"], durations_s)
-    used, there = sum(durations_s) / LABEL_STEP_S, prepared.counts[split]["dynamic_labels"]
+    rows = {row["id"]: row for row in record.rows(split)}
+    labels = {name: _labels(row, record.scale) for name, row in rows.items()}
+    names = [name for name in rows if len(labels[name][1])]
+    read = row_reader(rows, record.roots, rate, cache)
+    durations_s = [len(labels[name][1]) * LABEL_STEP_S for name in names]
+    crops = _Crops(crop_s, LABEL_STEP_S, hparams["seed"], durations_s)
+    used, there = sum(durations_s) / LABEL_STEP_S, record.counts[split]["dynamic_labels"]
     if used < there:
         tell(
             f"{split}: {used:.0f} of {there} labels over time are used, of each song the longest "
             "run without a gap"
         )
 
-    def example(name):
+    def part(name):
         first_s, target = labels[name]
-        start, size = 0, len(target)
-        if crop is not None:
-            start, size = crop.draw(name, size, songs.epoch)
-        begin_s = first_s + start * LABEL_STEP_S
-        wav = read(name)[round(begin_s * rate) : round((begin_s + size * LABEL_STEP_S) * rate)]
-        missing = round(size * LABEL_STEP_S * rate) - len(wav)
-        # The last label's share may end behind the window.
-        yield torch.nn.functional.pad(wav, (0, max(0, missing)))
-        yield target[start : start + size]
-        yield rows[name]["start_s"] + begin_s + LABEL_STEP_S * torch.arange(size).double()
+        start, size = crops.part(name, len(target), songs.epoch)
+        return first_s + start * LABEL_STEP_S, target[start : start + size]
 
-    songs.add_dynamic_item(example, takes="id", provides=["sig", "target", "times_s"])
-    songs.add_dynamic_item(lambda name: name, takes="id", provides="group")
-    songs.set_output_keys(["id", "sig", "target", "times_s", "group"])
-    songs.set_epoch(1)
+    def signal(name):
+        begin_s, target = part(name)
+        end_s = begin_s + len(target) * LABEL_STEP_S
+        wav = read(name)[round(begin_s * rate) : round(end_s * rate)]
+        missing = round(len(target) * LABEL_STEP_S * rate) - len(wav)
+        # The last label's share may end behind the window.
+        return torch.nn.functional.pad(wav, (0, max(0, missing)))
+
+    def times_s(name):
+        begin_s, target = part(name)
+        return rows[name]["start_s"] + begin_s + LABEL_STEP_S * torch.arange(len(target)).double()
+
+    outputs = {
+        "sig": signal,
+        "target": lambda name: part(name)[1],
+        "times_s": times_s,
+        "group": lambda name: name,
+    }
+    songs = Recordings({name: {} for name in names}, outputs, crops.durations_s)
     return songs
 
 

@@ -1,4 +1,4 @@
-"""Which of the data sets a folder holds."""
+"""Read whichever data set of music emotion a folder holds."""
 
 from ..training.preparation import PreparationError
 from . import deam, emomusic, pmemo
@@ -30,16 +30,16 @@ def read_corpus(data_folder, dataset=None):
         The folder holds none of them, another one, several, or tables without their columns.
     """
     tree = Tree(data_folder)
-    found = [name for name, module in _READERS.items() if module.holds(tree)]
-    if len(found) > 1:
-        raise PreparationError(f"{data_folder} holds {' and '.join(found)}; name the folder of one")
-    if found and dataset not in (None, found[0]):
-        fitting = [name for name, known in PROTOCOLS.items() if known.dataset == found[0]]
+    held = [name for name, module in _READERS.items() if module.holds(tree)]
+    if len(held) > 1:
+        raise PreparationError(f"{data_folder} holds {' and '.join(held)}; name the folder of one")
+    if held and dataset not in (None, held[0]):
+        fitting = [name for name, known in PROTOCOLS.items() if known.dataset == held[0]]
         raise PreparationError(
-            f"data folder {data_folder} holds {found[0]}, not {dataset}: choose --protocol "
+            f"data folder {data_folder} holds {held[0]}, not {dataset}: choose --protocol "
             + " or ".join(fitting)
         )
-    if not found:
+    if not held:
         raise PreparationError(
             f"data folder {data_folder} holds none of the data sets"
             + (f", not {dataset}" if dataset else "")
@@ -47,4 +47,4 @@ def read_corpus(data_folder, dataset=None):
             "songs_info.csv and static_annotations.csv, PMEmo by metadata.csv and "
             "static_annotations.csv, in any folder below it."
         )
-    return _READERS[found[0]].read(tree)
+    return _READERS[held[0]].read(tree)

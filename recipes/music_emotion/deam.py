@@ -1,4 +1,4 @@
-"""DEAM as it lies on disk, and auricle's mini corpus in its layout."""
+"""Read the tables of DEAM, and of the mini corpus in its layout."""
 
 import re
 

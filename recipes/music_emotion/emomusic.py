@@ -1,4 +1,4 @@
-"""EmoMusic ("1000 songs") as it lies on disk."""
+"""Read the tables of EmoMusic ("1000 songs")."""
 
 from .annotation_tables import Reader
 from .corpus import Corpus, Song, assign_audio, in_order

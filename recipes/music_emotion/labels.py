@@ -1,4 +1,4 @@
-"""Whether the static labels say the same as the dynamic ones, block of ids by block of ids.
+"""Compare static with dynamic labels in blocks of ids, and exchange valence and arousal back.
 
 DEAM's static table has valence and arousal exchanged for ids up to 1000: there its valence column
 goes with the mean dynamic arousal (and with the arousal of EmoMusic, whose songs these are, with a

@@ -1,4 +1,6 @@
-"""Songs that two data sets share: who trains on one and tests on the other must leave them out.
+"""Find the songs that two data sets share, by number or by sound.
+
+Who trains on one data set and tests on the other must leave them out.
 
 The 744 songs of EmoMusic are DEAM's songs up to id 1000, under the same numbers. Other data sets
 can be compared by sound alone. A fingerprint is whether, from one quarter of a second to the next,

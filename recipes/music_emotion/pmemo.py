@@ -1,4 +1,4 @@
-"""PMEmo as it lies on disk: choruses, arousal before valence, labels from 0 to 1."""
+"""Read the tables of PMEmo: choruses, arousal before valence, labels from 0 to 1."""
 
 from .annotation_tables import Reader
 from .corpus import Corpus, Song, assign_audio, in_order

@@ -6,17 +6,17 @@ lists all of it or, with `skip_broken`, a counted and listed skip.
     python recipes/music_emotion/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol deam-random
 """
 
-import argparse
-import logging
+import math
 import sys
 from pathlib import Path
+from typing import Literal
 
 try:
-    from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
     from auricle.processing.data.synthetic import mini_info
+    from auricle.processing.scoring.regression.scales import LABEL_STEP_S
+    from auricle.processing.system.files import file_digest
     from auricle.recipes.music_emotion.cache import Window, clip_path, decode_songs
-    from auricle.recipes.music_emotion.checks import count_splits, labels_in_window
     from auricle.recipes.music_emotion.datasets import read_corpus
     from auricle.recipes.music_emotion.labels import (
         check_agreement,
@@ -25,59 +25,44 @@ try:
         exchange,
     )
     from auricle.recipes.music_emotion.leakage import find_shared
-    from auricle.recipes.music_emotion.prepared import (
-        Prepared,
-        describe,
-        digest_of,
-        fingerprint_of,
-        read_prepared,
-    )
-    from auricle.recipes.music_emotion.protocols import (
-        DEFAULT_WINDOW_S,
-        PROTOCOLS,
-        SHORT_CLIPS,
-        TARGETS,
-        find_protocol,
-        problems,
-    )
+    from auricle.recipes.music_emotion.protocols import DEFAULT_WINDOW_S, PROTOCOLS, problems
+    from auricle.recipes.music_emotion.record import MusicRecord
     from auricle.recipes.music_emotion.splitting import splits_of
+    from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import (
         PreparationError,
-        add_switch,
-        prepare_from_command_line,
+        count_splits,
         refuse_broken,
-        write_prepared,
     )
+    from auricle.recipes.training.record import fingerprint
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
     raise
 
-__all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
+__all__ = ["MusicRecord", "PreparationError", "prepare", "problems"]
 
-_CURE = "Restore it from the data set, or go on without it: --skip_broken true"
-
-logger = logging.getLogger(__name__)
+_REMEDY = "Restore it from the data set, or go on without it: --skip_broken true"
 
 
 def prepare(
-    data_folder,
-    output_folder,
-    protocol="deam-random",
+    data_folder: str | Path,
+    output_folder: str | Path,
+    protocol: str = "deam-random",
     *,
-    swap_2013_static="auto",
-    window_s=None,
-    short_clips=None,
-    sample_rate=16000,
-    target="static",
-    seed=0,
-    exclude_leakage=None,
-    skip_broken=False,
-    cache_folder=None,
-    num_workers=None,
-    progress=False,
-):
-    """Read a data set of music emotion, decode it, and write `manifest.csv` and `prepare.json`.
+    swap_2013_static: Literal["auto"] | bool = "auto",
+    window_s: tuple[float, float] | None = None,
+    short_clips: Literal["error", "shift"] | None = None,
+    sample_rate: int = 16000,
+    target: Literal["static", "dynamic"] = "static",
+    seed: int = 0,
+    exclude_leakage: str | Path | None = None,
+    skip_broken: bool = False,
+    cache_folder: str | Path | None = None,
+    num_workers: int | None = None,
+    progress: bool = False,
+) -> MusicRecord:
+    """Decode a data set of music emotion, and write manifest.csv and prepare.json.
 
     When neither the settings nor any file has changed since, what is there is used again, and
     songs that were decoded once are not decoded again.
@@ -87,8 +72,9 @@ def prepare(
     data_folder : str or Path
         A folder somewhere above the data set's tables and audio.
     output_folder : str or Path
-        Where the manifest goes.
-    protocol : "deam-random", "mediaeval-2015", "emomusic-official" or "pmemo-random"
+        Where manifest.csv and prepare.json go.
+    protocol : str
+        deam-random, mediaeval-2015, emomusic-official or pmemo-random.
     swap_2013_static : "auto", True or False
         Whether valence and arousal of DEAM's static labels are exchanged for ids up to 1000; auto
         compares them with the dynamic ones.
@@ -120,7 +106,7 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    MusicRecord
 
     Raises
     ------
@@ -137,9 +123,9 @@ def prepare(
         "seed": seed,
         "skip_broken": skip_broken,
     }
-    if found := problems({**settings, "data_seed": seed}):
-        raise PreparationError("\n".join(found))
-    protocol = find_protocol(protocol)
+    if wrong := problems({**settings, "data_seed": seed}):
+        raise PreparationError("\n".join(wrong))
+    protocol = PROTOCOLS[protocol]
     output_folder = Path(output_folder)
     corpus = read_corpus(data_folder, protocol.dataset)
     cache_folder = Path(cache_folder or output_folder / "audio") / corpus.dataset.lower()
@@ -149,16 +135,20 @@ def prepare(
     window = Window(*map(float, window_s), sample_rate, short_clips or protocol.short_clips)
     shared = _shared_with(corpus, exclude_leakage, num_workers, progress)
     roots = {"": str(corpus.root.resolve()), "cache": str(cache_folder.resolve())}
-    fingerprint = fingerprint_of(settings, corpus, [window.folder_name, sorted(shared), bool(mini)])
+    inputs = fingerprint(
+        [MusicRecord.VERSION, settings, [window.folder_name, sorted(shared), bool(mini)]],
+        *(bytes.fromhex(file_digest(path)) for path in corpus.tables),
+        *(song.audio for song in corpus.songs.values()),
+    )
     output_folder.mkdir(parents=True, exist_ok=True)
-    if again := read_prepared(output_folder, fingerprint, roots):
-        return again
+    if record := MusicRecord.read(output_folder, inputs, roots):
+        return record
 
     exchanged, reason = decide_exchange(corpus, swap_2013_static)
-    notes = _label_notes(corpus, exchanged)
+    notes = corpus.notes + _label_notes(corpus, exchanged)
     if exchanged:
         exchange(corpus)
-    broken, notes = list(corpus.problems), corpus.notes + notes
+    broken = list(corpus.problems)
     songs = [song for song in corpus.songs.values() if song.id not in shared]
     if exclude_leakage:
         notes.append(f"{len(shared)} songs are also in {exclude_leakage} and left out")
@@ -167,8 +157,8 @@ def prepare(
         notes.append(f"{len(songs) - len(labelled)} songs have no {target} labels and are not used")
     for song in labelled:
         if song.audio is None:
-            reason_why = f"song {song.id} is in the tables and has no audio file"
-            broken.append((f"song {song.id}", "missing audio", reason_why))
+            text = f"song {song.id} is in the tables and has no audio file"
+            broken.append((f"song {song.id}", "missing audio", text))
     clips = decode_songs(
         [song for song in labelled if song.audio], cache_folder, window, num_workers, progress
     )
@@ -187,19 +177,17 @@ def prepare(
                 broken.append((song.audio.key, "no label in the window", text))
             else:
                 rows.append(row)
-    skipped = refuse_broken(broken, skip_broken, _CURE)
+    skipped = refuse_broken(broken, skip_broken, _REMEDY)
     splits = splits_of([corpus.songs[row["id"]] for row in rows], protocol, seed)
     rows = [row | {"split": splits[row["id"]]} for row in rows]
-    counts = count_splits(rows)
-    manifest.validate(rows, label_required=False)
-    manifest_path = output_folder / "manifest.csv"
-    manifest.write_manifest(rows, manifest_path)
     whole = sum(protocol.shares)
     subset = f"subset ({len(rows)} of {whole} songs)"
     completeness = "mini" if mini else "complete" if len(rows) == whole else subset
     used = [clips[row["id"]] for row in rows]
-    prepared = Prepared(
-        manifest_path=str(manifest_path),
+    return MusicRecord.create(
+        rows,
+        output_folder,
+        inputs,
         dataset=f"mini {corpus.dataset}" if mini else corpus.dataset,
         protocol=protocol.name,
         target=target,
@@ -208,7 +196,7 @@ def prepare(
         window_s=(window.start_s, window.end_s),
         scale=corpus.scales[target],
         scales=corpus.scales,
-        counts=counts,
+        counts=count_splits(rows, "songs", "artists", dynamic_labels=_count_labels),
         completeness=completeness,
         comparable=protocol.official and completeness == "complete",
         remark=protocol.remark,
@@ -219,16 +207,10 @@ def prepare(
             "clipped": sum(clip.clipped_samples > 0 for clip in used),
             "shifted": sum(clip.start_s < window.start_s - 1e-3 for clip in used),
         },
-        digest=digest_of(rows),
-        test_digest=digest_of(row for row in rows if row["split"] == "test"),
         skipped=skipped,
         notes=notes,
         settings=settings,
     )
-    for note in prepared.notes:
-        logger.warning("%s: %s", prepared.dataset, note)
-    write_prepared(prepared, output_folder, fingerprint)
-    return prepared
 
 
 def _shared_with(corpus, other_folder, num_workers, progress):
@@ -236,8 +218,7 @@ def _shared_with(corpus, other_folder, num_workers, progress):
     if other_folder is None:
         return set()
     other = read_corpus(other_folder)
-    found = find_shared(corpus, other, num_workers=num_workers, progress=progress)
-    return {song.a for song in found}
+    return {song.a for song in find_shared(corpus, other, None, num_workers, progress)}
 
 
 def _label_notes(corpus, exchanged):
@@ -276,43 +257,37 @@ def _row(song, clip, window):
         "start_s": f"{clip.start_s:.6g}",
         "valence": f"{valence:.6g}" if song.static else "",
         "arousal": f"{arousal:.6g}" if song.static else "",
-        **labels_in_window(song, clip.start_s, clip.start_s + duration_s),
+        **_labels_in_window(song, clip.start_s, clip.start_s + duration_s),
     }
 
 
-def _swap(text):
-    if text.lower() not in ("auto", "true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor true nor false")
-    return "auto" if text.lower() == "auto" else text.lower() == "true"
+def _labels_in_window(song, start_s, end_s):
+    """Dynamic labels of a song from start_s to before end_s, as columns of the manifest.
+
+    The grid is 2 Hz from the first label that both dimensions have to the last; a gap is "nan".
+    """
+    series = [song.dynamic.get(name) or {} for name in ("valence", "arousal")]
+    times = [t for t in series[0] if t in series[1] and start_s - 1e-6 <= t < end_s - 1e-6]
+    columns = {"dynamic_valence": "", "dynamic_arousal": "", "dynamic_start_s": ""}
+    if not times:
+        return columns
+    first = min(times)
+    grid = [
+        first + LABEL_STEP_S * i
+        for i in range(math.floor((max(times) - first) / LABEL_STEP_S + 1.5))
+    ]
+    for name, values in zip(("valence", "arousal"), series, strict=True):
+        columns[f"dynamic_{name}"] = " ".join(f"{values.get(t, math.nan):.6g}" for t in grid)
+    return columns | {"dynamic_start_s": f"{max(0.0, first - start_s):.6g}"}
 
 
-def main(arguments=None):
+def _count_labels(row):
+    return sum(text != "nan" for text in row["dynamic_valence"].split())
+
+
+def main(words=None):
     """Prepare from the command line and print the counts."""
-    parser = argparse.ArgumentParser(
-        description="Decode a data set of music emotion and write its manifest.", allow_abbrev=False
-    )
-    parser.add_argument("data_folder", help="a folder above the tables and the audio")
-    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
-    parser.add_argument(
-        "--protocol",
-        default="deam-random",
-        help=f"one of {', '.join(PROTOCOLS)} (default: deam-random)",
-    )
-    parser.add_argument("--target", choices=TARGETS, default="static")
-    parser.add_argument(
-        "--swap_2013_static", type=_swap, default="auto", help="auto (default), true or false"
-    )
-    parser.add_argument(
-        "--window_s", type=float, nargs=2, metavar=("START", "END"), help="default: 15 45"
-    )
-    parser.add_argument("--short_clips", choices=SHORT_CLIPS)
-    parser.add_argument("--sample_rate", type=int, default=16000, help="in Hz (default: 16000)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    parser.add_argument("--exclude_leakage", metavar="DIR", help="the data set to be tested on")
-    parser.add_argument("--cache_folder", help="where decoded clips go")
-    add_switch(parser, "skip_broken", "leave out and list what cannot be used, do not stop")
-    parser.add_argument("--num_workers", type=int, help="threads that decode")
-    prepare_from_command_line(parser, prepare, describe, arguments, progress=True)
+    run_prepare(prepare, words)
 
 
 if __name__ == "__main__":

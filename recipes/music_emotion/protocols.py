@@ -1,4 +1,4 @@
-"""The protocols of music emotion by name: which data set, which labels, which songs test.
+"""Protocols of music emotion by name: data set, labels, and how many songs each split has.
 
 References
 ----------
@@ -13,12 +13,11 @@ PMEmo: K. Zhang et al., "The PMEmo dataset for music emotion recognition", ICMR 
 import math
 from dataclasses import dataclass
 
-from ..training.preparation import pick_protocol
+from ..training.preparation import Protocols, setting_problems
 
 TARGETS = ("static", "dynamic")
 DEFAULT_WINDOW_S = (15.0, 45.0)
 SHORT_CLIPS = ("error", "shift")
-SWAP = ("auto", True, False)
 
 
 @dataclass(frozen=True)
@@ -86,21 +85,7 @@ PMEMO_RANDOM = Protocol(
     False,
     "on auricle's own random split of PMEmo by song; its authors cross-validate",
 )
-PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (DEAM_RANDOM, MEDIAEVAL_2015, EMOMUSIC_OFFICIAL, PMEMO_RANDOM)
-}
-
-
-def find_protocol(name):
-    """The protocol of that name.
-
-    Raises
-    ------
-    ValueError
-        No protocol has the name; the text lists those that exist.
-    """
-    return pick_protocol(name, PROTOCOLS)
+PROTOCOLS = Protocols(DEAM_RANDOM, MEDIAEVAL_2015, EMOMUSIC_OFFICIAL, PMEMO_RANDOM)
 
 
 def problems(plain):
@@ -119,40 +104,29 @@ def problems(plain):
     Example
     -------
     >>> problems({"protocol": "deam-randon", "window_s": [15, 10]})
-    ["protocol 'deam-randon' is not known (did you mean deam-random?); there are deam-random, \
+    ["protocol 'deam-randon' is not known; did you mean 'deam-random'? There are deam-random, \
 mediaeval-2015, emomusic-official, pmemo-random", \
 'window_s is [15, 10]; it must be [start, end] in seconds, 0 <= start < end, or null for the default']
     """
-    found = []
-    protocol = None
-    if "protocol" in plain:
-        try:
-            protocol = find_protocol(plain["protocol"])
-        except ValueError as error:
-            found.append(str(error))
+    wrong = setting_problems(plain, PROTOCOLS, {"sample_rate": 1000, "data_seed": 0})
+    protocol = PROTOCOLS.get(str(plain.get("protocol")))
     target = plain.get("target", "static")
     if target not in TARGETS:
-        found.append(f"target is {target!r}; it can be {' or '.join(TARGETS)}")
+        wrong.append(f"target is {target!r}; it can be {' or '.join(TARGETS)}")
     elif protocol and target not in protocol.targets:
-        found.append(f"protocol {protocol.name} is for target {' or '.join(protocol.targets)} only")
+        wrong.append(f"protocol {protocol.name} is for target {' or '.join(protocol.targets)} only")
     swap = plain.get("swap_2013_static", "auto")
     if not isinstance(swap, bool) and swap != "auto":
-        found.append(f"swap_2013_static is {swap!r}; it can be auto, true or false")
+        wrong.append(f"swap_2013_static is {swap!r}; it can be auto, true or false")
     if not _is_window(plain.get("window_s")):
-        found.append(
+        wrong.append(
             f"window_s is {plain['window_s']!r}; it must be [start, end] in seconds, "
             "0 <= start < end, or null for the default"
         )
     short = plain.get("short_clips")
     if short is not None and short not in SHORT_CLIPS:
-        found.append(f"short_clips is {short!r}; it can be {', '.join(SHORT_CLIPS)} or null")
-    for name, least, default in (("sample_rate", 1000, 16000), ("data_seed", 0, 0)):
-        value = plain.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            found.append(f"{name} is {value!r}; it must be a whole number, {least} or more")
-    if not isinstance(plain.get("skip_broken", False), bool):
-        found.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
-    return found
+        wrong.append(f"short_clips is {short!r}; it can be {', '.join(SHORT_CLIPS)} or null")
+    return wrong
 
 
 def _is_window(window_s):

@@ -1,4 +1,4 @@
-"""Which song is in which split: by the order of hashes, so that it needs no list and no order."""
+"""Divide songs into splits by the order of hashes: no list is needed, and no order of files."""
 
 import hashlib
 

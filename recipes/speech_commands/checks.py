@@ -74,7 +74,9 @@ def check_speakers(rows, skip_broken, notes):
     shared = sorted({name for names in shared_speakers(rows).values() for name in names})
     if shared:
         count = len({row["speaker"] for row in rows} - {""})
-        text = f"{len(shared)} of {count} speakers are in more than one split, e.g. {first_of(shared)}"
+        text = (
+            f"{len(shared)} of {count} speakers are in more than one split, e.g. {first_of(shared)}"
+        )
         if not skip_broken:
             raise PreparationError(
                 f"{text}. The published lists and the hash rule share none: restore the list "

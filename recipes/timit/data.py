@@ -1,4 +1,4 @@
-"""From the prepared utterances to batches: whole recordings, their units, other speeds in training."""
+"""Datasets of prepared utterances: waveforms at several speeds, units, and the steps CTC needs."""
 
 from __future__ import annotations
 
@@ -7,72 +7,79 @@ import math
 from pathlib import Path
 
 import torch
-from speechbrain.dataio.dataset import DynamicItemDataset
 
-from ...processing.data import manifest
 from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.data.cache import AudioCache
+from ...processing.data.dataset import Recordings, row_reader
+from ...processing.data.manifest import SPLITS
+from ...processing.system.listing import first_lines
 from ...processing.transcription.forced_alignment import steps_needed
 from ...processing.transcription.units import Units
-from ..training.preparation import on_every_rank
+from ..training.preparation import prepare_configured
 from .prepare import prepare
-from .prepared import Prepared
+from .record import TimitRecord
 
 __all__ = ["Utterances", "build_datasets", "check_steps", "prepare_from"]
 
-SPLITS = ("train", "valid", "test")
-_MAX_EXAMPLES = 5
 
-
-def prepare_from(plain: dict, folder: Path) -> Prepared:
-    """Prepare the data a configuration describes; every rank gets the same.
+def prepare_from(plain: dict, folder: Path) -> TimitRecord:
+    """Prepare the data that a configuration describes; every rank gets the same record.
 
     Arguments
     ---------
     plain : plain values of the YAML
     folder : the data folder
     """
-    # Preparation depends on data and protocol, not on the model: runs share it.
-    name = "-".join(
-        [Path(folder).resolve().name, str(plain["protocol"]), f"seed{plain['data_seed']}"]
-    )
-    arguments = {
-        "data_folder": folder,
-        "output_folder": Path(plain["results_folder"]) / "prepared" / name,
-        "protocol": plain["protocol"],
-        "seed": plain["data_seed"],
-        "skip_broken": plain["skip_broken"],
-    }
-    return on_every_rank(prepare, arguments)
+    name = plain["protocol"], f"seed{plain['data_seed']}"
+    return prepare_configured(prepare, plain, folder, name)
 
 
-class Utterances(DynamicItemDataset):
-    """A dataset of transcribed recordings whose items may change from epoch to epoch.
+class Utterances(Recordings):
+    """A split of transcribed recordings, played at other speeds in every epoch.
+
+    Items are `id`, `sig` (T,), `target` (U,) and `reference` (tokens). Of a split with speeds each
+    item is at a random one; what was spoken stays the same.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Of the manifest.
+    read : callable
+        From an id to its waveform.
+    units : Units
+    rate : int
+        In Hz.
+    speed : SpeedPerturbation
 
     Attributes
     ----------
-    durations_s : list of float
-        The longest that each item may be.
     shortest_samples : list of int
         The fewest samples that each may have, played at the fastest speed.
     targets : dict
         LongTensor of units by id.
     """
 
-    durations_s: list[float]
-    shortest_samples: list[int]
-    targets: dict[str, torch.Tensor]
+    def __init__(self, rows, read, units: Units, rate: int, speed: SpeedPerturbation):
+        # Transcripts are encoded once, so that one that cannot be is found before training starts.
+        self.targets = {row["id"]: torch.tensor(units.encode(row)) for row in rows}
+        references = {row["id"]: units.reference(row) for row in rows}
+        outputs = {
+            "sig": lambda name: speed.apply(read(name), speed.draw(name, self.epoch)),
+            "target": self.targets.__getitem__,
+            "reference": references.__getitem__,
+        }
+        durations_s = [row["duration_s"] for row in rows]
+        slowest, fastest = min(speed.factors), max(speed.factors)
+        super().__init__(
+            {row["id"]: {} for row in rows}, outputs, [seconds / slowest for seconds in durations_s]
+        )
+        self.shortest_samples = [
+            math.ceil(round(seconds * rate) / fastest) for seconds in durations_s
+        ]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Worker processes are started anew in every epoch and see it."""
-        self.epoch = epoch
 
-
-def build_datasets(hparams: dict, prepared: Prepared, units: Units) -> dict[str, Utterances]:
-    """One SpeechBrain dataset per split: `id`, `sig` (T,), `target` (U,), `reference` (tokens).
-
-    In training each utterance is played at a random one of `speed_factors`, another one in every
-    epoch; what was said stays the same. Validation and test are as recorded.
+def build_datasets(hparams: dict, record: TimitRecord, units: Units) -> dict[str, Utterances]:
+    """One dataset per split; only training hears the speeds of `speed_factors`.
 
     Raises
     ------
@@ -82,38 +89,15 @@ def build_datasets(hparams: dict, prepared: Prepared, units: Units) -> dict[str,
     rate = hparams["sample_rate"]
     cache = AudioCache(hparams["cache_gb"])
     speed = SpeedPerturbation(1, hparams["speed_factors"], hparams["seed"])
-    unchanged = SpeedPerturbation(1, [])
-    return {
-        split: _dataset(
-            prepared, split, units, rate, cache, speed if split == "train" else unchanged
+
+    def dataset(split):
+        rows = record.rows(split)
+        read = row_reader({row["id"]: row for row in rows}, record.roots, rate, cache)
+        return Utterances(
+            rows, read, units, rate, speed if split == "train" else SpeedPerturbation(1, [])
         )
-        for split in SPLITS
-    }
 
-
-def _dataset(prepared, split, units, rate, cache, speed) -> Utterances:
-    all_rows = prepared.rows(split)
-    rows = {row["id"]: row for row in all_rows}
-    dataset = Utterances(manifest.by_id(all_rows))
-    # Transcripts are encoded once, so that one that cannot be is found before training starts.
-    dataset.targets = {name: torch.tensor(units.encode(row)) for name, row in rows.items()}
-    references = {name: units.reference(row) for name, row in rows.items()}
-
-    def signal(name):
-        wav = cache.get(name, lambda: manifest.read_row(rows[name], prepared.roots, rate))
-        return speed.apply(wav, speed.draw(name, dataset.epoch))
-
-    dataset.add_dynamic_item(signal, takes="id", provides="sig")
-    dataset.add_dynamic_item(dataset.targets.__getitem__, takes="id", provides="target")
-    dataset.add_dynamic_item(references.__getitem__, takes="id", provides="reference")
-    dataset.set_output_keys(["id", "sig", "target", "reference"])
-    durations_s = [rows[name]["duration_s"] for name in dataset.data_ids]
-    dataset.durations_s = [duration_s / min(speed.factors) for duration_s in durations_s]
-    dataset.shortest_samples = [
-        math.ceil(round(duration_s * rate) / max(speed.factors)) for duration_s in durations_s
-    ]
-    dataset.set_epoch(1)
-    return dataset
+    return {split: dataset(split) for split in SPLITS}
 
 
 def check_steps(sets: dict[str, Utterances], frontend, encoder) -> None:
@@ -141,15 +125,13 @@ def check_steps(sets: dict[str, Utterances], frontend, encoder) -> None:
             if steps < needed:
                 short.append((split, name, samples, steps, needed, len(dataset.targets[name])))
     if short:
-        lines = "".join(
-            f"\n  {split} {name}: {samples} samples give {steps} steps, {units} units with their "
+        lines = first_lines(
+            f"{split} {name}: {samples} samples give {steps} steps, {units} units with their "
             f"repeats need {needed}"
-            for split, name, samples, steps, needed, units in short[:_MAX_EXAMPLES]
+            for split, name, samples, steps, needed, units in short
         )
-        more = len(short) - _MAX_EXAMPLES
         raise ValueError(
             f"{len(short)} utterances have fewer steps than CTC needs for their transcripts:{lines}"
-            + (f"\n  ... and {more} more" if more > 0 else "")
-            + "\nTake an encoder of smaller stride, a frontend of smaller hop, units of which there "
+            "\nTake an encoder of smaller stride, a frontend of smaller hop, units of which there "
             "are fewer (bpe), or slower speed_factors; or leave these utterances out of the data."
         )

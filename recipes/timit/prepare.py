@@ -1,4 +1,4 @@
-"""Prepare TIMIT, or a table of recordings with phones: one manifest, the same everywhere.
+"""Prepare TIMIT, or a table of recordings with phones: check labels and audio, write one manifest.
 
 The folder is read as it was published or passed on. What cannot be used is either one error that
 lists all of it or, with `skip_broken`, a counted and listed skip.
@@ -6,73 +6,59 @@ lists all of it or, with `skip_broken`, a counted and listed skip.
     python recipes/timit/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol standard
 """
 
-import argparse
-import hashlib
-import logging
 import sys
 from pathlib import Path
 
 try:
-    from auricle.processing.data import manifest
     from auricle.processing.data.audio import AudioError
     from auricle.processing.data.scan import scan_files
     from auricle.processing.data.synthetic import is_mini
-    from auricle.recipes.timit.checks import (
-        check_speakers,
-        check_tokens,
-        count_splits,
-        find_missing,
-        shared_speakers,
-    )
+    from auricle.processing.system.files import file_digest
+    from auricle.processing.system.listing import first_of
+    from auricle.processing.transcription.phones import fold
+    from auricle.recipes.timit.checks import check_speakers, check_tokens, find_missing
     from auricle.recipes.timit.corpus import find_corpus, read_corpus
     from auricle.recipes.timit.labels import read_labels
-    from auricle.recipes.timit.prepared import (
-        Prepared,
-        describe,
-        digest_of,
-        fingerprint_of,
-    )
     from auricle.recipes.timit.protocols import (
         MANIFEST,
         PROTOCOLS,
         SAMPLE_RATE_HZ,
         TRAINABLE_STFT,
-        find_protocol,
         problems,
     )
+    from auricle.recipes.timit.record import TimitRecord
     from auricle.recipes.timit.splitting import is_used, splits_of
     from auricle.recipes.timit.table import read_table, split_off_validation
+    from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import (
         PreparationError,
-        add_switch,
-        prepare_from_command_line,
-        read_prepared,
+        count_splits,
         refuse_broken,
-        write_prepared,
+        shared_speakers,
     )
+    from auricle.recipes.training.record import fingerprint
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
     raise
 
-__all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
+__all__ = ["PreparationError", "TimitRecord", "prepare", "problems"]
 
-logger = logging.getLogger(__name__)
-_CURE = "Restore it from the corpus, or go on without these utterances: --skip_broken true"
-_TABLE_CURE = "Mend the table or its recordings, or go on without these rows: --skip_broken true"
+_REMEDY = "Restore it from the corpus, or go on without these utterances: --skip_broken true"
+_TABLE_REMEDY = "Mend the table or its recordings, or go on without these rows: --skip_broken true"
 
 
 def prepare(
-    data_folder,
-    output_folder,
-    protocol="standard",
+    data_folder: str | Path,
+    output_folder: str | Path,
+    protocol: str = "standard",
     *,
-    seed=0,
-    skip_broken=False,
-    num_workers=None,
-    progress=False,
-):
-    """Read TIMIT or a table, and write `manifest.csv` and `prepare.json`.
+    seed: int = 0,
+    skip_broken: bool = False,
+    num_workers: int | None = None,
+    progress: bool = False,
+) -> TimitRecord:
+    """Write manifest.csv and prepare.json of a TIMIT protocol, or of a table of recordings.
 
     When neither the settings nor any file has changed since, what is there is used again, and
     files that were decoded once are not decoded again.
@@ -83,8 +69,9 @@ def prepare(
         The folder that holds TRAIN and TEST, or one above it; for protocol manifest the folder
         that holds manifest.tsv or manifest.csv.
     output_folder : str or Path
-        Where the manifest goes.
-    protocol : "standard", "trainable_stft" or "manifest"
+        Where manifest.csv and prepare.json go.
+    protocol : str
+        standard, trainable_stft or manifest.
     seed : int
         Of the random division of trainable_stft (0 there), and of the validation speakers of a
         table that names none. The standard protocol draws nothing.
@@ -97,7 +84,7 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    TimitRecord
 
     Raises
     ------
@@ -105,10 +92,9 @@ def prepare(
         The data does not fit the protocol, is incomplete or is broken; the text lists all of it.
     """
     settings = {"protocol": protocol, "seed": seed, "skip_broken": skip_broken}
-    found = problems({"protocol": protocol, "data_seed": seed, "skip_broken": skip_broken})
-    if found:
-        raise PreparationError("\n".join(found))
-    protocol = find_protocol(protocol)
+    if wrong := problems({"protocol": protocol, "data_seed": seed, "skip_broken": skip_broken}):
+        raise PreparationError("\n".join(wrong))
+    protocol = PROTOCOLS[protocol]
     output_folder = Path(output_folder)
     output_folder.mkdir(parents=True, exist_ok=True)
     scan = {
@@ -129,10 +115,10 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     files = [file for sentence in sentences for file in sentence.files()]
     roots = {"": str(root.resolve())}
     copies = [sentence for sentence in sentences if sentence.copies]
-    found = [corpus.problems, mini, [sentence.copies for sentence in copies]]
-    fingerprint = fingerprint_of(settings, files, found)
-    if again := read_prepared(Prepared, output_folder, fingerprint, roots):
-        return again
+    listed = [corpus.problems, mini, [sentence.copies for sentence in copies]]
+    inputs = fingerprint([TimitRecord.VERSION, settings, listed], *files)
+    if record := TimitRecord.read(output_folder, inputs, roots):
+        return record
 
     audio = scan_files([s.audio for s in sentences if s.audio], **scan)
     broken, rows, usable, num_cut = list(corpus.problems), [], [], 0
@@ -159,7 +145,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
                 "phone_ends": " ".join(map(str, labels.phone_ends)),
             }
         )
-    skipped = refuse_broken(broken, settings["skip_broken"], _CURE)
+    skipped = refuse_broken(broken, settings["skip_broken"], _REMEDY)
     splits = splits_of(usable, protocol, settings["seed"])
     rows = [row | {"split": split} for row, split in zip(rows, splits, strict=True)]
 
@@ -179,7 +165,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
         notes.append(f"{without_words} utterances have no .WRD file; words are those of .TXT")
     if protocol is TRAINABLE_STFT and settings["seed"] != 0:
         notes.append(f"divided with seed {settings['seed']}; the study's is 0")
-    counts = count_splits(rows)
+    counts = _count(rows)
     check_speakers(rows, protocol)
     missing = find_missing(protocol, usable, counts)
     if not mini and missing and not settings["skip_broken"]:
@@ -192,23 +178,30 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     completeness = "mini" if mini else f"subset ({'; '.join(missing)})" if missing else "complete"
     if completeness == "complete":
         check_tokens(counts, protocol)
-    record = {
-        "dataset": "mini TIMIT" if mini else "TIMIT",
-        "completeness": completeness,
-        "comparable": protocol.comparable and completeness == "complete",
-        "skipped": skipped,
-        "notes": notes,
-    }
-    return _finish(rows, counts, record, protocol, settings, output_folder, roots, fingerprint)
+    return TimitRecord.create(
+        rows,
+        output_folder,
+        inputs,
+        dataset="mini TIMIT" if mini else "TIMIT",
+        protocol=protocol.name,
+        roots=roots,
+        counts=counts,
+        completeness=completeness,
+        comparable=protocol.comparable and completeness == "complete",
+        remark=protocol.remark,
+        skipped=skipped,
+        notes=notes,
+        settings=settings,
+    )
 
 
 def _prepare_table(folder, output_folder, protocol, settings, scan):
     path, rows, files, broken = read_table(folder)
     roots = {"": str(folder.resolve())}
-    found = [hashlib.sha256(path.read_bytes()).hexdigest(), folder.resolve().name]
-    fingerprint = fingerprint_of(settings, files.values(), found)
-    if again := read_prepared(Prepared, output_folder, fingerprint, roots):
-        return again
+    listed = [file_digest(path), folder.resolve().name]
+    inputs = fingerprint([TimitRecord.VERSION, settings, listed], *files.values())
+    if record := TimitRecord.read(output_folder, inputs, roots):
+        return record
 
     audio = scan_files(list(files.values()), **scan)
     usable = []
@@ -218,7 +211,7 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
             broken += [(row["path"], kind, reason) for kind, reason in wrong]
             if not wrong:
                 usable.append(row | {"duration_s": info.duration_s, "label": ""})
-    skipped = refuse_broken(broken, settings["skip_broken"], _TABLE_CURE)
+    skipped = refuse_broken(broken, settings["skip_broken"], _TABLE_REMEDY)
     notes = []
     held_out = split_off_validation(usable, settings["seed"])
     if held_out:
@@ -226,46 +219,36 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
             f"the table has no validation split: {len(held_out)} of the training speakers are "
             f"held out for it (seed {settings['seed']})"
         )
-    counts = count_splits(usable)
+    counts = _count(usable)
     for (a, b), speakers in shared_speakers(usable).items():
-        notes.append(
-            f"{len(speakers)} speakers are in both {a} and {b}, e.g. {', '.join(speakers[:5])}"
-        )
+        notes.append(f"{len(speakers)} speakers are in both {a} and {b}, e.g. {first_of(speakers)}")
     name = folder.resolve().name
-    record = {
+    return TimitRecord.create(
+        usable,
+        output_folder,
+        inputs,
         # What a result is called; a folder called TIMIT makes no TIMIT of a table.
-        "dataset": f"table {name}" if "timit" in name.lower() else name,
-        "completeness": "own table",
-        "comparable": False,
-        "skipped": skipped,
-        "notes": notes,
-    }
-    return _finish(usable, counts, record, protocol, settings, output_folder, roots, fingerprint)
-
-
-def _finish(rows, counts, record, protocol, settings, output_folder, roots, fingerprint):
-    manifest.validate(rows, label_required=False)
-    manifest_path = output_folder / "manifest.csv"
-    manifest.write_manifest(rows, manifest_path)
-    prepared = Prepared(
-        manifest_path=str(manifest_path),
+        dataset=f"table {name}" if "timit" in name.lower() else name,
         protocol=protocol.name,
         roots=roots,
         counts=counts,
+        completeness="own table",
+        comparable=False,
         remark=protocol.remark,
-        digest=digest_of(rows),
-        test_digest=digest_of(row for row in rows if row["split"] == "test"),
+        skipped=skipped,
+        notes=notes,
         settings=settings,
-        **record,
     )
-    for note in prepared.notes:
-        logger.warning("%s: %s", prepared.dataset, note)
-    write_prepared(prepared, output_folder, fingerprint)
-    return prepared
+
+
+def _count(rows):
+    return count_splits(
+        rows, "utterances", "speakers", phones=lambda row: len(fold(row["phones"].split()))
+    )
 
 
 def _audio_of(file, audio, path):
-    """What is known of an audio file (None: cannot be used), and [(kind, reason)]."""
+    """AudioInfo of a file, or None and why it cannot be used: [(kind, reason)]."""
     if file is None:
         return None, [("missing audio", f"{path}: labels without a recording")]
     info = audio[file.key]
@@ -275,24 +258,9 @@ def _audio_of(file, audio, path):
     return info, []
 
 
-def main(arguments=None):
+def main(words=None):
     """Prepare from the command line and print the counts."""
-    parser = argparse.ArgumentParser(
-        description="Write the manifest of a TIMIT protocol.", allow_abbrev=False
-    )
-    parser.add_argument("data_folder", help="holds TRAIN and TEST, or manifest.tsv")
-    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
-    parser.add_argument(
-        "--protocol", default="standard", help=f"one of {', '.join(PROTOCOLS)} (default: standard)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    add_switch(
-        parser,
-        "skip_broken",
-        "leave out and list what cannot be used or is missing, instead of stopping",
-    )
-    parser.add_argument("--num_workers", type=int, help="threads that decode")
-    prepare_from_command_line(parser, prepare, describe, arguments, progress=True)
+    run_prepare(prepare, words)
 
 
 if __name__ == "__main__":

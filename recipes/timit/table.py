@@ -23,7 +23,7 @@ VALID_SHARE = 0.1  # of the training speakers, where the table has no validation
 _SPLITS = {split: split for split in SPLITS} | {"dev": "valid", "validation": "valid"}
 _SEPARATORS = {".tsv": "tabs", ".csv": "commas"}
 _AUDIO_FOLDERS = ("", "wav", "audio", "clips")
-_ARPABET = {"wh": "w", "sil": "pau", "sp": "pau"}  # what TIMIT calls otherwise, or not at all
+_ARPABET = {"wh": "w", "sil": "pau", "sp": "pau"}  # symbols that TIMIT has not
 
 
 def find_tables(data_folder):
@@ -61,32 +61,33 @@ def read_table(data_folder):
         )
     (path,) = present
     rows, files, problems, first = [], {}, [], {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        # Tab-separated tables of transcripts do not quote: a text may begin with a quotation mark.
-        quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
-        reader = csv.DictReader(file, delimiter=TABLES[path.name], quoting=quoting)
-        lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if lacking:
-            raise PreparationError(
-                f"{path} lacks the columns {', '.join(lacking)}; it has "
-                f"{', '.join(reader.fieldnames or ['none'])}. Needed are {', '.join(COLUMNS)}, and "
-                f"text where there is one, separated by {_SEPARATORS[path.suffix]}"
-            )
-        base = None
-        for record in reader:
-            place = f"{path.name}, line {reader.line_num}"
-            name = (record["path"] or "").strip().replace("\\", "/")
-            if base is None:
-                base = _audio_folder(folder, name)
-            row, wrong = _row(record, name, base, place)
-            if row["id"] in first:
-                wrong.append(("there twice", f"{place}: {name} is in {first[row['id']]} already"))
-            else:
-                first[row["id"]] = place
-                rows.append(row)
-                if not wrong:
-                    files[row["id"]] = _file(folder, row["path"])
-            problems += [(row["id"], *found) for found in wrong]
+    # Tab-separated tables of transcripts do not quote: a text may begin with a quotation mark.
+    quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
+    reader = csv.DictReader(
+        io.StringIO(read_text(path)), delimiter=TABLES[path.name], quoting=quoting
+    )
+    lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    if lacking:
+        raise PreparationError(
+            f"{path} lacks the columns {', '.join(lacking)}; it has "
+            f"{', '.join(reader.fieldnames or ['none'])}. Needed are {', '.join(COLUMNS)}, and "
+            f"text where there is one, separated by {_SEPARATORS[path.suffix]}"
+        )
+    base = None
+    for fields in reader:
+        place = f"{path.name}, line {reader.line_num}"
+        name = (fields["path"] or "").strip().replace("\\", "/")
+        if base is None:
+            base = _audio_folder(folder, name)
+        row, wrong = _row(fields, name, base, place)
+        if row["id"] in first:
+            wrong.append(("there twice", f"{place}: {name} is in {first[row['id']]} already"))
+        else:
+            first[row["id"]] = place
+            rows.append(row)
+            if not wrong:
+                files[row["id"]] = _file(folder, row["path"])
+        problems += [(row["id"], *problem) for problem in wrong]
     if not rows:
         raise PreparationError(f"{path} holds no recording")
     return path, rows, files, problems
@@ -113,28 +114,28 @@ def split_off_validation(rows, seed):
     return held_out
 
 
-def _row(record, name, base, place):
-    """One row in our terms, and what is wrong with it."""
+def _row(fields, name, base, place):
+    """A row of the manifest from a row of the table, and what is wrong with it."""
     wrong = []
     where = PurePosixPath(name)
     if not name or where.is_absolute() or ".." in where.parts:
         reason = f"{place}: path {name!r} is not a path inside the data folder"
         wrong.append(("impossible path", reason))
-    split = (record["split"] or "").strip().lower()
+    split = (fields["split"] or "").strip().lower()
     if split not in _SPLITS:
         reason = f"{place}: split {split!r} is none of train, valid, test"
         wrong.append(("unknown split", reason))
-    speaker = (record["speaker"] or "").strip()
+    speaker = (fields["speaker"] or "").strip()
     if not speaker:
         wrong.append(("no speaker", f"{place}: the speaker is empty"))
     phones = []
-    for symbol in (record["phones"] or "").split():
+    for symbol in (fields["phones"] or "").split():
         lower = symbol.lower().rstrip("012")
-        found = _ARPABET.get(lower, lower)
-        if found not in SYMBOLS:
+        phone = _ARPABET.get(lower, lower)
+        if phone not in SYMBOLS:
             reason = f"{place}: {symbol!r} is neither ARPAbet nor one of TIMIT's symbols"
             wrong.append(("unknown phone", reason))
-        phones.append(found)
+        phones.append(phone)
     if not phones:
         wrong.append(("empty transcript", f"{place}: no phones"))
     return {
@@ -142,20 +143,19 @@ def _row(record, name, base, place):
         "path": str(PurePosixPath(base, name)),
         "split": _SPLITS.get(split, split),
         "speaker": speaker,
-        "text": " ".join((record.get("text") or "").split()),
+        "text": " ".join((fields.get("text") or "").split()),
         "phones": " ".join(phones),
     }, wrong
 
 
 def _audio_folder(folder, name):
-    """Below which folder the paths are meant, as the first of them shows."""
+    """The folder that paths are relative to, as the first of them shows."""
     return next((base for base in _AUDIO_FOLDERS if (folder / base / name).is_file()), "")
 
 
 def _file(folder, name):
-    path = folder / name
     try:
-        stat = path.stat()
-        return AudioFile(name, str(path), stat.st_size, stat.st_mtime_ns)
+        return AudioFile.at(name, folder / name)
     except OSError:
-        return AudioFile(name, str(path), 0, 0)  # that it is missing is said when it is read
+        # That it is missing becomes an error when it is read.
+        return AudioFile(name, str(folder / name), 0, 0)

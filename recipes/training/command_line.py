@@ -68,7 +68,9 @@ def parser_of(function: Callable, hidden: tuple[str, ...] = ()) -> argparse.Argu
 
 def _argument_texts(docstring: str) -> dict[str, str]:
     """What the section Arguments of a docstring says of each argument."""
-    section = re.search(r"^Arguments\n-+\n(.*?)(?:\n\n[A-Z][a-z]+\n-+\n|\Z)", docstring, re.M | re.S)
+    section = re.search(
+        r"^Arguments\n-+\n(.*?)(?:\n\n[A-Z][a-z]+\n-+\n|\Z)", docstring, re.M | re.S
+    )
     texts: dict[str, list[str]] = {}
     names: list[str] = []
     for line in section[1].splitlines():

@@ -141,11 +141,7 @@ class Record:
         lines += [f"note: {note}" for note in self.notes]
         if self.skipped:
             lines.append(f"skipped {len(self.skipped)}:")
-            # A reason that has a kind names its file itself.
-            lines += [
-                f"  {skip.get('kind', skip['path'])}: {skip['reason']}"
-                for skip in self.skipped[:_LISTED]
-            ]
+            lines += [f"  {_skip_text(**skip)}" for skip in self.skipped[:_LISTED]]
         if len(self.skipped) > _LISTED:
             lines.append(f"  ... all of them are in {RECORD}")
         return "\n".join(lines)
@@ -168,6 +164,12 @@ class Record:
     def remarks(self) -> list[str]:
         """Lines below the table."""
         return []
+
+
+def _skip_text(path: str, reason: str, kind: str = "") -> str:
+    # Most reasons that have a kind name the file themselves.
+    is_named = kind and path.rpartition(".")[0] in reason
+    return ": ".join([*([kind] if kind else []), *([] if is_named else [path]), reason])
 
 
 def fingerprint(*parts) -> str:

@@ -1,4 +1,4 @@
-"""What lies on disk: the folders of VoxCeleb, and their files as columns.
+"""Find the folders of VoxCeleb, and list their files as columns.
 
 VoxCeleb has 1.2 million files, so that a file is a row of arrays here and not an object.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AUDIO_SUFFIXES
-from ..training.preparation import PreparationError
+from ..training.preparation import PreparationError, check_folder, contents
 
 # What needs ffmpeg comes last: a converted file beside it is taken instead.
 CODED_SUFFIXES = (".m4a", ".mp4", ".aac")
@@ -33,6 +33,13 @@ _NAMES = {
 _HEADS = {
     "voxceleb1": ("", "vox1_dev_wav", "vox1_test_wav", "dev", "test"),
     "voxceleb2": ("", "vox2_dev_aac/dev", "vox2_dev_aac", "dev"),
+}
+_LAYOUTS = {
+    "voxceleb1": "Name the folder VoxCeleb1 was unpacked into: it holds "
+    "wav/id10001/VIDEO/00001.wav, or vox1_dev_wav/wav and vox1_test_wav/wav, or dev/wav and "
+    "test/wav, or the id folders.",
+    "voxceleb2": "Name the folder VoxCeleb2 was unpacked into with voxceleb2_folder: it holds "
+    "dev/aac/id00012/VIDEO/00001.m4a (or dev/wav, dev/flac), or the id folders.",
 }
 _KINDS = {"voxceleb1": ("wav", "flac"), "voxceleb2": ("wav", "flac", "aac", "m4a")}
 _SPEAKER = re.compile(r"id\d+")
@@ -164,11 +171,9 @@ def find_folders(folder, corpus, taken=()):
         The folder is missing or holds no speakers.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise PreparationError(f"{corpus} folder {folder} {what}. {_layouts(corpus)}")
+    check_folder(folder, f"{corpus} folder", _LAYOUTS[corpus])
     bases = [folder, *(folder / name for name in _NAMES[corpus] if (folder / name).is_dir())]
-    found, foreign = [], []
+    matches, foreign = [], []
     for base in bases:
         for head in _HEADS[corpus]:
             places = [base / head / kind for kind in _KINDS[corpus]]
@@ -181,20 +186,19 @@ def find_folders(folder, corpus, taken=()):
                 names = _speakers_in(place, False)
                 if all(_FOREIGN_SPEAKER[corpus].fullmatch(name) for name in names):
                     foreign.append(place)
-                elif place not in found and place not in taken:
-                    found.append(place)
-        if found:
+                elif place not in matches and place not in taken:
+                    matches.append(place)
+        if matches:
             break
-    if not found:
+    if not matches:
         hint = ""
         if foreign:
             hint = f" The speakers in {foreign[0]} are numbered as those of the other VoxCeleb."
-        inside = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise PreparationError(
-            f"{corpus} folder {folder} holds no speakers; it holds {inside}.{hint} "
-            f"{_layouts(corpus)}"
+            f"{corpus} folder {folder} holds no speakers; it holds {contents(folder)}.{hint} "
+            f"{_LAYOUTS[corpus]}"
         )
-    return {corpus + (f"_{number}" if number else ""): path for number, path in enumerate(found)}
+    return {corpus + (f"_{number}" if number else ""): path for number, path in enumerate(matches)}
 
 
 def _speakers_in(folder, named_so):
@@ -206,18 +210,6 @@ def _speakers_in(folder, named_so):
             and (not named_so or _SPEAKER.fullmatch(entry.name))
             and entry.is_dir()
         ]
-
-
-def _layouts(corpus):
-    if corpus == "voxceleb1":
-        return (
-            "Name the folder VoxCeleb1 was unpacked into: it holds wav/id10001/VIDEO/00001.wav, "
-            "or vox1_dev_wav/wav and vox1_test_wav/wav, or dev/wav and test/wav, or the id folders."
-        )
-    return (
-        "Name the folder VoxCeleb2 was unpacked into with voxceleb2_folder: it holds "
-        "dev/aac/id00012/VIDEO/00001.m4a (or dev/wav, dev/flac), or the id folders."
-    )
 
 
 def list_files(roots, speakers=None, num_workers=None, progress=False):

@@ -1,4 +1,4 @@
-"""Length and soundness of every file, from its header and a spot in its middle, found once.
+"""Find the length and the faults of every file from its header and a spot in its middle, once.
 
 Decoding 1.2 million files takes days, reading their headers minutes. What was seen is written down
 as it is seen, so that a preparation that was stopped goes on where it was.
@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, probe_audio, read_audio
-from .corpus import to_text
 from .protocols import SAMPLE_RATE_HZ
 
 # Files that are decoded as a whole without being asked: below a minute.
@@ -82,14 +81,14 @@ def check_files(files, wanted, cache_path, decode, num_workers=None, progress=Fa
             block = todo[start : start + _BLOCK]
             lines = io.StringIO()
             writer = csv.writer(lines, lineterminator="\n")
-            for place, found in zip(block.tolist(), pool.map(check, block.tolist()), strict=True):
-                if isinstance(found, AudioError):
-                    errors[place] = found
+            for place, result in zip(block.tolist(), pool.map(check, block.tolist()), strict=True):
+                if isinstance(result, AudioError):
+                    errors[place] = result
                     num_samples[place] = -1
                 else:
-                    num_samples[place] = found
+                    num_samples[place] = result
                     kind = _DECODED if to_decode[place] else _HEADER
-                    writer.writerow((*_key(files, place), found, kind))
+                    writer.writerow((*_key(files, place), result, kind))
             cache.write(lines.getvalue().encode("utf-8", "surrogateescape"))
             bar.update(len(block))
     return num_samples, errors
@@ -178,42 +177,21 @@ def _take(block, files, num_samples, whole):
             whole[place] = row[6] == _DECODED
 
 
-def describe_problems(problems, max_examples=5):
-    """Problems (kind, file, reason) as text: how many of each kind, and the first of each.
-
-    Arguments
-    ---------
-    problems : list of (str, str, str)
-    max_examples : int
-        Files named per kind.
-    """
-    by_kind = {}
-    for kind, file, reason in problems:
-        by_kind.setdefault(kind, []).append(f"{file}: {reason}")
-    lines = []
-    for kind, examples in by_kind.items():
-        lines.append(f"  {len(examples)} {kind}:")
-        lines += [f"    {example}" for example in examples[:max_examples]]
-        if len(examples) > max_examples:
-            lines.append(f"    ... and {len(examples) - max_examples} more")
-    return "\n".join(lines)
-
-
 def as_problems(files, errors):
-    """(kind, file relative to its root, reason) of every broken file."""
+    """(file relative to its root, kind, reason) of every broken file."""
     return [
-        (error.kind, files.file_name(place), f"{error.problem}; {error.cure}")
+        (files.file_name(place), error.kind, f"{error.problem}; {error.cure}")
         for place, error in sorted(errors.items())
     ]
 
 
 def too_short(files, places, num_samples, min_duration_s):
-    """(places of files shorter than that, the same as problems)."""
+    """Places of the files that are shorter, and (file, kind, reason) of each."""
     short = places[num_samples[places] < min_duration_s * SAMPLE_RATE_HZ]
     problems = [
         (
+            files.file_name(place),
             "short",
-            to_text(files.names[place]) + files.suffixes[files.suffix[place]],
             f"lasts {num_samples[place] / SAMPLE_RATE_HZ:.3g} s, less than min_duration_s "
             f"({min_duration_s:g} s); lower that, or remove the file",
         )

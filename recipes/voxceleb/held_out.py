@@ -1,4 +1,4 @@
-"""Training speakers held out for validation, and the trials made from their recordings.
+"""Hold out training speakers for validation, and draw trials from their recordings.
 
 Everything is decided by hashes of the seed and the names, so that it is the same on every machine.
 """
@@ -152,13 +152,13 @@ def _other_trials(pools, wanted, seed):
         return [texts[text] for text in shuffled(texts, seed, "others")[:wanted]]
     # The stream of random() is promised to stay the same; that of its other methods is not.
     draw = random.Random(f"{seed} others")
-    found = {}
+    pairs = {}
     turn = itertools.cycle(range(len(speakers)))
-    while len(found) < wanted:
+    while len(pairs) < wanted:
         one = next(turn)
         other = (one + 1 + int(draw.random() * (len(speakers) - 1))) % len(speakers)
         sides = [pools[speakers[i]] for i in (one, other)]
         a, b = (side[int(draw.random() * len(side))] for side in sides)
-        if (a, b) not in found and (b, a) not in found:
-            found[a, b] = None
-    return list(found)
+        if (a, b) not in pairs and (b, a) not in pairs:
+            pairs[a, b] = None
+    return list(pairs)

@@ -6,7 +6,6 @@ be used is either one error or, with `skip_broken`, a counted and listed skip.
     python recipes/voxceleb/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol vox1-o-cleaned
 """
 
-import argparse
 import hashlib
 import sys
 from pathlib import Path
@@ -14,29 +13,13 @@ from pathlib import Path
 try:
     from auricle.processing.data.synthetic import is_mini
     from auricle.processing.scoring.verification.trials import write_trials
-    from auricle.recipes.training.preparation import (
-        PreparationError,
-        add_switch,
-        prepare_from_command_line,
-    )
+    from auricle.recipes.training.command_line import run_prepare
+    from auricle.recipes.training.preparation import PreparationError
+    from auricle.recipes.training.record import MANIFEST, fingerprint
     from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
     from auricle.recipes.voxceleb.corpus import find_folders, list_files, split_suffix
-    from auricle.recipes.voxceleb.prepared import (
-        VALID_TRIALS,
-        Prepared,
-        describe,
-        fingerprint_of,
-        read_prepared,
-        write_prepared,
-    )
-    from auricle.recipes.voxceleb.protocols import (
-        OWN_LIST,
-        PROTOCOLS,
-        PUBLISHED,
-        TRAIN_ON,
-        find_protocol,
-        problems,
-    )
+    from auricle.recipes.voxceleb.protocols import OWN_LIST, PROTOCOLS, PUBLISHED, problems
+    from auricle.recipes.voxceleb.record import VALID_TRIALS, VoxCelebRecord
     from auricle.recipes.voxceleb.splitting import (
         Part,
         cap_speakers,
@@ -55,29 +38,29 @@ except ModuleNotFoundError as error:
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
     raise
 
-__all__ = ["PreparationError", "Prepared", "describe", "prepare", "problems"]
+__all__ = ["PreparationError", "VoxCelebRecord", "prepare", "problems"]
 
 
 def prepare(
-    data_folder,
-    output_folder,
-    protocol="vox1-o-cleaned",
+    data_folder: str | Path,
+    output_folder: str | Path,
+    protocol: str = "vox1-o-cleaned",
     *,
-    train_on="voxceleb1",
-    voxceleb2_folder=None,
-    trial_list=None,
-    valid_speakers=0.05,
-    valid_trials=2000,
-    seed=0,
-    min_duration_s=0.5,
-    skip_broken=False,
-    max_per_speaker=0,
-    cache_folder=None,
-    codec="wav",
-    num_workers=None,
-    progress=True,
-):
-    """Read VoxCeleb, and write `manifest.csv`, `valid_trials.txt` and `prepare.json`.
+    train_on: str = "voxceleb1",
+    voxceleb2_folder: str | Path | None = None,
+    trial_list: str | Path | None = None,
+    valid_speakers: int | float = 0.05,
+    valid_trials: int = 2000,
+    seed: int = 0,
+    min_duration_s: float = 0.5,
+    skip_broken: bool = False,
+    max_per_speaker: int = 0,
+    cache_folder: str | Path | None = None,
+    codec: str = "wav",
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> VoxCelebRecord:
+    """Write manifest.csv, valid_trials.txt and prepare.json of a VoxCeleb protocol.
 
     When neither the settings nor any file has changed since, what is there is used again; files
     whose headers were read once are not read again, converted ones not converted again.
@@ -87,11 +70,11 @@ def prepare(
     data_folder : str or Path
         VoxCeleb1, or anything in its layout: SPEAKER/VIDEO/UTTERANCE.wav (or flac, ...).
     output_folder : str or Path
-        Where the manifest goes.
+        Where manifest.csv, valid_trials.txt and prepare.json go.
     protocol : str
-        One of `auricle.recipes.voxceleb.protocols.PROTOCOLS`.
-    train_on : "voxceleb1", "voxceleb2" or "both"
-        Speakers of the test list are never trained on.
+        vox1-o, vox1-o-cleaned, vox1-e, vox1-e-cleaned, vox1-h, vox1-h-cleaned or list.
+    train_on : str
+        voxceleb1, voxceleb2 or both. Speakers of the test list are never trained on.
     voxceleb2_folder : str or Path, optional
         VoxCeleb2's development set; None looks in the data folder.
     trial_list : str or Path, optional
@@ -113,8 +96,8 @@ def prepare(
     cache_folder : str or Path, optional
         Where converted audio and what was seen of the files go, for all runs on the same data;
         `voxceleb_cache` beside the output folder by default.
-    codec : "wav" or "flac"
-        What m4a is converted to.
+    codec : str
+        What m4a is converted to: wav or flac.
     num_workers : int, optional
         Threads that read, and processes that convert.
     progress : bool
@@ -122,13 +105,13 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    VoxCelebRecord
 
     Raises
     ------
     PreparationError
         Arguments are wrong, or the data does not fit the protocol or is broken; the text lists
-        all that was found.
+        all of it.
     """
     settings = {
         "protocol": protocol,
@@ -142,7 +125,7 @@ def prepare(
         "codec": codec,
     }
     _check_settings(settings, voxceleb2_folder, trial_list)
-    protocol = find_protocol(protocol)
+    protocol = PROTOCOLS[protocol]
     data_folder, output_folder = Path(data_folder), Path(output_folder)
     cache_folder = Path(cache_folder or output_folder.absolute().parent / "voxceleb_cache")
 
@@ -166,10 +149,12 @@ def prepare(
     caches = {name: _cache_of(cache_folder, name, its) for name, its in folders.items()}
     roots = _all_roots(folders, caches)
     output_folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = fingerprint_of({**settings, "mini": mini}, corpora, trials)
-    again = read_prepared(output_folder, fingerprint, roots, trials)
-    if again is not None:
-        return again
+    listed = [(name, files.fingerprint()) for name, files in corpora.items()]
+    inputs = fingerprint(
+        [VoxCelebRecord.VERSION, {**settings, "mini": mini}, trials.digest, *listed]
+    )
+    if record := VoxCelebRecord.read(output_folder, inputs, roots, trials):
+        return record
 
     notes = []
     parts = [
@@ -190,47 +175,48 @@ def prepare(
 
     total = hashlib.sha256()
     splits = rows_of(parts, trials, test_places)
-    counts = write_rows(splits, output_folder / "manifest.csv", total)
+    counts = write_rows(splits, output_folder / MANIFEST, total)
     write_trials(output_folder / VALID_TRIALS, valid_list)
     for split, its_trials in (("valid", valid_list), ("test", trials)):
         counts[split] |= {k: its_trials.counts[k] for k in ("trials", "target", "nontarget")}
         total.update(f"{split} trials\t{its_trials.digest}\n".encode())
-    record = {
-        "protocol": protocol.name if protocol.name != OWN_LIST else f"list:{list_path.name}",
-        "train_on": train_on,
-        "counts": counts,
-        "test_list": {
+    record = VoxCelebRecord(
+        manifest_path=str(output_folder / MANIFEST),
+        roots=roots,
+        protocol=protocol.name if protocol.name != OWN_LIST else f"list:{list_path.name}",
+        train_on=train_on,
+        counts=counts,
+        test_list={
             "file": list_path.name,
             "sha256": trials.digest,
             "url": protocol.url,
             **trials.counts,
         },
-        "completeness": completeness,
-        "digest": total.hexdigest(),
-        "prefixes": {root: part.prefix for part in parts for root in part.files.roots},
-        "skipped": skipped,
-        "notes": notes,
-        "settings": settings,
-    }
+        completeness=completeness,
+        digest=total.hexdigest(),
+        prefixes={root: part.prefix for part in parts for root in part.files.roots},
+        skipped=skipped,
+        notes=notes,
+        settings=settings,
+    )
     # What is returned is read back, so that it is the same whether it was there or not.
     del parts, splits, part
-    write_prepared(record, output_folder, fingerprint)
-    prepared = read_prepared(output_folder, fingerprint, roots, trials)
-    if prepared is None:
+    record.write(inputs)
+    record = VoxCelebRecord.read(output_folder, inputs, roots, trials)
+    if record is None:
         raise PreparationError(f"{output_folder} was changed in the meantime; prepare again")
-    return prepared
+    return record
 
 
 def _check_settings(settings, voxceleb2_folder, trial_list):
-    plain = {key: value for key, value in settings.items() if key not in ("seed", "codec")}
-    plain["data_seed"] = settings["seed"]
-    plain["voxceleb2_folder"] = None if voxceleb2_folder is None else str(voxceleb2_folder)
-    plain["trial_list"] = None if trial_list is None else str(trial_list)
-    found = problems(plain)
+    plain = settings | {"data_seed": settings["seed"]}
+    for name, path in (("voxceleb2_folder", voxceleb2_folder), ("trial_list", trial_list)):
+        plain[name] = None if path is None else str(path)
+    wrong = problems(plain)
     if settings["codec"] not in CODECS:
-        found.append(f"codec is {settings['codec']!r}; it can be {' or '.join(CODECS)}")
-    if found:
-        raise PreparationError("\n".join(found))
+        wrong.append(f"codec is {settings['codec']!r}; it can be {' or '.join(CODECS)}")
+    if wrong:
+        raise PreparationError("\n".join(wrong))
 
 
 def _cache_of(cache_folder, corpus, roots):
@@ -258,9 +244,9 @@ def _completeness(protocol, mini, parts, settings):
     differing = []
     for part in parts:
         if settings["train_on"] in (part.corpus, "both"):
-            found = (len(part.training_speakers()), int(part.train.sum()))
+            counts = (len(part.training_speakers()), int(part.train.sum()))
             for what, count, expected in zip(
-                ("speakers", "utterances"), found, PUBLISHED[part.corpus], strict=True
+                ("speakers", "utterances"), counts, PUBLISHED[part.corpus], strict=True
             ):
                 if count != expected:
                     differing.append(f"{count} of {expected} {what} of {part.corpus}")
@@ -269,51 +255,9 @@ def _completeness(protocol, mini, parts, settings):
     return f"subset ({'; '.join(differing)})" if differing else "complete"
 
 
-def _share_or_count(text):
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
-def main(arguments=None):
+def main(words=None):
     """Prepare from the command line and print the counts."""
-    parser = argparse.ArgumentParser(
-        description="Write the manifest and the trials of a VoxCeleb protocol.", allow_abbrev=False
-    )
-    parser.add_argument("data_folder", help="VoxCeleb1, or anything in its layout")
-    parser.add_argument("output_folder", help="where manifest.csv and prepare.json go")
-    parser.add_argument(
-        "--protocol",
-        default="vox1-o-cleaned",
-        help=f"one of {', '.join(PROTOCOLS)} (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--train_on", default="voxceleb1", help=f"one of {', '.join(TRAIN_ON)} (default: voxceleb1)"
-    )
-    parser.add_argument("--voxceleb2_folder", help="by default looked for in the data folder")
-    parser.add_argument("--trial_list", help="the file of trials of protocol list")
-    parser.add_argument(
-        "--valid_speakers",
-        type=_share_or_count,
-        default=0.05,
-        help="held out for validation: a share, or how many (default: %(default)s)",
-    )
-    parser.add_argument("--valid_trials", type=int, default=2000, help="default: %(default)s")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the validation speakers and the cap (default: 0)"
-    )
-    parser.add_argument(
-        "--min_duration_s", type=float, default=0.5, help="shortest recording (default: 0.5)"
-    )
-    add_switch(
-        parser, "skip_broken", "leave out and list what cannot be trained on, instead of stopping"
-    )
-    parser.add_argument("--max_per_speaker", type=int, default=0, help="utterances; 0: all")
-    parser.add_argument("--cache_folder", help="for converted audio and what was seen of the files")
-    parser.add_argument("--codec", default="wav", help="of converted audio: wav or flac")
-    parser.add_argument("--num_workers", type=int, help="threads that read or convert")
-    prepare_from_command_line(parser, prepare, describe, arguments)
+    run_prepare(prepare, words)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The VoxCeleb protocols by name: which list of trials, with how many, and what may be trained on.
+"""Protocols of VoxCeleb by name: the list of trials, its size, and what may be trained on.
 
 An error rate belongs to its list: the original and the cleaned Vox1-O differ by up to 0.14 points
 for one and the same system, and a list of somebody's own is no Vox1-O at all.
@@ -14,7 +14,7 @@ recordings that were labelled wrongly. Counts are those of the published files.
 import math
 from dataclasses import dataclass
 
-from ..training.preparation import pick_protocol
+from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
 META_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"
@@ -52,34 +52,15 @@ class Protocol:
         return {name: count for name, count in counts.items() if count is not None}
 
 
-PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol("vox1-o", "veri_test.txt", 37_720, 18_860, 18_860),
-        Protocol("vox1-o-cleaned", "veri_test2.txt", 37_611, 18_802, 18_809),
-        Protocol("vox1-e", "list_test_all.txt", 581_480, uses_all_speakers=True),
-        Protocol("vox1-e-cleaned", "list_test_all2.txt", 579_818, 289_921, 289_897, True),
-        Protocol("vox1-h", "list_test_hard.txt", 552_536, uses_all_speakers=True),
-        Protocol("vox1-h-cleaned", "list_test_hard2.txt", 550_894, 275_488, 275_406, True),
-        Protocol(OWN_LIST, None),
-    )
-}
-
-
-def find_protocol(name):
-    """The protocol of that name.
-
-    Raises
-    ------
-    ValueError
-        No protocol has the name; the text lists those that exist.
-
-    Example
-    -------
-    >>> find_protocol("vox1-o-cleaned").trials
-    37611
-    """
-    return pick_protocol(name, PROTOCOLS)
+PROTOCOLS = Protocols(
+    Protocol("vox1-o", "veri_test.txt", 37_720, 18_860, 18_860),
+    Protocol("vox1-o-cleaned", "veri_test2.txt", 37_611, 18_802, 18_809),
+    Protocol("vox1-e", "list_test_all.txt", 581_480, uses_all_speakers=True),
+    Protocol("vox1-e-cleaned", "list_test_all2.txt", 579_818, 289_921, 289_897, True),
+    Protocol("vox1-h", "list_test_hard.txt", 552_536, uses_all_speakers=True),
+    Protocol("vox1-h-cleaned", "list_test_hard2.txt", 550_894, 275_488, 275_406, True),
+    Protocol(OWN_LIST, None),
+)
 
 
 def problems(plain):
@@ -101,53 +82,34 @@ def problems(plain):
     >>> problems({"protocol": "vox1-o-cleaned", "train_on": "vox2"})
     ["train_on is 'vox2'; it can be voxceleb1, voxceleb2 or both"]
     """
-    found = []
-    protocol = None
-    if "protocol" in plain:
-        try:
-            protocol = find_protocol(plain["protocol"])
-        except ValueError as error:
-            found.append(str(error))
+    least = {"valid_trials": 2, "data_seed": 0, "max_per_speaker": 0}
+    wrong = setting_problems(plain, PROTOCOLS, least)
+    protocol = PROTOCOLS.get(str(plain.get("protocol")))
     train_on = plain.get("train_on", "voxceleb1")
     if train_on not in TRAIN_ON:
-        found.append(f"train_on is {train_on!r}; it can be voxceleb1, voxceleb2 or both")
+        wrong.append(f"train_on is {train_on!r}; it can be voxceleb1, voxceleb2 or both")
     elif protocol and protocol.uses_all_speakers and train_on != "voxceleb2":
-        found.append(
+        wrong.append(
             f"protocol {protocol.name} tests on all speakers of VoxCeleb1, so that training on "
             f"them (train_on: {train_on}) would test on the training speakers; give train_on: "
             "voxceleb2, or test with protocol: vox1-o-cleaned"
         )
     if protocol and protocol.name == OWN_LIST and not plain.get("trial_list"):
-        found.append("protocol list needs trial_list: the file of trials, e.g. veri_test.txt")
+        wrong.append("protocol list needs trial_list: the file of trials, e.g. veri_test.txt")
     for name in ("voxceleb2_folder", "trial_list"):
         value = plain.get(name)
         if value is not None and (not isinstance(value, str) or not value):
-            found.append(f"{name} is {value!r}; give a path, or nothing (null)")
-    found += _number_problems(plain)
-    if not isinstance(plain.get("skip_broken", False), bool):
-        found.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
-    return found
-
-
-def _number_problems(plain):
-    found = []
-    for name, least in (("valid_trials", 2), ("data_seed", 0), ("max_per_speaker", 0)):
-        value = plain.get(name, least)
-        if not _is_whole(value) or value < least:
-            found.append(f"{name} is {value!r}; it must be a whole number, {least} or more")
+            wrong.append(f"{name} is {value!r}; give a path, or nothing (null)")
     share = plain.get("valid_speakers", 2)
-    if not (_is_whole(share) and share >= 2) and not (isinstance(share, float) and 0 < share < 1):
-        found.append(
+    is_count = isinstance(share, int) and not isinstance(share, bool) and share >= 2
+    if not is_count and not (isinstance(share, float) and 0 < share < 1):
+        wrong.append(
             f"valid_speakers is {share!r}; it must be a share of the training speakers above 0 "
             "and below 1, or a whole number of speakers, 2 or more"
         )
     shortest = plain.get("min_duration_s", 0)
     if isinstance(shortest, bool) or not isinstance(shortest, int | float):
-        found.append(f"min_duration_s is {shortest!r}; it must be a number of seconds")
+        wrong.append(f"min_duration_s is {shortest!r}; it must be a number of seconds")
     elif not 0 <= shortest < math.inf:
-        found.append(f"min_duration_s is {shortest!r}; it must be 0 or more seconds")
-    return found
-
-
-def _is_whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+        wrong.append(f"min_duration_s is {shortest!r}; it must be 0 or more seconds")
+    return wrong

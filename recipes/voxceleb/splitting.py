@@ -1,7 +1,8 @@
-"""Which file is in which split: test by the list, validation by held-out speakers, train the rest."""
+"""Divide files: test by the list, validation by held-out speakers, training the rest."""
 
 import numpy as np
 
+from ...processing.system.listing import by_kind
 from ..training.preparation import PreparationError
 from . import headers
 from .convert import coded, convert
@@ -34,7 +35,7 @@ class Part:
     prefix : str
         What ids and speakers have in front.
     suffix : str
-        What ids end in: what the list's names end in, whatever the files are stored as.
+        What ids end in: that of the list's names, whatever the files are stored as.
     """
 
     def __init__(self, corpus, files, test_places, test_speakers, trains, suffix=".wav"):
@@ -59,7 +60,7 @@ class Part:
 
 
 def tell_apart(parts, notes):
-    """Give VoxCeleb2 a prefix when it has a speaker's name that VoxCeleb1 has."""
+    """Give VoxCeleb2 a prefix when it has a speaker's name that VoxCeleb1 has, too."""
     if len(parts) == 2:
         both = sorted(set(parts[0].speakers) & set(parts[1].speakers))
         if both:
@@ -118,20 +119,23 @@ def drop_unusable(parts, errors, min_duration_s, skip_broken, list_name):
     texts = []
     if of_test:
         texts.append(
-            f"{len(of_test)} recordings of the test list {list_name} cannot be used:\n"
-            f"{headers.describe_problems(of_test)}\nRestore them from the archive. A list without "
-            "them would be another list (and skip_broken does not change that): to score such a "
-            "one, write it and name it with protocol: list."
+            f"{len(of_test)} recordings of the test list {list_name} cannot be used:"
+            f"{_listed(of_test)}\nRestore them from the archive. A list without them would be "
+            "another list (and skip_broken does not change that): to score such a one, write it "
+            "and name it with protocol: list."
         )
     if of_train and not skip_broken:
         texts.append(
-            f"{len(of_train)} training recordings cannot be used:\n"
-            f"{headers.describe_problems(of_train)}\nRestore them from the archive, or go on "
-            "without them: --skip_broken true"
+            f"{len(of_train)} training recordings cannot be used:{_listed(of_train)}\nRestore them "
+            "from the archive, or go on without them: --skip_broken true"
         )
     if texts:
         raise PreparationError("\n".join(texts))
-    return [{"path": path, "reason": reason, "kind": kind} for kind, path, reason in of_train]
+    return [{"path": path, "reason": reason, "kind": kind} for path, kind, reason in of_train]
+
+
+def _listed(problems):
+    return by_kind((kind, f"{path}: {reason}") for path, kind, reason in problems)
 
 
 def hold_out_speakers(parts, settings, notes):
@@ -217,7 +221,7 @@ def check_apart(parts, test_speakers):
 
 
 def note_unusual(parts, test_trials, test_places, list_name, min_duration_s, notes):
-    """What somebody who reads the result would like to know."""
+    """Note what is unusual about files, speakers and trials."""
     first = parts[0]
     spelled = [name.rpartition(".")[2].lower() for name in test_trials.names]
     on_disk = first.files.suffix[test_places]

@@ -1,8 +1,9 @@
-"""The list of test trials: found, read, and compared with what was published."""
+"""Find the list of test trials, read it, and compare it with the published counts."""
 
 from pathlib import Path
 
 from ...processing.scoring.verification.trials import read_trials
+from ...processing.system.listing import first_lines, first_of
 from ..training.preparation import PreparationError
 from .corpus import split_suffix
 from .protocols import META_URL, OWN_LIST
@@ -34,15 +35,15 @@ def find_list(protocol, trial_list, folders):
     looked = ", ".join(dict.fromkeys(str(place.parent) for place in places))
     what = "trial_list" if trial_list else f"protocol {protocol.name} needs the list"
     near = sorted({p.name for f in folders for p in Path(f).glob("*.txt")})
-    cure = (
+    remedy = (
         f"Fetch it: curl -O {protocol.url}"
         if protocol.url
         else "Name a file of lines '1 SPEAKER/VIDEO/00001.wav SPEAKER/VIDEO/00002.wav' (1: one "
         f"speaker, 0: two); the official lists are at {META_URL}"
     )
     if near:
-        cure += f". Text files there are: {', '.join(near[:5])}"
-    raise PreparationError(f"{what} {name}, which is in none of {looked}. {cure}")
+        remedy += f". Text files there are: {first_of(near)}"
+    raise PreparationError(f"{what} {name}, which is in none of {looked}. {remedy}")
 
 
 def read_list(protocol, path, is_mini):
@@ -58,12 +59,11 @@ def read_list(protocol, path, is_mini):
         trials.speakers()
     except ValueError as error:
         raise PreparationError(f"{path} is not a usable list of trials: {error}") from error
-    found = trials.counts
     wrong = [
-        f"{found[name]} {'trials' if name == 'trials' else f'{name} trials'} where {count} are "
-        "published"
+        f"{trials.counts[name]} {'trials' if name == 'trials' else f'{name} trials'} where {count} "
+        "are published"
         for name, count in protocol.expected.items()
-        if found[name] != count
+        if trials.counts[name] != count
     ]
     if wrong and not is_mini:
         raise PreparationError(
@@ -95,12 +95,10 @@ def find_recordings(trials, files, path):
     absent = [name for name, place in zip(trials.names, places, strict=True) if place < 0]
     if absent:
         example = files.file_name(0) if len(files) else "none"
-        shown = "".join(f"\n  {name}" for name in absent[:5])
-        more = f"\n  ... and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise PreparationError(
             f"{len(absent)} of the {len(stems)} recordings that {path} names are not below "
             f"{', '.join(str(root) for root in files.roots.values())} (which holds {len(files)} "
-            f"files such as {example}):{shown}{more}\n"
+            f"files such as {example}):{first_lines(absent)}\n"
             "Unpack the missing part (VoxCeleb1's test set is vox1_test_wav.zip); a list without "
             "them would be another list."
         )

@@ -1,18 +1,17 @@
-"""The utterances of a split as columns, and the manifest they are written to and read from.
+"""Hold the utterances of a split as columns, and write and read them as a manifest.
 
 1.2 million utterances as dictionaries take more than 500 MB, in every worker of a data loader; as
 columns they take about 50 MB, which workers share because reading them writes nothing.
 """
 
 import csv
-import os
 from bisect import bisect_left
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from ...processing.data.manifest import SPLITS, ManifestError
+from ...processing.system.files import replacing
 from .corpus import pack, split_suffix, to_bytes, to_text
 from .protocols import SAMPLE_RATE_HZ
 
@@ -153,10 +152,11 @@ def write_rows(splits, path, total):
     dict
         By split: {"utterances", "speakers", "hours"}.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     counts = {}
-    with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        replacing(path) as part,
+        open(part, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for rows in splits:
@@ -174,7 +174,6 @@ def write_rows(splits, path, total):
                 "speakers": len(speakers),
                 "hours": round(samples / SAMPLE_RATE_HZ / 3600, 4),
             }
-    os.replace(partial, path)
     return counts
 
 
