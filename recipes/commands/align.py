@@ -110,16 +110,16 @@ def _score(arguments) -> int:
         )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            prepared = prepare(arguments.score, folder, skip_broken=arguments.skip_broken)
+            record = prepare(arguments.score, folder, skip_broken=arguments.skip_broken)
         except PreparationError as error:
             # The recipe spells its options in another way.
             raise ValueError(str(error).replace("--skip_broken true", "--skip-broken")) from None
-        rows = prepared.rows(arguments.split)
-    errors = score_alignment(bundle, units, rows, prepared.roots, shift_ms, sys.stderr.isatty())
+        rows = record.rows(arguments.split)
+    errors = score_alignment(bundle, units, rows, record.roots, shift_ms, sys.stderr.isatty())
     found = errors.summarize()
     about = {
-        "dataset": prepared.dataset,
-        "completeness": prepared.completeness,
+        "dataset": record.dataset,
+        "completeness": record.completeness,
         "split": arguments.split,
         "units": units.kind,
         "shift_ms": shift_ms,
@@ -128,7 +128,7 @@ def _score(arguments) -> int:
         print(json.dumps({**about, **found}, indent=2, allow_nan=False))
         return 0
     print(
-        f"{prepared.dataset} ({prepared.completeness}), {arguments.split}: {found['boundaries']} "
+        f"{record.dataset} ({record.completeness}), {arguments.split}: {found['boundaries']} "
         f"boundaries of {found['n']} utterances, {units.kind}, shift {about['shift_ms']:g} ms"
     )
     interval = found["interval"] or {}

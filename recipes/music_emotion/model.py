@@ -29,26 +29,26 @@ def eval_batch_s(hparams: dict, sets: dict) -> float:
     return hparams["max_batch_s"] or hparams["batch_size"] * max(sets["train"].durations_s)
 
 
-def describe_protocol(prepared) -> dict:
+def describe_protocol(record) -> dict:
     """All that two scores have to share to be compared."""
-    start_s, end_s = prepared.window_s
+    start_s, end_s = record.window_s
     return {
-        "name": prepared.protocol,
-        "target": prepared.target,
-        "test_digest": prepared.test_digest,
+        "name": record.protocol,
+        "target": record.target,
+        "test_digest": record.test_digest,
         "window_s": [start_s, end_s],
-        "scale": prepared.scale,
-        "static_labels_exchanged_back": prepared.exchange["exchanged"],
-        "remark": prepared.remark,
+        "scale": record.scale,
+        "static_labels_exchanged_back": record.exchange["exchanged"],
+        "remark": record.remark,
     }
 
 
-def describe_bundle(prepared) -> dict:
+def describe_bundle(record) -> dict:
     """What `auricle predict` needs to know of the songs and labels a model was trained on."""
-    start_s, end_s = prepared.window_s
+    start_s, end_s = record.window_s
     return {
-        "target": prepared.target,
-        "scale": prepared.scale,
+        "target": record.target,
+        "scale": record.scale,
         "window_s": [start_s, end_s],
         "clip_s": end_s - start_s,
     }

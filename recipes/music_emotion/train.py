@@ -19,16 +19,15 @@ def train(config):
 
     from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
     from auricle.recipes.music_emotion import data, model
-    from auricle.recipes.music_emotion.prepare import describe
     from auricle.recipes.training.finish import finish
 
-    run = runner.start(config, "music_emotion", data.prepare_from, describe)
-    hparams, prepared = run.hparams, run.prepared
+    run = runner.start(config, "music_emotion", data.prepare_from)
+    hparams, record = run.hparams, run.record
     run.add_head("regression", len(data.DIMENSIONS))
-    sets = data.build_datasets(hparams, prepared)
-    decoded_s = sum(row["duration_s"] for row in prepared.rows())
+    sets = data.build_datasets(hparams, record)
+    decoded_s = sum(row["duration_s"] for row in record.rows())
     runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
-    brain = run.build_brain("regression", data.DIMENSIONS, prepared.scale)
+    brain = run.build_brain("regression", data.DIMENSIONS, record.scale)
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, whole)
@@ -38,10 +37,10 @@ def train(config):
         run,
         brain,
         task="music_emotion",
-        dataset=prepared.dataset,
-        protocol=model.describe_protocol(prepared),
+        dataset=record.dataset,
+        protocol=model.describe_protocol(record),
         labels=list(data.DIMENSIONS),
-        bundled=model.describe_bundle(prepared),
+        bundled=model.describe_bundle(record),
         use="predict BUNDLE SONG.mp3",
     )
     run_on_main(write_scores, [run.output_folder / FILE_NAME, brain.score])

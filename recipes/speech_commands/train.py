@@ -16,29 +16,28 @@ except ImportError as error:
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
     from auricle.recipes.speech_commands import data
-    from auricle.recipes.speech_commands.prepare import describe
     from auricle.recipes.training.finish import finish
 
-    run = runner.start(config, "speech_commands", data.prepare_from, describe)
-    hparams, prepared = run.hparams, run.prepared
-    run.add_head("classification", len(prepared.labels))
-    augmentation = data.build_augmentation(hparams, prepared)
+    run = runner.start(config, "speech_commands", data.prepare_from)
+    hparams, record = run.hparams, run.record
+    run.add_head("classification", len(record.labels))
+    augmentation = data.build_augmentation(hparams, record)
     brain = run.build_brain(
         "classification",
-        prepared.labels,
+        record.labels,
         augment=lambda wavs, lengths, batch: augmentation(wavs, batch.target),
     )
-    sets = data.build_datasets(hparams, prepared)
+    sets = data.build_datasets(hparams, record)
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))
     runner.report_memory(run, hparams["clip_s"], decoded_s)
     loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
     brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
     protocol = {
-        "name": prepared.protocol,
-        "split": prepared.split_source,
-        "test": prepared.test_source,
-        "test_digest": prepared.test_digest,
+        "name": record.protocol,
+        "split": record.split_source,
+        "test": record.test_source,
+        "test_digest": record.test_digest,
     }
     finish(
         run,
@@ -46,7 +45,7 @@ def train(config):
         task="keyword_spotting",
         dataset="speech_commands",
         protocol=protocol,
-        labels=prepared.labels,
+        labels=record.labels,
     )
 
 

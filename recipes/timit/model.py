@@ -28,27 +28,27 @@ __all__ = [
 SHIFT_UTTERANCES = 100
 
 
-def build_units(hparams: dict, prepared) -> Units:
+def build_units(hparams: dict, record) -> Units:
     """The units of the training transcripts."""
     return Units.build(
         hparams["units"],
-        prepared.rows("train"),
+        record.rows("train"),
         silence_rule=hparams["silence_rule"],
         glottal_stop=hparams["glottal_stop"],
         bpe_size=hparams["bpe_size"],
     )
 
 
-def build_bigram(prepared, units: Units) -> Bigram:
+def build_bigram(record, units: Units) -> Bigram:
     """Which unit follows which in the training transcripts."""
-    return Bigram.train([units.encode(row) for row in prepared.rows("train")], len(units.labels))
+    return Bigram.train([units.encode(row) for row in record.rows("train")], len(units.labels))
 
 
-def build_decoders(hparams: dict, prepared, units: Units) -> dict:
+def build_decoders(hparams: dict, record, units: Units) -> dict:
     """Greedy while training; for the test what the YAML says."""
     options = (hparams[key] for key in ("decoding", "beam_size", "lm_weight"))
     decoding, beam_size, lm_weight = options
-    bigram = build_bigram(prepared, units) if lm_weight else None
+    bigram = build_bigram(record, units) if lm_weight else None
     test = build_decoder(decoding, units.labels, beam_size, lm_weight, bigram)
     return {"valid": GreedyDecoder(), "test": test}
 
@@ -60,30 +60,30 @@ def build_augmentation(hparams: dict):
     return AddNoise(GeneratedNoise(hparams["sample_rate"]), hparams["noise_probability"])
 
 
-def complete_bundle(folder: Path, prepared, units: Units) -> None:
+def complete_bundle(folder: Path, record, units: Units) -> None:
     """What `auricle transcribe` and `auricle align` need beside the weights.
 
     The bigram of the training transcripts, and, where the corpus has phone times, by how much the
     model's boundaries are early or late on some of the validation utterances.
     """
-    build_bigram(prepared, units).save(folder / BIGRAM_FILE)
-    rows = [row for row in prepared.rows("valid") if row.get("phone_ends")][:SHIFT_UTTERANCES]
+    build_bigram(record, units).save(folder / BIGRAM_FILE)
+    rows = [row for row in record.rows("valid") if row.get("phone_ends")][:SHIFT_UTTERANCES]
     if rows and units.scored_as == "phone":
-        shift_ms = boundary_shift_ms(bundles.load(folder), units, rows, prepared.roots)
+        shift_ms = boundary_shift_ms(bundles.load(folder), units, rows, record.roots)
         bundles.amend(folder, boundary_shift_ms=shift_ms)
 
 
-def describe_protocol(prepared, units: Units, hparams: dict) -> dict:
+def describe_protocol(record, units: Units, hparams: dict) -> dict:
     """All that two error rates have to share to be compared."""
     described = {
-        "name": prepared.protocol,
-        "test_digest": prepared.test_digest,
+        "name": record.protocol,
+        "test_digest": record.test_digest,
         "units": hparams["units"],
         **units.describe(),
         "decoding": hparams["decoding"],
         "lm_weight": hparams["lm_weight"] if hparams["decoding"] == "beam" else 0.0,
     }
-    return {**described, "remark": prepared.remark} if prepared.remark else described
+    return {**described, "remark": record.remark} if record.remark else described
 
 
 def problems(plain: dict) -> list[str]:

@@ -19,21 +19,20 @@ def train(config):
 
     from auricle.lobes.brains.base import of_waves
     from auricle.recipes.timit import data, model
-    from auricle.recipes.timit.prepare import describe
     from auricle.recipes.training.finish import finish
 
-    run = runner.start(config, "timit", data.prepare_from, describe)
-    hparams, prepared = run.hparams, run.prepared
-    units = model.build_units(hparams, prepared)
+    run = runner.start(config, "timit", data.prepare_from)
+    hparams, record = run.hparams, run.record
+    units = model.build_units(hparams, record)
     run.add_head("transcription", len(units.labels))
-    sets = data.build_datasets(hparams, prepared, units)
+    sets = data.build_datasets(hparams, record, units)
     data.check_steps(sets, run.model.compute_features, run.model.embedding_model)
     decoded_s = sum(sum(dataset.durations_s) for dataset in sets.values())
     runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
     brain = run.build_brain(
         "transcription",
         units,
-        model.build_decoders(hparams, prepared, units),
+        model.build_decoders(hparams, record, units),
         augment=of_waves(model.build_augmentation(hparams)),
     )
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
@@ -47,13 +46,13 @@ def train(config):
         run,
         brain,
         task="phone_recognition",
-        dataset=prepared.dataset,
-        protocol=model.describe_protocol(prepared, units, hparams),
+        dataset=record.dataset,
+        protocol=model.describe_protocol(record, units, hparams),
         labels=list(units.labels),
         bundled={"units": units.state()},
         use="transcribe BUNDLE FILE.wav",
     )
-    run_on_main(model.complete_bundle, [run.output_folder / "bundle", prepared, units])
+    run_on_main(model.complete_bundle, [run.output_folder / "bundle", record, units])
 
 
 def main(argv=None):

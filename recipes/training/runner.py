@@ -42,6 +42,7 @@ from .preparation import PreparationError
 if TYPE_CHECKING:
     from ...lobes.memory.run_memory import RunMemory
     from ...lobes.model import Model
+    from .record import Record
 
 __all__ = [
     "RecipeError",
@@ -306,7 +307,7 @@ class Run:
     config : Config
     hparams : dict, what the YAML builds, and what a Brain needs besides
     output_folder : Path, claimed for this run
-    prepared : what the recipe's `prepare` gave
+    record : what the recipe's `prepare` returned
     corpus : {"name", "synthetic", "complete"}
     memory : RunMemory or None, what `report_memory` estimated
     head : {"name", "options"} of the model's head, as `build_head` takes them
@@ -315,7 +316,7 @@ class Run:
     config: Config
     hparams: dict
     output_folder: Path
-    prepared: object
+    record: Record
     corpus: dict
     memory: RunMemory | None = None
     head: dict | None = None
@@ -344,25 +345,24 @@ class Run:
         )
 
 
-def start(config: Config, recipe: str, prepare_from: Callable, describe: Callable) -> Run:
+def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     """Find and prepare the data, say what it is, build the YAML's objects, claim the folder.
 
     Arguments
     ---------
     config : the checked configuration.
     recipe : whose mini corpus "mini" stands for.
-    prepare_from : (plain values, data folder) -> prepared, with `digest` and `completeness`.
-    describe : prepared -> text.
+    prepare_from : (plain values, data folder) -> Record.
     """
     folder, corpus = resolve_corpus(config, recipe)
-    prepared = prepare_from(config.plain, folder)
-    tell(describe(prepared))
+    record = prepare_from(config.plain, folder)
+    tell(record.describe())
     hparams = config.build()
     hparams = {**_training_objects(hparams), **hparams}
-    output_folder = claim_folder(config, hparams["output_folder"], prepared.digest)
+    output_folder = claim_folder(config, hparams["output_folder"], record.digest)
     hparams["checkpointer"].sweep()
-    corpus = {**corpus, "complete": prepared.completeness == "complete"}
-    return Run(config, hparams, output_folder, prepared, corpus)
+    corpus = {**corpus, "complete": record.completeness == "complete"}
+    return Run(config, hparams, output_folder, record, corpus)
 
 
 def _training_objects(hparams: dict) -> dict:

@@ -20,21 +20,20 @@ def train(config):
     from auricle.lobes.brains.base import of_waves
     from auricle.recipes.training.finish import finish
     from auricle.recipes.voxceleb import data, model
-    from auricle.recipes.voxceleb.prepare import describe
 
-    run = runner.start(config, "voxceleb", data.prepare_from, describe)
-    hparams, prepared = run.hparams, run.prepared
-    labels = data.class_labels(prepared, hparams["speed_factors"])
+    run = runner.start(config, "voxceleb", data.prepare_from)
+    hparams, record = run.hparams, run.record
+    labels = data.class_labels(record, hparams["speed_factors"])
     run.add_head("verification", len(labels), subcenters=hparams["subcenters"])
     if hparams["init_from"]:
         runner.tell(model.start_from(hparams["init_from"], run.model, labels))
     brain = run.build_brain(
         "verification",
-        prepared.trials,
+        record.trials,
         augment=of_waves(model.build_augmentation(hparams)),
         distiller=model.build_distiller(hparams, labels, run.output_folder),
     )
-    sets = data.build_datasets(hparams, prepared)
+    sets = data.build_datasets(hparams, record)
     loader = {"num_workers": hparams["num_workers"]}
     batches = {key: hparams[key] for key in ("batch_size", "max_batch_s")}
     whole = {**loader, "max_batch_s": hparams["eval_batch_s"]}
@@ -51,10 +50,10 @@ def train(config):
     brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=whole)
 
     protocol = {
-        "name": prepared.protocol,
+        "name": record.protocol,
         "train_on": hparams["train_on"],
-        "trials": prepared.trials["test"].source,
-        "trials_digest": prepared.trials["test"].digest,
+        "trials": record.trials["test"].source,
+        "trials_digest": record.trials["test"].digest,
     }
     finish(
         run,

@@ -63,8 +63,8 @@ class SpeechBrainPath(sb.Brain):
         return sb.nnet.losses.nll_loss(predictions, target)
 
 
-def speechbrain_epoch(rows, prepared):
-    index = {label: number for number, label in enumerate(prepared.labels)}
+def speechbrain_epoch(rows, record):
+    index = {label: number for number, label in enumerate(record.labels)}
 
     @sb.utils.data_pipeline.takes("row", "label")
     @sb.utils.data_pipeline.provides("sig", "target")
@@ -73,7 +73,7 @@ def speechbrain_epoch(rows, prepared):
         yield index[label]
 
     described = {
-        key: {"row": str(resolve(row, prepared.roots)), "label": row["label"]}
+        key: {"row": str(resolve(row, record.roots)), "label": row["label"]}
         for key, row in rows.items()
     }
     dataset = DynamicItemDataset(described, [pipeline], ["id", "sig", "target"])
@@ -93,20 +93,20 @@ def speechbrain_epoch(rows, prepared):
     return lambda epoch: brain._fit_train(loader, epoch, enable=False)
 
 
-def auricle_epoch(folder, rows, prepared, scratch, frontend, encoder, *extra):
+def auricle_epoch(folder, rows, record, scratch, frontend, encoder, *extra):
     words = ["--data_folder", str(folder), "--frontend", frontend, "--encoder", encoder]
     words += ["--batch_size", str(BATCH), "--device", "cpu", "--results_folder", str(scratch)]
     config = load_hparams([*words, *extra], "speech_commands")
     hparams = config.build()
     hparams["checkpointer"] = None
     brain = ClassificationBrain(
-        prepared.labels,
+        record.labels,
         modules=hparams["modules"],
         hparams=hparams,
         run_opts=config.run_opts,
-        augment_wavs=data.build_augmentation(hparams, prepared),
+        augment_wavs=data.build_augmentation(hparams, record),
     )
-    dataset = data.build_datasets(hparams, prepared)["train"]
+    dataset = data.build_datasets(hparams, record)["train"]
     dataset.data_ids = list(rows)
     dataset.durations_s = [hparams["clip_s"]] * len(rows)
     loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH)
@@ -181,16 +181,16 @@ def main():
             "skip_broken": False,
             "download": False,
         }
-        prepared = data.prepare_from(plain, folder)
+        record = data.prepare_from(plain, folder)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
-        spoken = {key: row for key, row in by_id(prepared.rows("train")).items() if row["speaker"]}
+        spoken = {key: row for key, row in by_id(record.rows("train")).items() if row["speaker"]}
         rows = dict(
             random.Random(0).sample(sorted(spoken.items()), min(arguments.clips, len(spoken)))
         )
-        shared = (folder, rows, prepared, scratch)
+        shared = (folder, rows, record, scratch)
         quiet = ("--augment_probability", "0")
         epochs = {
-            "SpeechBrain": speechbrain_epoch(rows, prepared),
+            "SpeechBrain": speechbrain_epoch(rows, record),
             "mel + xvector": auricle_epoch(*shared, "mel", "xvector"),
             "mel + xvector, no augmentation": auricle_epoch(*shared, "mel", "xvector", *quiet),
             "mel + bcresnet": auricle_epoch(*shared, "mel", "bcresnet"),

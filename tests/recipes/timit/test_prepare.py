@@ -27,7 +27,7 @@ from auricle.recipes.timit import data, protocols
 from auricle.recipes.timit import prepare as script
 from auricle.recipes.timit.checks import check_tokens, find_missing
 from auricle.recipes.timit.corpus import Sentence, find_corpus
-from auricle.recipes.timit.prepare import describe, prepare, problems
+from auricle.recipes.timit.prepare import prepare, problems
 from auricle.recipes.timit.protocols import SPEAKERS_BY_REGION
 from auricle.recipes.training.preparation import PreparationError
 
@@ -129,7 +129,7 @@ def test_good_settings():
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
-        ("protocol", "standart", "did you mean standard?"),
+        ("protocol", "standart", "did you mean 'standard'?"),
         ("protocol", ["standard"], "is not known"),
         ("data_seed", -1, "whole number"),
         ("data_seed", True, "whole number"),
@@ -148,7 +148,7 @@ def test_bad_settings(key, value, text):
 
 def test_bad_settings_of_a_call(corpus, out):
     text = said(prepare, corpus, out, "standrad", seed=-1)
-    assert "did you mean standard?" in text and "data_seed is -1" in text
+    assert "did you mean 'standard'?" in text and "data_seed is -1" in text
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -168,9 +168,9 @@ def test_standard_drops_sa_and_takes_the_listed_speakers(corpus, out):
         "hours": round(6 * LENGTH / RATE_HZ / 3600, 4),
         "phones": 6 * 4,
     }
-    assert prepared.reference_tokens == 4 * 4  # q is deleted, silence kept
+    assert prepared.counts["test"]["phones"] == 4 * 4  # q is deleted, silence kept
     assert (prepared.completeness, prepared.comparable) == ("mini", False)
-    assert prepared.dataset == "mini TIMIT" and "mini TIMIT" in describe(prepared)
+    assert prepared.dataset == "mini TIMIT" and "mini TIMIT" in prepared.describe()
 
 
 def test_a_row(corpus, out):
@@ -207,7 +207,7 @@ def test_trainable_stft_divides_as_torch_does(corpus, out):
     for split, half in zip(("train", "valid"), halves, strict=True):
         assert {row["id"] for row in prepared.rows(split)} == set(half)
     assert len(prepared.rows("test")) == 5 * 4  # everybody, SA included
-    assert not prepared.comparable and "not comparable" in describe(prepared)
+    assert not prepared.comparable and "not comparable" in prepared.describe()
     other = prepare(corpus, out, "trainable_stft", seed=1)
     assert other.test_digest == prepared.test_digest and other.digest != prepared.digest
     assert any("seed 1" in note for note in other.notes)
@@ -363,8 +363,7 @@ def test_the_whole_corpus_is_complete_and_by_standard_comparable(whole, tmp_path
     assert [prepared.counts[s]["utterances"] for s in manifest.SPLITS] == [3696, 400, 192]
     assert [prepared.counts[s]["speakers"] for s in manifest.SPLITS] == [462, 50, 24]
     assert prepared.completeness == "complete" and prepared.comparable
-    assert prepared.reference_tokens == 7215 and prepared.dataset == "TIMIT"
-    assert prepared.protocol_id == f"standard/complete/{prepared.test_digest[:8]}"
+    assert prepared.counts["test"]["phones"] == 7215 and prepared.dataset == "TIMIT"
     # the same folder: what was decoded is not decoded again
     prepared = prepare(whole, tmp_path, "trainable_stft")
     assert [prepared.counts[s]["utterances"] for s in manifest.SPLITS] == [4000, 620, 1680]
@@ -391,7 +390,7 @@ def test_what_is_missing_is_named(corpus, out):
     assert "\n  speakers in TEST: dr1 2 of 11, dr2 2 of 26, " in text and "10 utterances: " in text
     prepared = prepare(corpus, out, skip_broken=True)
     assert prepared.completeness.startswith("subset (5 of 3696") and not prepared.comparable
-    assert prepared.dataset == "TIMIT" and "/subset/" in prepared.protocol_id
+    assert prepared.dataset == "TIMIT"
 
 
 def test_one_that_is_missing_from_the_whole_corpus_is_the_only_one_named():
@@ -499,7 +498,7 @@ def test_bad_input_is_named_and_can_be_left_out(corpus, out, name):
     assert prepared.counts["train"]["utterances"] == 5
     (skipped,) = prepared.skipped
     assert skipped["kind"] == kind and reason in skipped["reason"]
-    assert f"{kind}: {skipped['reason']}" in describe(prepared)
+    assert f"{kind}: {skipped['reason']}" in prepared.describe()
 
 
 def test_everything_wrong_is_one_error_with_five_examples_of_a_kind(corpus, out):
@@ -511,7 +510,7 @@ def test_everything_wrong_is_one_error_with_five_examples_of_a_kind(corpus, out)
     assert "missing .PHN (6):" in text and text.count("has no .PHN") == 5 and "and 1 more" in text
     assert "unknown phone (1):" in text and "overlapping or unsorted phone times (1):" in text
     text = said(prepare, corpus, out, skip_broken=True)
-    assert "no utterance is left for train" in text
+    assert "none of the utterances is left for train" in text
 
 
 def test_what_is_not_used_may_be_broken(corpus, out):
@@ -556,7 +555,7 @@ def test_prepared_once_and_again_when_a_label_changes(corpus, out, monkeypatch):
 def test_command_line(corpus, out, capsys):
     script.main([str(corpus), str(out)])
     assert "mini TIMIT, protocol standard: mini" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="did you mean standard"):
+    with pytest.raises(SystemExit, match="did you mean 'standard'"):
         script.main([str(corpus), str(out), "--protocol", "standart"])
 
 
@@ -589,8 +588,7 @@ def test_a_table_of_recordings(tmp_path, name, below):
     folder = make_table(tmp_path / "my_speech", name, below)
     prepared = prepare(folder, tmp_path / "out", "manifest")
     assert prepared.dataset == "my_speech" and prepared.completeness == "own table"
-    assert not prepared.comparable and "TIMIT;" in describe(prepared)
-    assert "manifest:my_speech/" in prepared.protocol_id
+    assert not prepared.comparable and "TIMIT;" in prepared.describe()
     row = prepared.rows("test")[0]
     assert row["phones"] == "sh iy hh ae d zh ao" and row["text"] == 'SHE "HAD"'
     assert fold(row["phones"].split()) == "sh iy hh ae d sh aa".split()

@@ -14,7 +14,7 @@ from auricle.recipes.voxceleb import headers, protocols
 from auricle.recipes.voxceleb import prepare as script
 from auricle.recipes.voxceleb.corpus import find_folders, list_files
 from auricle.recipes.voxceleb.held_out import draw_trials, hold_out, video_of
-from auricle.recipes.voxceleb.prepare import describe, problems
+from auricle.recipes.voxceleb.prepare import problems
 from auricle.recipes.voxceleb.protocols import PROTOCOLS, Protocol
 from auricle.recipes.voxceleb.splitting import Part, check_apart
 
@@ -113,7 +113,7 @@ GOOD = {
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
-        ("protocol", "vox1-o-clean", "did you mean vox1-o-cleaned?"),
+        ("protocol", "vox1-o-clean", "did you mean 'vox1-o-cleaned'?"),
         ("protocol", ["vox1-o"], "is not known"),
         ("protocol", "list", "needs trial_list"),
         ("protocol", "vox1-e", "would test on the training speakers"),
@@ -219,7 +219,7 @@ def test_an_official_list_with_the_published_counts_is_taken(corpus, monkeypatch
         "subset (5 of 1211 speakers of voxceleb1; 20 of 148642 utterances of voxceleb1; "
         "at most 3 utterances of a speaker)"
     )
-    assert prepared.protocol == "vox1-o" and "/published/" in prepared.protocol_id
+    assert prepared.protocol == "vox1-o"
     monkeypatch.setitem(script.PUBLISHED, "voxceleb1", (5, 20))
     whole = prepare(corpus, corpus.parent / "all", protocol="vox1-o", trial_list=None)
     assert whole.completeness == "complete"
@@ -231,7 +231,7 @@ def test_a_list_of_ones_own_is_never_called_vox1_o(corpus):
     assert prepared.protocol == "list:veri_test2.txt" and prepared.completeness == "own list"
     assert prepared.test_list["url"] is None
     assert prepared.test_list["sha256"] == prepared.trials["test"].digest
-    assert "vox1-o" not in describe(prepared).lower()
+    assert "vox1-o" not in prepared.describe().lower()
 
 
 @pytest.mark.parametrize(
@@ -425,13 +425,13 @@ def test_every_kind_of_bad_file_is_an_error_or_a_listed_skip(corpus, monkeypatch
         prepare(corpus)
     text = str(error.value)
     assert "8 training recordings cannot be used" in text and "--skip_broken true" in text
-    assert "2 truncated:" in text and all(name in text for name in kinds)
+    assert "truncated (2):" in text and all(name in text for name in kinds)
     assert not (corpus.parent / "out" / "prepare.json").exists()
 
     prepared = prepare(corpus, skip_broken=True)
     found = {Path(skip["path"]).name: skip["kind"] for skip in prepared.skipped}
     assert found == kinds
-    assert "skipped 8:" in describe(prepared)
+    assert "skipped 8:" in prepared.describe()
     assert prepared.digest == whole.digest
 
 
@@ -484,7 +484,7 @@ def test_what_has_not_changed_is_used_again(corpus, monkeypatch):
     checked = []
     monkeypatch.setattr(headers, "_check_one", lambda path, _: checked.append(path))
     again = prepare(corpus)
-    assert again.digest == first.digest and describe(again) == describe(first)
+    assert again.digest == first.digest and again.describe() == first.describe()
     assert dict(again.utterances["train"]) == dict(first.utterances["train"])
     # another output folder: the rows are made anew, but no file is read
     other = prepare(corpus, corpus.parent / "other", seed=1)
