@@ -10,6 +10,7 @@ from command_line import TORCHRUN, history, run, training
 from safetensors.torch import load_file
 
 from auricle.lobes.bundles import bundle as pretrained
+from auricle.processing.data import manifest
 from auricle.recipes.music_emotion import data
 from auricle.recipes.music_emotion.train import main
 from auricle.recipes.reports.results import load_results
@@ -164,7 +165,7 @@ def test_labels_meet_the_part_of_the_song_they_are_for(monkeypatch):
     )
     rate = 1000
     song = torch.arange(4.0 * rate)
-    monkeypatch.setattr(data.manifest, "read_row", lambda *arguments: song)
+    monkeypatch.setattr(manifest, "read_row", lambda *arguments: song)
     hparams = {"sample_rate": rate, "cache_gb": 0, "crop_s": None, "seed": 0}
     (item,) = data.build_datasets(hparams, prepared)["train"]
     # Labels 2 and 3 are the longest run that valence and (reversed) arousal both have.
@@ -176,7 +177,7 @@ def test_labels_meet_the_part_of_the_song_they_are_for(monkeypatch):
 def test_a_crop_is_another_part_in_every_epoch_and_evaluation_hears_all(monkeypatch):
     prepared = Prepared("static")
     song = torch.arange(4000.0)
-    monkeypatch.setattr(data.manifest, "read_row", lambda *arguments: song)
+    monkeypatch.setattr(manifest, "read_row", lambda *arguments: song)
     hparams = {"sample_rate": 1000, "cache_gb": 0, "crop_s": 1, "seed": 0}
     sets = data.build_datasets(hparams, prepared)
     starts = set()
