@@ -6,7 +6,7 @@ RUN = $(VENV)/bin
 LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
-EXTRAS = mini,test,export,transformers,timm
+EXTRAS = mini,test,export,transformers,timm,media
 # $(call table,RECIPE,OPTIONS)
 table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.md $(2)
 SPEED_OF = --bench tests/bench/

@@ -14,8 +14,8 @@ from torchaudio.transforms import Resample
 from ...lobes.bundles.bundle import Bundle
 from ...lobes.tasks import Prediction
 from ...processing.data.audio import AudioError, probe_audio
+from ...processing.data.media import read_song
 from ...processing.system.files import replacing
-from ..music_emotion.mpeg import read_song
 
 __all__ = ["keep_arrays", "predict_file", "read_recording", "written"]
 

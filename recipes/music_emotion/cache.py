@@ -19,7 +19,7 @@ import torchaudio
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, probe_audio
-from .mpeg import read_song
+from ...processing.data.media import read_song
 
 __all__ = ["PAD_S", "CachedClip", "Window", "decode_songs"]
 

@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, probe_audio
+from ...processing.data.media import read_song
 from ...processing.data.synthetic import mini_info
-from .mpeg import read_song
 
 __all__ = ["SharedSong", "find_shared", "fingerprint"]
 

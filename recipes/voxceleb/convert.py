@@ -1,29 +1,32 @@
-"""VoxCeleb2's m4a files to wav or flac by ffmpeg, once, resumable and in parallel."""
+"""Convert VoxCeleb2's m4a files to wav or flac with PyAV, once, resumable and in parallel."""
 
+import errno
+import io
 import os
-import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError
+from ...processing.data.media import MEDIA_REMEDY, decode_media, find_av
+from ...processing.system.files import replacing
 from ..training.preparation import PreparationError
 from .corpus import CODED_SUFFIXES, Files
 from .protocols import SAMPLE_RATE_HZ
 
-CODECS = {"wav": "pcm_s16le", "flac": "flac"}
+CODECS = ("wav", "flac")
 CONVERTED = "_converted"  # the root of what was converted is called after the root it is from
 
 _BLOCK = 1024
 
 
 def coded(files):
-    """Places of the files that libsndfile cannot read."""
-    needs = np.array([s.lower() in CODED_SUFFIXES for s in files.suffixes] or [False])
-    return np.flatnonzero(needs[files.suffix]) if len(files) else np.zeros(0, np.int64)
+    """Places of the files that libsndfile cannot read, by their suffix."""
+    is_coded = np.array([s.lower() in CODED_SUFFIXES for s in files.suffixes] or [False])
+    return np.flatnonzero(is_coded[files.suffix]) if len(files) else np.zeros(0, np.int64)
 
 
 def convert(files, places, folder, codec="wav", num_workers=None, progress=False):
@@ -42,7 +45,7 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
         about half of it as flac.
     codec : "wav" or "flac"
     num_workers : int, optional
-        Processes of ffmpeg at a time; by default one per processor.
+        Threads; by default one per processor.
     progress : bool
         Whether to draw a progress bar.
 
@@ -53,7 +56,7 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
     Raises
     ------
     PreparationError
-        ffmpeg is missing, or the disc is full.
+        PyAV is missing, or the disc is full.
     """
     if not len(places):
         return files, {}
@@ -83,11 +86,16 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
     todo = [place for place in places.tolist() if not is_done(place)]
     if not todo:
         return made, {}
-    program = find_ffmpeg(len(todo), files.path(todo[0]))
+    if find_av() is None:
+        raise PreparationError(
+            f"{len(todo)} files, such as {files.path(todo[0])}, are AAC (m4a), which libsndfile "
+            f"cannot read: {MEDIA_REMEDY}. Or convert the files elsewhere to {SAMPLE_RATE_HZ} Hz "
+            "mono wav or flac and put the results beside them under the same names"
+        )
 
     def work(place):
         try:
-            _convert_one(program, files.path(place), made.path(place), codec)
+            _convert_one(files.path(place), made.path(place), codec)
             is_done(place)
         except AudioError as error:
             return error
@@ -104,62 +112,31 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
                 if error is not None:
                     errors[place] = error
                 bar.update()
-    broken = list(errors)  # they are still called what they are
+    broken = list(errors)  # they keep their names
     made.root[broken], made.suffix[broken] = files.root[broken], files.suffix[broken]
     return made, errors
 
 
-def find_ffmpeg(count, example):
-    """Path of ffmpeg.
-
-    Raises
-    ------
-    PreparationError
-        It is not installed; the text says what it is needed for.
-    """
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise PreparationError(
-            f"{count} files, such as {example}, are AAC (m4a), which libsndfile cannot read, and "
-            "ffmpeg, which can convert them, is not on the PATH. Install it (e.g. apt-get install "
-            "ffmpeg, or conda install ffmpeg), or convert the files elsewhere and put the results "
-            "beside them under the same names: "
-            f"ffmpeg -i 00001.m4a -ac 1 -ar {SAMPLE_RATE_HZ} -c:a pcm_s16le 00001.wav"
-        )
-    return program
-
-
-def _convert_one(program, source, target, codec):
+def _convert_one(source, target, codec):
+    """Write one file as 16-bit mono at the corpus' rate, whole or not at all."""
+    cure = "restore it from the archive, or remove it"
     if os.stat(source).st_size == 0:
-        raise AudioError(source, "is empty (0 bytes)", "restore or remove the file", "empty")
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    command = [program, "-nostdin", "-v", "error", "-xerror", "-y", "-i", source]
-    command += ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
-    command += ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ), "-c:a", CODECS[codec]]
+        raise AudioError(source, "is empty (0 bytes)", cure, "empty")
     try:
-        done = subprocess.run(
-            [*command, "-f", codec, str(partial)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        if any("No space left on device" in line for line in said):
-            raise PreparationError(
-                f"the disc of {target.parent} is full. Make room, or name another folder "
-                "(cache_folder); what is converted already is kept."
-            )
-        if done.returncode or not partial.is_file() or not partial.stat().st_size:
-            raise AudioError(
-                source,
-                f"cannot be converted: ffmpeg says {said[-1] if said else 'nothing'!r} "
-                f"(exit status {done.returncode})",
-                "restore it from the archive, or remove it",
-                "not_convertible",
-            )
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        samples, _ = decode_media(source, SAMPLE_RATE_HZ)
+    except AudioError as error:
+        raise AudioError(source, error.problem, cure, "not_convertible") from error
+    coded_file = io.BytesIO()
+    soundfile.write(coded_file, samples[0], SAMPLE_RATE_HZ, "PCM_16", format=codec)
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as part:
+            part.write_bytes(coded_file.getbuffer())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise PreparationError(
+            f"the disc of {target.parent} is full. Make room, or name another folder "
+            "(cache_folder); what is converted already is kept."
+        ) from error

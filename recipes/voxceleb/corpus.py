@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ..training.preparation import PreparationError, check_folder, contents
 
-# What needs ffmpeg comes last: a converted file beside it is taken instead.
+# What PyAV has to decode comes last: a converted file beside it is taken instead.
 CODED_SUFFIXES = (".m4a", ".mp4", ".aac")
 SUFFIXES = (
     *AUDIO_SUFFIXES,

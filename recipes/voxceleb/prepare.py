@@ -1,6 +1,6 @@
 """Prepare VoxCeleb: training, validation and test utterances of a protocol, and its trials.
 
-The folders are read as they were published or converted; m4a goes through ffmpeg, once. What cannot
+The folders are read as they were published or converted; m4a is converted once by PyAV. What cannot
 be used is either one error or, with `skip_broken`, a counted and listed skip.
 
     python recipes/voxceleb/prepare.py DATA_FOLDER OUTPUT_FOLDER --protocol vox1-o-cleaned

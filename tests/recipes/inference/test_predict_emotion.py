@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from media_files import write_headless_mp3
 from random_bundle import random_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.bundles.predicted_values import predict_curve, predict_values
 from auricle.recipes.inference.predict import read_recording
-from auricle.recipes.music_emotion import mpeg
 
 RATE = 8000
 SCALE = {"low": 1.0, "high": 9.0}
@@ -179,11 +179,7 @@ def test_a_curve_is_csv_and_json(auricle, tmp_path):
 def test_an_mp3_that_does_not_say_its_length_is_heard_whole(auricle, tmp_path):
     samples = np.concatenate([np.zeros(22050), 0.3 * song(6.0, rate=22050)]).astype("float32")
     whole, headless = tmp_path / "whole.mp3", tmp_path / "headless.mp3"
-    soundfile.write(whole, samples, 22050, bitrate_mode="VARIABLE")
-    data = whole.read_bytes()
-    start = mpeg._first_frame(data)
-    headless.write_bytes(data[start + mpeg._frame_length(data, start) :])
-    assert abs(soundfile.info(headless).frames - len(samples)) > 22050, "nothing to put right"
+    write_headless_mp3(whole, headless, samples, 22050)
     assert len(read_recording(headless, RATE)) == pytest.approx(7.0 * RATE, abs=0.2 * RATE)
     bundle = save(tmp_path / "bundle")
     status, text, _ = auricle("predict", bundle, headless, "--json")

@@ -1,5 +1,6 @@
-"""VoxCeleb2: conversion by ffmpeg (a script stands in for it), and both corpora together."""
+"""VoxCeleb2: conversion of m4a by PyAV, and both corpora together."""
 
+import errno
 import os
 import shutil
 import sys
@@ -8,63 +9,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from media_files import write_m4a
 
+from auricle.processing.data.media import decode_media
 from auricle.recipes.training.preparation import PreparationError
+from auricle.recipes.voxceleb import convert
 from auricle.recipes.voxceleb import prepare as script
 
 RATE_HZ = 16000
 VOX1 = ("id10001", "id10002", "id10003", "id10004", "id10005", "id10006")
 VOX2 = ("id00012", "id00015", "id00016", "id00017", "id00018")
 
-# Writes what lies in the "m4a" file, which is a wav file in these tests, and logs the call.
-_FAKE = """#!{python} -S
-import os, sys
-arguments = sys.argv[1:]
-source, target = arguments[arguments.index("-i") + 1], arguments[-1]
-with open({log!r}, "a") as log:
-    log.write(" ".join(arguments) + "\\n")
-if os.path.exists({full!r}):
-    sys.stderr.write("av_interleaved_write_frame(): No space left on device\\n")
-    sys.exit(1)
-data = open(source, "rb").read()
-open(target, "wb").write(data[:100] if b"broken" in data else data)
-if b"broken" in data:
-    sys.stderr.write(source + ": Invalid data found when processing input\\n")
-    sys.exit(183)
-"""
 
+@pytest.fixture
+def converted(monkeypatch):
+    """The names of the files that are decoded for conversion, in no order."""
+    names = []
 
-class Ffmpeg:
-    def __init__(self, folder):
-        self.log, self.full = folder / "calls.txt", folder / "full"
+    def decode(path, rate_hz):
+        names.append(path)
+        return decode_media(path, rate_hz)
 
-    def calls(self):
-        return self.log.read_text().splitlines() if self.log.exists() else []
+    monkeypatch.setattr(convert, "decode_media", decode)
+    return names
 
 
 @pytest.fixture
-def ffmpeg(tmp_path, monkeypatch):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    made = Ffmpeg(folder)
-    program = folder / "ffmpeg"
-    program.write_text(_FAKE.format(python=sys.executable, log=str(made.log), full=str(made.full)))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return made
+def no_av(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
 
 
-@pytest.fixture
-def no_ffmpeg(tmp_path, monkeypatch):
-    (tmp_path / "nothing").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-
-
-def write_clip(path, num_samples=RATE_HZ * 6 // 10):
+def write_clip(path, num_samples=10 * 1024):
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = sum(map(ord, "/".join(path.with_suffix("").parts[-3:])))
     data = 0.1 * np.random.default_rng(seed).standard_normal(num_samples)
-    soundfile.write(path, data.astype("float32"), RATE_HZ, format="WAV")
+    if path.suffix == ".m4a":
+        write_m4a(path, data[None], RATE_HZ)
+    else:
+        soundfile.write(path, data.astype("float32"), RATE_HZ)
 
 
 def make_speakers(folder, speakers, suffix):
@@ -103,41 +85,45 @@ def prepare(corpora, output="out", **options):
     )
 
 
-def test_m4a_is_converted_once(corpora, ffmpeg):
+def test_m4a_is_converted_once(corpora, converted):
     prepared = prepare(corpora)
-    assert prepared.counts["train"]["utterances"] == 6 and len(ffmpeg.calls()) == 10
-    for call in ffmpeg.calls():
-        assert "-ac 1 -ar 16000 -c:a pcm_s16le" in call
+    assert prepared.counts["train"]["utterances"] == 6 and len(converted) == 10
     train = prepared.utterances["train"]
     assert all(name.endswith(".wav") and name.split("/")[0] in VOX2 for name in train)
     assert "id00020/va/00001.wav" not in train  # VoxCeleb2's test set is not trained on
-    assert all(soundfile.info(train.path(name)).samplerate == RATE_HZ for name in train)
+    for name in train:
+        info = soundfile.info(train.path(name))
+        shape = (info.samplerate, info.channels, info.subtype, info.frames)
+        assert shape == (RATE_HZ, 1, "PCM_16", 10 * 1024)
     cache = corpora / "voxceleb_cache"
     assert all(Path(train.path(name)).is_relative_to(cache) for name in train)
     assert prepare(corpora).digest == prepared.digest
     prepare(corpora, output="other", seed=5)  # another manifest of the same data
-    assert len(ffmpeg.calls()) == 10
+    assert len(converted) == 10
     assert not list(cache.rglob("*.part"))
 
 
-def test_a_conversion_that_was_stopped_goes_on(corpora, ffmpeg):
-    ffmpeg.full.touch()
-    with pytest.raises(PreparationError, match="the disc of .* is full.*cache_folder"):
-        prepare(corpora)
+def test_a_conversion_that_was_stopped_goes_on(corpora, converted, monkeypatch):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disc:
+        disc.setattr(Path, "write_bytes", full)
+        with pytest.raises(PreparationError, match="voxceleb_cache.* is full.*cache_folder"):
+            prepare(corpora)
     assert not list((corpora / "voxceleb_cache").rglob("*.wav"))
     assert not list((corpora / "voxceleb_cache").rglob("*.part"))
-    ffmpeg.full.unlink()
     prepared = prepare(corpora)
     train = prepared.utterances["train"]
     gone, stale = (train.path(name) for name in list(train)[:2])
     os.unlink(gone)
     os.utime(stale, ns=(1, 1))  # older than its source
-    ffmpeg.log.unlink()
+    converted.clear()
     prepare(corpora, output="other", seed=1)
-    assert len(ffmpeg.calls()) == 2
+    assert len(converted) == 2
 
 
-def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, ffmpeg):
+def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, converted):
     root = corpora / "vox2" / "dev" / "aac" / "id00012" / "vc"
     root.mkdir()
     (root / "00001.m4a").write_bytes(b"broken" * 50)
@@ -156,12 +142,12 @@ def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, ffmpeg):
     assert used == 10
 
 
-def test_without_ffmpeg_the_error_says_what_to_do(corpora, no_ffmpeg):
-    with pytest.raises(PreparationError, match="10 files.*id00012.*ffmpeg.*is not on the PATH"):
+def test_without_pyav_the_error_says_what_to_do(corpora, no_av):
+    with pytest.raises(PreparationError, match=r"10 files.*id00012.*auricle\[media\]"):
         prepare(corpora)
 
 
-def test_converted_files_beside_need_no_ffmpeg(corpora, no_ffmpeg):
+def test_converted_files_beside_need_no_pyav(corpora, no_av):
     make_speakers(corpora / "vox2" / "dev" / "wav", VOX2[:3], ".wav")
     make_speakers(corpora / "vox2" / "dev" / "aac", VOX2[3:], ".flac")
     prepared = prepare(corpora)
@@ -171,14 +157,14 @@ def test_converted_files_beside_need_no_ffmpeg(corpora, no_ffmpeg):
     assert not any("second time" in note for note in prepared.notes)
 
 
-def test_flac_takes_half_the_room(corpora, ffmpeg):
+def test_conversion_to_flac(corpora, converted):
     prepared = prepare(corpora, codec="flac")
-    assert all("-c:a flac" in call and call.endswith(".part") for call in ffmpeg.calls())
     train = prepared.utterances["train"]
     assert all(train.path(name).endswith(".flac") for name in train)
+    assert {soundfile.info(train.path(name)).format for name in train} == {"FLAC"}
 
 
-def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, ffmpeg):
+def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, converted):
     alone = prepare(corpora, output="alone", train_on="voxceleb1")
     both = prepare(corpora, train_on="both")
     assert len(alone.labels) == 2 and len(both.labels) == 7
@@ -189,7 +175,7 @@ def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, ffmpeg):
         assert row["path"].endswith(name) and row["speaker"] == name.split("/")[0]
 
 
-def test_voxceleb2_may_lie_in_the_data_folder(corpora, ffmpeg):
+def test_voxceleb2_may_lie_in_the_data_folder(corpora, converted):
     shutil.move(corpora / "vox2" / "dev", corpora / "vox1" / "dev")
     prepared = prepare(corpora, voxceleb2_folder=None)
     assert prepared.counts["train"]["utterances"] == 6
@@ -203,7 +189,7 @@ def test_swapped_folders_are_noticed(corpora):
         prepare(corpora, voxceleb2_folder=corpora / "vox1")
 
 
-def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, ffmpeg):
+def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, converted):
     # of an own corpus: VoxCeleb's two never clash
     make_speakers(corpora / "vox2" / "dev" / "aac", ("id10001", "id10003"), ".m4a")
     prepared = prepare(corpora, train_on="both")

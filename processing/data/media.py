@@ -1,0 +1,108 @@
+"""Decode with PyAV what libsndfile cannot: m4a, and mp3 files that do not say how long they are.
+
+An mp3 file of variable bit rate needs a first frame that counts the others. Where it is missing,
+libsndfile 1.2.2 takes the first frame's bit rate for that of all, and reads only as much as it then
+expects: of one file of 20 s, 7 s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .audio import AudioError, probe_audio, read_audio
+
+__all__ = ["MEDIA_REMEDY", "decode_media", "find_av", "read_song"]
+
+MEDIA_REMEDY = "install PyAV, which can: pip install auricle[media]"
+# libsndfile's mp3 decoder leaves out its own delay; FFmpeg's does where a LAME header says so.
+_MP3_DECODER_DELAY_SAMPLES = 529
+_FRAME_COUNTERS = (b"Xing", b"Info", b"VBRI")
+
+
+def find_av():
+    """The module `av` (PyAV, with the codecs in its wheel), or None where it is not installed."""
+    try:
+        import av
+    except ImportError:
+        return None
+    return av
+
+
+def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, int]:
+    """Decode the first audio stream of a file as a whole.
+
+    Encoder delay and padding are cut off where the file states them (edit lists, LAME header).
+
+    Arguments
+    ---------
+    path : str or Path
+    sample_rate_hz : int or None
+        None: channels and rate of the file, float32. Otherwise the mean of the channels at this
+        rate, int16.
+
+    Returns
+    -------
+    samples (channels, T), sample rate in Hz
+
+    Raises
+    ------
+    AudioError
+        PyAV is not installed ("needs_av"), or decoding fails ("truncated").
+    """
+    av = find_av()
+    if av is None:
+        raise AudioError(path, "cannot be read by libsndfile", MEDIA_REMEDY, "needs_av")
+    layout = None if sample_rate_hz is None else "mono"
+    sample_format = "fltp" if sample_rate_hz is None else "s16p"
+    pieces = []
+    try:
+        with av.open(str(path)) as container:
+            resampler = av.AudioResampler(sample_format, layout, sample_rate_hz)
+            if container.streams.audio:
+                for frame in container.decode(audio=0):
+                    pieces += resampler.resample(frame)
+                pieces += resampler.resample(None)
+    except (av.FFmpegError, ValueError) as error:  # ValueError: its layout changes in the middle
+        raise _damaged(path, f"decoding fails ({getattr(error, 'strerror', error)})") from error
+    if not pieces:
+        raise _damaged(path, "it holds no audio")
+    samples = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1)
+    return samples, pieces[0].sample_rate
+
+
+def _damaged(path, what) -> AudioError:
+    cure = "copy or unpack the file again, or remove it"
+    return AudioError(path, f"is cut off or damaged: {what}", cure, "truncated")
+
+
+def read_song(path) -> torch.Tensor:
+    """A whole file as a mono waveform (T,) at its own rate, also an mp3 without a length header.
+
+    Raises
+    ------
+    AudioError
+        As `read_audio`; and "needs_av" where an mp3 file does not say how long it is.
+    """
+    if Path(path).suffix.lower() != ".mp3" or not Path(path).is_file() or _has_counter(path):
+        return read_audio(path, channels="mix")
+    probe_audio(path)  # says what is wrong with a file that is no mp3
+    samples, _ = decode_media(path)
+    return torch.from_numpy(samples[:, _MP3_DECODER_DELAY_SAMPLES:]).mean(0)
+
+
+def _has_counter(path) -> bool:
+    """Whether the first frame of an mp3 file, behind its ID3 tag, counts the others."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            size = 0
+            for byte in head[6:]:
+                size = size << 7 | byte
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        head = file.read(4096)
+    return any(name in head for name in _FRAME_COUNTERS)
