@@ -37,7 +37,9 @@ def test_an_mp3_without_its_length_is_read_whole(tmp_path, channels, rate_hz):
     delay = 576  # of the encoder, which only the frame that is gone tells
     torch.testing.assert_close(wav[delay:][: len(expected)], expected, atol=1e-5, rtol=0)
     tagged = tmp_path / "c.mp3"
-    tagged.write_bytes(b"ID3\x04\0\0\0\0\x20\x02" + b"Xing" * 1024 + b"\0\0" + headless.read_bytes())
+    tagged.write_bytes(
+        b"ID3\x04\0\0\0\0\x20\x02" + b"Xing" * 1024 + b"\0\0" + headless.read_bytes()
+    )
     torch.testing.assert_close(media.read_song(tagged), wav)
 
 
