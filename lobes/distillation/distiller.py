@@ -1,4 +1,4 @@
-"""Learning from a teacher: what the YAML may ask for, and the object a Brain calls in a step."""
+"""Knowledge distillation: options, targets of the teacher, and the loss towards them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
     "gradient_shares",
 ]
 
-#: The options of the YAML, with which there is no distillation.
+#: Options of the YAML; with these values nothing is distilled.
 DEFAULTS = {
     "teacher": None,
     "loss": "cosine",
@@ -42,7 +42,7 @@ DEFAULTS = {
     "trust_teacher": False,
     "teacher_scale": None,
 }
-#: Those that compare embeddings, and those that compare class logits.
+#: Losses that compare embeddings, and losses that compare class logits.
 ON_EMBEDDINGS, ON_LOGITS = ("cosine", "mse"), ("kl", "dkd")
 LOSSES = ON_EMBEDDINGS + ON_LOGITS
 #: The name of the projection among a Brain's modules.
@@ -50,11 +50,11 @@ PROJECTION = "distillation_projection"
 
 
 class Distiller:
-    """What a student learns from its teacher.
+    """The loss of a student towards its teacher.
 
-    Holds the teacher, which is trained nowhere and saved nowhere, and the projection of the
-    student's embedding to the teacher's size, which is trained and belongs among the Brain's
-    modules (optimiser, checkpoint), but in no bundle.
+    Holds the teacher, which is neither trained nor saved, and the projection of the student's
+    embedding to the teacher's size, which is trained and belongs among the Brain's modules
+    (optimiser, checkpoint), but in no bundle.
 
     Arguments
     ---------
@@ -69,9 +69,9 @@ class Distiller:
     embedding_size : int
         The student's.
     cache_folder : path or None
-        Where `cache: true` keeps what the teacher said; one folder per teacher is made in it.
+        Where `cache: true` keeps the teacher's outputs, in one folder per teacher.
     task : str
-        What a teacher that says its task must be trained for.
+        The task that the teacher, where it names one, must be trained for.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class Distiller:
         lengths: torch.Tensor | None = None,
         ids: list[str] | None = None,
     ) -> torch.Tensor:
-        """What the teacher says of the waveforms that the student hears.
+        """Outputs of the teacher for the student's waveforms.
 
         Arguments
         ---------
@@ -173,8 +173,8 @@ class Distiller:
         lengths : tensor (B,) or None
             Relative.
         ids : list of str
-            Needed with a cache: name a recording and, where it is cut, the crop. An id must stand
-            for the same samples throughout.
+            Needed with a cache: names of the recording and, where it is cut, of the crop. An id
+            must stand for the same samples throughout.
 
         Returns
         -------
@@ -186,13 +186,13 @@ class Distiller:
             raise ValueError("distillation.cache: targets(wavs, lengths, ids) needs an id per item")
         valid = valid_lengths(lengths, wavs.shape[1])
         samples = [wavs.shape[1]] * len(wavs) if valid is None else valid.tolist()
-        # With the number of samples, another crop length cannot be taken for this one.
+        # The number of samples keeps crops of different lengths apart.
         keys = [f"{name}|{count}" for name, count in zip(ids, samples, strict=True)]
         new = [index for index, key in enumerate(keys) if key not in self.cache]
         if new:
-            some = None if lengths is None else lengths[new]
-            found = self.teacher(wavs[new], some, self.on_logits)
-            self.cache.add([keys[index] for index in new], found)
+            new_lengths = None if lengths is None else lengths[new]
+            outputs = self.teacher(wavs[new], new_lengths, self.on_logits)
+            self.cache.add([keys[index] for index in new], outputs)
         return self.cache.rows(keys).to(wavs.device)
 
     def loss(
@@ -209,13 +209,13 @@ class Distiller:
         ---------
         student_embedding : tensor (B, D) or (B, 1, D)
         student_logits : tensor (B, C), or None with cosine and mse
-            Scaled, and without a margin (`MarginSoftmax.logits`): the teacher's have none.
+            Scaled, without a margin (`MarginSoftmax.logits`), as the teacher's.
         targets : tensor
             From `targets`.
         classes : int64 tensor (B,)
-            The true ones, for dkd.
+            Targets, for dkd.
         project : nn.Module or None
-            The projection as the Brain has it, wrapped by DDP; None: the bare one.
+            The projection as wrapped by DDP; None: the bare one.
 
         Returns
         -------
@@ -247,64 +247,62 @@ class Distiller:
 
 
 def distillation_problems(plain: dict, changing: tuple[str, ...] | list[str] = ()) -> list[str]:
-    """What is wrong with the distillation in a configuration.
+    """List the errors in the distillation options of a configuration.
 
     Arguments
     ---------
     plain : dict
         With `distillation`, whose missing entries are those of `DEFAULTS`.
     changing : sequence of str
-        What makes a recording sound different from epoch to epoch ("random crops",
-        "speed_perturbation", ...): with any of it, what a teacher said once is no target any more.
+        Settings that make a recording differ from epoch to epoch ("random crops",
+        "speed_perturbation", ...): with any of them, cached targets would be wrong.
 
     Example
     -------
     >>> distillation_problems({"distillation": {"alpha": 0.4, "temperature": 4.0}})  # doctest: +ELLIPSIS
     ['distillation.temperature is 4.0, which has no effect with cosine: ...']
     """
-    given = plain.get("distillation") or {}
-    if not isinstance(given, dict):
-        return [f"distillation must map options to values, got {given!r}"]
-    found = [
+    options = plain.get("distillation") or {}
+    if not isinstance(options, dict):
+        return [f"distillation must map options to values, got {options!r}"]
+    problems = [
         f"distillation.{key}: there is no such option{nearest(key, DEFAULTS)} There are: "
         f"{', '.join(DEFAULTS)}"
-        for key in given
+        for key in options
         if key not in DEFAULTS
     ]
-    settings = {**DEFAULTS, **given}
-    for check, key, limits in (
+    settings = {**DEFAULTS, **options}
+    checks = [
         (choice, "loss", {"allowed": LOSSES}),
         (number, "alpha", {"above": 0, "high": 1}),
         (number, "temperature", {"above": 0}),
         (number, "beta", {"low": 0}),
         (flag, "cache", {}),
         (flag, "trust_teacher", {}),
-    ):
+    ]
+    if settings["teacher_scale"] is not None:
+        checks.append((number, "teacher_scale", {"above": 0}))
+    for check, key, limits in checks:
         try:
             check(f"distillation.{key}", settings[key], **limits)
         except (TypeError, ValueError) as error:
-            found.append(str(error))
-    if settings["teacher_scale"] is not None:
-        try:
-            number("distillation.teacher_scale", settings["teacher_scale"], above=0)
-        except ValueError as error:
-            found.append(str(error))
-    if found:
-        return found
+            problems.append(str(error))
+    if problems:
+        return problems
     loss, teacher = settings["loss"], settings["teacher"]
     only_for = {"temperature": ON_LOGITS, "beta": ("dkd",), "teacher_scale": ON_LOGITS}
-    for key, kinds in only_for.items():
-        if settings[key] != DEFAULTS[key] and loss not in kinds:
-            found.append(
-                f"distillation.{key} is {settings[key]}, which has no effect with {loss}: leave "
-                f"it at {DEFAULTS[key]}, or choose {' or '.join(kinds)}"
-            )
+    problems += [
+        f"distillation.{key} is {settings[key]}, which has no effect with {loss}: leave "
+        f"it at {DEFAULTS[key]}, or choose {' or '.join(losses)}"
+        for key, losses in only_for.items()
+        if settings[key] != DEFAULTS[key] and loss not in losses
+    ]
     if teacher is not None and not (isinstance(teacher, str) and Path(teacher).exists()):
-        found.append(f"distillation.teacher: there is no {teacher!r}")
+        problems.append(f"distillation.teacher: there is no {teacher!r}")
     if teacher is not None and settings["cache"] and changing:
-        found.append(
-            "distillation.cache keeps what the teacher said of a recording, which must then sound "
-            f"the same in every epoch; it does not, because of {', '.join(changing)}: switch that "
-            "off, or leave cache at false"
+        problems.append(
+            "distillation.cache keeps the teacher's output for a recording, which must be the same "
+            f"in every epoch; it is not, because of {', '.join(changing)}: switch that off, or "
+            "leave cache at false"
         )
-    return found
+    return problems

@@ -1,4 +1,4 @@
-"""Losses of a distillation, per item: of embeddings by direction, of classes by divergence."""
+"""Distillation losses per item: distances of embeddings, divergences of class logits."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ def cosine_distance(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tenso
 def squared_distance(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Squared distance of length-normalised embeddings: (B, D), (B, D) -> (B,).
 
-    Summed over the dimensions, it is 2 - 2 cos: `cosine_distance` with twice the gradient, for
-    every D. The experiment that this follows took the mean over 512 dimensions of embeddings
-    divided by a temperature of 4, which is 1 / (512 * 16) of that, about 1e-4: its embeddings
-    could not learn from the teacher, however they were compared.
+    Summed over the dimensions, it equals 2 - 2 cos, twice `cosine_distance`, for every D. The
+    mean over 512 dimensions of embeddings divided by a temperature of 4, as some experiments took
+    it, is 1 / (512 * 16) of that, about 1e-4: too small for embeddings to learn from it.
 
     Example
     -------
@@ -46,7 +45,7 @@ def divergence(
 ) -> torch.Tensor:
     """Kullback-Leibler divergence of the student's classes from the teacher's, times T squared.
 
-    The factor keeps the gradient's size, which softening divides by about T squared.
+    The factor makes up for the gradient, which the temperature divides by about T squared.
 
     Shape
     -----
@@ -68,18 +67,17 @@ def decoupled_divergence(
     temperature: float = 1.0,
     beta: float | torch.Tensor = 8.0,
 ) -> torch.Tensor:
-    """Divergence of "the true class or not", plus beta times that among the other classes.
+    """Divergence of true class against the rest, plus beta times that among the other classes.
 
-    With p the teacher's probability of the true class, beta = 1 - p makes it `divergence`: there,
-    what a teacher knows of the other classes counts the less the surer it is. Here it counts
-    `beta`, always.
+    With p the teacher's probability of the true class, beta = 1 - p gives `divergence`, where the
+    other classes weigh less the surer the teacher is. Here their weight is the constant `beta`.
 
     Arguments
     ---------
     student, teacher : tensor (B, C)
         Class logits.
     classes : int64 tensor (B,)
-        The true ones.
+        Targets.
     temperature : float
     beta : float or tensor (B,)
 
@@ -90,34 +88,33 @@ def decoupled_divergence(
     References
     ----------
     Zhao et al. 2022, Decoupled Knowledge Distillation, CVPR, equation 7 with alpha = 1; beta = 8
-    is theirs for most pairs of networks. The other classes are taken out of the sum exactly, where
-    the authors' code subtracts 1000 from the true class's logit.
+    is theirs for most pairs of networks. The true class is masked out exactly, where the authors'
+    code subtracts 1000 from its logit.
     """
     true = F.one_hot(classes, student.shape[-1]).bool()
 
     def parts(logits):
         log_p = F.log_softmax(logits / temperature, -1)
-        others = log_p.masked_fill(true, -torch.inf)
-        log_rest = others.logsumexp(-1, keepdim=True)
+        log_rest = log_p.masked_fill(true, -torch.inf).logsumexp(-1, keepdim=True)
         binary = torch.cat([log_p.gather(1, classes[:, None]), log_rest], -1)
-        # Zero where the true class was, in both, so that it adds nothing.
+        # Zero for the true class in both, so that it adds nothing.
         return binary, (log_p - log_rest).masked_fill(true, 0.0)
 
-    (binary, among), (their_binary, their_among) = parts(student), parts(teacher)
+    (binary, others), (their_binary, their_others) = parts(student), parts(teacher)
     of_true = (their_binary.exp() * (their_binary - binary)).sum(-1)
-    of_others = (their_among.exp() * (their_among - among)).sum(-1)
+    of_others = (their_others.exp() * (their_others - others)).sum(-1)
     return temperature**2 * (of_true + beta * of_others)
 
 
 def gradient_shares(losses: dict[str, torch.Tensor], embedding: torch.Tensor) -> dict[str, float]:
-    """How much of the pull on the embeddings comes from each loss.
+    """Share of each loss in the gradient of the embeddings.
 
     Arguments
     ---------
     losses : dict of scalar tensors
         Already weighted. A loss that does not depend on the embedding has share 0.
     embedding : tensor
-        What the losses were computed from; the backward passes end here and cost little.
+        Input of the losses; the backward passes end here and cost little.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a teacher said, kept on disk for the next epoch."""
+"""Cache of a teacher's outputs on disk, so that later epochs need not compute them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class TargetCache:
     """Rows of numbers on disk, by key.
 
     Each process that adds writes two files of its own, rows (float32) and their keys (a JSON text
-    per line), and reads those of all others that are there when it starts: nothing is shared that
-    would have to be locked. A row counts once its key is there, so an interrupted run loses at
-    most the last one. Rows stay on disk; in memory is where they are.
+    per line), and reads the files that the others had written when it started, so no lock is
+    needed. A row counts once its key is complete, so an interrupted run loses at most the last
+    one. Only the positions of the rows are in memory.
 
     Arguments
     ---------
-    folder : where to; made if it is not there. One teacher, one kind of output.
+    folder : path
+        Of one teacher and one kind of output; made where it is missing.
     width : int
         Values per row.
 
@@ -72,12 +73,10 @@ class TargetCache:
             self._written += 1
 
     def rows(self, keys: list[str]) -> torch.Tensor:
-        """(n, width) of n keys that are there."""
-        found = np.empty((len(keys), self.width), dtype=np.float32)
-        for place, key in enumerate(keys):
+        """(n, width) of n keys, each of which must be in the cache."""
+        size, rows = 4 * self.width, []
+        for key in keys:
             reader, row = self._where[key]
-            self._readers[reader].seek(4 * self.width * row)
-            found[place] = np.frombuffer(
-                self._readers[reader].read(4 * self.width), dtype=np.float32
-            )
-        return torch.from_numpy(found)
+            self._readers[reader].seek(size * row)
+            rows.append(np.frombuffer(self._readers[reader].read(size), dtype=np.float32))
+        return torch.from_numpy(np.stack(rows))

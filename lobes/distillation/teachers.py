@@ -1,12 +1,10 @@
-"""Teachers of a distillation: frozen models of any toolkit.
+"""Open frozen teachers for distillation: bundles, SpeechBrain folders, ONNX files.
 
-A teacher is one of three things on disk:
-
-* a bundle of auricle: a folder with `bundle.json`; opening it runs no code that it brings;
-* a pretrained folder of SpeechBrain: with `hyperparams.yaml` and no `bundle.json`. Such a file
-  constructs what it names, so it is opened only where the user says that it is trusted;
-* an ONNX file that takes waveforms (B, T) and gives embeddings (B, D) or (B, 1, D). Its metadata
-  may say `sample_rate` (Hz) and `task`, which are then checked.
+* A bundle of auricle is a folder with `bundle.json`; opening it runs no code that it brings.
+* A pretrained folder of SpeechBrain has a `hyperparams.yaml` and no `bundle.json`. The YAML can
+  construct any object, so the folder is opened only where the user trusts it.
+* An ONNX file maps waveforms (B, T) to embeddings (B, D) or (B, 1, D). `sample_rate` (Hz) and
+  `task` in its metadata are checked.
 """
 
 from __future__ import annotations
@@ -32,18 +30,18 @@ class TeacherError(ValueError):
 
 
 class Teacher:
-    """A frozen model: in evaluation mode, in float32, without gradients, no part of the student.
+    """A frozen model in evaluation mode, float32 and without gradients.
 
-    It is no `nn.Module`, so that no module which holds it takes its parameters for its own.
+    It is not an `nn.Module`, so that a module which holds it does not register its parameters.
 
     Attributes
     ----------
     path : Path
     sample_rate : int or None
-        In Hz; None where the file does not say.
+        In Hz; None where the file does not tell.
     task : str or None
     labels : list of str or None
-        Its classes in the order of its logits; None: it has none.
+        Classes in the order of the logits; None without classes.
     embedding_size : int
 
     Shape
@@ -67,20 +65,17 @@ class Teacher:
     def __call__(
         self, wavs: torch.Tensor, lengths: torch.Tensor | None = None, logits: bool = False
     ) -> torch.Tensor:
-        return self._listen(wavs, lengths, logits).reshape(len(wavs), -1).float()
+        return self._output(wavs, lengths, logits).reshape(len(wavs), -1).float()
 
     @torch.no_grad()
-    def _listen(self, wavs, lengths=None, logits=False):
+    def _output(self, wavs, lengths=None, logits=False):
         self._move(wavs.device)
-        # What a teacher draws (SpeechBrain's pooling adds noise, in evaluation too) is its own
-        # affair: the student's randomness is the same with a cache and without.
+        # SpeechBrain's pooling draws noise, in evaluation too: the student's random numbers must
+        # be the same with a cache of targets and without.
         devices = [wavs.device] if wavs.is_cuda else []
-        with (
-            torch.random.fork_rng(devices),
-            torch.autocast(wavs.device.type, enabled=False),
-        ):
-            found = self.embed(wavs.float(), lengths)
-            return self.logits(found) if logits else found
+        with torch.random.fork_rng(devices), torch.autocast(wavs.device.type, enabled=False):
+            embedding = self.embed(wavs.float(), lengths)
+            return self.logits(embedding) if logits else embedding
 
     def _move(self, device: torch.device) -> None:
         if self.module is not None and device != self._device:
@@ -92,19 +87,16 @@ class Teacher:
         raise TypeError(f"{type(self).__name__} does not define embed")
 
     def logits(self, embedding):
-        """What `embed` gave -> class logits (B, C) or (B, 1, C)"""
+        """Output of `embed` -> class logits (B, C) or (B, 1, C)"""
         raise TeacherError(f"the teacher {self.path} gives embeddings and no class logits")
 
     def digest(self) -> str:
-        """Changes with the teacher's files."""
+        """SHA-256 over names and contents of the teacher's files."""
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
         total = hashlib.sha256()
         for file in files:
             if file.is_file():
-                total.update(str(file.relative_to(self.path)).encode())
-                with open(file, "rb") as stream:
-                    while block := stream.read(1 << 20):
-                        total.update(block)
+                total.update(str(file.relative_to(self.path)).encode() + file.read_bytes())
         return total.hexdigest()
 
     def _check(self, sample_rate: int, task: str) -> None:
@@ -118,20 +110,20 @@ class Teacher:
                 "Hz: both hear the same samples, so train at the teacher's rate (--sample_rate "
                 f"{self.sample_rate}) or take another teacher"
             )
-        # One second of noise says what no description does: that it runs, and what comes out.
+        # No description tells that the model runs and what it returns: try a second of noise.
         noise = torch.randn(2, sample_rate, generator=torch.Generator().manual_seed(0))
         try:
-            found = self._listen(0.1 * noise)
-        except Exception as error:  # whatever somebody else's model raises
+            output = self._output(0.1 * noise)
+        except Exception as error:  # a foreign model may raise anything
             raise TeacherError(f"the teacher {self.path} fails on a waveform: {error}") from error
-        if found.dim() == 3 and found.shape[1] == 1:
-            found = found.squeeze(1)
-        if found.dim() != 2 or len(found) != 2 or not torch.isfinite(found).all():
+        if output.dim() == 3 and output.shape[1] == 1:
+            output = output.squeeze(1)
+        if output.dim() != 2 or len(output) != 2 or not torch.isfinite(output).all():
             raise TeacherError(
                 f"the teacher {self.path} does not give one finite embedding per waveform: two "
-                f"waveforms gave {tuple(found.shape)}"
+                f"waveforms gave {tuple(output.shape)}"
             )
-        self.embedding_size = found.shape[1]
+        self.embedding_size = output.shape[1]
 
 
 class _BundleTeacher(Teacher):
@@ -164,7 +156,7 @@ class _SpeechBrainTeacher(Teacher):
 
         try:
             model = EncoderClassifier.from_hparams(source=str(path), run_opts={"device": "cpu"})
-        except Exception as error:  # whatever the code that the YAML names raises
+        except Exception as error:  # code that the YAML names may raise anything
             raise TeacherError(f"SpeechBrain cannot open the teacher {path}: {error}") from error
         self._freeze(model)
         rate = getattr(model.hparams, "sample_rate", None)
@@ -176,7 +168,7 @@ class _SpeechBrainTeacher(Teacher):
 
     def _move(self, device):
         super()._move(device)
-        self.module.device = str(device)  # where it puts what it is given
+        self.module.device = str(device)  # SpeechBrain moves the waveforms there
 
     def embed(self, wavs, lengths):
         return self.module.encode_batch(wavs, lengths)
@@ -210,38 +202,36 @@ class _OnnxTeacher(Teacher):
             )
         self._input = inputs[0].name
         self._one_by_one = inputs[0].shape[0] == 1
-        said = self.session.get_modelmeta().custom_metadata_map
-        self.task = said.get("task")
-        self.sample_rate = int(said["sample_rate"]) if "sample_rate" in said else None
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.task = metadata.get("task")
+        self.sample_rate = int(metadata["sample_rate"]) if "sample_rate" in metadata else None
 
     def embed(self, wavs, lengths):
         valid = valid_lengths(lengths, wavs.shape[1])
-        if valid is None and not self._one_by_one:
-            return self._run(wavs)
-        # The file knows of no padding, so an item is given without its own.
         ends = [wavs.shape[1]] * len(wavs) if valid is None else valid.tolist()
         if not self._one_by_one and min(ends) == wavs.shape[1]:
             return self._run(wavs)
+        # The graph has no input for lengths, so each item runs without its padding.
         rows = [self._run(wavs[i : i + 1, : max(1, end)]) for i, end in enumerate(ends)]
         return torch.cat(rows)
 
     def _run(self, wavs):
-        found = self.session.run(None, {self._input: wavs.cpu().numpy()})[0]
-        return torch.from_numpy(found).to(wavs.device)
+        output = self.session.run(None, {self._input: wavs.cpu().numpy()})[0]
+        return torch.from_numpy(output).to(wavs.device)
 
 
 def _scaled(classifier, embedding, scale, path):
     from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
 
-    found = classifier(embedding)
+    output = classifier(embedding)
     if not isinstance(classifier, (CosineClassifier, EcapaClassifier)):
-        return found
+        return output
     if scale is None:
         raise TeacherError(
             f"the teacher {path} gives cosines, which are logits only when multiplied by the scale "
             "it was trained with: set distillation.teacher_scale (30 in most recipes)"
         )
-    return scale * found
+    return scale * output
 
 
 def load_teacher(
@@ -259,11 +249,11 @@ def load_teacher(
     sample_rate : int
         Of the student, in Hz.
     task : str
-        What a teacher that says its task must be trained for.
+        The task that the teacher, where it names one, must be trained for.
     trust : bool
         Whether a `hyperparams.yaml` may run the code that it names.
     scale : float or None
-        What the cosines of its head are multiplied by to be logits; None: what its bundle says.
+        Factor from the cosines of its head to logits; None: the one in its bundle.
 
     Raises
     ------

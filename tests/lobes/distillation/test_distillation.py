@@ -1,7 +1,8 @@
-"""Distillation: the algebra of its losses, teachers of three kinds, frozen, checked and cached."""
+"""Distillation: losses, teachers of three kinds, cached targets, options."""
 
 import json
 import logging
+import re
 import shutil
 
 import onnx
@@ -202,7 +203,7 @@ def test_targets_are_what_the_bundle_gives_and_no_padding_enters(bundle):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_student_that_says_the_same_loses_nothing(bundle, loss):
+def test_an_equal_student_has_no_loss(bundle, loss):
     teach = distiller(bundle, loss=loss)
     targets = teach.targets(0.1 * torch.randn(4, RATE))
     classes = torch.tensor([0, 1, 2, 0])
@@ -510,24 +511,25 @@ def test_an_interrupted_write_costs_one_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, want",
     [
-        ({"temperature": 4.0}, "temperature is 4.0, which has no effect with cosine"),
-        ({"temperature": 4.0, "loss": "mse"}, "no effect with mse"),
-        ({"beta": 2.0, "loss": "kl"}, "beta is 2.0, which has no effect with kl"),
-        ({"teacher_scale": 30.0}, "teacher_scale is 30.0, which has no effect with cosine"),
-        ({"loss": "l1"}, "distillation.loss must be one of"),
-        ({"alpha": 0}, "distillation.alpha must be a finite number above 0 and at most 1, got 0"),
-        ({"alpha": 1.2}, "alpha"),
-        ({"temperature": 0, "loss": "kl"}, "temperature must be"),
-        ({"cache": "no"}, "cache must be True or False"),
-        ({"teacher": "no/such/folder"}, "there is no 'no/such/folder'"),
-        ({"temprature": 1.0}, "did you mean 'temperature'"),
+        ({"temperature": 4.0}, "temperature is 4.0.* cosine.* kl or dkd"),
+        ({"temperature": 4.0, "loss": "mse"}, "temperature is 4.0.* mse"),
+        ({"beta": 2.0, "loss": "kl"}, "beta is 2.0.* kl.* dkd"),
+        ({"teacher_scale": 30.0}, "teacher_scale is 30.0.* cosine.* kl or dkd"),
+        ({"loss": "l1"}, "distillation.loss .*'cosine'.*'l1'"),
+        ({"alpha": 0}, "distillation.alpha .* above 0 and at most 1, got 0"),
+        ({"alpha": 1.2}, "distillation.alpha .*1.2"),
+        ({"temperature": 0, "loss": "kl"}, "distillation.temperature .* above 0"),
+        ({"teacher_scale": 0, "loss": "kl"}, "distillation.teacher_scale .* above 0"),
+        ({"cache": "no"}, "distillation.cache .*'no'"),
+        ({"teacher": "no/such/folder"}, "distillation.teacher.*'no/such/folder'"),
+        ({"temprature": 1.0}, "temprature.*'temperature'"),
     ],
 )
-def test_every_problem_of_a_configuration_is_named(given, said):
-    (found,) = distillation_problems({"distillation": given})
-    assert said in found
+def test_every_problem_of_a_configuration_is_named(given, want):
+    (problem,) = distillation_problems({"distillation": given})
+    assert re.search(want, problem)
     if "teacher" not in given:
         with pytest.raises(ValueError, match="distillation"):
             Distiller({"teacher": ".", **given}, LABELS, RATE, 5)
@@ -547,8 +549,8 @@ def test_good_configurations_have_no_problem(bundle):
 
 def test_a_cache_is_refused_where_recordings_change(bundle):
     given = {"distillation": {"cache": True, "teacher": str(bundle)}}
-    (found,) = distillation_problems(given, changing=["random crops", "noise"])
-    assert "sound the same in every epoch" in found and "random crops, noise" in found
+    (problem,) = distillation_problems(given, changing=["random crops", "noise"])
+    assert "distillation.cache" in problem and "random crops, noise" in problem
     given["distillation"]["cache"] = False
     assert distillation_problems(given, changing=["noise"]) == []
     with pytest.raises(ValueError, match="cache_folder"):
