@@ -1,4 +1,4 @@
-"""Checks of a lobe's options: an error names the option, the range, and what it was given."""
+"""Checks of options and inputs of lobes; errors name the option, the range and the value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
     "whole",
 ]
 
-#: Longest window and hop; beyond that a duration is a mistyped unit, and fills the memory.
+#: Longest window and hop; a longer one is a mistyped unit and would fill the memory.
 MAX_MS = 10_000.0
 
 
@@ -34,7 +34,7 @@ def number(
     above: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A finite number with low <= value <= high, or above < value < below where these are given.
+    """A finite number with low <= value <= high, or above < value < below where these are set.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def choice(name: str, value, allowed: tuple):
 
 
 def flag(name: str, value) -> bool:
-    """True or False, and not a text: the text "no" would count as true.
+    """True or False; text is refused, because the text "no" would count as true.
 
     Example
     -------
@@ -157,9 +157,7 @@ def frequency_range(
 
 
 def check_batch(wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> None:
-    """What every frontend is given: (B, T) with at least one sample, and one length per item.
-
-    A single sample is a clip; a clip without samples has no frame and is refused.
+    """Check a frontend's input: wavs (B, T) with T >= 1, and one length per item.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Lobes by name: a decorator, a lazy scan of a folder, entry points, plugin files.
+"""Registry of frontends and encoders: decorators, a lazy scan, entry points, plugin files.
 
-Nothing heavy is imported to list what there is: a file of the library is read with `ast`, and an
-entry point is known by its name until it is asked for.
+Listing imports nothing heavy: a file of the library is read with `ast`, and an entry point is
+known by its name until it is loaded.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class PluginError(LobeError):
 
 @dataclass
 class Lobe:
-    """One entry of a registry. `cls` is None until the lobe is asked for."""
+    """One entry of a registry. `cls` is None until the lobe is loaded."""
 
     name: str
     origin: str
@@ -87,7 +87,7 @@ class Registry:
         self.group = group
         self._lobes: dict[str, Lobe] | None = None
 
-    # -- what there is ---------------------------------------------------------------------------
+    # -- look up -------------------------------------------------------------------------------
 
     @property
     def lobes(self) -> dict[str, Lobe]:
@@ -140,7 +140,7 @@ class Registry:
                         self.register(name, loaded)  # a class without the decorator
                 else:
                     importlib.import_module(lobe.module)
-            except Exception as error:  # someone else's code may fail in any way
+            except Exception as error:  # foreign code may raise anything
                 if not lobe.entry_point:
                     raise
                 lobe.error = f"{type(error).__name__}: {error}"
@@ -151,7 +151,7 @@ class Registry:
             raise PluginError(f"{self.kind} {name!r} from {lobe.origin} is broken: {lobe.error}")
         return lobe.cls
 
-    # -- how it gets here ------------------------------------------------------------------------
+    # -- enter ------------------------------------------------------------------------------
 
     def register(self, name: str, cls: type, paper: str = "", source: str = "") -> type:
         """Enter a class; the decorators call this.
@@ -166,11 +166,9 @@ class Registry:
         origin = _origin(cls)
         known = self.lobes.get(name)
         if known is not None and not known.error and known.origin != origin:
-            # An entry point is registered by the decorator of the package it names.
-            if not (
-                known.entry_point is not None
-                and known.entry_point.module.split(".")[0] == cls.__module__.split(".")[0]
-            ):
+            # An entry point is registered by the decorator in the package that it names.
+            point = known.entry_point
+            if point is None or point.module.split(".")[0] != cls.__module__.split(".")[0]:
                 raise DuplicateLobe(
                     f"two {self.kind}s are called {name!r}: {known.origin} and {origin}. "
                     "Rename one of them"
@@ -206,12 +204,12 @@ class Registry:
             for call in getattr(node, "decorator_list", []):
                 if not (isinstance(call, ast.Call) and _called(call) == f"register_{self.kind}"):
                     continue
-                given = {
+                keywords = {
                     word.arg: word.value.value
                     for word in call.keywords
                     if isinstance(word.value, ast.Constant)
                 }
-                name = call.args[0].value if call.args else given.get("name")
+                name = call.args[0].value if call.args else keywords.get("name")
                 if name != path.stem:
                     raise LobeError(
                         f"{path} registers {name!r}: the file's name must be the lobe's name"
@@ -219,8 +217,8 @@ class Registry:
                 return Lobe(
                     name=path.stem,
                     origin=str(path),
-                    paper=given.get("paper", ""),
-                    source=given.get("source", ""),
+                    paper=keywords.get("paper", ""),
+                    source=keywords.get("source", ""),
                     summary=_first_line(ast.get_docstring(node)),
                     module=f"{self.package}.{path.stem}",
                 )
@@ -231,17 +229,13 @@ class Registry:
             name = point.name
             distribution = getattr(point.dist, "name", "?")
             origin = f"package {distribution} ({point.value})"
-            if name in self._lobes:
-                known = self._lobes[name]
-                # Someone else's mistake must not take the library down with it: the name keeps
-                # its first owner, and the newcomer is listed as broken under its own origin.
-                self._lobes[f"{name}@{distribution}"] = Lobe(
-                    name=f"{name}@{distribution}",
-                    origin=origin,
-                    error=f"the name {name!r} is taken by {known.origin}; both cannot have it",
-                )
-                continue
-            self._lobes[name] = Lobe(name=name, origin=origin, entry_point=point)
+            lobe = Lobe(name=name, origin=origin, entry_point=point)
+            if known := self._lobes.get(name):
+                # A clash in another package must not break the library: the first owner keeps the
+                # name, and the second is listed as broken under its package's name.
+                error = f"the name {name!r} is taken by {known.origin}; both cannot have it"
+                lobe = Lobe(name=f"{name}@{distribution}", origin=origin, error=error)
+            self._lobes[lobe.name] = lobe
 
 
 def _called(call: ast.Call) -> str:
@@ -325,7 +319,7 @@ def load_plugin(path: str | Path) -> list[str]:
     """
     path = Path(path).expanduser().resolve()
     if path.suffix != ".py" or not path.is_file():
-        raise PluginError(f"--plugin takes a Python file that exists, got {path}")
+        raise PluginError(f"a plugin must be a Python file that exists, got {path}")
     # The name depends on the path, so that two plugins called my_lobe.py do not collide, and it
     # is in sys.modules, so that their classes can be pickled and copied.
     module_name = f"auricle_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -336,19 +330,19 @@ def load_plugin(path: str | Path) -> list[str]:
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             spec.loader.exec_module(module)
-        found = [
+        registered = [
             f"{registry.kind} {name}"
             for registry in (FRONTENDS, ENCODERS)
             for name, lobe in registry.lobes.items()
             if lobe.module == module_name
         ]
-        if not found:
+        if not registered:
             raise PluginError(
                 f"plugin {path} registered no lobe: decorate a class with "
                 "@register_frontend(name) or @register_encoder(name) from auricle.lobes"
             )
     except BaseException as error:
-        # What it registered before it failed goes with it.
+        # Undo what it registered before it failed.
         sys.modules.pop(module_name, None)
         for registry, lobes in before:
             registry._lobes = lobes
@@ -357,4 +351,4 @@ def load_plugin(path: str | Path) -> list[str]:
         raise PluginError(
             f"plugin {path} failed while it was loaded: {type(error).__name__}: {error}"
         ) from error
-    return found
+    return registered
