@@ -34,7 +34,7 @@ WINDOWS = {
 #: "zeros", "reflect": frame k is centred at sample hop * k; outside the clip the signal is zero or
 #: mirrored at each item's own first and last sample (repeatedly where the clip is shorter than
 #: half a window). "end": frame k starts at sample hop * k, zeros behind the end. "none": the same,
-#: only windows that lie inside the clip; a clip shorter than a window is filled up with zeros.
+#: only windows that lie inside the clip; a clip shorter than a window is padded with zeros.
 PADDINGS = ("zeros", "reflect", "end", "none")
 
 
@@ -57,7 +57,7 @@ class SpectralFrontend(Frontend):
     window_shape : str
         One of `WINDOWS`.
     padding : str
-        One of `PADDINGS`. What lies behind an item's end (`lengths`) never enters its frames.
+        One of `PADDINGS`. Samples behind an item's end (`lengths`) never enter its frames.
     remove_dc : bool
         Subtract each frame's mean.
     preemphasis : float

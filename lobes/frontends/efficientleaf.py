@@ -50,7 +50,7 @@ class EfficientLeaf(Frontend):
     sample_rate : int
         In Hz.
     num_filters : int
-        N; how many features that makes is the business of `compression` and `channels`.
+        N; the number of features follows from `compression` and `channels`.
     window_ms, hop_ms : float
         Length of the pooling window and frame distance. In samples the window is made odd (401 at
         16 kHz), the hop is rounded down.
@@ -66,7 +66,7 @@ class EfficientLeaf(Frontend):
         "log_tbn": log(1 + 10^a E) with a learned a per filter, and a batch norm over time.
         "pcen": PCEN with EfficientLEAF's initial values (alpha, delta and root 1, smooth 0.025).
     channels : str
-        With "log_tbn", what the F features are: "both": N levels, then N differences of each
+        Features with "log_tbn": "both": N levels, then N differences of each
         level from its median over time (F = 2 N, as in the reference, whose two channels here
         stand side by side). "level" or "difference": one of them, F = N.
     pcen_parameters : str

@@ -99,8 +99,8 @@ CHOICES = {
 class Mel(SpectralFrontend):
     """Fixed log-mel filterbank: nothing is learned.
 
-    `convention` sets every option below that is not given (None), so that someone else's mel is
-    one option away; each option can also be set alone.
+    `convention` sets every option below that is not given (None), to reproduce another library's
+    mel; each option can also be set alone.
 
     Arguments
     ---------
@@ -138,11 +138,11 @@ class Mel(SpectralFrontend):
         "offset": ln(x + log_offset); "floor": ln(max(x, log_offset)); "db": 10 log10(max(x,
         log_offset)), for magnitudes 20 log10.
     top_db : float
-        With "db": what lies further below the maximum of the item's own frames is raised to that
-        level; infinity is off.
+        With "db": levels further below the maximum of the item's own frames are raised to that
+        bound; infinity is off.
     allow_empty : bool
-        True admits bands that hold no bin of the FFT and are always silent: what some published
-        models were trained with (AST: 128 Kaldi bands on 512 points, one of them empty).
+        True admits bands that hold no bin of the FFT and are always silent: some published models
+        were trained with them (AST: 128 Kaldi bands on 512 points, one of them empty).
 
     Shape
     -----
@@ -162,7 +162,7 @@ class Mel(SpectralFrontend):
     `compliance.kaldi.fbank`, SpeechBrain 1.1.2. Deviations: a mirrored edge is each item's own;
     top_db looks at valid frames only; bins of an odd n_fft lie at k sample_rate / n_fft
     (torchaudio and nnAudio put the last one at half the sample rate); where Kaldi returns no
-    frame for a clip shorter than the window, here is one, filled up with zeros.
+    frame for a clip shorter than the window, here is one, padded with zeros.
 
     Example
     -------

@@ -53,7 +53,7 @@ class MFCC(MelBased):
     Raises
     ------
     ValueError
-        For more coefficients than bands, an even delta_frames, and what `mel` refuses.
+        For more coefficients than bands, an even delta_frames, and the errors of `mel`.
 
     References
     ----------

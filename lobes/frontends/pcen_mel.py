@@ -53,7 +53,7 @@ class PcenMel(MelBased):
     preset : str
         "leaf" (LEAF's initial values), "wang" (the paper's), "librosa" (librosa.pcen's defaults).
     alpha, delta, root, smooth, floor : float
-        Gain exponent, bias, root, smoothing per frame, and what is added to the smoothed energy;
+        Gain exponent, bias, root, smoothing per frame, and floor added to the smoothed energy;
         see `PCEN`.
     time_constant_s : float
         Instead of smooth: decay of the smoothing in seconds.
@@ -70,7 +70,7 @@ class PcenMel(MelBased):
     Raises
     ------
     ValueError
-        For a value outside its range, both smooth and time_constant_s, and what `mel` refuses.
+        For a value outside its range, both smooth and time_constant_s, and the errors of `mel`.
 
     References
     ----------

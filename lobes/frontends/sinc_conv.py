@@ -64,7 +64,8 @@ class SincConv(SincCutoffs, Frontend):
     -----
     Learned: lower cut-off and bandwidth (kHz), with `rectify` the low-pass's width (relative to
     half its window), and the blocks: 160 + 64,320 values, and 80 more with `rectify`.
-    The instance norm looks at the whole clip: `window` is what one frame sees beside that.
+    The instance norm uses the whole clip; `window` is the number of samples of a frame apart from
+    that.
     Statistics, in training too, are over valid frames only. Recommended normalisation: "none".
 
     References

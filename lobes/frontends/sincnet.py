@@ -72,7 +72,7 @@ class SincNet(SincCutoffs, Frontend):
     Notes
     -----
     Learned: lower cut-off and bandwidth (kHz), gain and bias of the normalisation: 4 F values, 160
-    and 320. What is filtered behind an item's end counts nowhere. Both forms are normalised:
+    and 320. Filter output behind an item's end is ignored. Both forms are normalised:
     recommended normalisation "none".
     The LEAF paper's LeakyReLU is not computed: it changes negative maxima only, and those are
     raised to the floor. The output and every gradient are the same.

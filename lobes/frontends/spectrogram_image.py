@@ -64,7 +64,7 @@ class SpectrogramImage(MelBased):
     ------
     ValueError
         For a size below 1, an unknown scaling, an empty value_range, a std that is not positive,
-        and what `mel` refuses.
+        and the errors of `mel`.
 
     References
     ----------
@@ -227,7 +227,7 @@ def fold_channels(
     mean, std : float or three floats
         The checkpoint's normalisation, per channel.
     image_mean, image_std : float
-        What the one-channel image has been normalised with already: `mean` and `std` of the
+        Present normalisation of the one-channel image: `mean` and `std` of the
         frontend.
     reduce : str
         "sum": the network as it was trained, fed three equal channels. "mean": a third of the

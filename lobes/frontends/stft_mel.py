@@ -1,4 +1,4 @@
-"""Trainable STFT and trainable mel basis: nnAudio's frontend, in its four settings."""
+"""Log-mel with trainable Fourier kernels, trainable mel basis, or both (nnAudio)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class StftMel(SpectralFrontend):
         super().__init__(
             sample_rate, num_features, window_ms, hop_ms, n_fft="window", padding=padding
         )
-        self.trainable_stft, self.trainable_mel = _what_is_learned(
+        self.trainable_stft, self.trainable_mel = _trainable_parts(
             setting, trainable_stft, trainable_mel
         )
         self.fixed = not (self.trainable_stft or self.trainable_mel)
@@ -175,7 +175,7 @@ class StftMel(SpectralFrontend):
         self.mel_basis.clamp_(0.0, 1.0)
 
     def mel_power(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """What the logarithm is taken of, (B, N, F), in at least float32."""
+        """Mel power before the logarithm, (B, N, F), in at least float32."""
         with torch.autocast(wavs.device.type, enabled=False):
             basis = self.mel_basis * self.kept_bins
             basis = basis.to(torch.promote_types(basis.dtype, torch.float32))
@@ -194,7 +194,7 @@ class StftMel(SpectralFrontend):
 
     @torch.no_grad()
     def filters(self, num_bins: int = 1025) -> FilterSet:
-        """What each band gives a tone, through the learned kernels where there are any."""
+        """Amplitude of each band for a tone, through the learned kernels if any."""
         basis = self.mel_basis * self.kept_bins
         if not self.trainable_stft:
             return self.tone_filters(basis, 2, num_bins)
@@ -202,7 +202,7 @@ class StftMel(SpectralFrontend):
         return self.kernel_filters(cosines - 1j * sines, basis, 2, num_bins)
 
 
-def _what_is_learned(setting, trainable_stft, trainable_mel) -> tuple[bool, bool]:
+def _trainable_parts(setting, trainable_stft, trainable_mel) -> tuple[bool, bool]:
     given = {"trainable_stft": trainable_stft, "trainable_mel": trainable_mel}
     for name, value in given.items():
         if value is not None:

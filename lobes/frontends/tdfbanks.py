@@ -50,14 +50,14 @@ class TDFilterbanks(FilterbankFrontend):
     pooling : str
         "depthwise": a low-pass per filter. "shared": one for all.
     pooling_window : str or None
-        What the low-pass starts as, "hann" or "squared_hann"; None is the published one: "hann"
+        Initial low-pass, "hann" or "squared_hann"; None is the published one: "hann"
         for "depthwise", "squared_hann" for "shared".
     window_off_by_one : bool
         Start it one sample late, as both references do by mistake (zero at sample 1, peak at 201).
     pooling_sign : str
         "positive": `project_` keeps the weights of the low-pass at or above 0 and never all at 0,
-        so that what is pooled is an average of energies. "free": weights of either sign,
-        and the absolute value of what is pooled, as in the original.
+        so that the result is an average of energies. "free": weights of either sign, and the
+        absolute value of the result, as in the original.
     compression : str
         "log": log(E + log_offset). "log1p": log(1 + E).
     log_offset : float
@@ -170,7 +170,7 @@ class TDFilterbanks(FilterbankFrontend):
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = torch.promote_types(self.filter_taps.dtype, torch.float32)
-        # The parameter itself where it is float32 already: the engine then knows that it is free.
+        # The parameter itself where it is float32: the engine reads leaves at the full rate.
         return self.filter_taps.to(dtype), self.pooling_weights.to(dtype).expand(
             self.num_features, -1
         )

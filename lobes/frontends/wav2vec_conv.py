@@ -17,7 +17,7 @@ HOP_S = 0.02
 KERNELS = (3, 3, 3, 3, 2, 2)
 #: Bounds of a filter's sum and of its Euclidean norm; both are about 1.4 at the start.
 MAX_WEIGHT = 16.0
-#: Bound of what a normalisation adds, in standard deviations; GELU is flat below about -5.
+#: Bound of a normalisation's offset, in standard deviations; GELU is flat below about -5.
 MAX_OFFSET = 3.0
 
 
@@ -64,14 +64,14 @@ class ConvLayer(nn.Module):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put what could silence GELU, and with it the gradient, for ever back into its range."""
+        """Bound filters and offsets that could keep GELU in its flat part, without a gradient."""
         if self.layer_norm is not None:
             self.layer_norm.bias.clamp_(-MAX_OFFSET, MAX_OFFSET)
             return  # a normalisation undoes any scale and offset of the filters before it
         # The inputs are GELU's, hardly ever negative: filters of one sign answer with one sign.
         weight = self.conv.weight
         total = weight.sum((1, 2), keepdim=True)
-        # Slack, so that what rounding leaves over a bound is not projected a second time.
+        # Slack, so that a value that rounding leaves above a bound is not projected again.
         excess = torch.where(
             total.abs() > MAX_WEIGHT * (1 + 1e-3), total - total.clamp(-MAX_WEIGHT, MAX_WEIGHT), 0
         )
@@ -135,15 +135,15 @@ class Wav2VecConv(Frontend):
     (`layer_sizes`), for a hop near 20 ms: 160 and 210 samples at 8 kHz, 448 and 560 at 22.05 kHz.
     Filters of 10 taps at 8 kHz are twice as long in ms as at 16 kHz.
 
-    A frame that lies within an item reads nothing behind the item's end in any layer, so the only
-    thing that needs lengths is the group norm: its statistics are those of the item's own samples.
+    A frame that lies within an item reads nothing behind the item's end in any layer; only the
+    group norm needs lengths, for statistics of the item's own samples.
 
     The parameters have the names and shapes that torchaudio and transformers give them below
     `feature_extractor.`: their weights are taken by `load_state_dict`.
 
     Learned: 4,200,448 values with 512 channels and "group", 4,210,176 with "layer".
-    `project_` keeps filters and offsets from where GELU has no gradient; published initial values
-    are far inside.
+    `project_` keeps filters and offsets away from where GELU has no gradient; published initial
+    values are far from the bounds.
 
     References
     ----------

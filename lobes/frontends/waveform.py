@@ -1,4 +1,4 @@
-"""The waveform itself, for encoders that read samples."""
+"""Samples as frames, for encoders that read the waveform."""
 
 from __future__ import annotations
 

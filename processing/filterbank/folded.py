@@ -1,9 +1,9 @@
 """A trained filterbank as one strided convolution, a square and a grouped sum.
 
 Filtering, squared modulus and pooling of frozen filters are together a quadratic form of the
-samples that a frame looks at: E = x' A x, with A positive semidefinite and of low rank. With the
-eigenvectors of A as taps, E is a sum of squares of one strided convolution's outputs. There is no
-complex number and no loop in it; it can be exported, and it can run on a stream.
+samples of a frame: E = x' A x, with A positive semidefinite and of low rank. With the
+eigenvectors of A as taps, E is a sum of squares of one strided convolution's outputs. Without
+complex numbers and loops, it can be exported and can run on a stream.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ CHUNK_FRAMES = 128
 
 @dataclass
 class StreamState:
-    """What a stream remembers between two pieces.
+    """State of a stream between two pieces.
 
     Arguments
     ---------
     samples : tensor (B, n)
-        Samples that frames to come still look at.
+        Samples that later frames still need.
     head : tensor (B, half)
         The stream's first samples, for the frames at its edge.
     seen : int
-        Samples taken so far.
+        Samples received so far.
     frames : int
-        Frames given so far.
+        Frames returned so far.
     smoothed : tensor (B, F) or None
         PCEN's last smoothed energy.
     """
@@ -177,7 +177,7 @@ class FoldedFilterbank(nn.Module):
         return self._compress(energy, None)[0]
 
     def _energy(self, padded: torch.Tensor) -> torch.Tensor:
-        """Energies (B, N, frames) of the windows inside `padded`."""
+        """Energies (B, N, frames) of the complete windows of `padded`."""
         outputs = functional.conv1d(padded[:, None], self.weight, stride=self.hop)
         return (outputs.square().transpose(1, 2) @ self.owners).transpose(1, 2)
 
@@ -242,19 +242,19 @@ class FoldedFilterbank(nn.Module):
     def stream(
         self, chunk: torch.Tensor, state: StreamState | None = None, last: bool = False
     ) -> tuple[torch.Tensor, StreamState]:
-        """Frames that a further piece of a stream completes.
+        """Frames that the next piece of a stream completes.
 
-        All pieces' frames together are those of `forward` on the whole. A frame is given once the
-        samples it looks at are there: half a filter and half a pooling window after its centre.
+        The frames of all pieces together are those of `forward` on the whole. A frame is returned
+        once its samples are there: half a filter and half a pooling window after its centre.
 
         Arguments
         ---------
         chunk : tensor (B, n)
             Any number of samples, also none.
         state : StreamState or None
-            What the call before returned; None at the beginning.
+            Returned by the previous call; None at the beginning.
         last : bool
-            The stream ends with this piece: give all frames that are left.
+            The stream ends with this piece: return all remaining frames.
 
         Returns
         -------
@@ -284,7 +284,7 @@ class FoldedFilterbank(nn.Module):
         return out, StreamState(rest, head, seen, frames, smoothed)
 
 
-def _at(pool: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Pooling weights (N, P) at the places `where` (n, K), 0 outside: (N, n, K)."""
-    inside = (where >= 0) & (where < pool.shape[1])
-    return pool[:, where.clamp(0, pool.shape[1] - 1)] * inside
+def _at(pool: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Pooling weights (N, P) at positions (n, K), 0 outside the window: (N, n, K)."""
+    valid = (position >= 0) & (position < pool.shape[1])
+    return pool[:, position.clamp(0, pool.shape[1] - 1)] * valid

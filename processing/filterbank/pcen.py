@@ -15,7 +15,7 @@ __all__ = ["PARAMETERS", "PCEN", "linear_recurrence", "smooth_energy"]
 CHUNK_FRAMES = 32
 #: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.
 _PIECE_FRAMES = 64
-#: What is learned: the four values themselves, or their logarithms.
+#: Parametrisations: the four values themselves, or their logarithms.
 PARAMETERS = ("linear", "log")
 
 
@@ -24,10 +24,10 @@ def linear_recurrence(
 ) -> torch.Tensor:
     """m[t] = decay * m[t-1] + inputs[t] along axis 1, as products with triangular matrices.
 
-    Frames are taken in chunks; inside a chunk one product with the matrix decay^(t-k) does it,
-    and the chunks' ends obey the same recurrence with decay^32, so they are solved by the same
-    function: about log32(N) steps for N frames. Every factor is a power of a number in [0, 1]:
-    nothing grows, however long the signal.
+    Within a chunk of 32 frames the solution is one product with the matrix decay^(t-k); the ends
+    of the chunks obey the same recurrence with decay^32 and are solved by the same function: about
+    log32(N) steps for N frames. Every factor is a power of a number in [0, 1]: nothing overflows,
+    however long the signal.
 
     Arguments
     ---------
@@ -171,8 +171,8 @@ class PCEN(nn.Module):
 
     With "linear", parameters are used as they are: call `project_()` after an optimiser step to
     keep them in range. A clamp in forward would stop the gradient of a value that has left its
-    range. With "log", a value outside its range is read as the range's end, with the slope there:
-    no finite parameter gives NaN, also where nobody projects, and none is stuck.
+    range. With "log", a value outside its range is read as the end of the range with the gradient
+    there: no finite parameter gives NaN, even without projection, and none stops learning.
 
     Arguments
     ---------
@@ -286,7 +286,7 @@ class PCEN(nn.Module):
         ---------
         energy : tensor (B, N, F)
         state : tensor (B, F) or None
-            What the call for the piece before returned; None at the start.
+            Returned by the call for the previous piece; None at the start.
 
         Returns
         -------

@@ -13,8 +13,8 @@ from .scales import spaced_hz
 __all__ = ["TAPER_WINDOWS", "filtered", "mel_cutoffs", "sinc_taps", "taper_window"]
 
 #: "hamming": symmetric, as in SincNet. "hamming_periodic": one step longer period, as in the LEAF
-#: reference, so that the taps are slightly askew. "blackman": twice as wide a transition, and what
-#: is passed outside the band is 20 dB lower.
+#: reference, so that the taps are slightly askew. "blackman": a transition twice as
+#: wide, and 20 dB less leakage.
 TAPER_WINDOWS = ("hamming", "hamming_periodic", "blackman")
 
 

@@ -1,4 +1,4 @@
-"""Whether other processes keep torch's threads waiting for each other."""
+"""Warn when fewer cores are free than torch has threads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 
 __all__ = ["busy_cores_note"]
 
-#: What a user may have set because of it.
+#: Environment variables that a user may have set for this reason; then nothing is said.
 _SETTINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def busy_cores_note(threads: int) -> str | None:
-    """What to do where the cores that are free are fewer than the threads; None where they are not.
+    """Advice where fewer cores are free than the process has threads, else None.
 
-    OpenMP's threads wait for each other at the end of every operator, and do not let go of their
-    core meanwhile. An epoch of a small recogniser with two threads, on two cores that also ran tests,
+    OpenMP's threads wait for each other at the end of every operator without releasing their
+    core. An epoch of a small recogniser with two threads, on two cores that also ran tests,
     took 184 s, and 6 s with OMP_WAIT_POLICY=passive; where nothing else runs, that setting costs 1.1
     to 1.7 times the time.
 

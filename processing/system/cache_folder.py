@@ -1,4 +1,4 @@
-"""Where auricle keeps what it can make again."""
+"""Folder for files that can be made again: compiled libraries, generated corpora."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the process gets its memory, how much it has had, and how much there is."""
+"""Memory of the process: used, peak and available bytes, and how glibc allocates it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 # Parameters of glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _SETTINGS = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-#: Blocks from here on come from the kernel and go back to it: the size of a large page.
+#: Blocks of at least this size come from the kernel and return to it: a large page.
 _GIVEN_BACK_BYTES = 2 * 2**20
 _keeps = False
 
@@ -31,9 +31,9 @@ _keeps = False
 def use_large_pages() -> None:
     """Ask torch for pages of 2 MB for large tensors on the CPU, where the kernel has them.
 
-    A fresh block then costs a page fault for every 2 MB and not for every 4 kB: a step of m5 or
-    crnn that gives its memory back takes 0.6 times as long. Call it before the first tensor; a
-    user's own THP_MEM_ALLOC_ENABLE stays.
+    A fresh block then costs a page fault per 2 MB instead of 4 kB: a training step of m5 or crnn
+    that returns its memory takes 0.6 times as long. Call it before the first tensor; a user's own
+    THP_MEM_ALLOC_ENABLE takes precedence.
 
     Example
     -------
@@ -48,10 +48,9 @@ def keep_freed_memory() -> bool:
     glibc asks the kernel for every block above a threshold (128 kB at first, 32 MB at most) and
     gives it back when it is freed. A training step allocates the same large tensors over and over,
     and the kernel clears every page of them each time: half the time of an epoch of a small model
-    on the CPU, two thirds with clips of 8 s. What is computed does not change; but what was used
-    once stays with the process until it ends, in pieces that do not fit everything: the peak grows
-    by 0.4 to 1.7 times the activations. A large model therefore gives it back
-    (`give_freed_memory_back`).
+    on the CPU, two thirds with clips of 8 s. Results do not change; but freed memory stays with
+    the process until it ends, fragmented: the peak grows by 0.4 to 1.7 times the activations. A
+    large model therefore returns it (`give_freed_memory_back`).
 
     Call it once, before the first large tensor. A user's own settings in the environment
     (MALLOC_MMAP_MAX_, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_, GLIBC_TUNABLES, LD_PRELOAD)
@@ -91,10 +90,9 @@ def keeps_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> bool:
-    """End what `keep_freed_memory` began: tensors of 2 MB and more go back when they are freed.
+    """Undo `keep_freed_memory`: tensors of 2 MB and more return to the kernel when freed.
 
-    The peak is then that of the tensors that are alive. Nothing happens where
-    `keep_freed_memory` is not in force.
+    The peak is then that of the live tensors. Without `keep_freed_memory` nothing happens.
 
     Returns
     -------
@@ -116,11 +114,11 @@ def give_freed_memory_back() -> bool:
 
 
 def peak_memory_bytes(device="cpu") -> int:
-    """The most memory the process has had so far; on a GPU, the most its tensors have had there.
+    """Peak memory of the process so far; on a GPU, of its tensors there.
 
     Arguments
     ---------
-    device : what torch understands: "cpu", "cuda:1".
+    device : a device of torch: "cpu", "cuda:1".
 
     Example
     -------
@@ -142,7 +140,7 @@ def peak_memory_bytes(device="cpu") -> int:
 
 
 def resident_bytes() -> int:
-    """Memory of the process now, or where the system does not tell, the most it has had.
+    """Memory of the process now; its peak where the system does not report that.
 
     Example
     -------
@@ -157,11 +155,11 @@ def resident_bytes() -> int:
 
 
 def available_bytes(device="cpu") -> int | None:
-    """Memory that the process can still get; None where the system does not tell.
+    """Memory that the process can still allocate; None where the system does not report it.
 
     Arguments
     ---------
-    device : what torch understands: "cpu", "cuda:1".
+    device : a device of torch: "cpu", "cuda:1".
 
     Example
     -------
@@ -186,7 +184,7 @@ def available_bytes(device="cpu") -> int | None:
 
 
 def size_text(size_bytes: float) -> str:
-    """A size to be read: in GiB, below a tenth of one in MiB, below one of those in KiB.
+    """A size for people: in GiB, below a tenth of one in MiB, below one MiB in KiB.
 
     Example
     -------
