@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sounds import loud_and_quiet
 from torch import nn
 
 from auricle.lobes import build_frontend
@@ -14,19 +15,6 @@ SIGNALS = ["noise", "chirp", "vowel"]
 
 def build(**options):
     return build_frontend("efficientleaf", options={"efficientleaf": options})
-
-
-def signal(kind, num_samples=4000):
-    time = torch.arange(num_samples, dtype=torch.float64) / 16000
-    if kind == "noise":
-        return 0.1 * torch.randn(2, num_samples, generator=torch.Generator().manual_seed(0))
-    if kind == "chirp":
-        wave = 0.5 * torch.sin(2 * math.pi * (200 * time + 14000 * time.square()))
-    else:  # a vowel: harmonics of a falling pitch, with pauses
-        phase = 2 * math.pi * (140 * time - 60 * time.square())
-        wave = sum(torch.sin(k * phase) / k for k in range(1, 30))
-        wave = 0.2 * wave * torch.sin(2 * math.pi * 4 * time).clamp(min=0)
-    return wave.float()[None].repeat(2, 1) * torch.tensor([[1.0], [0.3]])
 
 
 def perturb(frontend):
@@ -67,7 +55,7 @@ def test_energies_equal_the_formulas(eight_groups, kind, perturbed):
     frontend = build(**options)
     if perturbed:
         perturb(frontend)
-    wavs = signal(kind)
+    wavs = loud_and_quiet(kind)
     out, filter_ = frontend.energy(wavs).double(), 0
     sizes = zip(frontend.group_sizes, frontend.filter_samples, frontend.strides, strict=True)
     for size, length, stride in sizes:
@@ -95,7 +83,7 @@ def test_one_group_at_the_full_rate_is_leaf(kind, perturbed):
     leaf = build_frontend("leaf", options={"leaf": {"backend": "direct"}})
     for name in ("centre", "width", "pooling_width"):
         getattr(leaf, name).copy_(getattr(frontend, name))
-    wavs = signal(kind)
+    wavs = loud_and_quiet(kind)
     torch.testing.assert_close(frontend.energy(wavs), leaf.energy(wavs), rtol=1e-5, atol=1e-8)
 
 
@@ -131,7 +119,7 @@ def test_pcen_equals_the_loop_in_logarithms(parameters):
     frontend = build(num_filters=6, compression="pcen", pcen_parameters=parameters)
     perturb(frontend)
     frontend.compression.project_()
-    wavs = signal("noise")
+    wavs = loud_and_quiet("noise")
     energy = frontend.energy(wavs).double()
     alpha, delta, root, smooth = (value.double() for value in frontend.compression.values())
     mean, means = energy[:, 0], []

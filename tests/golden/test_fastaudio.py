@@ -1,24 +1,12 @@
 """FastAudio against SpeechBrain's Filterbank, live, and against the published formula."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from sounds import SIGNALS
 from speechbrain.processing.features import Filterbank
 
 from auricle.lobes import build_frontend
-
-TIME = torch.arange(16000) / 16000
-SPEECH = sum(
-    math.exp(-((140 * k - 700) ** 2) / 2e5) * torch.cos(2 * math.pi * 140 * k * TIME + k)
-    for k in range(1, 50)
-) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * TIME))
-SIGNALS = {
-    "noise": 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0)),
-    "chirp": 0.5 * torch.sin(2 * math.pi * (200 * TIME + 1900 * TIME**2)),
-    "speech-like": 0.1 * SPEECH,
-}
 
 
 def build(sample_rate=16000, **options):

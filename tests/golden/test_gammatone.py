@@ -7,23 +7,13 @@ import pytest
 import torch
 from asteroid_filterbanks import multiphase_gammatone_fb as asteroid
 from nnAudio.librosa_functions import fft2gammatonemx
+from sounds import SIGNALS
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.gammatone import bandwidth_per_erb
 from auricle.processing.filterbank.scales import erb_hz, hz_to_erb
 
 RATE_HZ = 16000
-TIME = torch.arange(16000) / 16000
-SPEECH = sum(
-    math.exp(-((140 * k - 700) ** 2) / 2e5) * torch.cos(2 * math.pi * 140 * k * TIME + k)
-    for k in range(1, 50)
-) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * TIME))
-SIGNALS = {
-    "noise": 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0)),
-    "chirp": 0.5 * torch.sin(2 * math.pi * (200 * TIME + 1900 * TIME**2)),
-    "speech-like": 0.1 * SPEECH,
-}
-
 #: Samples from a filter's onset to its envelope's peak. Asteroid's filters are whole samples from
 #: their onset, ours from their peak: the two grids are the same where this is whole.
 TO_PEAK = np.array([6, 7, 9, 12, 17, 25, 38, 50, 70, 100])

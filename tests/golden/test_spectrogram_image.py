@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
+from sounds import noise
 from torch.nn import functional
 
 from auricle.lobes import build_frontend
 from auricle.lobes.frontends.spectrogram_image import fold_channels, resize
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def build(**options):

@@ -5,20 +5,10 @@ import math
 import nnAudio.features
 import pytest
 import torch
+from sounds import SIGNALS
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-
-TIME = torch.arange(16000) / 16000
-SPEECH = sum(
-    math.exp(-((140 * k - 700) ** 2) / 2e5) * torch.cos(2 * math.pi * 140 * k * TIME + k)
-    for k in range(1, 50)
-) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * TIME))
-SIGNALS = {
-    "noise": 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0)),
-    "chirp": 0.5 * torch.sin(2 * math.pi * (200 * TIME + 1900 * TIME**2)),
-    "speech-like": 0.1 * SPEECH,
-}
 
 
 def build(**options):

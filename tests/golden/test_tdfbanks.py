@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from asteroid_filterbanks import Encoder, FreeFB
+from sounds import loud_and_quiet
 from torch import nn
 
 from auricle.lobes import build_frontend
@@ -31,19 +32,6 @@ def build(**options):
 
 def load(name):
     return torch.from_numpy(np.load(DATA / f"{name}.npy"))
-
-
-def signal(kind, num_samples=4000):
-    time = torch.arange(num_samples, dtype=torch.float64) / 16000
-    if kind == "noise":
-        return 0.1 * torch.randn(2, num_samples, generator=torch.Generator().manual_seed(0))
-    if kind == "chirp":
-        wave = 0.5 * torch.sin(2 * math.pi * (200 * time + 14000 * time.square()))
-    else:  # a vowel: harmonics of a falling pitch, with pauses
-        phase = 2 * math.pi * (140 * time - 60 * time.square())
-        wave = sum(torch.sin(k * phase) / k for k in range(1, 30))
-        wave = 0.2 * wave * torch.sin(2 * math.pi * 4 * time).clamp(min=0)
-    return wave.float()[None].repeat(2, 1) * torch.tensor([[1.0], [0.3]])
 
 
 def test_equals_the_reference_on_noise():
@@ -106,7 +94,7 @@ def test_equals_the_originals_layers(kind, pooling, perturbed):
         with torch.no_grad():
             for p in ours.parameters():
                 p.add_(0.3 * p.std() * torch.randn(p.shape, generator=generator))
-    original, wavs = Original(ours), signal(kind)
+    original, wavs = Original(ours), loud_and_quiet(kind)
     out, expected = ours(wavs), original(wavs)
     scale = expected.detach().exp().max()
     torch.testing.assert_close(out, expected, atol=1e-5 * scale.item(), rtol=0)

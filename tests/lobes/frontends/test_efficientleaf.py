@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sounds import noise
 from torch import nn
 
 from auricle.lobes import build_frontend
@@ -13,10 +14,6 @@ from auricle.lobes.layers.batch_norm import TemporalBatchNorm
 from auricle.lobes.layers.statistics import masked_median
 
 UNIT = math.sqrt(2 * math.log(2)) / math.pi
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def build(sample_rate=16000, **options):

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sounds import noise, tone
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
@@ -14,17 +15,8 @@ from auricle.processing.filterbank.scales import bark_to_hz, hz_to_bark
 from auricle.processing.filterbank.shapes import leaf_initial_values
 
 
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def build(**options):
     return build_frontend("leaf", options={"leaf": options})
-
-
-def tone(frequency_hz, sample_rate, seconds=1.0):
-    time = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
-    return torch.sin(2 * math.pi * frequency_hz * time).float()[None]
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])

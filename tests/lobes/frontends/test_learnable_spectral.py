@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sounds import noise, tone
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
@@ -23,15 +24,6 @@ def build(name, sample_rate=16000, **options):
 def power(lobe, name, wavs):
     with torch.no_grad():
         return getattr(lobe, POWER[name])(wavs)
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def tone(frequency_hz, sample_rate=16000, seconds=1.0):
-    time = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
-    return torch.sin(2 * math.pi * float(frequency_hz) * time).float()[None]
 
 
 @pytest.fixture(autouse=True)

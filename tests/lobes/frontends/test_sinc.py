@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sounds import noise
 from torch.nn import functional
 
 from auricle.lobes import build_frontend
@@ -19,10 +20,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def build(name, sample_rate=16000, **options):

@@ -5,16 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from sounds import noise
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
 from auricle.lobes.frontends._spectral import PADDINGS, WINDOWS, SpectralFrontend
 from auricle.lobes.frontends.mel import CONVENTIONS
 from auricle.processing.filterbank.triangles import mel_bank
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("padding, mode", [("zeros", "constant"), ("reflect", "reflect")])

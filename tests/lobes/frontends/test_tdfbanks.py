@@ -4,16 +4,13 @@ import math
 
 import pytest
 import torch
+from sounds import noise
 from torch.nn import functional
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
 
 FRAME_CENTRES = ["centered", "tf_same", "valid"]
-
-
-def noise(*shape, seed=0, scale=0.1):
-    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def build(sample_rate=16000, **options):
