@@ -93,9 +93,10 @@ def speechbrain_epoch(rows, record):
     return lambda epoch: brain._fit_train(loader, epoch, enable=False)
 
 
-def auricle_epoch(folder, rows, record, scratch, frontend, encoder, *extra):
+def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
+    """A Brain of the recipe and its training loader over these rows."""
     words = ["--data_folder", str(folder), "--frontend", frontend, "--encoder", encoder]
-    words += ["--batch_size", str(BATCH), "--device", "cpu", "--results_folder", str(scratch)]
+    words += ["--device", "cpu", "--results_folder", str(scratch)]
     config = load_hparams([*words, *extra], "speech_commands")
     hparams = config.build()
     hparams["checkpointer"] = None
@@ -109,9 +110,28 @@ def auricle_epoch(folder, rows, record, scratch, frontend, encoder, *extra):
     dataset = data.build_datasets(hparams, record)["train"]
     dataset.data_ids = list(rows)
     dataset.durations_s = [hparams["clip_s"]] * len(rows)
-    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH)
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=hparams["batch_size"])
     brain.on_fit_start()
+    return brain, loader
+
+
+def auricle_epoch(*settings):
+    brain, loader = recipe(*settings, "--batch_size", str(BATCH))
     return lambda epoch: brain._fit_train(loader, epoch, enable=False)
+
+
+def prepare(folder, scratch, protocol="v2-12-official"):
+    """The corpus with default settings."""
+    plain = {
+        "results_folder": scratch,
+        "protocol": protocol,
+        "max_per_class": 0,
+        "data_seed": 0,
+        "official_test_folder": None,
+        "skip_broken": False,
+        "download": False,
+    }
+    return data.prepare_from(plain, folder)
 
 
 def measure(epochs, rounds):
@@ -172,16 +192,7 @@ def main():
     keep_freed_memory()  # as the recipes do; SpeechBrain's path gains from it, too
     folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
     with tempfile.TemporaryDirectory() as scratch:
-        plain = {
-            "results_folder": scratch,
-            "protocol": "v2-12-official",
-            "max_per_class": 0,
-            "data_seed": 0,
-            "official_test_folder": None,
-            "skip_broken": False,
-            "download": False,
-        }
-        record = data.prepare_from(plain, folder)
+        record = prepare(folder, scratch)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
         spoken = {key: row for key, row in by_id(record.rows("train")).items() if row["speaker"]}
         rows = dict(

@@ -26,13 +26,11 @@ from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 
-import speechbrain as sb
 import torch
 import torchaudio
+from epoch import prepare, recipe
 from speechbrain.dataio import audio_io
 
-from auricle.hparams.loader import load_hparams
-from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.processing.data import audio, manifest
 from auricle.processing.data.batching import DurationBatchSampler
 from auricle.processing.data.cache import AudioCache
@@ -40,7 +38,6 @@ from auricle.processing.data.manifest import by_id
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
 from auricle.recipes.reports.results import collect_versions
-from auricle.recipes.speech_commands import data
 
 TITLE = """# Where the time of a training epoch goes
 
@@ -167,28 +164,6 @@ def timed_stages(clock, brain):
             step()
 
 
-def build(folder, prepared, rows, scratch, encoder, clip_s):
-    """A Brain and its training loader, as the recipe makes them."""
-    words = ["--data_folder", str(folder), "--frontend", "mel", "--encoder", encoder]
-    words += ["--clip_s", str(clip_s), "--warmup_epochs", "0", "--device", "cpu"]
-    config = load_hparams([*words, "--results_folder", str(scratch)], "speech_commands")
-    hparams = config.build()
-    hparams["checkpointer"] = None
-    brain = ClassificationBrain(
-        prepared.labels,
-        modules=hparams["modules"],
-        hparams=hparams,
-        run_opts=config.run_opts,
-        augment_wavs=data.build_augmentation(hparams, prepared),
-    )
-    dataset = data.build_datasets(hparams, prepared)["train"]
-    dataset.data_ids = list(rows)
-    dataset.durations_s = [hparams["clip_s"]] * len(rows)
-    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=hparams["batch_size"])
-    brain.on_fit_start()
-    return brain, loader
-
-
 class Timed:
     """A loader whose time to make a batch is a stage."""
 
@@ -274,20 +249,11 @@ def main():
         "",
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        plain = {
-            "results_folder": scratch,
-            "protocol": arguments.protocol,
-            "max_per_class": 0,
-            "data_seed": 0,
-            "official_test_folder": None,
-            "skip_broken": False,
-            "download": False,
-        }
         began = time.perf_counter()
-        prepared = data.prepare_from(plain, folder)
+        prepared = prepare(folder, scratch, arguments.protocol)
         cold_s = time.perf_counter() - began
         began = time.perf_counter()
-        data.prepare_from(plain, folder)
+        prepare(folder, scratch, arguments.protocol)
         warm_s = time.perf_counter() - began
         rows = by_id(prepared.rows("train"))
         rows = dict(random.Random(0).sample(sorted(rows.items()), min(arguments.clips, len(rows))))
@@ -298,7 +264,8 @@ def main():
             f"Seconds of {'the clock' if arguments.clock == 'wall' else 'processor time'}."
         )
         for encoder in arguments.encoders:
-            brain, loader = build(folder, prepared, rows, scratch, encoder, arguments.clip_s)
+            options = ("--clip_s", str(arguments.clip_s), "--warmup_epochs", "0")
+            brain, loader = recipe(folder, rows, prepared, scratch, "mel", encoder, *options)
             first, later, functions, operators = profile(
                 brain, loader, arguments.later, CLOCKS[arguments.clock]
             )
