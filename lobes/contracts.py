@@ -1,4 +1,4 @@
-"""What a frontend and an encoder promise, as base classes.
+"""Base classes of frontends and encoders: their attributes, shapes and lengths.
 
 The promises themselves are run by `auricle.lobes.promises` over every registered lobe. A lobe that
 an option starts from a file says in `lasting_options` what rebuilds it where that file is not.

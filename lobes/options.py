@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "number",
     "odd_window",
     "whole",
+    "wholes",
 ]
 
 #: Longest window and hop; a longer one is a mistyped unit and would fill the memory.
@@ -80,6 +82,20 @@ def whole(name: str, value, low: int = 1, high: int | None = None) -> int:
         allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
     return int(value)
+
+
+def wholes(name: str, values, count: int | None = None) -> list[int]:
+    """A sequence of `count` whole numbers of at least 1; None: of any length.
+
+    Example
+    -------
+    >>> wholes("channels", (8, 16), 2)
+    [8, 16]
+    """
+    listed = isinstance(values, Sequence) and not isinstance(values, str)
+    if not listed or count not in (None, len(values)):
+        raise ValueError(f"{name} must be {count or 'a list of'} whole numbers, got {values!r}")
+    return [whole(name, value) for value in values]
 
 
 def choice(name: str, value, allowed: tuple):

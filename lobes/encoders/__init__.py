@@ -1,4 +1,4 @@
-"""Encoders: frames in, what a task needs out. One file, one published idea."""
+"""Encoders, one published network a file: frames in, embeddings or steps out."""
 
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -1,4 +1,4 @@
-"""Packages of the extras, imported when a lobe needs them; without one, the error names the extra."""
+"""Import of the optional packages timm and transformers, with an error that names the extra."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def transformers(lobe: str):
 
 def _package(name: str, lobe: str, *modules: str):
     try:
-        for module in modules:
-            importlib.import_module(module)
-        return importlib.import_module(name)
+        return [importlib.import_module(module) for module in (*modules, name)][-1]
     except ImportError as error:
         raise ValueError(
             f"encoder {lobe!r} needs the package {name}: pip install 'auricle[{name}]'"

@@ -1,12 +1,12 @@
-"""Weights in a local safetensors file: read without pickles, checked by name."""
+"""Reading and checking of weights in a local safetensors file, without pickles."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
+from ...processing.system.files import read_json
 from ...processing.system.listing import first_of
 
 __all__ = ["Weights", "check_against", "read_safetensors"]
@@ -30,15 +30,13 @@ def read_safetensors(path: str) -> tuple[Weights, dict]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    given = Path(path).expanduser()
-    file = given
-    if given.is_dir():
-        files = sorted(given.glob("*.safetensors"))
+    file = Path(path).expanduser()
+    if file.is_dir():
+        files = sorted(file.glob("*.safetensors"))
         if len(files) != 1:
-            found = ", ".join(file.name for file in files) or "none"
             raise ValueError(
                 f"path must be one *.safetensors file or a folder with one, got {str(path)!r} "
-                f"with: {found}"
+                f"with: {', '.join(file.name for file in files) or 'none'}"
             )
         file = files[0]
     if not file.is_file():
@@ -54,16 +52,11 @@ def read_safetensors(path: str) -> tuple[Weights, dict]:
     except SafetensorError as error:
         raise ValueError(f"path {str(path)!r} is no readable safetensors file: {error}") from error
     config = file.parent / "config.json"
-    if not config.is_file():
-        return weights, {}
-    try:
-        about = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{config} is no JSON: {error}") from error
+    about = read_json(config) if config.is_file() else {}
     return weights, about if isinstance(about, dict) else {}
 
 
-def check_against(path: str, weights: Weights, expected: Weights, names: dict) -> None:
+def check_against(path: str, weights: Weights, expected: Weights, network: dict) -> None:
     """Refuse a file whose tensors are not those of the network that was asked for.
 
     Arguments
@@ -72,7 +65,7 @@ def check_against(path: str, weights: Weights, expected: Weights, names: dict) -
         For the message.
     weights, expected : dict of tensors
         From the file; of the network.
-    names : dict
+    network : dict
         What the network is called and how big it is, for the message, e.g. {"size": "tiny"}.
 
     Raises
@@ -89,11 +82,12 @@ def check_against(path: str, weights: Weights, expected: Weights, names: dict) -
     ]
     if not (lack or extra or shapes):
         return
-    wanted = ", ".join(f"{key} {value}" for key, value in names.items())
-    problems = []
-    for what, found in (("lacks", lack), ("has, too many,", extra), ("has", shapes)):
-        if found:
-            problems.append(f"{what} {first_of(found)}")
+    wanted = ", ".join(f"{key} {value}" for key, value in network.items())
+    problems = [
+        f"{what} {first_of(names)}"
+        for what, names in (("lacks", lack), ("has, too many,", extra), ("has", shapes))
+        if names
+    ]
     raise ValueError(
         f"path {str(path)!r} is of another architecture than {wanted}: it {'; '.join(problems)}"
     )

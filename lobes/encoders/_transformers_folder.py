@@ -1,4 +1,4 @@
-"""Models of the package transformers: what is in a folder, and ones of random values."""
+"""Models of the package transformers: the config in a folder, and models of random values."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from pathlib import Path
 
 from torch import nn
 
+from ...processing.system.files import read_json
 from ._extras import transformers
 
-__all__ = [
-    "SETTINGS",
-    "SMALL",
-    "config_in",
-    "config_of",
-    "model_of_config",
-    "not_both",
-    "random_model",
-]
+__all__ = ["SETTINGS", "SMALL", "classes_of", "config_in", "config_of", "model_without_folder"]
 
 #: What a model of random values is built with where no folder is given.
 SMALL = {
@@ -69,59 +62,68 @@ NETWORK = (
 )
 
 
-def random_model(lobe: str, family: str) -> nn.Module:
-    """A small `Wav2Vec2Model` or `HubertModel` (by `family`) of random values, with a warning."""
+def classes_of(lobe: str, family: str) -> tuple[type, type]:
+    """Config and model of "Wav2Vec2" or "Hubert" in transformers."""
     package = transformers(lobe)
-    warnings.warn(
-        f"encoder {lobe!r} without a path is a small net of random values; a pretrained one: "
-        f"encoder_options: {{{lobe}: {{path: FOLDER}}}}",
-        stacklevel=3,
-    )
-    config = getattr(package, f"{family}Config")(**SMALL, **SETTINGS)
-    return getattr(package, f"{family}Model")(config)
+    return getattr(package, f"{family}Config"), getattr(package, f"{family}Model")
 
 
-def not_both(path: str | None, config: dict | None) -> None:
-    """Refuse a folder beside the description of a network.
-
-    Raises
-    ------
-    ValueError
-    """
-    if path is not None and config is not None:
-        raise ValueError(
-            f"path {str(path)!r} and config are both given: a folder brings its own config.json; "
-            "give one of them"
-        )
-
-
-def config_of(model: nn.Module) -> dict:
-    """Plain JSON that `model_of_config` builds the same network from."""
-    held = {name: getattr(model.config, name) for name in NETWORK if hasattr(model.config, name)}
-    return {"model_type": model.config.model_type, **json.loads(json.dumps(held))}
-
-
-def model_of_config(
-    lobe: str, config: dict, families: dict[str, str], also: Sequence[str] = ()
-) -> nn.Module:
-    """A model of random values, described as in a `config.json`.
+def model_without_folder(
+    lobe: str,
+    path: str | None,
+    config: dict | None,
+    families: dict[str, str],
+    also: Sequence[str] = (),
+) -> nn.Module | None:
+    """A model of random values: that of `config`, else a small one with a warning; None with a path.
 
     Arguments
     ---------
     lobe : str
         For the messages.
-    config : dict
-        `model_type` and any of `NETWORK`.
+    path : str or None
+        Of a folder, which the caller reads; not with `config`.
+    config : dict or None
+        As `config_of` gives it: `model_type` and any of `NETWORK`.
     families : dict
-        From the values of model_type that are allowed to what transformers calls them.
+        From the values of model_type that are allowed to what transformers calls them; the small
+        model is of the first.
     also : sequence of str
         Further names that config may hold, which the caller reads.
 
     Raises
     ------
     ValueError
-        No dict, another kind of model, an unknown name, or a value that transformers refuses.
+        Path and config together; no dict, another kind of model, an unknown name, or a value that
+        transformers refuses.
     """
+    if path is not None:
+        if config is not None:
+            raise ValueError(
+                f"path {str(path)!r} and config are both given: a folder brings its own "
+                "config.json; give one of them"
+            )
+        return None
+    if config is not None:
+        return _model_of_config(lobe, config, families, also)
+    config_class, model_class = classes_of(lobe, next(iter(families.values())))
+    warnings.warn(
+        f"encoder {lobe!r} without a path is a small net of random values; a pretrained one: "
+        f"encoder_options: {{{lobe}: {{path: FOLDER}}}}",
+        stacklevel=3,
+    )
+    return model_class(config_class(**SMALL, **SETTINGS))
+
+
+def config_of(model: nn.Module) -> dict:
+    """Plain JSON that `model_without_folder` builds the same network from."""
+    held = {name: getattr(model.config, name) for name in NETWORK if hasattr(model.config, name)}
+    return {"model_type": model.config.model_type, **json.loads(json.dumps(held))}
+
+
+def _model_of_config(
+    lobe: str, config: dict, families: dict[str, str], also: Sequence[str]
+) -> nn.Module:
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str) or kind not in families:
         raise ValueError(
@@ -134,11 +136,10 @@ def model_of_config(
             f"config of encoder {lobe!r} has {', '.join(map(str, unknown))}; allowed are "
             f"{', '.join(('model_type', *NETWORK, *also))}"
         )
-    package = transformers(lobe)
+    config_class, model_class = classes_of(lobe, families[kind])
     settings = {name: value for name, value in config.items() if name in NETWORK}
     try:
-        filled = getattr(package, f"{families[kind]}Config")(**settings, **SETTINGS)
-        return getattr(package, f"{families[kind]}Model")(filled)
+        return model_class(config_class(**settings, **SETTINGS))
     except Exception as error:  # transformers and torch raise what comes along
         raise ValueError(f"config describes no {kind}: {error}") from error
 
@@ -170,7 +171,7 @@ def config_in(path: str, kinds: Sequence[str], conversion: str) -> dict:
             f"path {str(path)!r} holds no *.safetensors; pickles (pytorch_model.bin) can run code "
             f'and are not read. Where you trust one, convert it once: python -c "{conversion}"'
         )
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    about = read_json(folder / "config.json")
     kind = about.get("model_type")
     if kind not in kinds:
         raise ValueError(

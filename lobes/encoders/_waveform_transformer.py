@@ -1,4 +1,4 @@
-"""Encoders that are a wav2vec 2.0 or HuBERT of transformers, on batches with padding."""
+"""Base of the encoders that wrap a wav2vec 2.0 or HuBERT of transformers for padded batches."""
 
 from __future__ import annotations
 

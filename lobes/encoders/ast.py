@@ -1,15 +1,15 @@
-"""Audio Spectrogram Transformer for clips of any length, with weights by a local path."""
+"""Audio Spectrogram Transformer for clips of any length, with weights from a local file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch  # noqa: F401 - for the example
+import torch
 
 from ..registry import register_encoder
 from ._patch.positions import resized_positions, square_grid
 from ._patch.transformer import PatchTransformer
-from ._patch.weights import fold_patches, patch_transformer_weights, take_weights
+from ._patch.weights import load_weights
 
 __all__ = ["AST"]
 
@@ -83,6 +83,8 @@ class AST(PatchTransformer):
     torch.Size([2, 1, 192])
     """
 
+    prefix_tokens, interpolation = 2, "bilinear"
+
     def __init__(
         self,
         in_features: int,
@@ -109,9 +111,7 @@ class AST(PatchTransformer):
             patch=16,
             stride_features=stride_features,
             stride_frames=stride_frames,
-            prefix_tokens=2,
             positions=positions,
-            interpolation="bilinear",
             edges=edges,
             pooling=pooling,
             depth=depth,
@@ -121,10 +121,9 @@ class AST(PatchTransformer):
             norm_epsilon=norm_epsilon,
         )
         if path is not None:
-            self._load(path, mean, std)
+            load_weights(self, path, mean, std)
 
-    def _load(self, path: str, mean, std) -> None:
-        weights, about = patch_transformer_weights(path)
+    def positions_in(self, path: str, weights: dict, about: dict) -> torch.Tensor:
         if "dist_token" not in weights:
             raise ValueError(
                 f"path {str(path)!r} has no distillation token: encoder 'ast' takes AST or a "
@@ -132,9 +131,7 @@ class AST(PatchTransformer):
             )
         positions = weights["pos_embed"]
         grid = self._grid_of(path, positions.shape[1] - 2, about)
-        weights["pos_embed"] = resized_positions(positions, 2, grid, self.grid, "cut")
-        fold_patches(weights, mean, std)
-        take_weights(self, path, weights, about)
+        return resized_positions(positions, 2, grid, self.grid, "cut")
 
     def _grid_of(self, path: str, places: int, about: dict) -> tuple[int, int]:
         """Rows and columns of a checkpoint's positions."""

@@ -1,4 +1,4 @@
-"""BC-ResNet without its mean over time, and a bidirectional LSTM behind it."""
+"""BC-ResNet with one step per frame, followed by a bidirectional LSTM."""
 
 from __future__ import annotations
 

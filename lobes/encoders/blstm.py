@@ -1,4 +1,4 @@
-"""Bidirectional LSTM over frames, both directions of which begin and end with the item."""
+"""Bidirectional LSTM over frames whose directions begin and end with each item."""
 
 from __future__ import annotations
 

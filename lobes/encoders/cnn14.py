@@ -1,4 +1,4 @@
-"""CNN14 of the pretrained audio neural networks (PANNs)."""
+"""CNN14 of the pretrained audio neural networks (PANNs): six blocks of 3x3 convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SpeechBrain's Conformer, with padding that changes nothing."""
+"""Conformer of SpeechBrain: self-attention and convolution over steps, masked per item."""
 
 from __future__ import annotations
 

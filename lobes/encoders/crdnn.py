@@ -1,4 +1,4 @@
-"""SpeechBrain's CRDNN, with padding that changes nothing."""
+"""CRDNN of SpeechBrain: convolutions, light GRUs and dense layers, masked per item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, counts_of_mask, reflect_items, reversed_items, zero_padding
-from ..options import number, whole
+from ..options import number, whole, wholes
 from ..registry import register_encoder
 
 __all__ = ["CRDNN"]
@@ -100,16 +100,13 @@ class CRDNN(Encoder):
         dropout: float = 0.15,
     ):
         in_features = whole("in_features", in_features, low=self.fewest_features)
-        listed = isinstance(channels, Sequence) and not isinstance(channels, str)
-        if not listed or len(channels) != BLOCKS:
-            raise ValueError(f"channels must be {BLOCKS} whole numbers, got {channels!r}")
         stride, dnn_units = whole("time_pooling", time_pooling), whole("dnn_units", dnn_units)
         super().__init__(in_features, dnn_units, "frames", stride)
         self.net = SpeechBrainCRDNN(
             self.in_features,
             dropout=number("dropout", dropout, low=0, below=1),
             cnn_blocks=BLOCKS,
-            cnn_channels=[whole("channels", width) for width in channels],
+            cnn_channels=wholes("channels", channels, BLOCKS),
             inter_layer_pooling_size=[2] * BLOCKS,
             time_pooling=stride > 1,
             time_pooling_size=stride,

@@ -1,4 +1,4 @@
-"""CRNN for music: four convolutions that fold the spectrum away, and two GRUs over time."""
+"""CRNN for music: four convolutions with strong pooling, then two GRUs over time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import norm_values
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
-from ..options import choice, number, whole
+from ..options import choice, number, whole, wholes
 from ..registry import register_encoder
 
 __all__ = ["CRNN"]
@@ -85,13 +85,8 @@ class CRNN(Encoder):
         dropout: float = 0.5,
         output: str = "utterance",
     ):
-        widths = [whole("channels", width) for width in channels]
-        pools = [whole("time_pools", pool) for pool in time_pools]
-        if len(widths) != 4 or len(pools) != 4:
-            raise ValueError(
-                f"channels and time_pools must be four numbers each, got {channels!r} and "
-                f"{time_pools!r}"
-            )
+        widths = wholes("channels", channels, 4)
+        pools = wholes("time_pools", time_pools, 4)
         choice("output", output, ("utterance", "frames"))
         stride = math.prod(pools) if output == "frames" else 1
         super().__init__(in_features, whole("hidden", hidden), output, stride)

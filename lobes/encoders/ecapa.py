@@ -1,4 +1,4 @@
-"""SpeechBrain's ECAPA-TDNN, with padding that changes nothing."""
+"""ECAPA-TDNN of SpeechBrain: speaker embeddings by attentive pooling, masked per item."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from speechbrain.lobes.models.ECAPA_TDNN import (
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, counts_of_mask, reflect_items, zero_padding
-from ..layers.statistics import even_weights, masked_mean, masked_softmax, moments
-from ..options import number, whole
+from ..layers.statistics import even_weights, masked_mean, masked_softmax, mean_and_deviation
+from ..options import number, whole, wholes
 from ..registry import register_encoder
 
 __all__ = ["ECAPA"]
@@ -127,11 +127,11 @@ class ECAPA(Encoder):
 def _widths(channels: int | Sequence[int], scale: int) -> list[int]:
     """Channels of the five layers."""
     if isinstance(channels, Sequence) and not isinstance(channels, str):
-        widths = [whole("channels", width) for width in channels]
+        widths = wholes("channels", channels, 5)
     else:
         width = whole("channels", channels)
         widths = [width, width, width, width, 3 * width]
-    if len(widths) != 5 or len(set(widths[1:4])) != 1 or widths[1] % scale:
+    if len(set(widths[1:4])) != 1 or widths[1] % scale:
         raise ValueError(
             "channels must be one number or five, of which the second to fourth are equal; the "
             f"blocks' width must be a multiple of res2net_scale={scale}; got {channels!r}"
@@ -153,8 +153,7 @@ def _residual(block: SERes2NetBlock, x: torch.Tensor, mask: torch.Tensor | None)
     first, *rest = _time_delay(block.tdnn1, x, mask).chunk(groups.scale, dim=1)
     outputs = [first]
     for index, (layer, group) in enumerate(zip(groups.blocks, rest, strict=True)):
-        given = group if index == 0 else group + outputs[-1]
-        outputs.append(_time_delay(layer, given, mask))
+        outputs.append(_time_delay(layer, group + outputs[-1] if index else group, mask))
     x = _time_delay(block.tdnn2, torch.cat(outputs, dim=1), mask)
     gate = block.se_block
     squeezed = gate.relu(gate.conv1(masked_mean(x, mask, (2,))))
@@ -165,15 +164,7 @@ def _pooled(
     pooling: AttentiveStatisticsPooling, x: torch.Tensor, mask: torch.Tensor | None
 ) -> torch.Tensor:
     """Mean and deviation under the attention of each channel: (B, C, N) -> (B, 2 C, 1)."""
-    context = _mean_and_deviation(x, even_weights(x, mask), pooling.eps)
-    given = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
-    scores = pooling.conv(pooling.tanh(_time_delay(pooling.tdnn, given, mask)))
-    pooled = _mean_and_deviation(x, masked_softmax(scores, mask), pooling.eps)
-    return torch.cat(pooled, dim=1)
-
-
-def _mean_and_deviation(
-    x: torch.Tensor, weights: torch.Tensor, least_variance: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, variance = moments(x, weights)
-    return mean, variance.clamp(min=least_variance).sqrt()
+    context = mean_and_deviation(x, even_weights(x, mask), pooling.eps)
+    seen = torch.cat([x, context.expand(-1, -1, x.shape[2]).to(x.dtype)], dim=1)
+    scores = pooling.conv(pooling.tanh(_time_delay(pooling.tdnn, seen, mask)))
+    return mean_and_deviation(x, masked_softmax(scores, mask), pooling.eps)

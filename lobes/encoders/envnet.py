@@ -1,4 +1,4 @@
-"""EnvNet: two convolutions on the waveform, whose maxima are a picture for two more."""
+"""EnvNet: two convolutions on the waveform and two on the image of their maxima."""
 
 from __future__ import annotations
 

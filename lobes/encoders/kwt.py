@@ -1,4 +1,4 @@
-"""The keyword transformer (KWT)."""
+"""Keyword transformer (KWT): twelve layers with a class token and learned positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The "Simple" encoder: no encoder, so that a linear head sees every frame itself."""
+"""All frames of a clip side by side, for a linear head on the features alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M5: a window of 80 samples, three layers of convolutions, and a mean over time."""
+"""M5: convolutions on the waveform with kernels of 80 samples and 3 steps, and a mean over time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..layers.batch_norm import norm_values
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
-from ..options import whole
+from ..options import whole, wholes
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
@@ -70,9 +70,7 @@ class M5(WaveformEncoder):
         channels: tuple[int, ...] = (128, 128, 256, 512),
         stride: int = 4,
     ):
-        widths = [whole("channels", width) for width in channels]
-        if len(widths) != 4:
-            raise ValueError(f"channels must be four numbers, got {channels!r}")
+        widths = wholes("channels", channels, 4)
         super().__init__(in_features, widths[-1], output="utterance")
         self.first_stride = whole("stride", stride, high=KERNEL_SAMPLES)
         self.convolutions = nn.ModuleList(

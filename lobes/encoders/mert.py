@@ -1,4 +1,4 @@
-"""MERT, a transformer that was trained on music, from a local folder."""
+"""MERT, a HuBERT pretrained on music: one vector per clip, from a local folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from torch import nn
 from ..layers.statistics import masked_mean
 from ..options import choice, whole
 from ..registry import register_encoder
-from ._extras import transformers
 from ._pretrained_weights import check_against, read_safetensors
-from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
+from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["MERT"]
@@ -97,14 +96,11 @@ class MERT(WaveformTransformer):
         config: dict | None = None,
     ):
         choice("freeze", freeze, FROZEN)
-        not_both(path, config)
-        if path is not None:
+        model = model_without_folder("mert", path, config, FAMILIES, also=("sample_rate",))
+        if model is None:
             model, rate_hz = _pretrained_model(path)
-        elif config is not None:
-            model = model_of_config("mert", config, FAMILIES, also=("sample_rate",))
-            rate_hz = whole("config sample_rate", _rate_hz(config))
         else:
-            model, rate_hz = random_model("mert", "Hubert"), MERT_RATE_HZ
+            rate_hz = whole("config sample_rate", _rate_hz(config or {"model_type": "mert_model"}))
         blocks = model.config.num_hidden_layers
         if layer != "weighted" and (
             isinstance(layer, bool)
@@ -153,7 +149,7 @@ class MERT(WaveformTransformer):
         """The learned mean of what goes into each block and what comes out in the end."""
         states: list[torch.Tensor] = []
         hooks = [
-            block.register_forward_pre_hook(lambda _, given: states.append(given[0]))
+            block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
             for block in self.model.encoder.layers
         ]
         try:
@@ -183,8 +179,7 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
                 f"{name} {got!r}, expected {OWN_SETTINGS[name]!r}" for name, got in wrong.items()
             )
         )
-    package, family = transformers("mert"), FAMILIES[kind]
-    config_class, model_class = (getattr(package, family + part) for part in ("Config", "Model"))
+    config_class, model_class = classes_of("mert", FAMILIES[kind])
     left_out = ("model_type", "auto_map", "architectures", "torch_dtype", "dtype")
     settings = {name: value for name, value in about.items() if name not in left_out}
     model = model_class(config_class(**{**settings, **SETTINGS}))

@@ -1,4 +1,4 @@
-"""MLP-Mixer for speaker embeddings, as published and with tokens that are really mixed."""
+"""MLP-Mixer for speaker embeddings, as published or with perceptrons across time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MLPMixer(Encoder):
     mixer read all tokens, but with a weight that depends on the distance of a frame and not on its
     position (a Toeplitz matrix in place of a full one), each channel its own: a clip of any length
     can be taken, a shifted clip gives shifted frames, and zeros stand for what is beyond an item's
-    ends, so that padding has no say. At 31 frames of 10 ms, 6 blocks see 1.95 s.
+    ends, so that padding changes nothing. At 31 frames of 10 ms, 6 blocks see 1.95 s.
 
     Arguments
     ---------

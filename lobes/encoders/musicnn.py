@@ -1,4 +1,4 @@
-"""musicnn: filters as tall as a timbre and as long as a rhythm."""
+"""musicnn: vertical filters for timbre, horizontal ones for rhythm, and pooling over the clip."""
 
 from __future__ import annotations
 

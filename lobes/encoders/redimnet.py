@@ -1,4 +1,4 @@
-"""ReDimNet: frames reshaped to and fro between a picture and a sequence."""
+"""ReDimNet: speaker embeddings by alternating two- and one-dimensional blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, zero_padding
-from ..layers.statistics import even_weights, masked_mean, masked_softmax, moments
+from ..layers.statistics import (
+    even_weights,
+    masked_mean,
+    masked_softmax,
+    mean_and_deviation,
+    moments,
+)
 from ..options import choice, whole
 from ..registry import register_encoder
 
@@ -146,11 +152,10 @@ class ReDimNet(Encoder):
         count = (even > 0).sum(2, keepdim=True)
         # The source's context has the unbiased variance, its result the biased one.
         variance = variance * count / (count - 1).clamp(min=1)
-        context = [mean, (variance + 1e-7).sqrt()]
-        seen = torch.cat([x, *(part.expand_as(x).to(x.dtype) for part in context)], dim=1)
+        context = torch.cat([mean, (variance + 1e-7).sqrt()], dim=1)
+        seen = torch.cat([x, context.expand(-1, -1, x.shape[2]).to(x.dtype)], dim=1)
         scores = self.attention_out(self.attention_in(seen).tanh())
-        mean, variance = moments(x, masked_softmax(scores, mask))
-        return torch.cat([mean, variance.clamp(min=1e-7).sqrt()], dim=1).squeeze(2)
+        return mean_and_deviation(x, masked_softmax(scores, mask), 1e-7).squeeze(2)
 
 
 class Stage(nn.Module):

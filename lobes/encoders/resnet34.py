@@ -1,4 +1,4 @@
-"""SpeechBrain's residual network for speakers, with padding that changes nothing."""
+"""ResNet-34 of SpeechBrain: speaker embeddings by attentive pooling (r-vector)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from speechbrain.lobes.models.ResNet import BasicBlock, ResNet, SEBasicBlock
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, zero_padding
-from ..layers.statistics import masked_mean, masked_softmax, moments
-from ..options import whole
+from ..layers.statistics import masked_mean, masked_softmax, mean_and_deviation
+from ..options import whole, wholes
 from ..registry import register_encoder
 
 __all__ = ["ResNet34"]
@@ -79,7 +79,7 @@ class ResNet34(Encoder):
         block_sizes: Sequence[int] = (3, 4, 6, 3),
         embedding_size: int = 256,
     ):
-        widths, sizes = _four("channels", channels), _four("block_sizes", block_sizes)
+        widths, sizes = wholes("channels", channels, 4), wholes("block_sizes", block_sizes, 4)
         super().__init__(in_features, whole("embedding_size", embedding_size), output="utterance")
         self.net = ResNet(
             self.in_features, channels=widths, block_sizes=sizes, lin_neurons=self.out_features
@@ -96,17 +96,9 @@ class ResNet34(Encoder):
         x = x.transpose(2, 3).flatten(1, 2)
         narrow, activation, norm, wide, _ = net.attention
         scores = wide(masked_batch_norm(norm, activation(narrow(x)), mask))
-        mean, variance = moments(x, masked_softmax(scores, mask))
-        statistics = torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1).squeeze(2)
-        x = net.fc_embed(net.norm_stats(statistics))
+        pooled = mean_and_deviation(x, masked_softmax(scores, mask), 1e-5).squeeze(2)
+        x = net.fc_embed(net.norm_stats(pooled))
         return net.norm_embed(x).unsqueeze(1)
-
-
-def _four(name: str, values: Sequence[int]) -> list[int]:
-    """One whole number for each stage."""
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
-        raise ValueError(f"{name} must be four whole numbers, one for each stage, got {values!r}")
-    return [whole(name, value) for value in values]
 
 
 def _residual(

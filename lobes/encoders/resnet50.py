@@ -1,4 +1,4 @@
-"""ResNet-50 on a spectrogram of any size, with weights of images by a local path."""
+"""ResNet-50 of timm on a spectrogram of any size, with image weights from a local file."""
 
 from __future__ import annotations
 

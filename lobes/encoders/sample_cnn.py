@@ -1,4 +1,4 @@
-"""SampleCNN: filters of three samples, stacked until one window has become one frame."""
+"""SampleCNN: convolutions over three samples and pooling by three on windows of the waveform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..layers.batch_norm import norm_values
 from ..layers.clip_windows import cut_windows, mean_of_windows
-from ..options import choice, number, whole
+from ..options import choice, number, wholes
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
@@ -79,7 +79,9 @@ class SampleCNN(WaveformEncoder):
         last_kernel: int = 1,
         dropout: float = 0.5,
     ):
-        widths = _widths(channels)
+        widths = wholes("channels", channels)
+        if len(widths) < 2:
+            raise ValueError(f"channels must be two or more, got {channels!r}")
         super().__init__(in_features, widths[-1], output="utterance")
         self.window = 3 ** len(widths)
         last = choice("last_kernel", last_kernel, (1, 3))
@@ -101,10 +103,3 @@ class SampleCNN(WaveformEncoder):
             if 0 < index < last:
                 x = F.max_pool1d(x, 3)
         return self.dropout(mean_of_windows(x.squeeze(2), counts)).unsqueeze(1)
-
-
-def _widths(channels) -> list[int]:
-    widths = [whole("channels", width) for width in channels]
-    if len(widths) < 2:
-        raise ValueError(f"channels must be two or more, got {channels!r}")
-    return widths

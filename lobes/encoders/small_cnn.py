@@ -1,4 +1,4 @@
-"""A small convolutional network: three layers, one dense layer."""
+"""Small convolutional network of three layers and one dense layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VGGish: patches of a log-mel spectrogram through a small VGG."""
+"""VGGish: a small VGG on patches of a log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from ..contracts import Encoder
 from ..layers.clip_windows import cut_windows, mean_of_windows
-from ..options import whole
+from ..options import whole, wholes
 from ..registry import register_encoder
 
 __all__ = ["VGGish"]
@@ -76,9 +76,7 @@ class VGGish(Encoder):
         embedding_size: int = 128,
         patch_frames: int = 96,
     ):
-        widths = [whole("channels", width) for width in channels]
-        if len(widths) != 4:
-            raise ValueError(f"channels must be four numbers, got {channels!r}")
+        widths = wholes("channels", channels, 4)
         super().__init__(in_features, whole("embedding_size", embedding_size), output="utterance")
         self.patch_frames = whole("patch_frames", patch_frames)
         layers, before = [], 1

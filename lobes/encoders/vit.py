@@ -1,4 +1,4 @@
-"""Vision Transformer on a spectrogram of any size, with weights of images by a local path."""
+"""Vision Transformer of timm on a spectrogram of any size, with weights from a local file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from ..registry import register_encoder
 from ._patch.positions import resized_positions, square_grid
 from ._patch.transformer import PatchTransformer
-from ._patch.weights import fold_patches, patch_transformer_weights, take_weights
+from ._patch.weights import load_weights
 
 __all__ = ["ViT"]
 
@@ -81,6 +81,8 @@ class ViT(PatchTransformer):
     torch.Size([2, 1, 192])
     """
 
+    prefix_tokens, interpolation = 1, "bicubic"
+
     def __init__(
         self,
         in_features: int,
@@ -105,9 +107,7 @@ class ViT(PatchTransformer):
             patch=patch,
             stride_features=patch,
             stride_frames=patch,
-            prefix_tokens=1,
             positions=positions,
-            interpolation="bicubic",
             edges="pad",
             pooling=pooling,
             depth=depth,
@@ -117,19 +117,15 @@ class ViT(PatchTransformer):
             norm_epsilon=norm_epsilon,
         )
         if path is not None:
-            self._load(path, mean, std)
+            load_weights(self, path, mean, std)
 
-    def _load(self, path: str, mean, std) -> None:
-        weights, about = patch_transformer_weights(path)
+    def positions_in(self, path: str, weights: dict, about: dict) -> torch.Tensor:
         if "num_mel_bins" in about:
             raise ValueError(
                 f"path {str(path)!r} holds an Audio Spectrogram Transformer; set encoder: ast"
             )
-        distilled = weights.pop("dist_token", None) is not None
         positions = weights["pos_embed"]
-        if distilled:  # DeiT's second token has no place here
+        if weights.pop("dist_token", None) is not None:  # DeiT's second token has no place here
             positions = torch.cat([positions[:, :1], positions[:, 2:]], dim=1)
         grid = square_grid(path, positions.shape[1] - 1)
-        weights["pos_embed"] = resized_positions(positions, 1, grid, self.grid, "bicubic")
-        fold_patches(weights, mean, std)
-        take_weights(self, path, weights, about)
+        return resized_positions(positions, 1, grid, self.grid, "bicubic")

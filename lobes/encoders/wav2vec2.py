@@ -1,4 +1,4 @@
-"""wav2vec 2.0 and HuBERT from a local folder, with padding that changes nothing."""
+"""wav2vec 2.0 and HuBERT of transformers: steps of 20 ms, from a local folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from torch import nn
 from ..layers.masks import zero_padding
 from ..options import choice
 from ..registry import register_encoder
-from ._extras import transformers
-from ._transformers_folder import SETTINGS, config_in, model_of_config, not_both, random_model
+from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
 __all__ = ["Wav2Vec2"]
@@ -90,13 +89,8 @@ class Wav2Vec2(WaveformTransformer):
         config: dict | None = None,
     ):
         choice("freeze", freeze, FROZEN)
-        not_both(path, config)
-        if path is not None:
-            model = _pretrained_model(path)
-        elif config is not None:
-            model = model_of_config("wav2vec2", config, FAMILIES)
-        else:
-            model = random_model("wav2vec2", "Wav2Vec2")
+        model = model_without_folder("wav2vec2", path, config, FAMILIES)
+        model = _pretrained_model(path) if model is None else model
         super().__init__(in_features, model, freeze, "frames", math.prod(model.config.conv_stride))
         self.train()  # transformers returns a model in eval mode
 
@@ -118,9 +112,8 @@ def _pretrained_model(path: str) -> nn.Module:
         ".save_pretrained(NEW_FOLDER)"
     )
     kind = config_in(path, tuple(FAMILIES), conversion)["model_type"]
-    package, folder = transformers("wav2vec2"), Path(path).expanduser()
-    config_class = getattr(package, f"{FAMILIES[kind]}Config")
-    model_class = getattr(package, f"{FAMILIES[kind]}Model")
+    config_class, model_class = classes_of("wav2vec2", FAMILIES[kind])
+    folder = Path(path).expanduser()
     config = config_class.from_pretrained(folder, local_files_only=True, **SETTINGS)
     model, report = model_class.from_pretrained(
         folder,

@@ -1,4 +1,4 @@
-"""A WaveNet's stack of dilated, gated convolutions, behind a strided one."""
+"""WaveNet's stack of dilated, gated convolutions behind a strided one on the waveform."""
 
 from __future__ import annotations
 

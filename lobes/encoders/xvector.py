@@ -1,4 +1,4 @@
-"""SpeechBrain's x-vector network, with padding that changes nothing."""
+"""X-vector network of SpeechBrain: time-delay layers, mean and deviation over time."""
 
 from __future__ import annotations
 

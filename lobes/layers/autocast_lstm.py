@@ -1,4 +1,4 @@
-"""An LSTM for bfloat16 autocast on any processor."""
+"""LSTM that computes in float32 under bfloat16 autocast where the processor lacks bfloat16."""
 
 from __future__ import annotations
 

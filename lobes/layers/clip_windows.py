@@ -1,4 +1,4 @@
-"""A clip of any length as windows of one size, and the mean of what an encoder makes of them."""
+"""Windows of one size that cover a clip of any length, and the mean over their outputs."""
 
 from __future__ import annotations
 

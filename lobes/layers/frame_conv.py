@@ -1,4 +1,4 @@
-"""Convolutions along time of frames (B, N, C), without leaving that layout."""
+"""Convolutions along time of frames (B, N, C), without a change of layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Max feature map: of two halves of the channels, the larger value."""
+"""Max feature map: the larger one of two halves of the channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attentive statistics pooling: a clip as the weighted mean and deviation of its frames."""
+"""Attentive statistics pooling: weighted mean and deviation of a clip's frames."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from .masks import frame_mask, zero_padding
 __all__ = [
     "even_weights",
     "masked_mean",
+    "mean_and_deviation",
     "masked_median",
     "masked_softmax",
     "moments",
@@ -61,6 +62,17 @@ def moments(x: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch
     x = _at_least_float32(x)
     mean = (weights * x).sum(2, keepdim=True)
     return mean, (weights * (x - mean).square()).sum(2, keepdim=True)
+
+
+def mean_and_deviation(
+    x: torch.Tensor, weights: torch.Tensor, least_variance: float
+) -> torch.Tensor:
+    """Weighted mean and standard deviation over the frames: (B, C, N) -> (B, 2 C, 1).
+
+    The variance has a floor: the root of exactly 0 has an infinite slope.
+    """
+    mean, variance = moments(x, weights)
+    return torch.cat([mean, variance.clamp(min=least_variance).sqrt()], dim=1)
 
 
 def standardized(feats: torch.Tensor, counts: torch.Tensor | None, epsilon: float) -> torch.Tensor:

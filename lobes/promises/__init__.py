@@ -1,4 +1,4 @@
-"""What every lobe promises, as checks that run on anyone's lobe.
+"""Checks that every lobe must pass, runnable on any frontend or encoder.
 
 One function per promise. The tests run them over the registry, and `auricle check` runs them on a
 lobe that is being written. A promise says what it got, what is promised and what to do about it.
@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+BUILDERS = {"frontend": (FRONTENDS, build_frontend), "encoder": (ENCODERS, build_encoder)}
+
+
 def subject_of(kind: str, name: str, options: dict | None = None) -> Subject:
     """A registered lobe as a subject.
 
@@ -49,43 +52,32 @@ def subject_of(kind: str, name: str, options: dict | None = None) -> Subject:
     options : dict or None
         Options keyed by lobe name, as in the YAML.
     """
-    if kind == "frontend":
-        FRONTENDS.get(name)
-
-        def frontend_of(options):
-            return lambda rate: build_frontend(name, rate, options)
-
-        return Subject(
-            kind,
-            name,
-            frontend_of(options),
-            options=_own(options, name),
-            factory_of=lambda own: frontend_of({name: own}),
-        )
-    if kind != "encoder":
+    if kind not in BUILDERS:
         raise LobeError(f'kind must be "frontend" or "encoder", got {kind!r}')
-    encoder = ENCODERS.get(name)
-    given = _own(options, name)
+    registry, build = BUILDERS[kind]
+    lobe, own = registry.get(name), _own(options, name)
 
-    def encoder_of(options):
-        return lambda features, frames: build_encoder(name, features, frames, options)
+    def factory_of(options):
+        return lambda *sizes: build(name, *sizes, options=options)
 
+    sizes = {}
+    if kind == "encoder":
+        sizes = {"features": lobe.example_features, "frames": lobe.example_frames}
+        sizes["unfit"] = lambda features, frames: lobe.unfit(features, frames, **own)
     return Subject(
         kind,
         name,
-        encoder_of(options),
-        lambda features, frames: encoder.unfit(features, frames, **given),
-        encoder.example_features,
-        encoder.example_frames,
-        options=given,
-        factory_of=lambda own: encoder_of({name: own}),
+        factory_of(options),
+        options=own,
+        factory_of=lambda own: factory_of({name: own}),
+        **sizes,
     )
 
 
 def _own(options: dict | None, name: str) -> dict:
-    """The options of this lobe; none where what was given is refused when it is built."""
-    given = options.get(name) if isinstance(options, dict) else None
-    return given if isinstance(given, dict) else {}
+    """The options of this lobe; none where they are no dict, which is refused when it is built."""
+    own = options.get(name) if isinstance(options, dict) else None
+    return own if isinstance(own, dict) else {}
 
 
 def check_subject(subject: Subject) -> list[PromiseResult]:

@@ -1,4 +1,4 @@
-"""Promises about instances: nothing shared, copies and what is rebuilt equal, eval is constant."""
+"""Promises about instances: nothing shared, copies equal, rebuilt alike, constant in eval mode."""
 
 from __future__ import annotations
 
@@ -96,10 +96,12 @@ def _texts(value) -> Iterator[str]:
 @promise("frontend", "encoder", title="its lasting options rebuild it, without the files it read")
 def rebuilt(subject: Subject) -> None:
     lobe = subject.build().eval()
-    given = copy.deepcopy(subject.options)
+    before = copy.deepcopy(subject.options)
     # As a bundle keeps them.
-    lasting = json.loads(json.dumps(lobe.lasting_options(given)))
-    require(given == subject.options, "lasting_options changed what it was given", "work on a copy")
+    lasting = json.loads(json.dumps(lobe.lasting_options(before)))
+    require(
+        before == subject.options, "lasting_options changed what it was given", "work on a copy"
+    )
     files = [
         text
         for text in _texts(lasting)
@@ -113,8 +115,8 @@ def rebuilt(subject: Subject) -> None:
     twin = subject.rebuild(lasting).eval()
     state = lobe.state_dict()
     shapes, others = (
-        {name: tuple(value.shape) for name, value in held.items()}
-        for held in (state, twin.state_dict())
+        {name: tuple(value.shape) for name, value in tensors.items()}
+        for tensors in (state, twin.state_dict())
     )
     differing = [
         f"{name} {others.get(name, 'missing')} where {shapes.get(name, 'nothing')} was"

@@ -1,4 +1,4 @@
-"""Promises about learning: what is learned is optimised, saved, restored, and stays alive."""
+"""Promises about learning: parameters are optimised, saved, restored, and keep a gradient."""
 
 from __future__ import annotations
 

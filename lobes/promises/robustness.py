@@ -11,13 +11,13 @@ from .subject import (
     RATE_HZ,
     SAMPLES,
     Subject,
-    loss_of,
     promise,
     require,
     require_finite,
+    require_finite_gradients,
     require_same,
+    require_shape,
     shape_of,
-    trainable_of,
 )
 
 
@@ -87,22 +87,22 @@ def finite(subject: Subject) -> None:
         lobe.zero_grad()
         output = lobe(torch.stack([signal, signal]))
         require_finite(output, f"output on {name}", do)
-        if output.requires_grad:
-            loss_of(output).backward()
-            for key, p in trainable_of(lobe).items():
-                if p.grad is not None:
-                    require_finite(p.grad, f"gradient of {key} on {name}", do)
+        require_finite_gradients(lobe, output, f"on {name}", do)
+    _shortest(lobe, torch.full((1, 1), 0.1), lobe.num_features, "on one sample", do)
+
+
+def _shortest(lobe, clip: torch.Tensor, width: int, what: str, do: str) -> None:
     try:
-        output = lobe.eval()(torch.full((1, 1), 0.1))
+        output = lobe.eval()(clip)
     except ValueError:
         return  # a clear refusal is an answer
-    want = (1, lobe.num_frames(1), lobe.num_features)
-    require(
-        tuple(output.shape) == want,
-        f"shape {shape_of(output)} on one sample, where num_frames says {want}",
+    require_shape(
+        output,
+        (len(clip), lobe.num_frames(1), width),
+        f"{what}, where num_frames and the width say",
         "raise ValueError naming the shortest clip, or follow num_frames",
     )
-    require_finite(output, "output on one sample", do)
+    require_finite(output, f"output {what}", do)
 
 
 @promise(
@@ -119,24 +119,11 @@ def encoder_finite(subject: Subject) -> None:
             lobe = subject.build().train(training)
             output = lobe(values)
             require_finite(output, f"output on {name} ({'train' if training else 'eval'})", do)
-            if output.requires_grad and training:
-                loss_of(output).backward()
-                for key, p in trainable_of(lobe).items():
-                    if p.grad is not None:
-                        require_finite(p.grad, f"gradient of {key} on {name}", do)
-    lobe = subject.build().eval()
-    if not subject.takes(lobe, 1):
-        return
-    try:
-        output = lobe(x[:, :1])
-    except ValueError:
-        return  # a clear refusal is an answer
-    require(
-        tuple(output.shape) == (len(x), lobe.num_frames(1), lobe.out_features),
-        f"shape {shape_of(output)} on one frame, where num_frames says {lobe.num_frames(1)}",
-        "raise ValueError naming the shortest clip, or follow num_frames",
-    )
-    require_finite(output, "output on one frame", do)
+            if training:
+                require_finite_gradients(lobe, output, f"on {name}", do)
+    lobe = subject.build()
+    if subject.takes(lobe, 1):
+        _shortest(lobe, x[:, :1], lobe.out_features, "on one frame", do)
 
 
 @promise("frontend", "encoder", title="bfloat16 autocast works, with filters built in float32")
@@ -156,14 +143,11 @@ def bf16(subject: Subject) -> None:
         do,
     )
     lobe.train()
-    if trainable_of(lobe):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output = lobe(x)
-        loss_of(output).backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = lobe(x)
     for name, p in lobe.named_parameters():
         require(p.dtype == torch.float32, f"{name} became {p.dtype}", "cast copies, not .data")
-        if p.grad is not None:
-            require_finite(p.grad, f"gradient of {name} under autocast", do)
+    require_finite_gradients(lobe, output, "under autocast", do)
 
 
 @promise("frontend", title="works at 8, 16 and 22.05 kHz, with parameters scaled to the rate")
@@ -185,10 +169,10 @@ def rates(subject: Subject) -> None:
             "give durations in ms and turn them into samples with sample_rate",
         )
         output = lobe(subject.batch(size, items=2))
-        want = (2, lobe.num_frames(size), lobe.num_features)
-        require(
-            tuple(output.shape) == want,
-            f"shape {shape_of(output)} at {rate_hz} Hz where {want} is declared",
+        require_shape(
+            output,
+            (2, lobe.num_frames(size), lobe.num_features),
+            f"at {rate_hz} Hz where num_frames and num_features declare",
             "compute hop and window from sample_rate",
         )
         require_finite(output, f"output at {rate_hz} Hz", "keep frequencies below sample_rate / 2")

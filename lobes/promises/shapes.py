@@ -1,4 +1,4 @@
-"""Promises about shapes: what is declared is what comes out."""
+"""Promises about shapes: outputs have the declared sizes for any clip length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .subject import (
     promise,
     require,
     require_same,
-    shape_of,
+    require_shape,
 )
 
 
@@ -36,11 +36,10 @@ def shapes(subject: Subject) -> None:
     )
     for size in sorted({lobe.window + 1, 1600, 1601, 7919, 8000, 16000}):
         output = lobe(subject.batch(size, items=2))
-        want = (2, lobe.num_frames(size), lobe.num_features)
-        require(
-            tuple(output.shape) == want,
-            f"shape {shape_of(output)} for {size} samples where (2, num_frames({size}), num_features) "
-            f"is {want}",
+        require_shape(
+            output,
+            (2, lobe.num_frames(size), lobe.num_features),
+            f"for {size} samples where (2, num_frames({size}), num_features) is",
             "correct num_frames, num_features or the padding",
         )
         require(
@@ -71,11 +70,11 @@ def encoder_shapes(subject: Subject) -> None:
             continue
         output = lobe(subject.batch(size, items=2))
         steps = 1 if lobe.output == "utterance" else lobe.num_frames(size)
-        want = (2, steps, lobe.out_features)
-        require(
-            tuple(output.shape) == want,
-            f"shape {shape_of(output)} for {size} frames where output={lobe.output!r}, "
-            f"stride={lobe.stride} and out_features promise {want}",
+        require_shape(
+            output,
+            (2, steps, lobe.out_features),
+            f"for {size} frames where output={lobe.output!r}, stride={lobe.stride} and "
+            "out_features promise",
             "correct output, stride, num_frames or out_features",
         )
         require(output.dtype == torch.float32, f"{output.dtype}", "return float32")

@@ -1,4 +1,4 @@
-"""A lobe under test, and what the promises are written with."""
+"""The lobe that promises are checked on, with its inputs, training steps and comparisons."""
 
 from __future__ import annotations
 
@@ -93,20 +93,16 @@ class Subject:
         """Length of the batches, in samples or frames."""
         return SAMPLES if self.kind == "frontend" else self.frames
 
-    def build(self, *given, seed: int = 0) -> nn.Module:
+    def build(self, *sizes, seed: int = 0, factory: Callable | None = None) -> nn.Module:
         """A new instance; another `seed` gives other initial values where these are drawn."""
-        return self._made(self.factory, *given, seed=seed)
-
-    def rebuild(self, options: dict, seed: int = 1) -> nn.Module:
-        """A new instance with these options in the place of its own."""
-        if self.factory_of is None:
-            return self._made(functools.partial(self.factory, **options), seed=seed)
-        return self._made(self.factory_of(options), seed=seed)
-
-    def _made(self, factory, *given, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         default = (RATE_HZ,) if self.kind == "frontend" else (self.features, self.frames)
-        return factory(*(given or default))
+        return (factory or self.factory)(*(sizes or default))
+
+    def rebuild(self, options: dict) -> nn.Module:
+        """A new instance with these options in the place of its own, and other initial values."""
+        of_options = self.factory_of or (lambda own: functools.partial(self.factory, **own))
+        return self.build(seed=1, factory=of_options(options))
 
     def batch(self, size: int = 0, items: int = 3, features: int = 0, seed: int = 0):
         """Noise with a rising tone for a frontend; frames with a slow drift for an encoder."""
@@ -173,9 +169,22 @@ def shape_of(tensor: torch.Tensor) -> str:
     return str(tuple(tensor.shape))
 
 
+def require_shape(output: torch.Tensor, want: tuple, what: str, do: str) -> None:
+    require(tuple(output.shape) == want, f"shape {shape_of(output)} {what} {want}", do)
+
+
 def require_finite(tensor: torch.Tensor, what: str, do: str) -> None:
     bad = (~torch.isfinite(tensor)).sum().item()
     require(not bad, f"{what}: {bad} of {tensor.numel()} values are NaN or infinite", do)
+
+
+def require_finite_gradients(lobe: nn.Module, output: torch.Tensor, what: str, do: str) -> None:
+    """Backward from an output that has a gradient; those of the parameters are finite."""
+    if output.requires_grad:
+        loss_of(output).backward()
+    for name, p in lobe.named_parameters():
+        if p.grad is not None:
+            require_finite(p.grad, f"gradient of {name} {what}", do)
 
 
 def trainable_of(lobe: nn.Module) -> dict[str, nn.Parameter]:

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from auricle.lobes import build_encoder
 from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
+from auricle.lobes.layers.masks import mask_padding
 
 #: Each encoder, narrow: the way through the code is that of the wide one.
 SMALL = {
@@ -217,7 +218,7 @@ def test_bcresnet_blstm_is_bcresnet_without_its_mean_and_an_lstm():
     encoder.lstm.register_forward_hook(lambda module, given, out: seen.append(given[0]))
     lengths, frames = torch.tensor([1.0, 0.7, 0.3]), torch.tensor([50, 35, 15])
     got = encoder(signals(50), lengths)
-    means = seen[0].sum(1) / frames[:, None]
+    means = mask_padding(seen[0], lengths).sum(1) / frames[:, None]
     close(means, bcresnet(signals(50), lengths)[:, 0])
     close(got, packed(torchs_lstm(encoder.lstm), seen[0], frames))
     assert count(build_encoder("bcresnet_blstm", 40), classes=40) == 64_172

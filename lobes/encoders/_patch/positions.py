@@ -1,4 +1,4 @@
-"""Positions of patches: how many there are along an axis, and learned ones for another grid."""
+"""Learned positions of patches, counted along an axis and adapted to another grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention rollout: which patches of a spectrogram a transformer's output was made from."""
+"""Attention rollout: how much each patch of a spectrogram contributes to the output."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def attentions_of(
     fused = [block.attn.fused_attn for block in encoder.blocks]
     training = {part: part.training for part in encoder.modules()}
     hooks = [
-        block.attn.attn_drop.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        block.attn.attn_drop.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         for block in encoder.blocks
     ]
     try:

@@ -39,7 +39,9 @@ POOLINGS = ("token", "mean")
 class PatchTransformer(Encoder):
     """Patches, prefix tokens, learned positions, timm's blocks; a vector per clip.
 
-    A subclass gives the prefix tokens and the defaults. The image is (B, 1, F, N): rows are
+    A subclass gives the prefix tokens (1: class token; 2: with a distillation token), the
+    interpolation of positions ("bicubic", with a low-pass where it shrinks, or "bilinear"), the
+    defaults, and how the positions of a checkpoint are adapted. The image is (B, 1, F, N): rows are
     features from low to high, columns are frames.
 
     Arguments
@@ -54,13 +56,9 @@ class PatchTransformer(Encoder):
         Side of the square patches, in features and in frames.
     stride_features, stride_frames : int
         Between patches; at most `patch`.
-    prefix_tokens : int
-        1: class token; 2: with a distillation token.
     positions : str
         For clips of another length than `frames`: "interpolate" stretches or shrinks them in time
         to the item's length; "cut" takes the first ones, and stretches for longer items only.
-    interpolation : str
-        "bicubic" (with a low-pass where it shrinks) or "bilinear".
     edges : str
         "pad": zeros complete the last patch. "drop": what does not fill a patch is not read.
     pooling : str
@@ -82,6 +80,8 @@ class PatchTransformer(Encoder):
     """
 
     fewest_features = 2
+    prefix_tokens: int
+    interpolation: str
 
     def __init__(
         self,
@@ -91,9 +91,7 @@ class PatchTransformer(Encoder):
         patch: int,
         stride_features: int,
         stride_frames: int,
-        prefix_tokens: int,
         positions: str,
-        interpolation: str,
         edges: str,
         pooling: str,
         depth: int | None,
@@ -127,7 +125,7 @@ class PatchTransformer(Encoder):
             )
         self.size, self.patch = size, patch
         self.patch_stride = (stride_features, stride_frames)
-        self.positions, self.interpolation = positions, interpolation
+        self.positions = positions
         self.edges, self.pooling = edges, pooling
         self.freeze_blocks = freeze_blocks
         #: Rows and columns of the grid that the positions are learned for.
@@ -138,10 +136,9 @@ class PatchTransformer(Encoder):
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(1, width, patch, self.patch_stride)
         self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        if prefix_tokens == 2:
+        if self.prefix_tokens == 2:
             self.dist_token = nn.Parameter(torch.empty(1, 1, width))
-        self.prefix_tokens = prefix_tokens
-        places = prefix_tokens + self.grid[0] * self.grid[1]
+        places = self.prefix_tokens + self.grid[0] * self.grid[1]
         self.pos_embed = nn.Parameter(torch.empty(1, places, width))
         self.pos_drop = nn.Dropout(dropout)
         self.norm_epsilon = norm_epsilon
@@ -175,6 +172,24 @@ class PatchTransformer(Encoder):
             return options
         without = {name: value for name, value in options.items() if name != "path"}
         return {**without, "norm_epsilon": self.norm.eps}
+
+    def positions_in(self, path: str, weights: dict, about: dict) -> torch.Tensor:
+        """Positions of a checkpoint, and of its tokens, on the grid of this encoder.
+
+        Arguments
+        ---------
+        path : str
+            For the messages.
+        weights, about : dict
+            Tensors under timm's names, and the config beside them. What has no place here is
+            taken out of the weights.
+
+        Raises
+        ------
+        ValueError
+            The checkpoint belongs to another kind of encoder.
+        """
+        raise TypeError(f"{type(self).__name__} does not define positions_in(...)")
 
     def _draw(self) -> None:
         """Initial values, as timm draws them."""

@@ -1,4 +1,4 @@
-"""Weights of image and spectrogram transformers from a local safetensors file, under timm's names.
+"""Weights of image and spectrogram transformers from a local file, under timm's names.
 
 A file of timm (`patch_embed.proj.weight`, `blocks.0.attn.qkv.weight`, ...) or of transformers
 (`embeddings.patch_embeddings.projection.weight`, `encoder.layer.0. ...`) becomes timm's names; what
@@ -17,7 +17,7 @@ from ...frontends.spectrogram_image import fold_channels
 from .._pretrained_weights import Weights, check_against, read_safetensors
 from .transformer import SIZES, PatchTransformer
 
-__all__ = ["fold_patches", "patch_transformer_weights", "take_weights"]
+__all__ = ["load_weights"]
 
 #: transformers' name of a part of a block, and timm's.
 BLOCK_PARTS = {
@@ -40,7 +40,29 @@ EMBEDDINGS = {
 PREFIXES = ("vit.", "deit.", "audio_spectrogram_transformer.", "module.v.", "v.", "model.")
 
 
-def patch_transformer_weights(path: str) -> tuple[Weights, dict]:
+def load_weights(encoder: PatchTransformer, path: str, mean, std) -> None:
+    """Put the weights of a file into `vit` or `ast`, adapted to its patches and positions.
+
+    Arguments
+    ---------
+    encoder : PatchTransformer
+    path : str
+        A `.safetensors` file, or a folder with one.
+    mean, std : float or three floats
+        Of the channels of a picture, folded into the one channel of a spectrogram.
+
+    Raises
+    ------
+    ValueError
+        The file holds another architecture, or a transformer of another size.
+    """
+    weights, about = _read_weights(path)
+    weights["pos_embed"] = encoder.positions_in(path, weights, about)
+    _fold_patches(weights, mean, std)
+    _take_weights(encoder, path, weights, about)
+
+
+def _read_weights(path: str) -> tuple[Weights, dict]:
     """A Vision Transformer, DeiT or AST in a file, under timm's names, without its classifier.
 
     Raises
@@ -72,7 +94,7 @@ def patch_transformer_weights(path: str) -> tuple[Weights, dict]:
     return {name: v for name, v in joined.items() if not name.startswith(heads)}, about
 
 
-def fold_patches(weights: Weights, mean, std) -> None:
+def _fold_patches(weights: Weights, mean, std) -> None:
     """The patch embedding of three channels as one, in place; of one channel, unchanged."""
     weight, bias = weights["patch_embed.proj.weight"], weights.get("patch_embed.proj.bias")
     if weight.dim() != 4 or weight.shape[1] != 3:
@@ -85,7 +107,7 @@ def fold_patches(weights: Weights, mean, std) -> None:
     weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"] = weight, bias
 
 
-def take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: dict) -> None:
+def _take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: dict) -> None:
     """Put weights under the names of its `state_dict` into an encoder, after checking them.
 
     Of a deeper network of the same width the first blocks are taken.
@@ -105,18 +127,18 @@ def take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: 
     """
     depth = len(encoder.blocks)
     patch = weights["patch_embed.proj.weight"].shape
-    found = {
+    sizes = {
         "width": weights["cls_token"].shape[-1],
         "blocks": 1 + max(map(_block_of, weights)),
         "patch": patch[-1],
     }
     if (
-        found["width"] != encoder.out_features
-        or found["blocks"] < depth
+        sizes["width"] != encoder.out_features
+        or sizes["blocks"] < depth
         or patch[-2:] != (encoder.patch, encoder.patch)
     ):
-        sizes = {known[0]: name for name, known in SIZES.items()}
-        size = sizes.get(found["width"], "unknown")
+        known = {widths[0]: name for name, widths in SIZES.items()}
+        size = known.get(sizes["width"], "unknown")
         raise ValueError(
             f"path {str(path)!r} holds a transformer of width {found['width']} "
             f"(size {size!r}), {found['blocks']} blocks and patches "
@@ -132,10 +154,10 @@ def take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: 
     }
     check_against(path, weights, encoder.state_dict(), names)
     heads = SIZES[encoder.size][1]
-    given = about.get("num_attention_heads", heads)
-    if given != heads:
+    stated = about.get("num_attention_heads", heads)
+    if stated != heads:
         raise ValueError(
-            f"path {str(path)!r} has {given} attention heads in its config, where size "
+            f"path {str(path)!r} has {stated} attention heads in its config, where size "
             f"{encoder.size!r} has {heads}"
         )
     for norm in encoder.modules():
