@@ -140,8 +140,8 @@ def _take_weights(encoder: PatchTransformer, path: str, weights: Weights, about:
         known = {widths[0]: name for name, widths in SIZES.items()}
         size = known.get(sizes["width"], "unknown")
         raise ValueError(
-            f"path {str(path)!r} holds a transformer of width {found['width']} "
-            f"(size {size!r}), {found['blocks']} blocks and patches "
+            f"path {str(path)!r} holds a transformer of width {sizes['width']} "
+            f"(size {size!r}), {sizes['blocks']} blocks and patches "
             f"of {patch[-2]} x {patch[-1]}; size {encoder.size!r} as asked for expects width "
             f"{encoder.out_features}, {depth} blocks and patches of "
             f"{encoder.patch} x {encoder.patch}"
