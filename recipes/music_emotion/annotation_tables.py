@@ -1,8 +1,11 @@
 """Read CSV tables of annotations, and collect what is wrong with their columns and numbers."""
 
 import csv
+import io
 import re
 
+from ...processing.system.files import read_text
+from ...processing.system.listing import first_of
 from ..training.preparation import PreparationError
 
 _SAMPLE = re.compile(r"sample_(\d+)ms")
@@ -32,32 +35,47 @@ class Reader:
 
         A table without one of the columns gives no row and is told by `finish`.
         """
-        with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            header = [column.strip().lower() for column in next(reader, [])]
-            lacking = [column for column in columns if column.lower() not in header]
-            if lacking:
-                self.missing.append(
-                    f"{self.name(path)} has no column {', '.join(lacking)}; "
-                    f"it has {', '.join(header[:8]) or 'nothing'}"
-                    + (", ..." if len(header) > 8 else "")
-                )
-                return []
-            rows = []
-            for cells in reader:
-                cells = [cell.strip() for cell in cells]
-                if any(cells):
-                    cells += [""] * (len(header) - len(cells))
-                    rows.append(dict(zip(header, cells, strict=False)))
-            return rows
+        table = csv.reader(io.StringIO(read_text(path, errors="replace")), skipinitialspace=True)
+        header = [column.strip().lower() for column in next(table, [])]
+        lacking = [column for column in columns if column.lower() not in header]
+        if lacking:
+            self.missing.append(
+                f"{self.name(path)} has no column {', '.join(lacking)}; it has "
+                f"{first_of(header, most=8) or 'nothing'}"
+            )
+            return []
+        rows = ([cell.strip() for cell in cells] for cells in table)
+        filled = ([*cells, *[""] * (len(header) - len(cells))] for cells in rows if any(cells))
+        return [dict(zip(header, cells, strict=False)) for cells in filled]
+
+    def songs(self, path, columns, what=None, seen=None):
+        """(number, row) of the rows that have a song's number.
+
+        Arguments
+        ---------
+        path : Path
+        columns : list of str
+            That the table must have; the first holds the number.
+        what : str, optional
+            What a row is; a song's second one is a problem. None allows several.
+        seen : collection of str, optional
+            Songs that have had one already, of another table.
+        """
+        numbers = set(seen or ())
+        for row in self.rows(path, columns):
+            song = self.song_id(path, row[columns[0].lower()])
+            if what and song in numbers:
+                self.problem(path, "there twice", f"song {song} has more than one {what}")
+            elif song is not None:
+                numbers.add(song)
+                yield song, row
 
     def song_id(self, path, text):
         """A song's number as text without leading zeros or a decimal point; None: there is none."""
-        found = re.fullmatch(r"0*(\d+)(\.0*)?", text)
-        if not found:
+        match = re.fullmatch(r"0*(\d+)(\.0*)?", text)
+        if not match:
             self.problem(path, "no song id", f"{text!r} is no song's number")
-            return None
-        return found[1]
+        return match and match[1]
 
     def number(self, path, song, column, text, scale):
         """A label within its scale; None, and a problem, if it is none."""
@@ -78,27 +96,26 @@ class Reader:
             return None
         return value
 
+    def emotion(self, path, song, row, columns, scale):
+        """Valence and arousal from their columns; None if one of them is none."""
+        values = [self.number(path, song, name, row[name.lower()], scale) for name in columns]
+        return None if None in values else tuple(values)
+
     def series(self, path, song, row, scale):
         """A wide row of samples as {time in seconds: value}; empty cells have no value."""
         values = {}
         for column, text in row.items():
-            found = _SAMPLE.fullmatch(column or "")
-            if found and text and text.lower() != "nan":
+            match = _SAMPLE.fullmatch(column or "")
+            if match and text and text.lower() != "nan":
                 value = self.number(path, song, column, text, scale)
                 if value is not None:
-                    values[int(found[1]) / 1000] = value
+                    values[int(match[1]) / 1000] = value
         return values
 
     def wide_table(self, path, scale):
         """{song: {time: value}} of a table with a row per song and a column per time."""
-        found = {}
-        for row in self.rows(path, ["song_id", "sample_15000ms"]):
-            song = self.song_id(path, row["song_id"])
-            if song in found:
-                self.problem(path, "there twice", f"song {song} has more than one row")
-            elif song is not None:
-                found[song] = self.series(path, song, row, scale)
-        return found
+        rows = self.songs(path, ["song_id", "sample_15000ms"], "row")
+        return {song: self.series(path, song, row, scale) for song, row in rows}
 
     def problem(self, path, kind, reason):
         self.problems.append((self.name(path), kind, f"{self.name(path)}: {reason}"))

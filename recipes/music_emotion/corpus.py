@@ -127,16 +127,39 @@ class Tree:
         return files
 
 
-def assign_audio(corpus, tree, unlabelled_is_published=False):
-    """Give each song its audio file; audio that is there twice or has no row is a problem.
+def build_corpus(dataset, tree, reader, songs, tables, scales, unlabelled_is_published=False):
+    """The corpus of songs that were read, with their audio.
+
+    Audio that is there twice or has no row in a table is a problem.
 
     Arguments
     ---------
-    corpus : Corpus
+    dataset : str
     tree : Tree
+    reader : Reader
+        That read the tables.
+    songs : dict
+        `Song` by id.
+    tables : list of Path or None
+    scales : (dict, dict)
+        Of static and of dynamic labels.
     unlabelled_is_published : bool
         Whether the data set comes with audio that nobody labelled: then it is a note.
+
+    Raises
+    ------
+    PreparationError
+        Tables lack columns.
     """
+    reader.finish()
+    corpus = Corpus(
+        dataset,
+        tree.root,
+        dict(sorted(songs.items(), key=lambda item: int(item[0]))),
+        dict(zip(("static", "dynamic"), scales, strict=True)),
+        [path for path in tables if path],
+        reader.problems,
+    )
     unlabelled = []
     for number, file in tree.songs():
         song = corpus.songs.get(number)
@@ -156,11 +179,7 @@ def assign_audio(corpus, tree, unlabelled_is_published=False):
         corpus.problems += [
             (key, "audio without a row", f"{key}: no table has a row for it") for key in unlabelled
         ]
-
-
-def in_order(songs):
-    """Songs by number."""
-    return dict(sorted(songs.items(), key=lambda item: int(item[0])))
+    return corpus
 
 
 def _plain(name):

@@ -1,14 +1,12 @@
 """Read the tables of DEAM, and of the mini corpus in its layout."""
 
-import re
-
 from .annotation_tables import Reader
-from .corpus import Corpus, Song, assign_audio, in_order
+from .corpus import Song, build_corpus
 from .scales import DYNAMIC, ONE_TO_NINE
 
 STATIC = "static_annotations_averaged_songs_1_2000.csv"
 STATIC_2015 = "static_annotations_averaged_songs_2000_2058.csv"
-LAST_2013_ID, LAST_2014_ID = 1000, 2000
+LAST_2014_ID = 2000
 
 _COLUMNS = ["song_id", "valence_mean", "arousal_mean"]
 
@@ -23,17 +21,8 @@ def read(tree):
     reader, songs = Reader(tree.root), {}
     tables = [tree.find_one(STATIC), tree.find_one(STATIC_2015, required=False)]
     for path in filter(None, tables):
-        for row in reader.rows(path, _COLUMNS):
-            id = reader.song_id(path, row["song_id"])
-            if id is None:
-                continue
-            if id in songs:
-                reader.problem(path, "there twice", f"song {id} has more than one static label")
-                continue
-            values = [
-                reader.number(path, id, column, row[column], ONE_TO_NINE) for column in _COLUMNS[1:]
-            ]
-            songs[id] = Song(id, None if None in values else tuple(values))
+        for id, row in reader.songs(path, _COLUMNS, "static label", songs):
+            songs[id] = Song(id, reader.emotion(path, id, row, _COLUMNS[1:], ONE_TO_NINE))
     for dimension in ("valence", "arousal"):
         path = tree.find_one(f"dynamic*/{dimension}.csv", required=False)
         tables.append(path)
@@ -43,20 +32,9 @@ def read(tree):
         tables.append(path)
         for row in reader.rows(path, []):
             # The three tables spell their columns differently, and the artist decides on nothing.
-            id = row.get("song_id") or row.get("id") or ""
-            found = re.fullmatch(r"0*(\d+)", id)
-            if found and found[1] in songs:
-                songs[found[1]].artist = row.get("artist", "")
-    reader.finish()
+            id = (row.get("song_id") or row.get("id") or "").lstrip("0")
+            if id in songs:
+                songs[id].artist = row.get("artist", "")
     for song in songs.values():
         song.is_test = int(song.id) > LAST_2014_ID
-    corpus = Corpus(
-        "DEAM",
-        tree.root,
-        in_order(songs),
-        {"static": ONE_TO_NINE, "dynamic": DYNAMIC},
-        [path for path in tables if path],
-        reader.problems,
-    )
-    assign_audio(corpus, tree)
-    return corpus
+    return build_corpus("DEAM", tree, reader, songs, tables, (ONE_TO_NINE, DYNAMIC))

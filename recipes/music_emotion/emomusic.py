@@ -1,7 +1,7 @@
 """Read the tables of EmoMusic ("1000 songs")."""
 
 from .annotation_tables import Reader
-from .corpus import Corpus, Song, assign_audio, in_order
+from .corpus import Song, build_corpus
 from .scales import DYNAMIC, ONE_TO_NINE
 
 INFO = "songs_info.csv"
@@ -20,49 +20,24 @@ def read(tree):
     reader, songs = Reader(tree.root), {}
     info, static = tree.find_one(INFO), tree.find_one(STATIC)
     tables = [info, static]
-    for row in reader.rows(info, ["song_id", "Artist", "Mediaeval 2013 set"]):
-        id = reader.song_id(info, row["song_id"])
-        if id is None:
-            continue
-        if id in songs:
-            reader.problem(info, "there twice", f"song {id} has more than one row")
-            continue
+    for id, row in reader.songs(info, ["song_id", "Artist", "Mediaeval 2013 set"], "row"):
         if row[_SET].lower() not in ("development", "evaluation"):
             reader.problem(
                 info, "no set", f"song {id}: {_SET} is {row[_SET]!r}, not development or evaluation"
             )
         songs[id] = Song(id, artist=row["artist"], is_test=row[_SET].lower() == "evaluation")
-    labelled = set()
-    for row in reader.rows(static, ["song_id", "mean_arousal", "mean_valence"]):
-        id = reader.song_id(static, row["song_id"])
-        if id is None:
-            continue
+    columns = ["mean_valence", "mean_arousal"]
+    for id, row in reader.songs(static, ["song_id", *columns], "static label"):
         if id not in songs:
             reader.problem(static, "no set", f"song {id} is not in {INFO}")
-        elif id in labelled:
-            reader.problem(static, "there twice", f"song {id} has more than one static label")
         else:
-            labelled.add(id)
-            values = [
-                reader.number(static, id, column, row[column], ONE_TO_NINE)
-                for column in ("mean_valence", "mean_arousal")
-            ]
-            songs[id].static = None if None in values else tuple(values)
+            songs[id].static = reader.emotion(static, id, row, columns, ONE_TO_NINE)
     for dimension in ("valence", "arousal"):
         path = tree.find_one(f"{dimension}_cont_average.csv", required=False)
         tables.append(path)
         for id, series in reader.wide_table(path, DYNAMIC).items() if path else ():
             if id in songs:
                 songs[id].dynamic[dimension] = series
-    reader.finish()
-    corpus = Corpus(
-        "EmoMusic",
-        tree.root,
-        in_order(songs),
-        {"static": ONE_TO_NINE, "dynamic": DYNAMIC},
-        [path for path in tables if path],
-        reader.problems,
-    )
+    scales = ONE_TO_NINE, DYNAMIC
     # 1,000 clips were published; 744 of them are labelled and different songs.
-    assign_audio(corpus, tree, unlabelled_is_published=True)
-    return corpus
+    return build_corpus("EmoMusic", tree, reader, songs, tables, scales, True)

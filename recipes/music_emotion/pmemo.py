@@ -1,7 +1,7 @@
 """Read the tables of PMEmo: choruses, arousal before valence, labels from 0 to 1."""
 
 from .annotation_tables import Reader
-from .corpus import Corpus, Song, assign_audio, in_order
+from .corpus import Song, build_corpus
 from .scales import ZERO_TO_ONE
 
 METADATA = "metadata.csv"
@@ -22,26 +22,13 @@ def read(tree):
     reader, songs = Reader(tree.root), {}
     metadata, static = tree.find_one(METADATA), tree.find_one(STATIC)
     dynamic = tree.find_one(DYNAMIC, required=False)
-    for row in reader.rows(metadata, ["musicId", "artist"]):
-        id = reader.song_id(metadata, row["musicid"])
-        if id in songs:
-            reader.problem(metadata, "there twice", f"song {id} has more than one row")
-        elif id is not None:
-            songs[id] = Song(id, artist=row["artist"])
-    for row in reader.rows(static, ["musicId", *_VALUES]):
-        id = reader.song_id(static, row["musicid"])
-        if id is None:
-            continue
+    for id, row in reader.songs(metadata, ["musicId", "artist"], "row"):
+        songs[id] = Song(id, artist=row["artist"])
+    for id, row in reader.songs(static, ["musicId", *_VALUES], "static label"):
         song = songs.setdefault(id, Song(id))
-        if song.static is not None:
-            reader.problem(static, "there twice", f"song {id} has more than one static label")
-            continue
-        values = [reader.number(static, id, c, row[c.lower()], ZERO_TO_ONE) for c in _VALUES]
-        song.static = None if None in values else tuple(values)
-    for row in reader.rows(dynamic, ["musicId", "frameTime", *_VALUES]) if dynamic else ():
-        id = reader.song_id(dynamic, row["musicid"])
-        if id is None:
-            continue
+        song.static = reader.emotion(static, id, row, _VALUES, ZERO_TO_ONE)
+    rows = reader.songs(dynamic, ["musicId", "frameTime", *_VALUES]) if dynamic else ()
+    for id, row in rows:
         song = songs.setdefault(id, Song(id))
         time_s = reader.number(dynamic, id, "frameTime", row["frametime"], _TIMES_S)
         if time_s is None:
@@ -50,14 +37,5 @@ def read(tree):
             value = reader.number(dynamic, id, column, row[column.lower()], ZERO_TO_ONE)
             if value is not None:
                 song.dynamic.setdefault(dimension, {})[time_s] = value
-    reader.finish()
-    corpus = Corpus(
-        "PMEmo",
-        tree.root,
-        in_order(songs),
-        {"static": ZERO_TO_ONE, "dynamic": ZERO_TO_ONE},
-        [path for path in (metadata, static, dynamic) if path],
-        reader.problems,
-    )
-    assign_audio(corpus, tree, unlabelled_is_published=True)
-    return corpus
+    tables, scales = [metadata, static, dynamic], (ZERO_TO_ONE, ZERO_TO_ONE)
+    return build_corpus("PMEmo", tree, reader, songs, tables, scales, True)
