@@ -1,4 +1,4 @@
-"""The command `auricle`: what there is, whether it keeps its promises, and using what was trained."""
+"""The command `auricle`: its subcommands, and how errors end it."""
 
 from __future__ import annotations
 

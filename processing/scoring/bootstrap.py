@@ -1,4 +1,4 @@
-"""Confidence intervals: the bootstrap over groups for one run, Student's t over seeds.
+"""Confidence intervals: bootstrap over groups for one run, Student's t over seeds.
 
 A score of one run is uncertain because the test set is a sample: of utterances, of speakers, of
 songs. What is drawn again is the unit that was drawn independently, so the protocol names it. A

@@ -1,4 +1,4 @@
-"""Accuracy, macro F1 and the per-class table of a classifier, from its confusion matrix.
+"""Classification scores from a confusion matrix: accuracy, macro F1, the table per class.
 
 Definitions, with M[i, j] the number of items of class i that were taken for class j:
 

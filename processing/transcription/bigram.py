@@ -1,14 +1,15 @@
-"""A bigram of units: how probable a unit is after another one, from training transcripts."""
+"""Bigram of units with Witten-Bell smoothing, trained on transcripts."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from ..system.files import TextError, read_json, write_json
 
 __all__ = ["Bigram"]
 
@@ -62,8 +63,8 @@ class Bigram:
         known = (seen + kinds * alone) / np.maximum(total + kinds, 1)
         self.log_probabilities = np.log(np.where(total > 0, known, alone))
         # Mean over the training transcripts, the end not counted.
-        inside = seen[:, 1:]
-        self.mean = float((inside * self.log_probabilities[:, 1:]).sum() / inside.sum())
+        units = seen[:, 1:]
+        self.mean = float((units * self.log_probabilities[:, 1:]).sum() / units.sum())
 
     @classmethod
     def train(cls, index_lists: Iterable[Sequence[int]], num_labels: int) -> Bigram:
@@ -116,9 +117,7 @@ class Bigram:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write it as JSON."""
-        path = Path(path)
-        path.write_text(json.dumps(self.state()) + "\n", encoding="utf-8")
-        return path
+        return write_json(path, self.state(), indent=None)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Bigram:
@@ -130,8 +129,8 @@ class Bigram:
             Something else, with the path.
         """
         try:
-            return cls.from_state(json.loads(Path(path).read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is damaged, it is no JSON ({error})") from None
+            return cls.from_state(read_json(path))
+        except TextError:
+            raise  # names the file
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -1,4 +1,4 @@
-"""From log-probabilities per step to the units that were said: greedy, or by prefix beam search.
+"""CTC decoding of log-probabilities per step to units: greedy, or by prefix beam search.
 
 Both are SpeechBrain's. A decoder is a callable (log-probabilities (B, N, C), steps (B,)) -> list of
 index lists; index 0 is the blank and never in them.
@@ -87,8 +87,8 @@ class BeamDecoder:
         unit_prune_logp: float = -7.0,
         beam_prune_logp: float = -15.0,
     ):
-        if found := decoding_problems({"beam_size": beam_size, "lm_weight": lm_weight}):
-            raise ValueError("; ".join(found))
+        if problems := decoding_problems({"beam_size": beam_size, "lm_weight": lm_weight}):
+            raise ValueError("; ".join(problems))
         if lm_weight and bigram is None:
             raise ValueError(f"lm_weight is {lm_weight} and there is no bigram: give one, or 0")
         if bigram is not None and bigram.num_labels != len(labels):
@@ -129,16 +129,17 @@ class BeamDecoder:
             return []
         item = log_probabilities[:count]
         hypotheses = self._searcher.decode_log_probs(item.numpy(), count)
-        found = [_indices(hypothesis.text) for hypothesis in hypotheses]
+        transcripts = [_indices(hypothesis.text) for hypothesis in hypotheses]
         (greedy,) = GreedyDecoder()(item[None], torch.tensor([count]))
-        if greedy not in found:
-            found.append(greedy)
-        scores = _log_probabilities_of(found, item)
+        if greedy not in transcripts:
+            transcripts.append(greedy)
+        scores = _log_probabilities_of(transcripts, item)
         if self._bigram is not None:
             scores = [
-                s + self._lm_weight * self._lm_score(x) for s, x in zip(scores, found, strict=True)
+                s + self._lm_weight * self._lm_score(x)
+                for s, x in zip(scores, transcripts, strict=True)
             ]
-        return max(zip(scores, found, strict=True), key=lambda pair: pair[0])[1]
+        return max(zip(scores, transcripts, strict=True), key=lambda pair: pair[0])[1]
 
     def _lm_score(self, indices: list[int]) -> float:
         return self._bigram.log_probability(indices) - len(indices) * self._bigram.mean
@@ -188,8 +189,8 @@ def build_decoder(
     ValueError
         Another decoding; what `BeamDecoder` refuses.
     """
-    if found := decoding_problems({"decoding": decoding}):
-        raise ValueError("; ".join(found))
+    if problems := decoding_problems({"decoding": decoding}):
+        raise ValueError("; ".join(problems))
     if decoding == "greedy":
         return GreedyDecoder()
     return BeamDecoder(labels, beam_size, lm_weight, bigram)
@@ -203,20 +204,22 @@ def decoding_problems(options: dict) -> list[str]:
     >>> decoding_problems({"decoding": "beam", "beam_size": 0})
     ['beam_size is 0; it must be a whole number of prefixes, 1 or more']
     """
-    found = []
+    problems = []
     decoding = options.get("decoding", "greedy")
     if decoding not in DECODINGS:
-        found.append(f"decoding is {decoding!r}; it can be {' or '.join(DECODINGS)}")
+        problems.append(f"decoding is {decoding!r}; it can be {' or '.join(DECODINGS)}")
     size = options.get("beam_size", 16)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        found.append(f"beam_size is {size!r}; it must be a whole number of prefixes, 1 or more")
+        problems.append(f"beam_size is {size!r}; it must be a whole number of prefixes, 1 or more")
     weight = options.get("lm_weight", 0.0)
     good = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not good or not 0 <= weight < math.inf:
-        found.append(f"lm_weight is {weight!r}; it must be a number, 0 or more")
+        problems.append(f"lm_weight is {weight!r}; it must be a number, 0 or more")
     elif weight and decoding == "greedy" and "decoding" in options:
-        found.append(f"lm_weight is {weight!r}, and greedy decoding has no bigram: decoding beam")
-    return found
+        problems.append(
+            f"lm_weight is {weight!r}, and greedy decoding has no bigram: decoding beam"
+        )
+    return problems
 
 
 def _log_probabilities_of(transcripts: list[list[int]], item: torch.Tensor) -> list[float]:

@@ -1,4 +1,4 @@
-"""When what was said was said: a transcript aligned to the log-probabilities of a CTC model.
+"""Forced alignment of a transcript to the log-probabilities of a CTC model.
 
 A CTC model gives a peak somewhere in each unit and blanks between the peaks, so the best path
 alone is no segmentation. Here the steps between two peaks are shared out: a step between units a

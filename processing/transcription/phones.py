@@ -1,4 +1,4 @@
-"""The phones of TIMIT: 61 symbols, their foldings to 48 and 39, and what a phone error rate rests on.
+"""The phones of TIMIT, their foldings to 48 and 39, and the convention of a phone error rate.
 
 Three choices move a phone error rate on TIMIT by a point or more, so they belong to every result:
 

@@ -1,4 +1,4 @@
-"""The words of a transcript as they are spoken."""
+"""Normalisation of transcripts: words in lower case without punctuation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TIMIT speakers that are tested on: the core test set and the development set.
+"""Speakers of TIMIT's core test set and development set.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""The kinds of units and the rules of their transcripts that a configuration can ask for."""
+"""Options of the units of a recogniser: their kinds, and what is wrong with a choice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unit_problems(options: Mapping) -> list[str]:
     >>> unit_problems({"units": "phones40"})
     ["units is 'phones40'; it can be phones39, phones48, phones61, char or bpe"]
     """
-    found = []
+    problems = []
     for name, allowed in (
         ("units", tuple(KINDS)),
         ("silence_rule", SILENCE_RULES),
@@ -34,10 +34,10 @@ def unit_problems(options: Mapping) -> list[str]:
     ):
         value = options.get(name, allowed[0])
         if not isinstance(value, str) or value not in allowed:
-            found.append(
+            problems.append(
                 f"{name} is {value!r}; it can be {', '.join(allowed[:-1])} or {allowed[-1]}"
             )
     size = options.get("bpe_size", 100)
     if isinstance(size, bool) or not isinstance(size, int) or size < 10:
-        found.append(f"bpe_size is {size!r}; it must be a whole number of subwords, 10 or more")
-    return found
+        problems.append(f"bpe_size is {size!r}; it must be a whole number of subwords, 10 or more")
+    return problems

@@ -1,4 +1,4 @@
-"""What a transcriber recognises: phones, characters or subwords, as indices and as scored tokens.
+"""Units of a recogniser: phones, characters or subwords, as indices and as scored tokens.
 
 Phones are trained on 39, 48 or 61 and scored on 39, whatever they were trained on: reference and
 hypothesis are both folded to 39. Characters are scored as characters, subwords as words.
@@ -104,8 +104,8 @@ class Units:
             "glottal_stop": glottal_stop,
             "bpe_size": bpe_size,
         }
-        if found := unit_problems(options):
-            raise ValueError("; ".join(found))
+        if problems := unit_problems(options):
+            raise ValueError("; ".join(problems))
         rows = list(rows)
         if not rows:
             raise ValueError("no training row: units are built from at least one")
@@ -144,18 +144,18 @@ class Units:
                 self.glottal_stop,
                 where=row["id"],
             )
-            found = [self._index[phone] for phone in self._targets.prepare(folded)]
+            indices = [self._index[phone] for phone in self._targets.prepare(folded)]
         elif self.kind == "char":
             unknown = self._index[UNKNOWN]
-            found = [self._index.get(character, unknown) for character in text_of(row)]
+            indices = [self._index.get(character, unknown) for character in text_of(row)]
         else:
-            found = [piece + 1 for piece in self._subwords().encode(text_of(row))]
-        if not found:
+            indices = [piece + 1 for piece in self._subwords().encode(text_of(row))]
+        if not indices:
             raise ValueError(
                 f"utterance {row['id']!r} has no unit of {self.kind} in its transcript: "
                 "leave it out, or mend the transcript"
             )
-        return found
+        return indices
 
     def reference(self, row: Mapping) -> list[str]:
         """Tokens of a row's transcript as they are scored."""
@@ -236,8 +236,8 @@ class Units:
                 f"this is no state of units ({type(error).__name__}: {error})"
             ) from None
         options = {"units": kind, "silence_rule": silence_rule, "glottal_stop": glottal_stop}
-        if found := unit_problems(options):
-            raise ValueError("the state of the units cannot be used: " + "; ".join(found))
+        if problems := unit_problems(options):
+            raise ValueError("the state of the units cannot be used: " + "; ".join(problems))
         if labels[:1] != [BLANK] or len(set(labels)) != len(labels):
             raise ValueError(f"the labels of the units must be different and begin with {BLANK!r}")
         units = cls(kind, labels, silence_rule, glottal_stop, model)

@@ -1,12 +1,11 @@
-"""`auricle align`: its options."""
+"""Parser of `auricle align`: when the phones or words of a recording were said."""
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 
-from .common import add_command, spellings
+from .common import add_command, add_shared, spellings
 
 __all__ = ["add_parser", "run"]
 
@@ -56,7 +55,7 @@ def add_parser(commands) -> None:
     scoring.add_argument(
         *spellings("--skip-broken"), action="store_true", help="go on with a part of the corpus"
     )
-    scoring.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(scoring, "json")
 
 
 def run(arguments) -> int:
@@ -97,6 +96,7 @@ def run(arguments) -> int:
 def _score(arguments) -> int:
     from ..inference.align import check_units, score_alignment, shift_of
     from ..inference.transcribe import open_recogniser
+    from ..reports.printing import show
     from ..timit.prepare import PreparationError, prepare
     from ..timit.table import find_tables
 
@@ -116,30 +116,28 @@ def _score(arguments) -> int:
             raise ValueError(str(error).replace("--skip_broken true", "--skip-broken")) from None
         rows = record.rows(arguments.split)
     errors = score_alignment(bundle, units, rows, record.roots, shift_ms, sys.stderr.isatty())
-    found = errors.summarize()
+    summary = errors.summarize()
     about = {
         "dataset": record.dataset,
         "completeness": record.completeness,
         "split": arguments.split,
         "units": units.kind,
         "shift_ms": shift_ms,
+        **summary,
     }
-    if arguments.json:
-        print(json.dumps({**about, **found}, indent=2, allow_nan=False))
-        return 0
-    print(
-        f"{record.dataset} ({record.completeness}), {arguments.split}: {found['boundaries']} "
-        f"boundaries of {found['n']} utterances, {units.kind}, shift {about['shift_ms']:g} ms"
-    )
-    interval = found["interval"] or {}
-    for name in [name for name in found if name.startswith("within_")]:
-        bounds = interval.get(name)
+    lines = [
+        f"{record.dataset} ({record.completeness}), {arguments.split}: {summary['boundaries']} "
+        f"boundaries of {summary['n']} utterances, {units.kind}, shift {shift_ms:g} ms"
+    ]
+    for name in [name for name in summary if name.startswith("within_")]:
+        bounds = (summary["interval"] or {}).get(name)
         shown = f" [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" if bounds else ""
-        print(f"within {name.split('_')[1]:>2} ms {100 * found[name]:5.1f} %{shown}")
-    print(
-        f"mean absolute error {found['mean_absolute_ms']:.1f} ms, median {found['median_ms']:+.1f} "
-        "ms (positive: late)"
+        lines.append(f"within {name.split('_')[1]:>2} ms {100 * summary[name]:5.1f} %{shown}")
+    lines.append(
+        f"mean absolute error {summary['mean_absolute_ms']:.1f} ms, median "
+        f"{summary['median_ms']:+.1f} ms (positive: late)"
     )
-    if found["interval"]:
-        print("Intervals: 95 %, bootstrap over utterances, 1000 resamples, seed 0")
+    if summary["interval"]:
+        lines.append("Intervals: 95 %, bootstrap over utterances, 1000 resamples, seed 0")
+    show(about, lines, arguments.json)
     return 0

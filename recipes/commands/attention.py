@@ -1,11 +1,10 @@
-"""`auricle attention`: its options; the work is in `auricle.recipes.inference.attention`."""
+"""Parser of `auricle attention`: where in a recording a patch transformer looks."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from .common import add_command
+from .common import add_command, add_shared
 
 __all__ = ["add_parser", "run"]
 
@@ -39,7 +38,7 @@ def add_parser(commands) -> None:
         metavar="SHARE",
         help="share of each layer's smallest weights that is left out; default: 0",
     )
-    attention.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(attention, "json")
 
 
 def run(arguments) -> int:
@@ -48,25 +47,24 @@ def run(arguments) -> int:
         arguments.usage_error(f"--out {arguments.out}: the picture is a .png file")
     from ...lobes.bundles import bundle as pretrained
     from ..inference.attention import attention_of_file, draw
+    from ..reports.printing import show
 
     bundle = pretrained.load(arguments.bundle)
-    found = attention_of_file(
+    attention = attention_of_file(
         bundle, arguments.file, arguments.start, arguments.heads, arguments.discard
     )
     encoder = bundle.description["encoder"]["name"]
-    title = f"{encoder}: {Path(arguments.file).name}, from {found.start_s:g} s"
-    picture = draw(found, arguments.out, title)
-    rows, columns = found.rollout.shape
-    top = found.strongest
-    if arguments.json:
-        record = {"file": arguments.file, "start_s": found.start_s, "patches": [rows, columns]}
-        record |= {"rollout": found.rollout.tolist(), "strongest": top, "picture": str(picture)}
-        print(json.dumps(record, allow_nan=False))
-        return 0
-    print(
-        f"{arguments.file}: {rows} by {columns} patches from {found.start_s:g} s; the strongest is "
+    title = f"{encoder}: {Path(arguments.file).name}, from {attention.start_s:g} s"
+    picture = draw(attention, arguments.out, title)
+    rows, columns = attention.rollout.shape
+    top = attention.strongest
+    record = {"file": arguments.file, "start_s": attention.start_s, "patches": [rows, columns]}
+    record |= {"rollout": attention.rollout.tolist(), "strongest": top, "picture": str(picture)}
+    lines = [
+        f"{arguments.file}: {rows} by {columns} patches from {attention.start_s:g} s; the strongest is "
         f"{top['start_s']:.2f} to {top['end_s']:.2f} s, {top['low_hz']:.0f} to "
-        f"{top['high_hz']:.0f} Hz, {top['times_even']:.1f} times the mean"
-    )
-    print(f"Picture: {picture}")
+        f"{top['high_hz']:.0f} Hz, {top['times_even']:.1f} times the mean",
+        f"Picture: {picture}",
+    ]
+    show(record, lines, arguments.json, indent=None)
     return 0

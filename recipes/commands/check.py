@@ -1,11 +1,11 @@
-"""`auricle check`: whether a lobe keeps the contract, and whether a data set is what it seems."""
+"""Parser of `auricle check`: promises of a lobe, labels and leakage of data sets."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 
-from .common import add_command
+from .common import add_command, add_shared
 
 __all__ = ["add_parser", "run"]
 
@@ -29,7 +29,7 @@ def add_parser(commands) -> None:
     check.add_argument(
         "--no-audio", action="store_true", help="leakage: compare numbers only, decode nothing"
     )
-    check.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(check, "json")
 
 
 def run(arguments) -> int:

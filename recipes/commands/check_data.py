@@ -1,4 +1,4 @@
-"""`auricle check labels` and `auricle check leakage`: whether a data set says what it claims to."""
+"""Checks of music data sets: exchanged labels, songs that two of them share."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def check_labels(folder: str, as_json: bool = False) -> int:
     for block in bad:
         straight, exchanged = block.mean_correlation
         if block.verdict == "undecided":
-            said = "cannot be told from exchanged ones"
+            problem = "cannot be told from exchanged ones"
         elif corpus.dataset == "DEAM" and block.first == 1:
-            said = "are EXCHANGED; swap_2013_static auto or true puts them right"
+            problem = "are EXCHANGED; swap_2013_static auto or true puts them right"
         else:
-            said = "are EXCHANGED; the recipe does not put this right"
+            problem = "are EXCHANGED; the recipe does not put this right"
         print(
-            f"ids {block.name}: valence and arousal of the static labels {said} "
+            f"ids {block.name}: valence and arousal of the static labels {problem} "
             f"(mean correlation {straight:.3f} as named, {exchanged:.3f} exchanged)"
         )
     if not bad:

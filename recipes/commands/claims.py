@@ -1,11 +1,11 @@
-"""`auricle claims`: what is said of waveform and spectrogram models, measured."""
+"""Parser of `auricle claims`: published claims about waveform models, measured."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from .common import add_command, spellings
+from .common import add_command, add_shared, spellings
 
 __all__ = ["add_parser", "run"]
 
@@ -32,7 +32,7 @@ def add_parser(commands) -> None:
         help="claims to measure; default: all that are computed without training",
     )
     claims.add_argument("--list", action="store_true", help="only list them")
-    claims.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(claims, "json")
     training = claims.add_argument_group("claims that train networks")
     training.add_argument(
         *spellings("--results-folder"),

@@ -1,11 +1,11 @@
-"""`auricle describe`: what a lobe is, its options and its size."""
+"""Parser of `auricle describe`: what a lobe is, its options and its size."""
 
 from __future__ import annotations
 
 import json
 
 from ...lobes.registry import LobeError, Registry, nearest
-from .common import add_command
+from .common import add_command, add_shared
 from .list_lobes import REGISTRIES
 
 __all__ = ["add_parser", "run"]
@@ -15,7 +15,7 @@ def add_parser(commands) -> None:
     """Add the command."""
     describe = add_command(commands, "describe", run, "what a lobe is, its options and its size")
     describe.add_argument("name")
-    describe.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(describe, "json")
 
 
 def run(arguments) -> int:

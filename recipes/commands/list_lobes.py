@@ -1,11 +1,11 @@
-"""`auricle list`: the lobes there are."""
+"""Parser of `auricle list`: the lobes there are, with a line each."""
 
 from __future__ import annotations
 
 import json
 
 from ...lobes.registry import ENCODERS, FRONTENDS
-from .common import add_command
+from .common import add_command, add_shared
 
 __all__ = ["add_parser", "run"]
 
@@ -16,7 +16,7 @@ def add_parser(commands) -> None:
     """Add the command."""
     listing = add_command(commands, "list", run, "the lobes there are, with a line each")
     listing.add_argument("kind", choices=["frontends", "encoders"])
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    add_shared(listing, "json")
 
 
 def run(arguments) -> int:

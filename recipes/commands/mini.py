@@ -1,4 +1,4 @@
-"""`auricle mini`: write a small synthetic corpus."""
+"""Parser of `auricle mini`: a small synthetic corpus in a data set's own layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`auricle table`: tables of results files."""
+"""Parser of `auricle table`: Markdown tables of results files."""
 
 from __future__ import annotations
 

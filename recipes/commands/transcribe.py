@@ -1,4 +1,4 @@
-"""`auricle transcribe`: its options."""
+"""Parser of `auricle transcribe`: what is said in audio files."""
 
 from __future__ import annotations
 

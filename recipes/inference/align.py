@@ -1,4 +1,4 @@
-"""`auricle align`: when the phones or words of a recording were said, and how exact that is."""
+"""Alignment of phones or words to a recording (`auricle align`), and how exact it is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 SUFFIXES = (".phn", ".wrd", ".textgrid")
-TIERS = ("units", "words", "all")
 _LARGEST_SHIFT_MS = 1000
 _UNIT_NAMES = {"phone": "phones", "char": "characters", "word": "subwords"}
 
@@ -166,11 +165,7 @@ def write(aligned: Aligned, path: str | os.PathLike, tier: str | None = None) ->
         return write_segments(aligned.units if tier == "units" else aligned.words, path)
     tiers = {"words": aligned.words, aligned.units_name: aligned.units}
     if tier != "all":
-        tiers = {
-            name: segments
-            for name, segments in tiers.items()
-            if (name == "words") == (tier == "words")
-        }
+        del tiers[aligned.units_name if tier == "words" else "words"]
     return write_textgrid(tiers, path, aligned.sample_rate_hz, aligned.num_samples)
 
 
@@ -206,10 +201,10 @@ def score_alignment(
         transcript = from_phones(units, [segment.text for segment in reference], row["id"])
         if units.silence_rule == "collapse":
             reference = _collapsed(reference, units)
-        found = _align(bundle, wav, transcript, len(wav), bundle.sample_rate, shift_ms, row["id"])
+        aligned = _align(bundle, wav, transcript, len(wav), bundle.sample_rate, shift_ms, row["id"])
         errors.append(
             row["id"],
-            boundary_errors_ms(reference, found, bundle.sample_rate, fold, row["id"]),
+            boundary_errors_ms(reference, aligned, bundle.sample_rate, fold, row["id"]),
         )
     return errors
 

@@ -1,4 +1,4 @@
-"""What is to be aligned: phones, words with a lexicon, or text, as the units of a bundle."""
+"""Transcripts to align: phones, words with a lexicon, or text, as the units of a bundle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...processing.system.files import text_lines
 from ...processing.transcription.phones import PHONE_SETS, folding, silences
 from ...processing.transcription.segments import read_segments
 from ...processing.transcription.spoken_text import spoken_text
@@ -47,13 +48,13 @@ class Transcript:
     left_out: list[str] = field(default_factory=list)
 
 
-def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = None) -> Transcript:
-    """The transcript that somebody gave: phones, words, or a .PHN, .WRD or .TXT file of TIMIT.
+def transcript_of(units: Units, text: str, lexicon: str | os.PathLike | None = None) -> Transcript:
+    """A transcript as a user writes it: phones, words, or a .PHN, .WRD or .TXT file of TIMIT.
 
     Arguments
     ---------
     units : of the bundle.
-    given : the text, or the path of a file with one of these suffixes.
+    text : the text, or the path of a file with one of these suffixes.
     lexicon : file of words and their phones; with it the text is words.
 
     Raises
@@ -64,15 +65,15 @@ def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = 
     OSError
         No such file.
     """
-    suffix = Path(given).suffix.lower() if len(given.split()) == 1 else ""
-    where = given if suffix in FILES else "the transcript"
+    suffix = Path(text).suffix.lower() if len(text.split()) == 1 else ""
+    where = text if suffix in FILES else "the transcript"
     is_phones = units.scored_as == "phone"
     if lexicon is not None:
         check_readable(lexicon, "a lexicon, a line 'WORD PHONE ...' per word")
     if suffix in FILES:
-        check_readable(given, "a .PHN, .WRD or .TXT file of TIMIT")
-        segments = read_segments(given)
-        given = " ".join(segment.text for segment in segments)
+        check_readable(text, "a .PHN, .WRD or .TXT file of TIMIT")
+        segments = read_segments(text)
+        text = " ".join(segment.text for segment in segments)
         if suffix == ".phn" and not is_phones:
             raise ValueError(
                 f"{where}: holds phones, and the bundle knows {units.kind}: give words"
@@ -82,15 +83,15 @@ def transcript_of(units: Units, given: str, lexicon: str | os.PathLike | None = 
                 f"{where}: holds words, and the bundle knows phones: give its .PHN file, or "
                 "--lexicon FILE with a line 'WORD PHONE ...' for each word"
             )
-    if not given.split():
+    if not text.split():
         raise _empty(where)
     if not is_phones:
         if lexicon is not None:
             raise ValueError(f"a lexicon is for bundles of phones, and this one knows {units.kind}")
-        return from_text(units, given, where)
+        return from_text(units, text, where)
     if lexicon is not None and suffix != ".phn":
-        return from_words(units, spoken_text({"text": given}).split(), read_lexicon(lexicon), where)
-    return from_phones(units, given.split(), where)
+        return from_words(units, spoken_text({"text": text}).split(), read_lexicon(lexicon), where)
+    return from_phones(units, text.split(), where)
 
 
 def from_phones(
@@ -109,8 +110,8 @@ def from_phones(
     Example
     -------
     >>> units = Units.build("phones39", [{"id": "u"}])
-    >>> found = from_phones(units, "h# sh ix q".split())
-    >>> found.labels, [units.labels[index] for index in found.indices], found.left_out
+    >>> transcript = from_phones(units, "h# sh ix q".split())
+    >>> transcript.labels, [units.labels[i] for i in transcript.indices], transcript.left_out
     (['h#', 'sh', 'ix'], ['sil', 'sh', 'ih'], ['q'])
     """
     pairs, left_out = [], []
@@ -196,10 +197,10 @@ def from_words(
         word_of += [number] * len(phones.labels)
     symbols.append(silence)
     word_of.append(None)
-    found = from_phones(units, symbols, where)
-    if len(found.labels) == len(word_of):
-        found.word_of, found.words = word_of, list(words)
-        return found
+    transcript = from_phones(units, symbols, where)
+    if len(transcript.labels) == len(word_of):
+        transcript.word_of, transcript.words = word_of, list(words)
+        return transcript
     raise ValueError(
         f"{where}: a word of the lexicon begins or ends in a silence, which the bundle does not "
         "tell from the silence beside it"
@@ -257,11 +258,10 @@ def read_lexicon(path: str | os.PathLike) -> dict[str, list[str]]:
         A line without a phone, or no word at all.
     """
     lexicon: dict[str, list[str]] = {}
-    text = Path(path).read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.split()
-        if not fields or line.startswith((";;;", "#")):
+    for number, line in text_lines(path):
+        if line.startswith((";;;", "#")):
             continue
+        fields = line.split()
         word = re.sub(r"\(\d+\)$", "", fields[0]).lower()
         phones = [symbol.lower().strip("/").rstrip("012") for symbol in fields[1:]]
         phones = [phone for phone in phones if phone]

@@ -1,4 +1,4 @@
-"""Speaker embeddings of recordings by name: read, batched by length, embedded, in a fixed order."""
+"""Speaker embeddings of recordings: read by name, batched by length, embedded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ...processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio
 from ...processing.data.augmentation.crops import evenly_spaced
+from ...processing.scoring.arrays import first_repeated
 from ...processing.scoring.verification.embeddings import Embeddings
 
 __all__ = ["extract", "folder_reader"]
@@ -81,9 +82,7 @@ def extract(
             raise ValueError(f"{name} is {value!r}: give a length in s above 0")
     if not names:
         raise ValueError("no recording to embed")
-    if len(set(names)) != len(names):
-        seen: set[str] = set()
-        double = next(name for name in names if name in seen or seen.add(name))
+    if (double := first_repeated(names)) is not None:
         raise ValueError(f"recording {double!r} is asked for twice: give every name once")
     rate = bundle.sample_rate
     least_samples = getattr(getattr(bundle, "compute_features", None), "window", 1)
@@ -190,15 +189,15 @@ def _embed(bundle, wavs: torch.Tensor, lengths: torch.Tensor, first: str) -> np.
     place = None
     if isinstance(bundle, nn.Module):
         place = next((parameter.device for parameter in bundle.parameters()), None)
-    found = bundle.embed(wavs.to(place), lengths.to(place)).float().cpu()
-    if found.dim() == 3 and found.shape[1] == 1:
-        found = found.squeeze(1)
-    if found.dim() != 2 or len(found) != len(wavs):
+    rows = bundle.embed(wavs.to(place), lengths.to(place)).float().cpu()
+    if rows.dim() == 3 and rows.shape[1] == 1:
+        rows = rows.squeeze(1)
+    if rows.dim() != 2 or len(rows) != len(wavs):
         raise ValueError(
-            f"{first}: the model gives {tuple(found.shape)} for {len(wavs)} recordings, not one "
+            f"{first}: the model gives {tuple(rows.shape)} for {len(wavs)} recordings, not one "
             "embedding each: its encoder must be of the kind with output 'utterance'"
         )
-    return found.numpy().astype(np.float64)
+    return rows.numpy().astype(np.float64)
 
 
 def folder_reader(

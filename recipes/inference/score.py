@@ -1,17 +1,17 @@
-"""`auricle score`: error rates of transcripts that anyone made, with what the rate rests on."""
+"""Scores of transcripts (`auricle score`): error rates, with interval, convention, alignments."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ...processing.scoring.transcription.sequence import EditCounts
 from ...processing.scoring.transcription.transcripts import (
     format_alignment,
     format_summary,
     score_files,
 )
+from ...processing.system.files import write_text
 from ...processing.transcription.phones import UnknownPhone
+from ..reports.printing import show
 from .input_files import check_readable, check_writable
 
 __all__ = ["score"]
@@ -29,7 +29,7 @@ def score(
     seed: int = 0,
     as_json: bool = False,
 ) -> None:
-    """Score a file of hypotheses and print the error rate; the work of `auricle score`.
+    """Score a file of hypotheses and print the error rate.
 
     Arguments
     ---------
@@ -72,26 +72,18 @@ def score(
             "--hyp-phones, --ref-phones; if it holds words: --unit word or --unit char"
         ) from None
     summary = counts.summarize(seed=seed)
+    record = {"hyp": hyp, "ref": ref}
+    if unit == "phone":
+        scored = given.get("phone_set", 39)
+        record |= {
+            f"{side}_phones": sources[f"{side}_phone_set"] or scored for side in ("hyp", "ref")
+        }
+    lines = [format_summary(summary), _describe_interval(summary["interval"])]
     if alignment:
-        _write_alignments(counts, alignment)
-    if as_json:
-        record = {"hyp": hyp, "ref": ref}
-        if unit == "phone":
-            scored = given.get("phone_set", 39)
-            record |= {
-                f"{side}_phones": sources[f"{side}_phone_set"] or scored for side in ("hyp", "ref")
-            }
-        print(json.dumps({**record, **summary, "alignment": alignment}, indent=2, allow_nan=False))
-        return
-    print(format_summary(summary))
-    print(_describe_interval(summary["interval"]))
-    if alignment:
-        print(f"Alignments: {alignment}")
-
-
-def _write_alignments(counts: EditCounts, path: str) -> None:
-    texts = [format_alignment(found, name) for name, found in counts.alignments().items()]
-    Path(path).write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+        texts = [format_alignment(found, name) for name, found in counts.alignments().items()]
+        write_text(alignment, "\n\n".join(texts) + "\n")
+        lines.append(f"Alignments: {alignment}")
+    show({**record, **summary, "alignment": alignment}, lines, as_json)
 
 
 def _describe_interval(interval: dict) -> str:

@@ -1,4 +1,4 @@
-"""`auricle transcribe`: what a trained recogniser hears in audio files."""
+"""Transcription of audio files (`auricle transcribe`) by a trained recogniser."""
 
 from __future__ import annotations
 

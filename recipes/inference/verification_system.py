@@ -1,4 +1,4 @@
-"""What a verification system is scored by: the settings that make scores of trials."""
+"""Settings of a verification system: what makes scores of a list's trials."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""What can stand in a column of a table of results: scores, sizes, times, how filters moved."""
+"""Columns of tables of results: scores, sizes, times, how far filters moved."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from ...lobes.registry import LobeError
 from ...lobes.tasks import Score, find_task
 from ...processing.scoring.bootstrap import seed_interval
+from ...processing.system.files import read_json
 from .results import RunResult
 
 __all__ = [
@@ -150,7 +150,7 @@ def load_bench(path: str | os.PathLike) -> dict:
         No such file, or one of another kind.
     """
     try:
-        bench = json.loads(Path(path).read_text(encoding="utf-8"))
+        bench = read_json(path)
         if not isinstance(bench["reference"], str):
             raise TypeError("reference")
         for row in bench["rows"]:

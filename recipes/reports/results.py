@@ -1,4 +1,4 @@
-"""The record of one run: `results.json`, written whole or not at all, and read back with care.
+"""The record of one run, `results.json`: its fields, checked when written and when read.
 
 Everything a number needs to be judged later is in the file: which data (protocol and digest),
 which model (lobes, options, parameter counts), which code (versions, commit), which machine class
@@ -16,11 +16,12 @@ import platform
 import re
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+from ...processing.system.files import read_text, write_text
 
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
@@ -166,19 +167,7 @@ class RunResult:
         """Write `<output_folder>/results.json`; a reader sees the whole file or the old one."""
         folder = Path(output_folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = _readable(self.to_dict()) + "\n"
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=RESULTS_NAME, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp's files are the owner's alone
-            os.replace(temporary, folder / RESULTS_NAME)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return folder / RESULTS_NAME
+        return write_text(folder / RESULTS_NAME, _readable(self.to_dict()) + "\n")
 
     def _faults(self) -> list[str]:
         faults = []
@@ -291,7 +280,7 @@ def _load(file: Path) -> RunResult:
         raise ValueError(f"holds {constant}, which is no JSON; the run has to be scored again")
 
     try:
-        record = json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
+        record = json.loads(read_text(file), parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error}): the file is cut off or of another kind") from None
     if not isinstance(record, dict):

@@ -1,8 +1,10 @@
-"""The robustness suite's result as Markdown, so that tables in a README come from the JSON."""
+"""Report of the robustness suite as Markdown: tables of EERs, of differences, and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from .printing import markdown_rows
 
 __all__ = ["markdown"]
 
@@ -21,16 +23,11 @@ def markdown(report: Mapping) -> str:
         [_words(condition), *(_eer_text(records[name, condition]) for name in systems)]
         for condition in conditions
     ]
-    blocks = [_table(header, rows)]
+    blocks = [markdown_rows(header, rows)]
     if report["comparisons"]:
         blocks.append(_comparison_table(report["comparisons"]))
         blocks.append(_comparison_note(report))
     return "\n\n".join([*blocks, _notes(report)]) + "\n"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *rows])
 
 
 def _eer_text(record: Mapping) -> str:
@@ -58,7 +55,7 @@ def _comparison_table(comparisons) -> str:
                 f"{row['p_holm']:.3f}",
             ]
         )
-    return _table(header, rows)
+    return markdown_rows(header, rows)
 
 
 def _comparison_note(report: Mapping) -> str:

@@ -8,11 +8,11 @@ reader's care.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ...processing.system.files import read_json, write_text
 from . import robustness_table
 from .columns import (
     COLUMNS,
@@ -25,6 +25,7 @@ from .columns import (
     interval_unit,
     options_text,
 )
+from .printing import markdown_rows
 from .results import RunResult, load_results
 
 BEGIN = "<!-- results:begin -->"
@@ -99,8 +100,7 @@ def markdown_table(
         cells += [cell(name, runs, bench) for name in columns]
         lines.append(cells)
     first_number = 2 + options_differ
-    rule = ["---" if i < first_number else "---:" for i in range(len(header))]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *lines])
+    table = markdown_rows(header, lines, first_number)
     notes = []
     if common:
         notes.append(f"All with {options_text(common).replace('<br>', ', ')}.")
@@ -148,7 +148,7 @@ def markdown_tables(
 def robustness_sections(
     paths: str | os.PathLike | Iterable[str | os.PathLike], level: int = 3
 ) -> list[str]:
-    """What `auricle robustness` has left in the folders named, as Markdown, in order of path.
+    """The robustness reports in or below folders as Markdown, in order of path.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def robustness_sections(
     for path in map(Path, paths):
         for file in sorted(path.rglob("robustness.json")) if path.is_dir() else ():
             try:
-                report = json.loads(file.read_text(encoding="utf-8"))
+                report = read_json(file)
                 text = robustness_table.markdown(report).strip()
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{file} is no report of robustness: {error!r}") from None
@@ -228,8 +228,7 @@ def update_readme(
             f"{path} does not show what the results say; write it again with: auricle table "
             f"RESULTS --readme {path}\n" + "\n".join(difference)
         )
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(new)
+    write_text(path, new)
     return True
 
 

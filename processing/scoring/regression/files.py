@@ -1,4 +1,4 @@
-"""Predictions and labels of a test set on disk, one JSON object that people can read.
+"""Files of predictions and labels of a regression's test set: one JSON object, a line per item.
 
     {"format": "auricle regression 1",
      "dimensions": ["valence", "arousal"], "scale": {"low": 1.0, "high": 9.0}, "level": "song",
@@ -17,6 +17,7 @@ import json
 import os
 from pathlib import Path
 
+from ...system.files import TextError, read_json, write_text
 from .metrics import RegressionScores
 
 __all__ = ["FILE_NAME", "FORMAT", "read_scores", "write_scores"]
@@ -81,10 +82,7 @@ def write_scores(path: str | os.PathLike, scores: RegressionScores) -> Path:
     text = "{" + ",\n ".join(lines) + ',\n "items": [\n  ' + ",\n  ".join(rows) + "]}\n"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    return write_text(path, text)
 
 
 def read_scores(path: str | os.PathLike) -> RegressionScores:
@@ -96,25 +94,18 @@ def read_scores(path: str | os.PathLike) -> RegressionScores:
         No such file, a damaged or foreign one, or what `RegressionScores` refuses (NaN, labels
         outside the scale, an item twice); the file is named, and the item where it is one.
     """
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        record = read_json(path)
     except (FileNotFoundError, IsADirectoryError):
         raise ValueError(
             f"{path}: no such file of predictions; a run writes {FILE_NAME} after its test"
         ) from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is no file of predictions: it is not text") from None
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is no file of predictions, or damaged: no complete JSON ({error})"
-        ) from None
+    except (TextError, RecursionError) as error:
+        raise ValueError(f"{path} is no file of predictions, or damaged: {error}") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else None
+        format = record.get("format") if isinstance(record, dict) else None
         raise ValueError(
-            f"{path} is no file of predictions: its format is {found!r}, not {FORMAT!r}"
+            f"{path} is no file of predictions: its format is {format!r}, not {FORMAT!r}"
         )
     try:
         return _collected(record)

@@ -1,4 +1,4 @@
-"""Scores of a regression such as valence and arousal, at song level, with intervals over songs.
+"""Regression scores (CCC, R2, RMSE, correlation) per clip, song or point, with intervals.
 
 What is scored is stated by `level` in the result:
 

@@ -1,4 +1,4 @@
-"""From the scale of labels to -1..1, where models learn, and back; the times of labels over time.
+"""Scales of labels: to -1..1, where models learn, and back; the step of labels over time.
 
 CCC, R2 and correlation do not change when target and prediction are mapped alike; RMSE does, so a
 result says on which scale it is. A scale is {"low": ..., "high": ...}.

@@ -1,4 +1,4 @@
-"""Alignment of token sequences: the fewest edits, by dynamic programming over many pairs at a time.
+"""Alignment of token sequences with the fewest edits, many pairs at a time.
 
 Definitions:
 
@@ -121,8 +121,8 @@ def align(
         hypothesis, hypothesis_lengths = _to_numbers([hypotheses[k] for k in block], number, -2)
         table = _operations(reference, hypothesis, is_optional)
         walked = _walk_back(table, reference_lengths, hypothesis_lengths)
-        for k, found in zip(block, walked, strict=True):
-            steps[k] = _name_steps(found, references[k], hypotheses[k], number, is_optional)
+        for k, operations in zip(block, walked, strict=True):
+            steps[k] = _name_steps(operations, references[k], hypotheses[k], number, is_optional)
     return [Alignment(*parts) for parts in zip(references, hypotheses, steps, strict=True)]
 
 
@@ -239,10 +239,10 @@ def _walk_back(
     return [way[:length][::-1] for way, length in zip(path, (path > 0).sum(1), strict=True)]
 
 
-def _name_steps(found: np.ndarray, reference, hypothesis, number, is_optional) -> str:
+def _name_steps(operations: np.ndarray, reference, hypothesis, number, is_optional) -> str:
     i = j = 0
     names = []
-    for operation in found.tolist():
+    for operation in operations.tolist():
         if operation == _MATCH:
             names.append("C" if reference[i] == hypothesis[j] else "S")
         elif operation == _DELETE:

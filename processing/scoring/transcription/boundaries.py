@@ -1,4 +1,4 @@
-"""How far the boundaries of an alignment are from those that are known.
+"""Errors of the boundaries of an alignment against known ones, in ms.
 
 Definitions:
 
@@ -63,10 +63,10 @@ def boundary_errors_ms(
             (i for i, (a, b) in enumerate(zip(*labels, strict=False)) if a != b),
             min(map(len, labels)),
         )
-        said = [line[at] if at < len(line) else "nothing more" for line in labels]
+        symbols = [line[at] if at < len(line) else "nothing more" for line in labels]
         raise ValueError(
             f"{where}: boundaries can be compared between the same phones, and phone {at + 1} is "
-            f"{said[0]!r} in the reference and {said[1]!r} in the alignment "
+            f"{symbols[0]!r} in the reference and {symbols[1]!r} in the alignment "
             f"({len(labels[0])} and {len(labels[1])} phones)"
         )
     ends = [np.array([s.end_samples for s, _ in kept[:-1]], dtype=np.float64) for kept in sides]

@@ -1,4 +1,4 @@
-"""Phone, character and word error rates: edits and reference tokens are added, and divided last.
+"""Phone, character and word error rates: edits of all utterances over all reference tokens.
 
 Definitions:
 

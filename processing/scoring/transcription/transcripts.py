@@ -1,14 +1,14 @@
-"""Files of transcripts: read, written, scored, and the results as text that people can read."""
+"""Files of transcripts (Kaldi, trn): reading, scoring, alignments and summaries as text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
 from pathlib import Path
 
-from ...transcription.phones import PhoneConvention, fold, is_token
-from .alignment import Alignment, as_tokens
+from ...system.files import text_lines
+from ...transcription.phones import PhoneConvention, fold
+from .alignment import Alignment
 from .sequence import RATES, EditCounts, score_transcripts
 
 FORMATS = ("auto", "kaldi", "trn")
@@ -31,13 +31,7 @@ def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[s
     """
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}: give one of {', '.join(map(repr, FORMATS))}")
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a UTF-8 text file: {error}") from None
-    # not splitlines(), which would also cut at characters that occur inside a transcript
-    lines = [(n, line.strip()) for n, line in zip(count(1), text.split("\n"), strict=False)]
-    lines = [(n, line) for n, line in lines if line]
+    lines = list(text_lines(path))
     is_trn = {n: bool(re.search(r"(^|\s)\(\S+\)$", line)) for n, line in lines}
     if format == "auto":
         lines_of_text = [(n, line) for n, line in lines if not line.startswith(";;")]
@@ -71,31 +65,6 @@ def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[s
     if not transcripts:
         raise ValueError(f"{path} holds no utterance")
     return transcripts
-
-
-def write_transcripts(
-    transcripts: Mapping[str, Sequence[str]], path: str | Path, format: str = "kaldi"
-) -> None:
-    """Write transcripts {utterance: tokens} in the order of the names, as "kaldi" or "trn".
-
-    Raises
-    ------
-    ValueError
-        A name or a token that the format cannot hold.
-    """
-    if format not in FORMATS[1:]:
-        raise ValueError(f"format is {format!r}: give 'kaldi' or 'trn'")
-    lines = []
-    for name in sorted(transcripts):
-        tokens = as_tokens(transcripts[name], f"utterance {name!r}")
-        wrong = [value for value in (name, *tokens) if not is_token(value)]
-        if wrong:
-            raise ValueError(
-                f"utterance {name!r}: cannot write {wrong[0]!r}, white space or nothing"
-            )
-        line = [name, *tokens] if format == "kaldi" else [*tokens, f"({name})"]
-        lines.append(" ".join(line) + "\n")
-    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def score_files(

@@ -1,4 +1,4 @@
-"""Embeddings on disk, as .safetensors or .npz: nothing in either can run code.
+"""Files of embeddings, .safetensors or .npz: nothing in either can run code.
 
 - .safetensors: the tensor `vectors`; in the metadata `format`, and as JSON `names` and `about`.
 - .npz: the arrays `vectors` and `names` (text), and `about` (text, JSON; may be missing). Anyone

@@ -1,4 +1,4 @@
-"""Embeddings of a trial list's recordings, collected in shares and scored as a whole."""
+"""Score of a verification model: embeddings collected in shares, the list scored as a whole."""
 
 from __future__ import annotations
 

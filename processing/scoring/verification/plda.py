@@ -1,4 +1,4 @@
-"""Probabilistic linear discriminant analysis: how likely two embeddings are of one speaker.
+"""Probabilistic linear discriminant analysis (PLDA) of speaker embeddings: fit, score, files.
 
 The model is x = mean + F h + e with h ~ N(0, I) of the speaker and e ~ N(0, Sigma) of the
 recording. A trial's score is the natural log-likelihood ratio of "one h" to "two". It is trained by

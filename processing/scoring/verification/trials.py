@@ -1,4 +1,4 @@
-"""Lists of verification trials: read, checked, and matched with the recordings they name.
+"""Lists of verification trials: formats, checks, and the recordings they name.
 
 A trial is a pair of recordings and the answer to "is it one speaker?". A recording is known by the
 whole of its relative path and by nothing less: every file of VoxCeleb is called 00001.wav.
