@@ -6,12 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from segment_files import is_contiguous, read_textgrid
 
-from auricle.processing.scoring.transcription.boundaries import (
-    BoundaryErrors,
-    boundary_agreement,
-    boundary_errors_ms,
-)
+from auricle.processing.scoring.transcription.boundaries import BoundaryErrors, boundary_errors_ms
 from auricle.processing.transcription.forced_alignment import (
     AlignmentError,
     Peak,
@@ -21,13 +18,8 @@ from auricle.processing.transcription.forced_alignment import (
     steps_needed,
 )
 from auricle.processing.transcription.phones import folding
-from auricle.processing.transcription.segments import (
-    Segment,
-    check_contiguous,
-    read_segments,
-    write_segments,
-)
-from auricle.processing.transcription.textgrid import read_textgrid, write_textgrid
+from auricle.processing.transcription.segments import Segment, read_segments, write_segments
+from auricle.processing.transcription.textgrid import write_textgrid
 
 RATE_HZ, STEP = 16000, 160
 
@@ -68,7 +60,7 @@ def test_known_peaks_give_known_boundaries_within_half_a_step(seed, peak_width):
     changes = divide(log_probabilities, units, peaks)
     num_samples = num_steps * STEP
     segments = segment_times(changes, [str(u) for u in units], num_samples, STEP)
-    check_contiguous(segments, num_samples)
+    assert is_contiguous(segments, num_samples)
     # steps are centred: position n is at sample n * STEP
     found = np.array([s.end_samples for s in segments[:-1]]) / STEP
     assert np.abs(found - ends[:-1]).max() <= 0.5
@@ -100,7 +92,7 @@ def test_steps_that_are_needed():
     assert steps_needed([1, 1, 1]) == 5 and steps_needed([1, 2, 1]) == 3 and steps_needed([]) == 0
     steps = torch.zeros(5, 3).log_softmax(-1)
     assert len(align_steps(steps, [1, 1, 1])) == 3
-    with pytest.raises(AlignmentError, match="u7: 3 units need 5 steps, and the model gives 4"):
+    with pytest.raises(AlignmentError, match="u7: 3 units.*5 steps.*4"):
         align_steps(steps[:4], [1, 1, 1], "u7")
 
 
@@ -131,22 +123,9 @@ def test_half_a_step_and_a_shift():
 @pytest.mark.parametrize("shift", [-5000.0, 0.0, 5000.0])
 def test_segments_are_never_empty_and_never_leave_the_recording(shift):
     segments = segment_times([0.0, 0.0, 1.0, 9.0], list("abcde"), 1000, STEP, shift)
-    check_contiguous(segments, 1000)
+    assert is_contiguous(segments, 1000)
     with pytest.raises(AlignmentError, match="too few"):
         segment_times([0.0, 1.0], list("abc"), 2, STEP)
-
-
-def test_what_is_not_contiguous():
-    good = [Segment(0, 4, "a"), Segment(4, 9, "b")]
-    check_contiguous(good, 9)
-    for bad, text in (
-        ([Segment(1, 4, "a")], "begins at sample 1"),
-        ([Segment(0, 4, "a"), Segment(3, 9, "b")], "'b' begins at sample 3"),
-        ([Segment(0, 0, "a"), Segment(0, 9, "b")], "ends at 0"),
-        (good[:1], "end at sample 4"),
-    ):
-        with pytest.raises(ValueError, match=text):
-            check_contiguous(bad, 9)
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -167,11 +146,12 @@ def test_a_phn_file_comes_back(tmp_path):
         ("5 0 a\n", "begins at 5"),
         ("5 9 a\n\n0 5 b\n", "line 3: begins at 0"),
         ("\n", "no segment"),
+        ("0 5 a\n5 9 \xe9\n", "line 2: not text in UTF-8"),
     ],
 )
 def test_a_file_that_is_none(tmp_path, text, says):
     path = tmp_path / "bad.phn"
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match="bad.phn") as caught:
         read_segments(path)
     assert says in str(caught.value)
@@ -198,48 +178,10 @@ def test_a_textgrid_comes_back_to_the_sample(tmp_path, rate_hz):
     assert found["phones"] == [*phones, Segment(901, 1000, "")]
     assert found["words"] == [Segment(0, 101, ""), *words, Segment(777, 1000, "")]
     assert path.read_bytes().startswith(b'File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
-    (tmp_path / "b.TextGrid").write_bytes(path.read_text("utf-8").encode("utf-16"))
-    assert read_textgrid(tmp_path / "b.TextGrid", rate_hz) == found
 
 
-def test_a_textgrid_as_praat_writes_it(tmp_path):
-    text = """File type = "ooTextFile"
-Object class = "TextGrid"
-
-xmin = 0 
-xmax = 0.5 
-tiers? <exists> 
-size = 1 
-item []: 
-    item [1]:
-        class = "IntervalTier" 
-        name = "MAU" 
-        xmin = 0 
-        xmax = 0.5 
-        intervals: size = 2 
-        intervals [1]:
-            xmin = 0 
-            xmax = 0.2 
-            text = "sh" 
-        intervals [2]:
-            xmin = 0.2 
-            xmax = 0.5 
-            text = "" 
-"""  # noqa: W291
-    path = tmp_path / "praat.TextGrid"
-    path.write_text(text)
-    assert read_textgrid(path, 1000) == {"MAU": [Segment(0, 200, "sh"), Segment(200, 500, "")]}
-    path.write_text(text.replace("IntervalTier", "TextTier"))
-    with pytest.raises(ValueError, match="TextTier"):
-        read_textgrid(path, 1000)
-
-
-def test_what_is_no_textgrid(tmp_path):
+def test_tiers_that_cannot_be_written(tmp_path):
     path = tmp_path / "a.TextGrid"
-    for raw in (b"0 1 a\n", b"\xff\xfe\x00", b"\xe4"):
-        path.write_bytes(raw)
-        with pytest.raises(ValueError, match="is no TextGrid"):
-            read_textgrid(path, 1000)
     with pytest.raises(ValueError, match="one tier"):
         write_textgrid({}, path, 1000, 10)
     for bad in ([Segment(0, 5, "a"), Segment(4, 9, "b")], [Segment(0, 11, "a")]):
@@ -259,6 +201,12 @@ TRUTH = [
 ]
 
 
+def agreement(reference, hypothesis, fold=str, **options):
+    errors = BoundaryErrors()
+    errors.append("u", boundary_errors_ms(reference, hypothesis, RATE_HZ, fold))
+    return errors.summarize(**options)
+
+
 def fold(label):
     return {**folding(61, 39), "sil": "sil"}[label]
 
@@ -274,7 +222,7 @@ def test_boundaries_by_hand():
     ]
     errors = boundary_errors_ms(TRUTH, found, RATE_HZ, fold)
     assert errors.tolist() == [5.0, -15.0, 40.0]
-    scores = boundary_agreement(TRUTH, found, RATE_HZ, fold)
+    scores = agreement(TRUTH, found, fold)
     expected = {"within_10_ms": 1 / 3, "within_20_ms": 2 / 3, "within_30_ms": 2 / 3}
     expected |= {"within_50_ms": 1.0, "mean_absolute_ms": 20.0, "median_ms": 5.0}
     assert {key: scores[key] for key in expected} == pytest.approx(expected)
@@ -283,15 +231,15 @@ def test_boundaries_by_hand():
 
 def test_a_boundary_at_the_tolerance_is_within():
     a, b = ([Segment(0, end, "a"), Segment(end, 9000, "b")] for end in (1600, 1920))
-    assert boundary_agreement(a, b, RATE_HZ)["within_20_ms"] == 1.0
-    assert boundary_agreement(a, b, RATE_HZ, tolerances_ms=(19.9,))["within_19.9_ms"] == 0.0
+    assert agreement(a, b)["within_20_ms"] == 1.0
+    assert agreement(a, b, tolerances_ms=(19.9,))["within_19.9_ms"] == 0.0
 
 
 def test_other_phones_are_not_compared():
     other = [segment for segment in TRUTH if segment.text != "t"]
-    with pytest.raises(ValueError, match="u1: .* phone 3 is 't' in the reference and 'ae'"):
+    with pytest.raises(ValueError, match="u1: .* phone 3 .*'t'.*'ae'"):
         boundary_errors_ms(TRUTH, other, RATE_HZ, fold, "u1")
-    with pytest.raises(ValueError, match="'sil' in the reference and 'nothing more'"):
+    with pytest.raises(ValueError, match="'sil'.*'nothing more'"):
         boundary_errors_ms(TRUTH, TRUTH[:-1], RATE_HZ, fold)
 
 
@@ -315,7 +263,7 @@ def test_bad_boundaries():
     with pytest.raises(ValueError, match="no boundary"):
         errors.summarize()
     errors.append("u1", [1.0])
-    with pytest.raises(ValueError, match="'u1' is there already"):
+    with pytest.raises(ValueError, match="'u1'.*twice"):
         errors.append("u1", [2.0])
     with pytest.raises(ValueError, match="not finite"):
         errors.append("u2", [math.nan])

@@ -163,7 +163,7 @@ def test_bad_input_is_named(auricle, tmp_path, hyp, options, message):
 def test_a_file_that_is_no_text(auricle, tmp_path):
     (tmp_path / "hyp.txt").write_bytes(b"u1 \xff\n")
     status, _, err = auricle(*PHONES)
-    assert status == 2 and "hyp.txt is not a UTF-8 text file" in err
+    assert status == 2 and "hyp.txt, line 1" in err and "UTF-8" in err
 
 
 @pytest.mark.parametrize("missing", ["--hyp", "--ref"])

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from segment_files import is_contiguous, read_textgrid
 from random_bundle import random_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.processing.scoring.transcription.transcripts import read_transcripts
 from auricle.processing.transcription.bigram import Bigram
-from auricle.processing.transcription.segments import Segment, check_contiguous, read_segments
-from auricle.processing.transcription.textgrid import read_textgrid
+from auricle.processing.transcription.segments import Segment, read_segments
 from auricle.processing.transcription.units import Units
 from auricle.recipes import cli
 from auricle.recipes.inference import align
@@ -235,7 +235,7 @@ def test_phones_are_printed_with_their_times(auricle, phones39):
     assert (status, err) == (0, "")
     segments = [Segment(int(a), int(b), c) for a, b, c in map(str.split, out.splitlines())]
     assert [segment.text for segment in segments] == PHONES.split()  # as they were given
-    check_contiguous(segments, RATE_HZ)
+    assert is_contiguous(segments, RATE_HZ)
 
 
 def test_the_three_formats_and_a_phn_as_input(auricle, phones39):
@@ -255,7 +255,7 @@ def test_times_count_at_the_files_own_rate(auricle, monkeypatch, phones39):
         write_noise("c.wav", rate_hz=rate_hz, channels=2)
         assert auricle("align", phones39, "c.wav", KNOWN, "--out", "found.phn")[0] == 0
         segments = read_segments("found.phn")
-        check_contiguous(segments, rate_hz)
+        assert is_contiguous(segments, rate_hz)
         ends_s = [segment.end_samples / rate_hz for segment in segments]
         assert ends_s == pytest.approx(TRUE_ENDS, abs=0.006)  # of steps of 0.01
 
@@ -307,7 +307,7 @@ def test_text_is_aligned_as_characters_and_subwords(auricle, kind):
     assert (status, err) == (0, "")
     tiers = read_textgrid("a.TextGrid", RATE_HZ)
     units = tiers["characters" if kind == "char" else "subwords"]
-    check_contiguous(units, RATE_HZ)
+    assert is_contiguous(units, RATE_HZ)
     spelled = "".join(s.text for s in units).replace("|", " ").replace("\u2581", " ").strip()
     assert spelled == "she had she had"
     words = [s for s in tiers["words"] if s.text]

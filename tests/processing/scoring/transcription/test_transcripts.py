@@ -9,7 +9,6 @@ from auricle.processing.scoring.transcription.transcripts import (
     format_summary,
     read_transcripts,
     score_files,
-    write_transcripts,
 )
 from auricle.processing.transcription.phones import (
     PhoneConvention,
@@ -19,16 +18,17 @@ from auricle.processing.transcription.phones import (
 )
 
 
+def write(path, transcripts, trn=False):
+    """A file of transcripts in Kaldi's format, or sclite's trn."""
+    form = "{1} ({0})\n" if trn else "{0} {1}\n"
+    path.write_text("".join(form.format(n, " ".join(t)) for n, t in transcripts.items()))
+
+
 @pytest.mark.parametrize("format", ["kaldi", "trn"])
-def test_files_come_back_as_they_were_written(tmp_path, format):
+def test_tokens_may_be_anything_without_a_space(tmp_path, format):
     transcripts = {"s1-u2": ["ax-h", "h#"], "s1-u1": [], "s2": ["é", "(x)"]}
-    write_transcripts(transcripts, tmp_path / "a.txt", format)
+    write(tmp_path / "a.txt", transcripts, format == "trn")
     assert read_transcripts(tmp_path / "a.txt", format) == transcripts
-    text = (tmp_path / "a.txt").read_bytes().decode()
-    first = {"kaldi": "s1-u1\ns1-u2 ax-h h#\n", "trn": "(s1-u1)\nax-h h# (s1-u2)\n"}[format]
-    assert text.startswith(first)
-    write_transcripts({"u1": ["a"], "u2": []}, tmp_path / "b.txt", format)
-    assert read_transcripts(tmp_path / "b.txt") == {"u1": ["a"], "u2": []}
 
 
 def test_files_of_other_systems(tmp_path):
@@ -42,12 +42,12 @@ def test_files_of_other_systems(tmp_path):
 @pytest.mark.parametrize(
     ("content", "format", "message"),
     [
-        (b"u1 a\nu2 b\nu1 c\n", "auto", "line 3: utterance 'u1' is in line 1 already"),
-        (b"a (u1)\nb c\n", "auto", "line 2: some lines end in"),
-        (b"a (u1)\nb c\n", "trn", "line 2: does not end in"),
-        (b"a { b / c } (u1)\n", "trn", "line 1: alternatives"),
-        (b"\n \n", "auto", "holds no utterance"),
-        (b"u1 \xff\xfe\n", "auto", "not a UTF-8 text file"),
+        (b"u1 a\nu2 b\nu1 c\n", "auto", "line 3: utterance 'u1'.*line 1"),
+        (b"a (u1)\nb c\n", "auto", "line 2:.*trn"),
+        (b"a (u1)\nb c\n", "trn", "line 2:.*'b c'"),
+        (b"a { b / c } (u1)\n", "trn", "line 1:.*braces"),
+        (b"\n \n", "auto", "t holds no"),
+        (b"u1 \xff\xfe\n", "auto", "line 1.*UTF-8"),
         (b"u1 a\n", "ctm", "format is 'ctm'"),
     ],
 )
@@ -57,19 +57,10 @@ def test_bad_files(tmp_path, content, format, message):
         read_transcripts(tmp_path / "t", format)
 
 
-@pytest.mark.parametrize(
-    "transcripts", [{"u 1": ["a"]}, {"u": ["a b"]}, {"u": [""]}, {"u": "ab c"}, {"u": [["a"]]}]
-)
-def test_what_a_file_cannot_hold(tmp_path, transcripts):
-    with pytest.raises(ValueError, match="utterance 'u.*(white space|list of tokens|no token)"):
-        write_transcripts(transcripts, tmp_path / "t")
-    assert not (tmp_path / "t").exists()
-
-
 def test_files_of_phones_are_folded_and_scored(tmp_path):
     sentence = "h# sh iy q ae dcl d pau h#".split()
-    write_transcripts({"u1": sentence, "u2": ["h#", "ao"]}, tmp_path / "ref")
-    write_transcripts({"u1": fold(sentence)[1:], "u2": ["sil", "aa"]}, tmp_path / "hyp", "trn")
+    write(tmp_path / "ref", {"u1": sentence, "u2": ["h#", "ao"]})
+    write(tmp_path / "hyp", {"u1": fold(sentence)[1:], "u2": ["sil", "aa"]}, trn=True)
 
     def score(**options):
         return score_files(tmp_path / "hyp", tmp_path / "ref", ref_phone_set=61, **options)
@@ -88,8 +79,8 @@ def test_files_of_phones_are_folded_and_scored(tmp_path):
 
 
 def test_files_of_words_and_characters(tmp_path):
-    write_transcripts({"u": ["to", "be"]}, tmp_path / "ref")
-    write_transcripts({"u": ["to", "bee"]}, tmp_path / "hyp")
+    write(tmp_path / "ref", {"u": ["to", "be"]})
+    write(tmp_path / "hyp", {"u": ["to", "bee"]})
     words, characters = (
         score_files(tmp_path / "hyp", tmp_path / "ref", unit) for unit in ("word", "char")
     )
