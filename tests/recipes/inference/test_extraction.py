@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from random_bundle import random_bundle
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
-from auricle.lobes.bundles.bundle import Bundle
-from auricle.lobes.heads import Classifier
+from auricle.lobes import bundles
 from auricle.recipes.inference.extraction import crops_of, extract, folder_reader
 
 
@@ -106,22 +105,12 @@ def test_crops_cover_the_recording_from_end_to_end_and_are_never_wrapped():
         assert [crop.tolist() for crop in crops_of(wav[:40], count, 300)] == [list(range(40))]
 
 
-def bundle():
-    torch.manual_seed(0)
-    frontend = build_frontend("mel", 16000)
-    encoder = build_encoder("bcresnet", 40, 101)
-    parts = {
-        "compute_features": frontend,
-        "mean_var_norm": build_normalization("sentence", frontend),
-        "embedding_model": encoder,
-        "classifier": Classifier(encoder.out_features, 2),
-    }
-    description = {"labels": ["a", "b"], "sample_rate": 16000, "clip_s": None}
-    return Bundle(description, parts).eval()
+def bundle(folder):
+    return bundles.load(random_bundle(folder, encoder="bcresnet", clip_s=None, in_frames=101))
 
 
-def test_a_real_bundle_batched_is_the_bundle_one_by_one():
-    model = bundle()
+def test_a_real_bundle_batched_is_the_bundle_one_by_one(tmp_path):
+    model = bundle(tmp_path)
     sizes = (16000, 9000, 30000, 12345)
     waves = {
         str(n): 0.1 * torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in sizes

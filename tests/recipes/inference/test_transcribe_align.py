@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from segment_files import is_contiguous, read_textgrid
+
 from random_bundle import random_bundle
+from segment_files import is_contiguous, read_textgrid
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.processing.scoring.transcription.transcripts import read_transcripts
@@ -161,7 +162,7 @@ def test_beam_search_and_its_bigram(auricle):
     assert status == 2 and "same units" in err
     (folder / "bigram.json").write_text('{"version": 1, "num_')
     status, _, err = auricle(*beam, "--lm-weight", 5)
-    assert status == 2 and "bigram.json is damaged" in err and "--lm-weight 0" in err
+    assert status == 2 and "bigram.json, line 1" in err and "--lm-weight 0" in err
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
@@ -215,7 +216,7 @@ def test_a_bundle_of_another_task(auricle, command):
     folder = make_bundle("bundle", description={"task": "speaker_verification", "units": None})
     transcript = ["h#"] if command == "align" else []
     status, _, err = auricle(command, folder, "a.wav", *transcript)
-    assert status == 2 and "speaker_verification" in err and "phone_recognition" in err
+    assert status == 2 and "speaker_verification" in err and "transcription" in err
 
 
 def test_a_bundle_whose_units_are_not_its_models(auricle):
