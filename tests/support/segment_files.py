@@ -14,9 +14,7 @@ def is_contiguous(segments, num_samples):
 
 def read_textgrid(path, rate_hz):
     """Interval tiers {name: segments} of a TextGrid in the long text format."""
-    interval = (
-        r'intervals \[\d+\]:\s+xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"'
-    )
+    interval = r'intervals \[\d+\]:\s+xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"'
     tiers = {}
     for part in Path(path).read_text(encoding="utf-8").split('class = "IntervalTier"')[1:]:
         tiers[re.search('name = "(.*)"', part)[1]] = [

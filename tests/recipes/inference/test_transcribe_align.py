@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
 from random_bundle import random_bundle
 from segment_files import is_contiguous, read_textgrid
 
