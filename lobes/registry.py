@@ -300,7 +300,7 @@ def register_encoder(name: str, paper: str = "", source: str = ""):
 
 
 def load_plugin(path: str | Path) -> list[str]:
-    """Run a Python file, so that the lobes it decorates are registered.
+    """Run a Python file, so that the lobes and tasks it registers are known.
 
     This runs code: load only files you trust. Loading the same file twice does nothing.
 
@@ -310,12 +310,12 @@ def load_plugin(path: str | Path) -> list[str]:
 
     Returns
     -------
-    The names it registered, as "frontend NAME" or "encoder NAME".
+    The names it registered, as "frontend NAME", "encoder NAME" or "task NAME".
 
     Raises
     ------
     PluginError
-        Missing file, an error inside it, or no lobe registered by it.
+        Missing file, an error inside it, or nothing registered by it.
     """
     path = Path(path).expanduser().resolve()
     if path.suffix != ".py" or not path.is_file():
@@ -323,7 +323,10 @@ def load_plugin(path: str | Path) -> list[str]:
     # The name depends on the path, so that two plugins called my_lobe.py do not collide, and it
     # is in sys.modules, so that their classes can be pickled and copied.
     module_name = f"auricle_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    from .tasks import TASKS
+
     before = [(registry, registry.lobes) for registry in (FRONTENDS, ENCODERS)]
+    tasks = dict(TASKS)
     try:
         if module_name not in sys.modules:
             spec = importlib.util.spec_from_file_location(module_name, path)
@@ -336,16 +339,21 @@ def load_plugin(path: str | Path) -> list[str]:
             for name, lobe in registry.lobes.items()
             if lobe.module == module_name
         ]
+        held = {id(value) for value in vars(sys.modules[module_name]).values()}
+        registered += [f"task {task.name}" for task in TASKS.values() if id(task) in held]
         if not registered:
             raise PluginError(
-                f"plugin {path} registered no lobe: decorate a class with "
-                "@register_frontend(name) or @register_encoder(name) from auricle.lobes"
+                f"plugin {path} registered no lobe and no task: decorate a class with "
+                "@register_frontend(name) or @register_encoder(name) from auricle.lobes, or bind "
+                "what register_task(Task(...)) returns to a name"
             )
     except BaseException as error:
         # Undo what it registered before it failed.
         sys.modules.pop(module_name, None)
         for registry, lobes in before:
             registry._lobes = lobes
+        TASKS.clear()
+        TASKS.update(tasks)
         if isinstance(error, LobeError) or not isinstance(error, Exception):
             raise
         raise PluginError(

@@ -1,0 +1,118 @@
+"""A task that one file outside the repository brings trains, is scored, tabulated, saved, predicted from."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from auricle.lobes import bundles, load_plugin
+from auricle.lobes.registry import LobeError, PluginError
+from auricle.lobes.tasks import TASKS, Score, Task, find_task, register_task
+
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
+RATE = 8000
+
+
+def clap(path, claps, seed):
+    """Clicks of noise at random places in a second."""
+    drawn = np.random.default_rng(seed)
+    wav = 0.001 * drawn.standard_normal(RATE)
+    for start in drawn.permutation(16)[:claps] * (RATE // 16):
+        burst = drawn.standard_normal(RATE // 40)
+        wav[start : start + len(burst)] += 0.3 * burst * np.linspace(1, 0, len(burst))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wav, RATE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of the recipe, which lies beside its data."""
+    folder = tmp_path_factory.mktemp("claps")
+    for name in ("claps.py", "claps.yaml"):
+        shutil.copy(SUPPORT / name, folder)
+    for split, count in {"train": 48, "valid": 12, "test": 16}.items():
+        for number in range(count):
+            claps = number % 9
+            clap(folder / "data" / split / f"{claps}_{split}{number}.wav", claps, [count, number])
+    words = ["--data_folder", "data", "--device", "cpu", "--noprogressbar"]
+    done = subprocess.run(
+        [sys.executable, "claps.py", "claps.yaml", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    yield folder
+    TASKS.pop("clap_count", None)
+
+
+@pytest.mark.slow
+def test_an_own_task_goes_all_the_way(trained, auricle, tmp_path):
+    run = trained / "results" / "claps" / "mel_small_cnn" / "seed_1"
+    results = json.loads((run / "results.json").read_text())
+    valid = [record["valid"]["rmse"] for record in history(run)]
+    assert results["task"] == "clap_count"
+    # It learned, and the best epoch is the one of the lowest error.
+    assert results["metrics"]["test"]["rmse"] < 2 < max(valid)
+    assert results["metrics"]["valid"]["epoch"] == 1 + int(np.argmin(valid))
+
+    plugin = trained / "claps.py"
+    with pytest.raises(bundles.BundleError, match="clap_count"):
+        bundles.load(run / "bundle").predict(np.zeros(8))
+    file = min((trained / "data" / "test").glob("8_*.wav"))
+    status, out, err = auricle("predict", run / "bundle", file, "--json", "--plugin", plugin)
+    assert status == 0, err
+    assert json.loads(out)["claps"] == pytest.approx(8, abs=3)
+    status, out, err = auricle("predict", run / "bundle", file, "--plugin", plugin)
+    assert out.strip().endswith("claps")
+    status, out, err = auricle("table", trained / "results", "--plugin", plugin)
+    assert status == 0 and "RMSE (claps)" in out, err
+
+
+def history(run):
+    checkpoint = max((run / "checkpoints").iterdir())
+    return json.loads((checkpoint / "history.ckpt").read_text())["epochs"]
+
+
+def test_a_name_is_taken_once():
+    task = find_task("classification")
+    assert find_task("keyword_spotting") is task
+    with pytest.raises(LobeError, match="keyword_spotting"):
+        register_task(
+            Task(
+                name="other",
+                about="x",
+                head="classifier",
+                brain="a:B",
+                predict="a:b",
+                headline="x",
+                higher_is_better=True,
+                columns=("x",),
+                also_called=("keyword_spotting",),
+            )
+        )
+    assert "other" not in TASKS
+
+
+def test_an_unknown_task_is_answered_with_the_nearest():
+    with pytest.raises(LobeError, match="'classificaton'.*'classification'"):
+        find_task("classificaton")
+
+
+def test_a_score_is_shown_with_its_factor_and_decimals():
+    assert Score("x (%)", 100.0, 1).text(0.1234) == "12.3"
+
+
+def test_a_plugin_that_fails_leaves_no_task_behind(tmp_path):
+    text = (SUPPORT / "claps.py").read_text().replace("if __name__", "raise OSError\nif __name__")
+    path = tmp_path / "broken.py"
+    path.write_text(text.replace('"clap_count"', '"broken_task"'))
+    with pytest.raises(PluginError, match="OSError"):
+        load_plugin(path)
+    assert "broken_task" not in TASKS
