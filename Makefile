@@ -12,7 +12,7 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-fast lint format bench tables clean
+.PHONY: demo test test-fast breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -36,6 +36,10 @@ test: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 -m 'not slow'
+
+# Faults put into copies of the library, one at a time: does a test fail?
+breaks: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(RUN)/python tests/breaks/run.py --jobs 2
 
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
