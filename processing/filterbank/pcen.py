@@ -10,67 +10,13 @@ from torch.nn import functional
 
 from .engine import backend
 
-__all__ = ["PARAMETERS", "PCEN", "linear_recurrence", "smooth_energy"]
+__all__ = ["PARAMETERS", "PCEN", "smooth_energy"]
 
 CHUNK_FRAMES = 32
 #: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.
 _PIECE_FRAMES = 64
 #: Parametrisations: the four values themselves, or their logarithms.
 PARAMETERS = ("linear", "log")
-
-
-def linear_recurrence(
-    inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor | None = None
-) -> torch.Tensor:
-    """m[t] = decay * m[t-1] + inputs[t] along axis 1, as products with triangular matrices.
-
-    Within a chunk of 32 frames the solution is one product with the matrix decay^(t-k); the ends
-    of the chunks obey the same recurrence with decay^32 and are solved by the same function: about
-    log32(N) steps for N frames. Every factor is a power of a number in [0, 1]: nothing overflows,
-    however long the signal.
-
-    Arguments
-    ---------
-    inputs : tensor (B, N, F)
-    decay : tensor (F,)
-        In [0, 1].
-    state : tensor (B, F) or None
-        m[-1]; None is zero.
-
-    Shape
-    -----
-    (B, N, F), (F,) -> (B, N, F)
-
-    Example
-    -------
-    >>> linear_recurrence(torch.ones(1, 4, 1), torch.tensor([0.5])).flatten().tolist()
-    [1.0, 1.5, 1.75, 1.875]
-    """
-    by_channel = _recur(
-        inputs.permute(2, 0, 1), decay, None if state is None else state.transpose(0, 1)
-    )
-    return by_channel.permute(1, 2, 0)
-
-
-def _recur(inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
-    """`linear_recurrence` of (F, B, N) along the last axis, with a state (F, B)."""
-    channels, batch, frames = inputs.shape
-    size = min(CHUNK_FRAMES, frames)
-    chunks = -(-frames // size)
-    steps = torch.arange(size, device=inputs.device)
-    lag = steps[:, None] - steps[None, :]
-    powers = decay[:, None, None] ** lag.clamp(min=0) * (lag >= 0)  # (F, t, k)
-    padded = functional.pad(inputs, (0, chunks * size - frames))
-    local = torch.bmm(padded.reshape(channels, batch * chunks, size), powers.transpose(1, 2))
-    local = local.view(channels, batch, chunks, size)
-    if chunks > 1 or state is not None:
-        before = torch.zeros_like(local[:, :, :1, 0]) if state is None else state[..., None]
-        if chunks > 1:
-            ends = _recur(local[:, :, :-1, -1], decay**size, state)
-            before = torch.cat([before, ends], dim=2)
-        fade = decay[:, None] ** (steps + 1)  # (F, t)
-        local = local + before[..., None] * fade[:, None, None]
-    return local.reshape(channels, batch, chunks * size)[..., :frames]
 
 
 def smooth_energy(
@@ -89,11 +35,45 @@ def smooth_energy(
     Shape
     -----
     (B, N, F) -> (B, N, F)
+
+    Example
+    -------
+    >>> smooth_energy(torch.ones(1, 3, 1), torch.tensor([0.5]), torch.zeros(1, 1)).flatten()
+    tensor([0.5000, 0.7500, 0.8750])
     """
     if energy.shape[1] == 0:
         return energy
     first = energy[:, 0] if state is None else state
-    return linear_recurrence(energy * smooth, 1.0 - smooth, first)
+    inputs = (energy * smooth).permute(2, 0, 1)
+    return _linear_recurrence(inputs, 1.0 - smooth, first.transpose(0, 1)).permute(1, 2, 0)
+
+
+def _linear_recurrence(
+    inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor
+) -> torch.Tensor:
+    """m[t] = decay * m[t-1] + inputs[t] along the last axis of (F, B, N); m[-1] is a state (F, B).
+
+    Within a chunk of 32 frames the solution is one product with the matrix decay^(t-k); the ends
+    of the chunks obey the same recurrence with decay^32 and are solved by the same function: about
+    log32(N) steps for N frames. Every factor is a power of a number in [0, 1]: nothing overflows,
+    however long the signal.
+    """
+    channels, batch, frames = inputs.shape
+    size = min(CHUNK_FRAMES, frames)
+    chunks = -(-frames // size)
+    steps = torch.arange(size, device=inputs.device)
+    lag = steps[:, None] - steps[None, :]
+    powers = decay[:, None, None] ** lag.clamp(min=0) * (lag >= 0)  # (F, t, k)
+    padded = functional.pad(inputs, (0, chunks * size - frames))
+    local = torch.bmm(padded.reshape(channels, batch * chunks, size), powers.transpose(1, 2))
+    local = local.view(channels, batch, chunks, size)
+    before = state[..., None]
+    if chunks > 1:
+        ends = _linear_recurrence(local[:, :, :-1, -1], decay**size, state)
+        before = torch.cat([before, ends], dim=2)
+    fade = decay[:, None] ** (steps + 1)  # (F, t)
+    local = local + before[..., None] * fade[:, None, None]
+    return local.reshape(channels, batch, chunks * size)[..., :frames]
 
 
 class _Compress(torch.autograd.Function):

@@ -237,25 +237,28 @@ static inline __attribute__((always_inline)) void spread_squares(cvec *z, const 
     }
 }
 
+/* `call(count)` with a constant count, of 5 at most. */
+#define CONSTANT_COUNT(count, call) \
+    switch (count) { \
+    case 5: call(5); break; \
+    case 4: call(4); break; \
+    case 3: call(3); break; \
+    case 2: call(2); break; \
+    case 1: call(1); break; \
+    }
+
 static void weigh_rows(const vec *samples, const float *weights, long rate, long count, long stride,
                        vec *out) {
-    for (; count > 5; count--, weights++, out++) weigh(samples, weights, rate, 1, stride, out);
-    if (count == 5) weigh(samples, weights, rate, 5, stride, out);
-    if (count == 4) weigh(samples, weights, rate, 4, stride, out);
-    if (count == 3) weigh(samples, weights, rate, 3, stride, out);
-    if (count == 2) weigh(samples, weights, rate, 2, stride, out);
-    if (count == 1) weigh(samples, weights, rate, 1, stride, out);
+#define WEIGH(n) weigh(samples, weights, rate, n, stride, out)
+    for (; count > 5; count--, weights++, out++) WEIGH(1);
+    CONSTANT_COUNT(count, WEIGH)
 }
 
 static void spread_rows(const vec *samples, const float *weights, long rate, long count,
                         long stride, const vec *above, vec *of, vec *out) {
-    for (; count > 5; count--, weights++, above++, of++)
-        spread(samples, weights, rate, 1, stride, above, of, out);
-    if (count == 5) spread(samples, weights, rate, 5, stride, above, of, out);
-    if (count == 4) spread(samples, weights, rate, 4, stride, above, of, out);
-    if (count == 3) spread(samples, weights, rate, 3, stride, above, of, out);
-    if (count == 2) spread(samples, weights, rate, 2, stride, above, of, out);
-    if (count == 1) spread(samples, weights, rate, 1, stride, above, of, out);
+#define SPREAD(n) spread(samples, weights, rate, n, stride, above, of, out)
+    for (; count > 5; count--, weights++, above++, of++) SPREAD(1);
+    CONSTANT_COUNT(count, SPREAD)
 }
 
 static long row_groups(const bands *b) { return lane_groups(b->rows); }
@@ -322,11 +325,8 @@ static int pool_rows_backward(const bands *b, long filter, long part) {
                 above[row] = there ? gradient[row / b->span * frames + frame] : (vec){0};
             }
             if (b->rectifier == SQUARE && !b->paired && !b->valid && count <= 5) {
-                if (count == 5) spread_squares(z, weights, rate, 5, above, of_weights);
-                if (count == 4) spread_squares(z, weights, rate, 4, above, of_weights);
-                if (count == 3) spread_squares(z, weights, rate, 3, above, of_weights);
-                if (count == 2) spread_squares(z, weights, rate, 2, above, of_weights);
-                if (count == 1) spread_squares(z, weights, rate, 1, above, of_weights);
+#define SPREAD_SQUARES(n) spread_squares(z, weights, rate, n, above, of_weights)
+                CONSTANT_COUNT(count, SPREAD_SQUARES)
                 continue;
             }
             rectify(b, signal, segment, &valid, samples);

@@ -1,8 +1,6 @@
 """LEAF: what physics, padding, training and the contract ask of it."""
 
-import copy
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -65,7 +63,7 @@ def test_default_initial_filters_are_those_of_the_reference():
 
 
 def test_unknown_initial_filters_are_refused():
-    with pytest.raises(ValueError, match=r"init must be one of .*bark.*got 'melodic'"):
+    with pytest.raises(ValueError, match="init.*bark.*melodic"):
         build(init="melodic")
 
 
@@ -102,20 +100,6 @@ def test_padding_changes_no_valid_frame(num_valid):
     frames = leaf.num_frames(num_valid)
     torch.testing.assert_close(out[1:, :frames], alone, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(out[:1], leaf(wavs[:1]).detach(), atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "wavs",
-    [torch.zeros(1, 4000), torch.ones(1, 4000), torch.sign(noise(1, 4000))],
-    ids=["silence", "direct current", "full scale"],
-)
-def test_finite_with_finite_gradients(wavs):
-    leaf = build()
-    wavs = wavs.clone().requires_grad_()
-    out = leaf(wavs)
-    out.square().sum().backward()
-    assert out.isfinite().all() and wavs.grad.isfinite().all()
-    assert all(parameter.grad.isfinite().all() for parameter in leaf.parameters())
 
 
 def test_every_parameter_gets_a_gradient():
@@ -176,20 +160,6 @@ def test_bfloat16_autocast_stays_close():
             rounded = leaf(wavs.bfloat16())
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, expected, atol=0.05, rtol=0.05)
-
-
-def test_copies_and_saved_states_are_equal_and_separate():
-    leaf, wavs = build(), noise(1, 4000)
-    with torch.no_grad():
-        leaf.width.mul_(0.9)
-        expected = leaf(wavs)
-        fresh = build()
-        fresh.load_state_dict(leaf.state_dict())
-        for other in (copy.deepcopy(leaf), pickle.loads(pickle.dumps(leaf)), fresh):
-            assert torch.equal(other(wavs), expected)
-            other.centre.zero_()
-            other.compression.delta.zero_()
-        assert torch.equal(leaf(wavs), expected)
 
 
 def test_seven_values_per_filter():
