@@ -94,7 +94,7 @@ class Distiller:
         sample_rate: int,
         embedding_size: int,
         cache_folder=None,
-        task: str = "speaker_verification",
+        task: str = "verification",
     ):
         settings = {**DEFAULTS, **settings}
         problems = distillation_problems({"distillation": settings})

@@ -18,6 +18,7 @@ import torch
 
 from ..bundles import bundle as pretrained
 from ..heads.angular_margin import CosineClassifier
+from ..tasks import find_task
 from ..layers.masks import valid_lengths
 
 __all__ = ["Teacher", "TeacherError", "load_teacher"]
@@ -100,8 +101,11 @@ class Teacher:
         return total.hexdigest()
 
     def _check(self, sample_rate: int, task: str) -> None:
-        if self.task is not None and self.task != task:
-            raise TeacherError(f"the teacher {self.path} was trained for {self.task}, not {task}")
+        wanted = find_task(task)
+        if self.task is not None and self.task not in (wanted.name, *wanted.also_called):
+            raise TeacherError(
+                f"the teacher {self.path} was trained for {self.task}, not {wanted.name}"
+            )
         if self.sample_rate is None:
             logger.warning("%s does not say its sample rate: %d Hz assumed", self.path, sample_rate)
         elif self.sample_rate != sample_rate:
@@ -237,7 +241,7 @@ def _scaled(classifier, embedding, scale, path):
 def load_teacher(
     path: str | os.PathLike,
     sample_rate: int,
-    task: str = "speaker_verification",
+    task: str = "verification",
     trust: bool = False,
     scale: float | None = None,
 ) -> Teacher:

@@ -40,7 +40,7 @@ from ...processing.system.memory import (
 from .preparation import PreparationError
 
 if TYPE_CHECKING:
-    from ...lobes.memory.run_memory import RunMemory
+    from ...lobes.memory.estimate import RunMemory
     from ...lobes.model import Model
     from .record import Record
 
@@ -397,7 +397,7 @@ def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
     """
     from speechbrain.utils.distributed import infer_device
 
-    from ...lobes.memory.run_memory import estimate_run
+    from ...lobes.memory.estimate import estimate_run
 
     hparams = run.hparams
     device = run.config.run_opts.device or infer_device()  # as the Brain will
@@ -406,7 +406,7 @@ def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
         batch_items = max(1, min(batch_items, int(max_batch_s / clip_s)))
     bytes_of_decoded = 2 * decoded_s * hparams["sample_rate"]  # 16 bits
     run.memory = estimate_run(
-        run.model.parts,
+        run.model,
         round(clip_s * hparams["sample_rate"]),
         batch_items,
         hparams["optimizing"],

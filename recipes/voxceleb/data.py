@@ -59,9 +59,9 @@ class Reader:
     """
 
     def __init__(self, record: VoxCelebRecord, sample_rate: int, cache_gb: float):
-        total_s = sum(float(record.utterances[split].durations_s.sum()) for split in SPLITS)
+        self.total_s = sum(float(record.utterances[split].durations_s.sum()) for split in SPLITS)
         self.sample_rate = sample_rate
-        self.fits = total_s * sample_rate * 4 <= cache_gb * 1e9
+        self.fits = self.total_s * sample_rate * 4 <= cache_gb * 1e9
         self.cache = AudioCache(cache_gb if self.fits else 0)
 
     def read(self, utterances: Utterances, name: str, start: int = 0, size: int | None = None):
@@ -75,6 +75,12 @@ class Reader:
     def length(self, utterances: Utterances, name: str) -> int:
         """Samples of a recording."""
         return round(utterances[name]["duration_s"] * self.sample_rate)
+
+
+def cached_s(hparams: dict, record: VoxCelebRecord) -> float:
+    """Seconds of decoded audio that a run keeps in memory: all recordings, or none."""
+    reader = Reader(record, hparams["sample_rate"], hparams["cache_gb"])
+    return reader.total_s if reader.fits else 0.0
 
 
 def build_datasets(hparams: dict, record: VoxCelebRecord) -> dict[str, Recordings]:

@@ -27,13 +27,14 @@ def train(config):
     run.add_head("verification", len(labels), subcenters=hparams["subcenters"])
     if hparams["init_from"]:
         runner.tell(model.start_from(hparams["init_from"], run.model, labels))
+    sets = data.build_datasets(hparams, record)
+    runner.report_memory(run, max(sets["train"].durations_s), data.cached_s(hparams, record))
     brain = run.build_brain(
         "verification",
         record.trials,
         augment=of_waves(model.build_augmentation(hparams)),
         distiller=model.build_distiller(hparams, labels, run.output_folder),
     )
-    sets = data.build_datasets(hparams, record)
     loader = {"num_workers": hparams["num_workers"]}
     batches = {key: hparams[key] for key in ("batch_size", "max_batch_s")}
     whole = {**loader, "max_batch_s": hparams["eval_batch_s"]}

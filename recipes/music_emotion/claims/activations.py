@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from unittest import mock
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from ....lobes import build_encoder
-from ....lobes.memory.memory_estimate import activation_bytes
 from .clip import (
     CLIP_S,
     IMAGE_PIXELS,
@@ -62,23 +64,33 @@ class Network:
     reads: str = "waveform"
     whole: bool = True
 
-    def build(self, device: str) -> nn.Module:
-        """The encoder, its values drawn from a fixed seed; on "meta" it has none."""
+    def build(self) -> nn.Module:
+        """The encoder, its values drawn from a fixed seed."""
         torch.manual_seed(0)
-        with torch.device(device):
-            return build_encoder(
-                self.encoder, self.features, self.frames, options={self.encoder: self.options}
-            )
+        return build_encoder(
+            self.encoder, self.features, self.frames, options={self.encoder: self.options}
+        )
 
     def estimated_bytes(self, batch: int, attention: str = "fused") -> int:
-        """By the shapes alone."""
-        encoder = self.build("meta")
-        return activation_bytes(encoder, self.features, self.frames, batch, attention)
+        """From the shapes alone; "math" attention keeps the matrix of each layer besides."""
+        matrices = []
+
+        def noting(query, key, *args, **kwargs):
+            matrices.append(4 * query.shape[:-1].numel() * key.shape[-2])
+            return fused(query, key, *args, **kwargs)
+
+        fused = functional.scaled_dot_product_attention
+        with (
+            FakeTensorMode(),
+            mock.patch.object(functional, "scaled_dot_product_attention", noting),
+        ):
+            kept = self.measured_bytes(batch)
+        return kept + (sum(matrices) if attention == "math" else 0)
 
     def measured_bytes(self, batch: int = 1) -> int:
         """By a forward pass with values."""
         feats = torch.randn(batch, self.frames, self.features)
-        return kept_bytes(self.build("cpu"), feats)
+        return kept_bytes(self.build(), feats)
 
 
 def networks() -> list[Network]:
@@ -166,13 +178,13 @@ def _row(network: Network) -> dict:
 
 def kept_bytes(encoder: nn.Module, feats: torch.Tensor) -> int:
     """Distinct memory that a forward pass in training saves, parameters left out."""
-    own = {p.untyped_storage().data_ptr() for p in [*encoder.parameters(), *encoder.buffers()]}
+    own = {p.untyped_storage()._cdata for p in [*encoder.parameters(), *encoder.buffers()]}
     kept = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage  # held, so that no address comes twice
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage  # held, so that no address comes twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

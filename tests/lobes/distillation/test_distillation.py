@@ -313,7 +313,7 @@ def test_another_rate_task_or_output_is_refused(tmp_path, bundle):
     with pytest.raises(TeacherError, match="takes 16000 Hz, the student 8000 Hz"):
         load_teacher(bundle, 8000)
     words = make_bundle(tmp_path / "words", task="keyword_spotting")
-    with pytest.raises(TeacherError, match="keyword_spotting, not speaker_verification"):
+    with pytest.raises(TeacherError, match="keyword_spotting, not verification"):
         load_teacher(words, RATE)
     frames = make_bundle(tmp_path / "frames", encoder="transformer")
     with pytest.raises(TeacherError, match="one vector per frame"):
@@ -420,7 +420,7 @@ def test_an_onnx_file_teaches_and_hears_no_padding(onnx_file):
 def test_onnx_files_are_checked(tmp_path, onnx_file, caplog):
     with pytest.raises(TeacherError, match="takes 16000 Hz, the student 8000 Hz"):
         load_teacher(onnx_file, 8000)
-    with pytest.raises(TeacherError, match="emotion, not speaker_verification"):
+    with pytest.raises(TeacherError, match="emotion, not verification"):
         load_teacher(make_onnx(tmp_path / "a.onnx", task="emotion"), RATE)
     with pytest.raises(TeacherError, match="must take waveforms"):
         load_teacher(make_onnx(tmp_path / "b.onnx", dims=(1, "frames", 1)), RATE)
