@@ -18,8 +18,8 @@ import torch
 
 from ..bundles import bundle as pretrained
 from ..heads.angular_margin import CosineClassifier
-from ..tasks import find_task
 from ..layers.masks import valid_lengths
+from ..tasks import find_task
 
 __all__ = ["Teacher", "TeacherError", "load_teacher"]
 
