@@ -1,4 +1,4 @@
-"""Generate music: pieces with chords, bass, melody and drum in numpy, and chords for batches in torch.
+"""Generate music: whole pieces with chords, bass, melody and drum, and chords for training batches.
 
 The robustness suite depends on the exact values of the pieces, the augmentation on those of the
 chords, which are drawn from torch's global generator.
