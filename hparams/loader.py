@@ -1,4 +1,4 @@
-"""Reading a recipe's YAML and its command line, and refusing what nobody would notice.
+"""Read a recipe's YAML and its command line; refuse unknown keys, wrong types and abbreviations.
 
 HyperPyYAML takes a mistyped nested key without a word, and SpeechBrain's argument parser swallows
 an override whose name abbreviates one of its own options. Here every name is matched exactly and

@@ -1,4 +1,4 @@
-"""Lobes: the interchangeable parts of a model, found by name.
+"""Frontends, encoders and models by name: list, build, register.
 
 The public names here import neither torch nor any lobe until they are called.
 """

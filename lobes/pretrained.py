@@ -1,3 +1,3 @@
-"""The names under which bundles written so far are opened: see `auricle.lobes.bundles.bundle`."""
+"""Stable names of the bundle module: `hyperparams.yaml` of earlier bundles refers to them."""
 
 from .bundles.bundle import *  # noqa: F403

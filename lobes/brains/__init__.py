@@ -1,4 +1,4 @@
-"""SpeechBrain Brains: a base and one per task."""
+"""Brains of SpeechBrain: a base class, one Brain per task, optimisers, checkpoints."""
 
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

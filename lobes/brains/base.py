@@ -1,4 +1,4 @@
-"""The Brain that all recipes share: training around one Model, exact resume, distributed scores.
+"""Base Brain: training of one Model with exact resume, distributed scores, best checkpoints.
 
 A subclass adds what its task needs: what is computed of a batch, the loss, the score. No method
 here or there asks what class a lobe is.

@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all.
+"""Checkpoints that are complete or absent, and the record of a run's epochs.
 
 SpeechBrain writes a checkpoint's meta file first and its contents afterwards, and deletes file by
 file: a run that is killed in between finds half a checkpoint and cannot be resumed.

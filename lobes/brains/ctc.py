@@ -1,4 +1,4 @@
-"""Transcription with connectionist temporal classification: phones, characters or subwords."""
+"""Brain of transcription: CTC loss over phones, characters or subwords, edit rate."""
 
 from __future__ import annotations
 

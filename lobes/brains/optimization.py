@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules by name.
+"""Optimisers, learning-rate schedules and annealing by name.
 
 A schedule is a pure function of the progress of training, so that there is no state to lose when a
 run is interrupted.

@@ -1,4 +1,4 @@
-"""Regression of valence and arousal, per clip or over time: CCC in, CCC over songs out."""
+"""Brain of regression: values per clip or over time, CCC or squared error, CCC over groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speaker embeddings: a margin softmax over training speakers in, EER of trials out."""
+"""Brain of speaker verification: margin softmax over training speakers, EER over trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pretrained bundles: a trained model as weights in safetensors and a declarative description.
+"""Write and open bundles: weights in safetensors beside a description that runs no code.
 
 A bundle is opened in two ways. `load` reads `bundle.json`, which names registered lobes, and
 `model.safetensors`: nothing in it can run code. SpeechBrain's `EncoderClassifier.from_hparams`

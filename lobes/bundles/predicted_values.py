@@ -1,4 +1,4 @@
-"""Valence and arousal of a whole waveform by a pretrained bundle, on the scale of its labels."""
+"""Predictions of a regression bundle: values of a whole waveform, or their curve over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bundle answers for one recording: a label, values, tokens, or an embedding."""
+"""Predictions of a bundle for one recording: a label, values, tokens, or an embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle's `hyperparams.yaml`, with which SpeechBrain's pretrained interface opens it."""
+"""Write the `hyperparams.yaml` with which SpeechBrain's pretrained interface opens a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads: from what an encoder returns to what a task is scored on."""
+"""Heads by name, and the linear classifier: from an embedding to scores of classes or values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speakers as directions: cosine head, softmax with a margin, and the schedule of the margin.
+"""Cosine head, softmax with an angular margin, and the schedule of the margin.
 
 Large-margin fine-tuning is no code of its own but other values of the same settings, from the
 checkpoint of the first training (wespeaker's recipe; 3D-Speaker's differs in the last rate, 2e-5):

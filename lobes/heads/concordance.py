@@ -1,4 +1,4 @@
-"""Losses of a regression: one minus the concordance correlation (CCC), mean squares, and a mix."""
+"""Losses of regression: concordance correlation over past batches, squared error, their mix."""
 
 from __future__ import annotations
 

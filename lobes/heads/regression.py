@@ -1,4 +1,4 @@
-"""Head of a regression: one linear layer."""
+"""Linear head of a regression, unbounded or within -1 and 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recipe puts around the lobes: what a result and a bundle say, what is left of a test."""
+"""Settings of the music emotion recipe: batches, description of the result, checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recipe puts around the lobes: units, decoders, noise, and what a result says of them."""
+"""Objects of the TIMIT recipe: units, decoders, augmentation, description of the result."""
 
 from __future__ import annotations
 

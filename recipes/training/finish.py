@@ -1,4 +1,4 @@
-"""The end of a run: results.json, pictures, the pretrained bundle, and a few lines to read."""
+"""End of a run: results.json, pictures, the bundle, and a summary."""
 
 from __future__ import annotations
 

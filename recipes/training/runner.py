@@ -1,4 +1,4 @@
-"""What every recipe does around its training: start, claim a folder, finish.
+"""Start of a run: command line, processes, corpus, output folder, memory estimate.
 
 Written once, so that a recipe's `train.py` holds only what is particular to its data set.
 """

@@ -1,4 +1,4 @@
-"""What the recipe puts around the lobes: a start from a bundle, a teacher, noise, calibration."""
+"""Objects of the VoxCeleb recipe: initial weights, teacher, augmentation, calibration."""
 
 from __future__ import annotations
 
