@@ -55,6 +55,7 @@ __all__ = [
     "run_recipe",
     "start",
     "tell",
+    "training_objects",
 ]
 
 #: Keys that may change between two starts of one run.
@@ -358,14 +359,14 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     record = prepare_from(config.plain, folder)
     tell(record.describe())
     hparams = config.build()
-    hparams = {**_training_objects(hparams), **hparams}
+    hparams = {**training_objects(hparams), **hparams}
     output_folder = claim_folder(config, hparams["output_folder"], record.digest)
     hparams["checkpointer"].sweep()
     corpus = {**corpus, "complete": record.completeness == "complete"}
     return Run(config, hparams, output_folder, record, corpus)
 
 
-def _training_objects(hparams: dict) -> dict:
+def training_objects(hparams: dict) -> dict:
     """What a Brain needs besides the model, from the values of the YAML; the same in every recipe."""
     from speechbrain.utils.epoch_loop import EpochCounter
     from speechbrain.utils.train_logger import FileTrainLogger

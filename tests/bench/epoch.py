@@ -32,12 +32,12 @@ from speechbrain.lobes.models.Xvector import Classifier, Xvector
 from speechbrain.processing.features import InputNormalization
 
 from auricle.hparams.loader import load_hparams
-from auricle.lobes.brains.classification import ClassificationBrain
 from auricle.processing.data.manifest import by_id, resolve
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
 from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.speech_commands import data
+from auricle.recipes.training.runner import Run, training_objects
 
 #: (numerator, denominator, at most): what is asked of the ratios of epochs.
 GOALS = [
@@ -99,13 +99,15 @@ def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
     words += ["--device", "cpu", "--results_folder", str(scratch)]
     config = load_hparams([*words, *extra], "speech_commands")
     hparams = config.build()
-    hparams["checkpointer"] = None
-    brain = ClassificationBrain(
+    run = Run(
+        config, {**training_objects(hparams), **hparams, "checkpointer": None}, Path(), record, {}
+    )
+    run.add_head("classification", len(record.labels))
+    augmentation = data.build_augmentation(hparams, record)
+    brain = run.build_brain(
+        "classification",
         record.labels,
-        modules=hparams["modules"],
-        hparams=hparams,
-        run_opts=config.run_opts,
-        augment_wavs=data.build_augmentation(hparams, record),
+        augment=lambda wavs, lengths, batch: augmentation(wavs, batch.target),
     )
     dataset = data.build_datasets(hparams, record)["train"]
     dataset.data_ids = list(rows)

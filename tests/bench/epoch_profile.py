@@ -131,8 +131,8 @@ class StageClock:
 @contextmanager
 def timed_stages(clock, brain):
     """Wrap every stage's functions while inside."""
-    parts = brain.lobes
-    frontend = parts["compute_features"]
+    model = brain.model
+    frontend = model.compute_features
 
     def mark_frames(module, inputs, output):
         if output.requires_grad:  # its gradient is complete: the rest belongs to the frontend
@@ -145,11 +145,11 @@ def timed_stages(clock, brain):
         clock.wrap(manifest, "read_row", "read, rest"),
         clock.wrap(AudioCache, "get", "cache"),
         clock.wrap(DurationBatchSampler, "_draw_plan", "batching"),
-        clock.wrap(brain.augment_wavs, "forward", "augmentation"),
+        clock.wrap(brain, "augment", "augmentation"),
         clock.wrap(frontend, "forward", "frontend forward"),
-        clock.wrap(parts["mean_var_norm"], "forward", "normalisation forward"),
-        clock.wrap(parts["embedding_model"], "forward", "encoder forward"),
-        clock.wrap(parts["classifier"], "forward", "encoder forward"),
+        clock.wrap(model.mean_var_norm, "forward", "normalisation forward"),
+        clock.wrap(model.embedding_model, "forward", "encoder forward"),
+        clock.wrap(model.classifier, "forward", "encoder forward"),
         clock.wrap(brain, "compute_objectives", "loss forward"),
         clock.wrap(torch.Tensor, "backward", "encoder backward"),
         clock.wrap(brain, "optimizers_step", "optimiser"),

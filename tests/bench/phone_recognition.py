@@ -35,10 +35,8 @@ from speechbrain.dataio.wer import print_alignments
 from speechbrain.utils.edit_distance import wer_details_for_batch, wer_summary
 
 from auricle.hparams.loader import load_hparams
-from auricle.lobes import build_encoder, build_frontend, build_normalization
-from auricle.lobes.brains.ctc import CTCBrain
-from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.heads import build_head
+from auricle.lobes import build_model, bundles
+from auricle.lobes.brains.base import of_waves
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.scoring.transcription.sequence import EditCounts
 from auricle.processing.scoring.transcription.transcripts import format_alignment
@@ -53,6 +51,7 @@ from auricle.recipes.inference.alignment_transcripts import from_phones
 from auricle.recipes.inference.transcribe import open_recogniser
 from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.timit import data, model
+from auricle.recipes.training.runner import Run, training_objects
 
 UTTERANCES, PHONES_PER_UTTERANCE = 1344, 38  # the full test set; its utterances last 3.1 s
 SUBSTITUTED, DELETED, INSERTED = 0.09, 0.04, 0.03  # shares of the phones, as a good recogniser has
@@ -249,11 +248,9 @@ def measure_files(duration_s: float, rounds: int) -> list[Row]:
     """Files read, resampled where needed, heard and aligned; random weights take as long."""
     torch.manual_seed(0)
     units = Units.build("phones39", [{"id": "u"}])
-    lobes = {"compute_features": build_frontend("mel", RATE_HZ)}
-    encoder = build_encoder("blstm", lobes["compute_features"].num_features)
-    lobes["embedding_model"] = encoder
-    lobes["classifier"] = build_head("classifier", encoder.out_features, len(units.labels))
-    lobes["mean_var_norm"] = build_normalization("sentence", lobes["compute_features"])
+    parts = {"frontend": "mel", "encoder": "blstm", "sample_rate": RATE_HZ}
+    parts |= {"normalization": "sentence", "head": "classifier"}
+    chain = build_model(**parts, num_outputs=len(units.labels))
     about = {
         "task": "phone_recognition",
         "sample_rate": RATE_HZ,
@@ -272,7 +269,7 @@ def measure_files(duration_s: float, rounds: int) -> list[Row]:
         path = Path(folder, "speech.wav")
         noise = 0.1 * draw.standard_normal(round(duration_s * RATE_HZ))
         soundfile.write(path, noise, RATE_HZ)
-        bundle, units = open_recogniser(pretrained.save(Path(folder, "bundle"), about, lobes))
+        bundle, units = open_recogniser(bundles.save(Path(folder, "bundle"), about, chain))
         found = in_turn(
             {"whole": lambda: align_file(bundle, units, path, transcript)}, max(rounds, 5)
         )
@@ -294,19 +291,17 @@ def recipe_epoch(folder: Path, scratch: str, frontend: str):
     words += ["--batch_size", str(BATCH), "--results_folder", scratch, "--noprogressbar"]
     config = load_hparams(words, "timit")
     hparams = config.build()
-    hparams["checkpointer"] = None
     prepared = data.prepare_from(config.plain, folder)
     units = model.build_units(hparams, prepared)
-    modules = hparams["modules"]
-    width = hparams["embedding_model"].out_features
-    modules["classifier"] = build_head("classifier", width, len(units.labels))
-    brain = CTCBrain(
+    run = Run(
+        config, {**training_objects(hparams), **hparams, "checkpointer": None}, Path(), prepared, {}
+    )
+    run.add_head("transcription", len(units.labels))
+    brain = run.build_brain(
+        "transcription",
         units,
         model.build_decoders(hparams, prepared, units),
-        modules=modules,
-        hparams=hparams,
-        run_opts=config.run_opts,
-        augment_wavs=model.build_augmentation(hparams),
+        augment=of_waves(model.build_augmentation(hparams)),
     )
     dataset = data.build_datasets(hparams, prepared, units)["train"]
     loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH)

@@ -25,10 +25,11 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from auricle.lobes import build_encoder, build_frontend, build_normalization
+from auricle.lobes import build_model
 from auricle.lobes.brains.checkpoints import History
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.contracts import mask_padding
+from auricle.lobes.model import Model
 from auricle.processing.system.memory import keep_freed_memory
 from auricle.recipes.reports.results import collect_versions, load_results
 from auricle.recipes.voxceleb.train import main as train
@@ -136,19 +137,10 @@ def goals(rounds: int) -> list[tuple[str, float, str, str, bool | None]]:
     return rows
 
 
-class Model(torch.nn.Module):
+def untrained(frontend: str, encoder: str, options: dict) -> Model:
     """A model as a results file describes it; its weights do not matter here."""
-
-    def __init__(self, frontend: str, encoder: str, options: dict):
-        super().__init__()
-        self.compute_features = build_frontend(frontend, RATE, {frontend: options["frontend"]})
-        self.mean_var_norm = build_normalization("auto", self.compute_features)
-        features = self.compute_features.num_features
-        self.embedding_model = build_encoder(
-            encoder, features, options={encoder: options["encoder"]}
-        )
-
-    embed = pretrained.Bundle.embed
+    keyed = [{frontend: options["frontend"]}, {encoder: options["encoder"]}]
+    return build_model(frontend, encoder, RATE, "auto", *keyed)
 
 
 def speeds(results_folder: Path, rounds: int) -> list[dict]:
@@ -160,7 +152,7 @@ def speeds(results_folder: Path, rounds: int) -> list[dict]:
         row = {"frontend": result.frontend, "encoder": result.encoder, "options": options}
         rows[json.dumps(row, sort_keys=True)] = row
     models = {
-        key: Model(row["frontend"], row["encoder"], row["options"]).eval()
+        key: untrained(row["frontend"], row["encoder"], row["options"]).eval()
         for key, row in rows.items()
     }
     steps = {key: embedding(model, wavs) for key, model in models.items()}
