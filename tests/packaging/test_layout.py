@@ -19,6 +19,7 @@ MAPPED = ("hparams", "lobes", "processing", "recipes")
 EXTRAS = (
     "timm",
     "torchvision",
+    "av",
     "transformers",
     "onnx",
     "onnxruntime",
