@@ -1,8 +1,8 @@
-"""Read audio files, and say in one sentence what is wrong with those that cannot be read.
+"""Read audio files with libsndfile, and check that they are whole.
 
-libsndfile, which does the decoding, is lenient: a WAV file cut in half is read as a shorter file
-and an MP3 file stops early, both without a word. A data set read that way is silently smaller, so
-what the header promises is compared here with what the file holds.
+libsndfile is lenient: it reads a WAV file cut in half as a shorter file and stops early in an MP3
+file, both without an error. A data set read that way is smaller than it should be, so the length in
+the header is compared here with what the file holds.
 """
 
 import functools
@@ -19,7 +19,7 @@ from speechbrain.dataio import audio_io
 from tqdm import tqdm
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
-"""Suffixes that the recipes take for audio when they list a folder."""
+"""Suffixes of audio files when a folder is listed."""
 
 # Files that need ffmpeg: AAC in an MP4 container, or bare.
 _FFMPEG_SUFFIXES = (".m4a", ".mp4", ".aac")
@@ -36,12 +36,12 @@ class AudioError(ValueError):
     path : str or Path
         The file.
     problem : str
-        What was found.
+        What is wrong with it.
     cure : str
         What to do next.
     kind : str
-        "missing", "empty", "not_audio", "needs_ffmpeg", "truncated", "nan", "rate", "channels"
-        or "range"; for counting.
+        "missing", "empty", "not_audio", "needs_ffmpeg", "needs_av", "truncated", "nan", "rate",
+        "channels" or "range"; for counting.
     """
 
     def __init__(self, path, problem="", cure="", kind=""):
@@ -126,21 +126,23 @@ def read_audio(
         if value not in allowed:
             raise ValueError(f"{name}={value!r} is not known; it can be {' or '.join(allowed)}")
     waveform, rate_hz, _ = _decode(path, start_sample, num_samples)
-    if waveform.shape[0] > 1 and channels == "error":
-        raise _channels_error(path, waveform.shape[0])
+    _check_layout(
+        path,
+        waveform.shape[0] if channels == "error" else 1,
+        rate_hz,
+        sample_rate_hz if resample == "error" else None,
+    )
     waveform = waveform.mean(0) if waveform.shape[0] > 1 else waveform[0]
     if sample_rate_hz is not None and rate_hz != sample_rate_hz:
-        if resample == "error":
-            raise _rate_error(path, rate_hz, sample_rate_hz)
-        waveform = _resampler(rate_hz, sample_rate_hz)(waveform)
+        waveform = resampler(rate_hz, sample_rate_hz)(waveform)
     return waveform
 
 
 def probe_audio(path):
     """Length, rate and channels of one file, from its header alone.
 
-    A file whose audio is missing behind a good header is found where that takes no decoding (wav,
-    NIST, ogg); ``scan_audio`` finds the others.
+    Audio that is cut off behind a good header is noticed where that takes no decoding (wav, NIST,
+    ogg); ``scan_audio`` notices it everywhere.
 
     Raises
     ------
@@ -153,12 +155,12 @@ def probe_audio(path):
     except RuntimeError as error:
         raise _decoding_error(path, container, error) from error
     if info.frames <= 0:
-        raise _no_samples_error(path)
+        raise audio_error(path, "empty")
     return AudioInfo(info.frames, info.sample_rate, info.channels, info.format)
 
 
 def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
-    """Decode every file once, to know which are broken before a training run meets them.
+    """Decode every file once, to find the broken ones before a training run meets them.
 
     Threads suffice, because libsndfile decodes without holding the interpreter.
 
@@ -186,26 +188,31 @@ def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
         return list(bar)
 
 
-@functools.lru_cache(maxsize=8)
-def _resampler(from_hz, to_hz):
+@functools.lru_cache(maxsize=16)
+def resampler(from_hz, to_hz):
     """As `torchaudio.functional.resample`, which computes its filter anew for every clip."""
     return torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
+
+
+def _check_layout(path, channels, rate_hz, required_hz):
+    """Refuse several channels, and another rate than the required one (None: any)."""
+    if channels > 1:
+        raise audio_error(path, "channels", channels)
+    if required_hz is not None and rate_hz != required_hz:
+        raise audio_error(path, "rate", rate_hz, required_hz)
 
 
 def _scan_one(path, sample_rate_hz):
     try:
         waveform, rate_hz, container = _decode(path)
-        if waveform.shape[0] > 1:
-            raise _channels_error(path, waveform.shape[0])
-        if sample_rate_hz is not None and rate_hz != sample_rate_hz:
-            raise _rate_error(path, rate_hz, sample_rate_hz)
+        _check_layout(path, waveform.shape[0], rate_hz, sample_rate_hz)
     except AudioError as error:
         return error
     return AudioInfo(waveform.shape[1], rate_hz, waveform.shape[0], container)
 
 
 def _decode(path, start_sample=0, num_samples=None):
-    """Waveform (channels, samples), rate and container of a file, or the reason why not."""
+    """Waveform (channels, samples), sample rate and container name of a file; AudioError if broken."""
     promised_samples, container = _check_container(path)
     try:
         waveform, rate_hz = audio_io.load(
@@ -222,13 +229,14 @@ def _decode(path, start_sample=0, num_samples=None):
         if waveform.shape[1] < num_samples:
             raise _range_error(path, start_sample, num_samples)
     elif promised_samples is not None and start_sample + waveform.shape[1] < promised_samples:
-        raise _truncated_error(
+        raise audio_error(
             path,
+            "truncated",
             f"its header promises {promised_samples} samples, "
             f"{start_sample + waveform.shape[1]} can be decoded",
         )
     if waveform.shape[1] == 0:
-        raise _no_samples_error(path) if not start_sample else _range_error(path, start_sample)
+        raise _range_error(path, start_sample) if start_sample else audio_error(path, "empty")
     # The sum is fast, and not finite when any sample is not; a sum too large is no error.
     if not math.isfinite(waveform.sum()) and not torch.isfinite(waveform).all():
         bad = int((~torch.isfinite(waveform)).sum())
@@ -239,9 +247,9 @@ def _decode(path, start_sample=0, num_samples=None):
 
 
 def _check_container(path):
-    """Number of samples the header promises (None: not said) and the container's name.
+    """Number of samples by the header (None where it has none) and the container's name.
 
-    Raises AudioError for whatever the file system and the container's own arithmetic give away.
+    Raises AudioError for what the file system and the sizes in the container show.
     """
     path = Path(path)
     try:
@@ -285,8 +293,8 @@ def _check_container(path):
         except RuntimeError as error:
             # libsndfile calls it a missing file; an ID3 tag or the sync word tells the two apart.
             if head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
-                raise _truncated_error(path, "it holds no complete MPEG stream") from error
-            raise _not_audio_error(path, "no MPEG frames found") from error
+                raise audio_error(path, "truncated", "it holds no complete MPEG stream") from error
+            raise audio_error(path, "not_audio", "no MPEG frames found") from error
         return promised_samples, "MP3"
     return None, ""
 
@@ -301,7 +309,7 @@ def _riff_data_bytes(path, file, num_bytes):
             unknown = length == 0xFFFFFFFF
             return (None if unknown else length), num_bytes - file.tell()
         file.seek(length + length % 2, os.SEEK_CUR)
-    raise _truncated_error(path, "it ends before its audio begins")
+    raise audio_error(path, "truncated", "it ends before its audio begins")
 
 
 def _nist_data_bytes(file, num_bytes):
@@ -313,7 +321,7 @@ def _nist_data_bytes(file, num_bytes):
         header_bytes = int(words[1])
         sizes = [int(fields[key]) for key in ("sample_count", "channel_count", "sample_n_bytes")]
     except (IndexError, KeyError, ValueError):
-        return None, num_bytes  # libsndfile will say what it thinks of it
+        return None, num_bytes  # libsndfile reports what is wrong
     return sizes[0] * sizes[1] * sizes[2], num_bytes - header_bytes
 
 
@@ -324,70 +332,52 @@ def _check_last_ogg_page(path, file, num_bytes):
     num_segments = page[26] if len(page) > 26 else 0
     page_bytes = 27 + num_segments + sum(page[27 : 27 + num_segments])
     if len(page) < page_bytes:
-        raise _truncated_error(
-            path, f"its last page promises {page_bytes} bytes, {len(page)} are there"
+        raise audio_error(
+            path, "truncated", f"its last page promises {page_bytes} bytes, {len(page)} are there"
         )
 
 
-def _check_bytes(path, promised_bytes, found_bytes):
-    if promised_bytes is not None and found_bytes < promised_bytes:
-        raise _truncated_error(
-            path, f"its header promises {promised_bytes} bytes of audio, {found_bytes} are there"
+def _check_bytes(path, promised_bytes, present_bytes):
+    if promised_bytes is not None and present_bytes < promised_bytes:
+        raise audio_error(
+            path,
+            "truncated",
+            f"its header promises {promised_bytes} bytes of audio, {present_bytes} are there",
         )
 
 
-def _truncated_error(path, what):
-    return AudioError(
-        path,
-        f"is cut off or damaged: {what}",
-        "copy or unpack the file again, or remove it",
-        "truncated",
-    )
+_PROBLEMS = {
+    "truncated": ("is cut off or damaged: {}", "copy or unpack the file again, or remove it"),
+    "empty": ("holds no samples", "restore or remove the file"),
+    "range": ("does not hold the samples from {} to {}", "prepare the manifest again"),
+    "channels": (
+        "has {} channels where one is required",
+        "mix it down, e.g. ffmpeg -i IN -ac 1 OUT",
+    ),
+    "rate": (
+        "has a sample rate of {} Hz where {} Hz is required",
+        "resample it, e.g. ffmpeg -i IN -ar {1} OUT",
+    ),
+    "not_audio": (
+        "is no audio file that libsndfile can read ({})",
+        "wav, flac, ogg, mp3 and NIST SPHERE are read; restore, convert or remove the file",
+    ),
+}
 
 
-def _no_samples_error(path):
-    return AudioError(path, "holds no samples", "restore or remove the file", "empty")
+def audio_error(path, kind, *values):
+    """An `AudioError` of one of the usual kinds; its problem is completed with `values`."""
+    problem, cure = _PROBLEMS[kind]
+    return AudioError(path, problem.format(*values), cure.format(*values), kind)
 
 
 def _range_error(path, start_sample, num_samples=None):
     end = "the end" if num_samples is None else start_sample + num_samples
-    return AudioError(
-        path,
-        f"does not hold the samples from {start_sample} to {end}",
-        "prepare the manifest again",
-        "range",
-    )
-
-
-def _channels_error(path, channels):
-    return AudioError(
-        path,
-        f"has {channels} channels where one is required",
-        "mix it down, e.g. ffmpeg -i IN -ac 1 OUT",
-        "channels",
-    )
-
-
-def _rate_error(path, rate_hz, sample_rate_hz):
-    return AudioError(
-        path,
-        f"has a sample rate of {rate_hz} Hz where {sample_rate_hz} Hz is required",
-        f"resample it, e.g. ffmpeg -i IN -ar {sample_rate_hz} OUT",
-        "rate",
-    )
+    return audio_error(path, "range", start_sample, end)
 
 
 def _decoding_error(path, container, error):
     reason = str(error.__cause__ or error).rstrip(".")
     if container:
-        return _truncated_error(path, f"{container} decoding fails ({reason})")
-    return _not_audio_error(path, reason)
-
-
-def _not_audio_error(path, reason):
-    return AudioError(
-        path,
-        f"is no audio file that libsndfile can read ({reason})",
-        "wav, flac, ogg, mp3 and NIST SPHERE are read; restore, convert or remove the file",
-        "not_audio",
-    )
+        return audio_error(path, "truncated", f"{container} decoding fails ({reason})")
+    return audio_error(path, "not_audio", reason)

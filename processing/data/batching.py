@@ -1,10 +1,10 @@
-"""Batches of clips of similar duration: little padding, every clip once, any number of ranks."""
+"""Draw batches of clips of similar duration: every clip once, shared by any number of ranks."""
 
 import bisect
 import logging
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -66,10 +66,6 @@ class DurationBatchSampler(Sampler[list[int]]):
         True, for training: the same number of batches on every rank. False, for evaluation with
         results merged by counts: the numbers may differ by one (a rank may have none), and the
         batches do not depend on the number of ranks.
-    drop_last : bool
-        Leave out, rather than cut smaller, the batches too many for an equal number per rank (at
-        most ``num_replicas - 1``, others in every epoch), and with a fixed size also the incomplete
-        batch.
     ascending_epochs : int
         With shuffle, the batches of epochs 1 up to this one come from the shortest to the longest
         clips: a curriculum for losses that are hard to start on long clips, such as CTC.
@@ -107,7 +103,6 @@ class DurationBatchSampler(Sampler[list[int]]):
         num_replicas: int | None = None,
         rank: int | None = None,
         equal_batches: bool = True,
-        drop_last: bool = False,
         ascending_epochs: int = 0,
     ):
         self._durations_s = _checked_durations(durations_s)
@@ -137,7 +132,6 @@ class DurationBatchSampler(Sampler[list[int]]):
         self.seed = _checked_int("seed", seed, minimum=0)
         self.jitter = float(jitter)
         self.equal_batches = bool(equal_batches)
-        self.drop_last = bool(drop_last)
         self.ascending_epochs = _checked_int("ascending_epochs", ascending_epochs, minimum=0)
         self.epoch = 0
         self._explicit_world = None if num_replicas is None else (num_replicas, rank)
@@ -189,32 +183,18 @@ class DurationBatchSampler(Sampler[list[int]]):
     def _num_planned_batches(self, num_replicas: int) -> int:
         """Batches of an epoch over all ranks, a multiple of their number with equal_batches."""
         num_items, num_batches = len(self._durations_s), self._num_batches
-        if self.drop_last and self._has_incomplete_batch():
-            num_batches -= 1
+        planned = -(-num_batches // num_replicas) * num_replicas
         if not self.equal_batches:
             return num_batches
-        if self.drop_last:
-            planned = num_batches // num_replicas * num_replicas
-            if planned == 0:
-                raise ValueError(
-                    f"{num_batches} whole batches are too few for {num_replicas} ranks with "
-                    f"drop_last=True: use fewer ranks, smaller batches or drop_last=False"
-                )
-            return planned
-        planned = -(-num_batches // num_replicas) * num_replicas
         if planned > num_items:
             raise ValueError(
                 f"{num_items} clips cannot be shared equally by {num_replicas} ranks: within the "
                 f"limits (max_batch_s={self.max_batch_s}, max_batch_items={self.max_batch_items}) "
                 f"they need {num_batches} batches, and the next multiple of {num_replicas} is "
-                f"{planned}. Use fewer ranks, allow larger batches, set drop_last=True, or for "
-                f"evaluation equal_batches=False"
+                f"{planned}. Use fewer ranks, allow larger batches, or for evaluation "
+                "equal_batches=False"
             )
         return planned
-
-    def _has_incomplete_batch(self) -> bool:
-        """Whether a batch of a fixed size remains that is not full."""
-        return self.max_batch_s is None and len(self._durations_s) % self.max_batch_items != 0
 
     def _rank_plan(self) -> tuple[np.ndarray, list[int], list[int]]:
         """Order of the clips, edges of all batches in it, and which batches this rank takes."""
@@ -230,19 +210,11 @@ class DurationBatchSampler(Sampler[list[int]]):
         """One epoch for all ranks; `dealt[step, rank]` is a batch number, or -1 for none."""
         planned = self._num_planned_batches(num_replicas)
         order, edges, rng = self._compose(_EPOCH, self.epoch)
-        num_cut = planned
-        if self.drop_last:
-            num_cut = self._num_batches
-            if self._has_incomplete_batch():
-                order, edges, num_cut = order[: edges[-2]], edges[:-1], num_cut - 1
-        in_groups = self.equal_batches and not self.drop_last
-        edges = self._even_out(order, edges, num_cut, num_replicas if in_groups else 1)
-        chosen = np.arange(len(edges) - 1)
-        if self.drop_last:
-            chosen = np.sort(np.argsort(rng.random(len(chosen)))[:planned])
-        num_steps = -(-len(chosen) // num_replicas)
+        edges = self._even_out(order, edges, planned, num_replicas if self.equal_batches else 1)
+        num_batches = len(edges) - 1
+        num_steps = -(-num_batches // num_replicas)
         dealt = np.full(num_steps * num_replicas, -1)
-        dealt[: len(chosen)] = chosen
+        dealt[:num_batches] = np.arange(num_batches)
         dealt = dealt.reshape(num_steps, num_replicas)
         if self.shuffle:
             # Within a group too: else rank 0 would always get the longest clips.
@@ -349,36 +321,6 @@ class DurationBatchSampler(Sampler[list[int]]):
                 self.max_batch_s,
                 self._durations_s.max(),
             )
-
-
-def padding_fraction(batches: Iterable[Sequence[int]], durations_s: Sequence[float]) -> float:
-    """Share of the samples in padded batches that is padding, in [0, 1).
-
-    Arguments
-    ---------
-    batches : iterable of sequences of int
-        Indices of the clips of each batch.
-    durations_s : sequence of float
-        Duration of each clip in seconds, > 0.
-
-    Raises
-    ------
-    ValueError
-        When there is no batch, a batch is empty, or a duration is not positive and finite.
-
-    Example
-    -------
-    >>> padding_fraction([[0, 1]], [1.0, 3.0])  # 4 s of audio in 2 x 3 s
-    0.33333333333333337
-    """
-    durations_s = _checked_durations(durations_s)
-    batches = list(batches)
-    sizes = [len(batch) for batch in batches]
-    if not sizes or min(sizes) == 0:
-        raise ValueError(f"give at least one batch and no empty one, got sizes {sizes[:10]}")
-    indices = np.concatenate([np.asarray(batch, dtype=np.int64) for batch in batches])
-    edges = np.concatenate([[0], np.cumsum(sizes)])
-    return 1.0 - float(durations_s[indices].sum() / _padded_s(durations_s[indices], edges).sum())
 
 
 def _padded_s(durations_s: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .audio import AudioError, probe_audio, read_audio
+from .audio import AudioError, audio_error, probe_audio, read_audio
 
 __all__ = ["MEDIA_REMEDY", "decode_media", "find_av", "read_song"]
 
@@ -66,16 +66,13 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
                     pieces += resampler.resample(frame)
                 pieces += resampler.resample(None)
     except (av.FFmpegError, ValueError) as error:  # ValueError: its layout changes in the middle
-        raise _damaged(path, f"decoding fails ({getattr(error, 'strerror', error)})") from error
+        raise audio_error(
+            path, "truncated", f"decoding fails ({getattr(error, 'strerror', error)})"
+        ) from error
     if not pieces:
-        raise _damaged(path, "it holds no audio")
+        raise audio_error(path, "truncated", "it holds no audio")
     samples = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1)
     return samples, pieces[0].sample_rate
-
-
-def _damaged(path, what) -> AudioError:
-    cure = "copy or unpack the file again, or remove it"
-    return AudioError(path, f"is cut off or damaged: {what}", cure, "truncated")
 
 
 def read_song(path) -> torch.Tensor:

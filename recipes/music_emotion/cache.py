@@ -6,7 +6,6 @@ songs are decoded: a preparation that was interrupted goes on where it stopped.
 """
 
 import csv
-import functools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,9 @@ from pathlib import Path
 
 import soundfile
 import torch
-import torchaudio
 from tqdm import tqdm
 
-from ...processing.data.audio import AudioError, probe_audio
+from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
 
 __all__ = ["PAD_S", "CachedClip", "Window", "decode_songs"]
@@ -176,7 +174,7 @@ def _decode(song, folder, window):
     num_samples = round(wanted * window.sample_rate_hz / rate_hz)
     padded = num_samples - round(len(samples) * window.sample_rate_hz / rate_hz)
     if rate_hz != window.sample_rate_hz:
-        samples = _resampler(rate_hz, window.sample_rate_hz)(samples)
+        samples = resampler(rate_hz, window.sample_rate_hz)(samples)
     samples = torch.nn.functional.pad(samples, (0, num_samples - len(samples)))  # cuts as well
     scaled = (samples * 32768).round()
     clipped = int((scaled.abs() > 32768).sum())
@@ -200,11 +198,6 @@ def _decode(song, folder, window):
         max(0, padded),
         clipped,
     )
-
-
-@functools.lru_cache(maxsize=8)
-def _resampler(from_hz, to_hz):
-    return torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
 
 
 def _is_there(folder, clip):

@@ -1,26 +1,19 @@
-"""Speed perturbation: a faster or slower voice is a new speaker."""
+"""Perturb the speed of crops; a faster or slower voice counts as a new speaker."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
-import torchaudio
 
+from ..audio import resampler
 from ..seeding import seed_for
 
 __all__ = ["SpeedPerturbation"]
 
 # A polyphase filter has as many phases as the ratio's numerator.
 _MAX_DENOMINATOR = 100
-
-
-@functools.lru_cache(maxsize=16)
-def _resampler(numerator: int, denominator: int) -> torchaudio.transforms.Resample:
-    """Played at numerator / denominator times the speed: fewer samples at the same rate."""
-    return torchaudio.transforms.Resample(numerator, denominator, dtype=torch.float32)
 
 
 class SpeedPerturbation:
@@ -130,6 +123,6 @@ class SpeedPerturbation:
         """
         fraction = self._fractions[factor]
         if fraction != 1:
-            played = _resampler(fraction.numerator, fraction.denominator)(wav.float())
+            played = resampler(fraction.numerator, fraction.denominator)(wav.float())
             wav = played.to(wav.dtype)
         return wav if num_samples is None else wav[..., :num_samples]
