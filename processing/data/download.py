@@ -1,4 +1,4 @@
-"""Fetch an archive with its checksum and unpack it safely; say plainly when there is no network."""
+"""Download an archive, check its checksum and unpack it safely."""
 
 import hashlib
 import http.client
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..system.files import PART, replacing_folder
+
 _BLOCK_BYTES = 1 << 20
 
 
 class DownloadError(RuntimeError):
-    """What could not be fetched or unpacked, why, and how to get it by hand."""
+    """A file that cannot be fetched or unpacked; the text says why, and how to get it by hand."""
 
 
 def fetch(url, path, checksum=None, progress=True, timeout_s=30):
@@ -51,7 +53,7 @@ def fetch(url, path, checksum=None, progress=True, timeout_s=30):
     path = Path(path)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
+        part = path.with_name(path.name + PART)
         _download(url, part, progress, timeout_s)
         _verify(part, checksum, url, progress)
         os.replace(part, path)
@@ -78,21 +80,14 @@ def extract_tar(archive, folder):
         )
     if folder.exists() and any(folder.iterdir()):
         raise DownloadError(f"{folder} is not empty; name a new folder to unpack into")
-    partial = folder.with_name(folder.name + ".unpacking")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        with tarfile.open(archive) as tar:
+        with replacing_folder(folder) as partial, tarfile.open(archive) as tar:
             tar.extractall(partial, filter="data")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         reason = str(error).partition(":\n")[0]
         raise DownloadError(
             f"{archive} cannot be unpacked ({reason}); delete it and fetch it again"
         ) from error
-    if folder.exists():
-        folder.rmdir()
-    os.replace(partial, folder)
 
 
 def _download(url, part, progress, timeout_s):
@@ -107,20 +102,12 @@ def _download(url, part, progress, timeout_s):
             have_bytes = have_bytes if resumes else 0
             length = answer.headers.get("Content-Length")
             total_bytes = have_bytes + int(length) if length else None
+            bar = {"desc": part.stem, "initial": have_bytes, "disable": not progress}
             with (
                 open(part, "ab" if resumes else "wb") as file,
-                tqdm(
-                    desc=part.stem,
-                    total=total_bytes,
-                    initial=have_bytes,
-                    unit="B",
-                    unit_scale=True,
-                    disable=not progress,
-                ) as bar,
+                tqdm.wrapattr(answer, "read", total_bytes, **bar) as counted,
             ):
-                while block := answer.read(_BLOCK_BYTES):
-                    file.write(block)
-                    bar.update(len(block))
+                shutil.copyfileobj(counted, file, _BLOCK_BYTES)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have_bytes:
             return  # nothing is left to fetch; the checksum decides whether that is right
@@ -147,22 +134,16 @@ def _verify(path, checksum, url, progress):
         return
     algorithm, _, expected = checksum.partition(":")
     total = hashlib.new(algorithm)
+    bar = {"desc": "checksum", "disable": not progress}
     with (
         open(path, "rb") as file,
-        tqdm(
-            desc="checksum",
-            total=path.stat().st_size,
-            unit="B",
-            unit_scale=True,
-            disable=not progress,
-        ) as bar,
+        tqdm.wrapattr(file, "read", path.stat().st_size, **bar) as counted,
     ):
-        while block := file.read(_BLOCK_BYTES):
+        while block := counted.read(_BLOCK_BYTES):
             total.update(block)
-            bar.update(len(block))
     if total.hexdigest() == expected:
         return
-    if path.suffix == ".part":
+    if path.suffix == PART:
         path.unlink()  # going on from wrong bytes can never end well
     raise DownloadError(
         f"{path.name} from {url} has the {algorithm} {total.hexdigest()}, expected {expected}: the "

@@ -1,4 +1,4 @@
-"""The annotation schema every recipe writes: one row per clip, one CSV file per data set.
+"""Write, read and check manifests: one row per clip, one CSV file per data set.
 
 Every row has an id, a path (relative to its root, with forward slashes), a duration, a split, a
 label and a speaker. Optional columns turn a part of a longer file into a clip (`start_sample`,
@@ -8,13 +8,14 @@ A row without a path, with gain 0 and a number of samples, is digital silence.
 
 import csv
 import hashlib
+import io
 import json
-import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import torch
 
+from ..system.files import TextError, read_text, replacing
 from ..system.listing import first_of
 from .audio import read_audio
 
@@ -26,7 +27,7 @@ _NUMBERS = {"duration_s": float, "start_sample": int, "num_samples": int, "gain"
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be used; the text lists everything found wrong with it."""
+    """A manifest that cannot be used; the text lists every problem."""
 
 
 def write_manifest(rows, path):
@@ -54,13 +55,13 @@ def write_manifest(rows, path):
     present = {column for row in rows for column in row}
     columns = [*REQUIRED_COLUMNS, *(c for c in OPTIONAL_COLUMNS if c in present)]
     columns += sorted(present.difference(columns))
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as partial,
+        open(partial, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: row["id"]))
-    os.replace(partial, path)
 
 
 def read_manifest(path):
@@ -77,21 +78,20 @@ def read_manifest(path):
         The file is missing, lacks a column, or holds text where a number belongs.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in REQUIRED_COLUMNS if c not in (reader.fieldnames or ())]
-            if missing:
-                raise ManifestError(
-                    f"{path}: the columns {', '.join(missing)} are missing; "
-                    "delete the file and prepare the data again"
-                )
+        reader = csv.DictReader(io.StringIO(read_text(path)))
+        missing = [c for c in REQUIRED_COLUMNS if c not in (reader.fieldnames or ())]
+        if not missing:
             return [_tidy(row) for row in reader]
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest; run the recipe's prepare.py") from None
+    except TextError as error:
+        raise ManifestError(str(error)) from error
     except (TypeError, ValueError) as error:
-        if isinstance(error, ManifestError):
-            raise
         raise ManifestError(f"{path}, line {reader.line_num}: {error}") from error
+    raise ManifestError(
+        f"{path}: the columns {', '.join(missing)} are missing; delete the file and prepare the "
+        "data again"
+    )
 
 
 def digest(rows):

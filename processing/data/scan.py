@@ -1,14 +1,16 @@
-"""Decode every file of a data set once, and only once: what was seen is kept beside the manifest.
+"""Decode every file of a data set once and keep its length in a CSV file.
 
 A file is decoded again when its size or its time of modification changes, and as long as it is
 broken.
 """
 
 import csv
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..system.files import TextError, read_text, replacing
 from .audio import AudioError, AudioInfo, scan_audio
 
 _COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels")
@@ -53,7 +55,7 @@ def list_folder(folder, key_prefix=""):
 
 
 def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=False):
-    """What `scan_audio` says of each file, decoding only those that the cache does not know.
+    """The result of `scan_audio` for each file, decoding only those that the cache does not know.
 
     Arguments
     ---------
@@ -75,42 +77,39 @@ def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=Fal
     """
     cache_path = Path(cache_path)
     known = _read_cache(cache_path, sample_rate_hz)
-    found, unknown = {}, []
+    infos, unknown = {}, []
     for file in files:
-        seen = known.get((file.key, str(file.size), str(file.mtime_ns)))
-        if seen is None:
+        row = known.get((file.key, str(file.size), str(file.mtime_ns)))
+        if row is None:
             unknown.append(file)
         else:
-            num_samples, channels = int(seen["num_samples"]), int(seen["channels"])
-            found[file.key] = AudioInfo(num_samples, sample_rate_hz, channels)
+            num_samples, channels = int(row["num_samples"]), int(row["channels"])
+            infos[file.key] = AudioInfo(num_samples, sample_rate_hz, channels)
     if unknown:
         paths = [file.path for file in unknown]
         results = scan_audio(paths, sample_rate_hz, num_workers, progress)
-        found.update((file.key, result) for file, result in zip(unknown, results, strict=True))
-        _write_cache(cache_path, sample_rate_hz, files, found)
-    return found
+        infos.update((file.key, result) for file, result in zip(unknown, results, strict=True))
+        _write_cache(cache_path, sample_rate_hz, files, infos)
+    return infos
 
 
 def _read_cache(path, sample_rate_hz):
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != (*_COLUMNS, str(sample_rate_hz)):
-                return {}
-            return {(row["key"], row["size"], row["mtime_ns"]): row for row in reader}
-    except (FileNotFoundError, UnicodeDecodeError, csv.Error):
+        reader = csv.DictReader(io.StringIO(read_text(path)))
+        if tuple(reader.fieldnames or ()) != (*_COLUMNS, str(sample_rate_hz)):
+            return {}
+        return {(row["key"], row["size"], row["mtime_ns"]): row for row in reader}
+    except (FileNotFoundError, TextError, csv.Error):
         return {}
 
 
-def _write_cache(path, sample_rate_hz, files, found):
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(partial, "w", newline="", encoding="utf-8") as out:
+def _write_cache(path, sample_rate_hz, files, infos):
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out, lineterminator="\n")
         # The rate stands in the header: what is broken at one rate is fine at another.
         writer.writerow((*_COLUMNS, sample_rate_hz))
         for file in files:
-            result = found[file.key]
+            result = infos[file.key]
             if not isinstance(result, AudioError):
                 sizes = (result.num_samples, result.channels)
                 writer.writerow((file.key, file.size, file.mtime_ns, *sizes))
-    os.replace(partial, path)

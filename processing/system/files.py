@@ -23,6 +23,7 @@ __all__ = [
     "read_json",
     "read_text",
     "replacing",
+    "replacing_folder",
     "text_lines",
     "write_json",
     "write_text",
@@ -67,6 +68,30 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its name when the block ends without an error.
+
+    `folder` must be empty, or not exist; after an error it is as it was.
+
+    Raises
+    ------
+    OSError
+        At the end of the block, where `folder` holds something by then.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        suffix=PART, prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+    ) as private:
+        whole = Path(private, folder.name)  # with the permissions of any other folder
+        whole.mkdir()
+        yield whole
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        whole.rename(folder)
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:

@@ -1,4 +1,4 @@
-"""Decode every song once: its window, mixed to mono, at the target rate, as 16-bit WAV.
+"""Decode the window of every song once, as mono 16-bit WAV at the target rate.
 
 mp3 decoders differ in what they cut off at both ends, and decoding costs more than reading; so a
 song is decoded once, and from then on a clip has one length. A journal grows line by line while
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
+from ...processing.system.files import replacing
 
 __all__ = ["PAD_S", "CachedClip", "Window", "decode_songs"]
 
@@ -106,18 +107,18 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
     folder = Path(folder) / window.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     known = _read_journal(folder / _JOURNAL)
-    found, unknown = {}, []
+    clips, unknown = {}, []
     for song in songs:
         clip = known.get(song.id)
-        seen = clip and (clip.key, clip.size, clip.mtime_ns)
-        if seen == (song.audio.key, song.audio.size, song.audio.mtime_ns) and _is_there(
+        decoded_from = clip and (clip.key, clip.size, clip.mtime_ns)
+        if decoded_from == (song.audio.key, song.audio.size, song.audio.mtime_ns) and _is_there(
             folder, clip
         ):
-            found[song.id] = clip
+            clips[song.id] = clip
         else:
             unknown.append(song)
     if not unknown:
-        return found
+        return clips
     lock = threading.Lock()
     with (
         open(folder / _JOURNAL, "a", newline="", encoding="utf-8") as journal,
@@ -142,8 +143,8 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
             unit="song",
             disable=not progress,
         )
-        found.update(zip((song.id for song in unknown), results, strict=True))
-    return found
+        clips.update(zip((song.id for song in unknown), results, strict=True))
+    return clips
 
 
 def clip_path(window, id):
@@ -178,15 +179,14 @@ def _decode(song, folder, window):
     samples = torch.nn.functional.pad(samples, (0, num_samples - len(samples)))  # cuts as well
     scaled = (samples * 32768).round()
     clipped = int((scaled.abs() > 32768).sum())
-    partial = folder / f"{song.id}.{os.getpid()}.part"
-    soundfile.write(
-        partial,
-        scaled.clamp(-32768, 32767).to(torch.int16).numpy(),
-        window.sample_rate_hz,
-        subtype="PCM_16",
-        format="WAV",
-    )
-    os.replace(partial, folder / f"{song.id}.wav")
+    with replacing(folder / f"{song.id}.wav") as partial:
+        soundfile.write(
+            partial,
+            scaled.clamp(-32768, 32767).to(torch.int16).numpy(),
+            window.sample_rate_hz,
+            subtype="PCM_16",
+            format="WAV",
+        )
     return CachedClip(
         song.id,
         song.audio.key,

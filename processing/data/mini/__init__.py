@@ -11,11 +11,10 @@ import importlib
 import importlib.metadata
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from ...system.cache_folder import cache_folder
-from ...system.files import write_text
+from ...system.files import replacing_folder, write_text
 from ..synthetic import GENERATOR, INFO_FILE, is_mini, mini_info
 
 __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
@@ -80,18 +79,12 @@ def write_mini(corpus: str, folder: str | Path, size: str = "tiny", seed: int = 
             f"{folder} exists and is not the mini corpus {corpus} (size {size}, seed {seed}, "
             f"generator version {module.GENERATOR_VERSION}); name a new folder, or delete this one"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        whole = Path(temporary, "corpus")  # a folder like any other, not for its owner alone
-        whole.mkdir()
-        _write_info(whole, key, module.write(whole, size, seed), module)
-        try:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-            whole.rename(folder)
-        except OSError:
-            if not _holds(folder, key):  # not another process that was faster
-                raise
+    try:
+        with replacing_folder(folder) as whole:
+            _write_info(whole, key, module.write(whole, size, seed), module)
+    except OSError:
+        if not _holds(folder, key):  # not another process that was faster
+            raise
     return folder
 
 

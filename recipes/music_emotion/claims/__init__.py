@@ -1,8 +1,8 @@
-"""Claims about waveform and spectrogram models, each measured: one module per claim.
+"""Claims about waveform and spectrogram models, one module per claim, each measured.
 
-A module with a CLAIM (one sentence) is a claim, under the name of its file. TRAINS says whether
-measuring it trains networks: then it has `measure(settings)`, otherwise `measure()`. Both return a
-`Finding`. `catalogue` lists them without importing any.
+A module with a CLAIM (one sentence) and a function `measure` that returns a `Finding` is a claim,
+under the name of its file. One that trains networks has `measure(settings)`. `catalogue` lists them
+without importing any.
 """
 
 if not __name__.startswith("auricle."):

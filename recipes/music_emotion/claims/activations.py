@@ -19,15 +19,14 @@ from .clip import (
     clip_frontend,
     clip_samples,
 )
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "Network", "kept_bytes", "measure"]
+__all__ = ["CLAIM", "Network", "kept_bytes", "measure"]
 
 CLAIM = (
     "At 30 s a network on the waveform keeps more activations for training than a transformer on "
     "the spectrogram."
 )
-TRAINS = False
 
 BATCH = 12
 KEPT = f"MiB, batch of {BATCH}"
@@ -144,10 +143,8 @@ def measure() -> Finding:
     most = max(by_input["spectrogram"], key=lambda row: row[KEPT])
     worst = max((abs(row["deviation (%)"]) for row in rows if "measured" in row), default=0.0)
     return Finding(
-        "activations",
-        CLAIM,
         rows,
-        HOLDS if least[KEPT] > most[KEPT] else DOES_NOT_HOLD,
+        verdict_of(least[KEPT] > most[KEPT]),
         f"on the waveform it is from {least[KEPT]:,.0f} MiB "
         f"({least['network']}) to {most_raw[KEPT]:,.0f} ({most_raw['network']}), on the "
         f"spectrogram from {least_image[KEPT]:,.0f} ({least_image['network']}) to "

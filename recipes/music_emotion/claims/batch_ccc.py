@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ....processing.scoring.regression.moments import Moments, concordance
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "batch_concordances", "draw_set", "measure"]
+__all__ = ["CLAIM", "batch_concordances", "draw_set", "measure"]
 
 CLAIM = "The mean of the CCC of batches of 12 songs is the CCC of the set."
-TRAINS = False
 
 CLAIMED_BATCH = 12
 BATCHES = (4, 12, 32, 128)
@@ -42,10 +41,8 @@ def measure(seed: int = 0) -> Finding:
     # 1e-12: sums in another order.
     same = abs(claimed["below by"]) <= 3 * claimed["standard error"] + 1e-12
     return Finding(
-        "batch_ccc",
-        CLAIM,
         rows,
-        HOLDS if same else DOES_NOT_HOLD,
+        verdict_of(same),
         f"{SETS} sets of {SONGS:,} songs whose predictions correlate by {CORRELATION} with the "
         f"targets: in batches of {CLAIMED_BATCH} the mean is {claimed['mean of batches']:.3f}, the "
         f"CCC of the set {claimed['whole set']:.3f}. That is {claimed['below by']:.3f} (standard "

@@ -1,12 +1,14 @@
-"""The claims there are, read from their files without importing any."""
+"""List the claims from their files without importing any."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ....processing.system.files import read_text
 from ....processing.system.names import nearest
 from .finding import Finding
 from .settings import Settings
@@ -37,25 +39,23 @@ class Claim:
     def measure(self, settings: Settings | None = None) -> Finding:
         """Import its module and measure it; `settings` are for those that train."""
         module = importlib.import_module(f".{self.name}", __package__)
-        return module.measure(settings or Settings()) if self.trains else module.measure()
+        finding = module.measure(settings or Settings()) if self.trains else module.measure()
+        return replace(finding, name=self.name, claim=self.sentence)
 
 
 def claims(folder: Path = FOLDER) -> dict[str, Claim]:
     """All claims by name: first those that are computed, then those that train.
 
-    A module is one by its line CLAIM; nothing of it is executed.
+    A module with a CLAIM (one sentence) is a claim. It trains networks if its function `measure`
+    takes `settings`. Nothing of it is executed.
 
     Example
     -------
     >>> claims()["elements"].trains
     False
     """
-    found = []
-    for path in sorted(folder.glob("*.py")):
-        literals = _literals(path)
-        if "CLAIM" in literals:
-            found.append(Claim(path.stem, literals["CLAIM"], literals["TRAINS"]))
-    return {claim.name: claim for claim in sorted(found, key=lambda claim: claim.trains)}
+    known = [claim for path in sorted(folder.glob("*.py")) for claim in _claim_in(path)]
+    return {claim.name: claim for claim in sorted(known, key=lambda claim: claim.trains)}
 
 
 def find_claims(names: list[str]) -> list[Claim]:
@@ -74,12 +74,13 @@ def find_claims(names: list[str]) -> list[Claim]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def _literals(path: Path) -> dict:
-    """CLAIM and TRAINS of a module, as they are written."""
-    found = {}
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-            if name in ("CLAIM", "TRAINS"):
-                found[name] = ast.literal_eval(statement.value)
-    return found
+def _claim_in(path: Path) -> Iterator[Claim]:
+    """The claim of a module, if it has one."""
+    sentence, trains = None, False
+    for statement in ast.parse(read_text(path)).body:
+        if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "CLAIM":
+            sentence = ast.literal_eval(statement.value)
+        elif isinstance(statement, ast.FunctionDef) and statement.name == "measure":
+            trains = [argument.arg for argument in statement.args.args] == ["settings"]
+    if sentence:
+        yield Claim(path.stem, sentence, trains)

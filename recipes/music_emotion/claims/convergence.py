@@ -15,13 +15,12 @@ from .runs import Done, by_variant, collect, planned
 from .seed_pairs import t_interval
 from .settings import Settings
 
-__all__ = ["CLAIM", "TRAINS", "Curve", "curve_of", "draw", "measure"]
+__all__ = ["CLAIM", "Curve", "curve_of", "draw", "measure"]
 
 CLAIM = (
     "At an equal budget of epochs, spectrogram models reach a CCC in fewer epochs than waveform "
     "models."
 )
-TRAINS = True
 
 EXPERIMENT = "emotion_models"
 MODELS = {
@@ -73,9 +72,7 @@ def measure(settings: Settings) -> Finding:
     curves = {v: {s: curve_of(run) for s, run in runs.items()} for v, runs in found.items()}
     if not curves:
         rows = [{"input": inputs, "model": name} for inputs, name in systems.values()]
-        return Finding(
-            "convergence", CLAIM, rows, NOT_DECIDED, f"nothing was measured.{collected.lacking}"
-        )
+        return Finding(rows, NOT_DECIDED, f"nothing was measured.{collected.lacking}")
     rows = [_row(*systems[v], found[v], curves[v]) for v in systems if v in curves]
     picture = draw(
         {systems[v]: list(curves[v].values()) for v in systems if v in curves},
@@ -83,9 +80,7 @@ def measure(settings: Settings) -> Finding:
         f"Validation, {collected.done[0].result.corpus['name']}",
     )
     verdict, because = _judge({systems[v]: by_seed for v, by_seed in curves.items()})
-    return Finding(
-        "convergence", CLAIM, rows, verdict, f"{because} Picture: {picture}.{collected.lacking}"
-    )
+    return Finding(rows, verdict, f"{because} Picture: {picture}.{collected.lacking}")
 
 
 def curve_of(run: Done) -> Curve:

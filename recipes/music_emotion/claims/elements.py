@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 
 from .clip import CLIP_S, HOP_SAMPLES, NUM_MELS, SAMPLE_RATE_HZ, clip_frontend, clip_samples
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "measure"]
+__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "30 s of music at 22.05 kHz are 661,500 samples, and their spectrogram, 1,292 frames of 128 "
     "mel bands at a hop of 512 samples, is 2,944 pixels."
 )
-TRAINS = False
 
 CLAIMED_SAMPLES, CLAIMED_FRAMES, CLAIMED_PIXELS = 661_500, 1_292, 2_944
 
@@ -42,10 +41,8 @@ def measure() -> Finding:
     pixels = frames * bands
     columns = CLAIMED_PIXELS // NUM_MELS
     return Finding(
-        "elements",
-        CLAIM,
         rows,
-        HOLDS if right and pixels == CLAIMED_PIXELS else DOES_NOT_HOLD,
+        verdict_of(right and pixels == CLAIMED_PIXELS),
         f"samples and frames are {'as' if right else 'not as'} claimed, and {frames:,} x {bands} "
         f"are {pixels:,} pixels. {CLAIMED_PIXELS:,} are {columns} frames, "
         f"{columns * HOP_SAMPLES / SAMPLE_RATE_HZ:.2f} s of the {CLIP_S} s. The waveform has "

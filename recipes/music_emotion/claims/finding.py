@@ -1,4 +1,4 @@
-"""What measuring a claim has found: the claim, the measurement, the verdict."""
+"""The result of measuring a claim: a table, a verdict and its reasons."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DOES_NOT_HOLD", "HOLDS", "NOT_DECIDED", "VERDICTS", "Finding"]
+__all__ = ["DOES_NOT_HOLD", "HOLDS", "NOT_DECIDED", "VERDICTS", "Finding", "verdict_of"]
 
 HOLDS = "holds"
 DOES_NOT_HOLD = "does not hold"
 NOT_DECIDED = "not decided"
 VERDICTS = (HOLDS, DOES_NOT_HOLD, NOT_DECIDED)
+
+
+def verdict_of(holds: bool) -> str:
+    """The verdict on a claim that could be decided."""
+    return HOLDS if holds else DOES_NOT_HOLD
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,6 @@ class Finding:
 
     Arguments
     ---------
-    name : str
-        Of the claim, as `auricle claims` takes it.
-    claim : str
-        One sentence.
     measured : sequence of mappings
         Rows of a table, by column; columns carry units. Values are text, numbers, booleans or None
         (an empty cell). A row may lack a column.
@@ -32,6 +33,8 @@ class Finding:
         "holds", "does not hold" or "not decided".
     because : str
         What the verdict rests on, in a sentence or more.
+    name, claim : str
+        The claim's name and its sentence; `Claim.measure` fills them in.
 
     Raises
     ------
@@ -40,9 +43,9 @@ class Finding:
 
     Example
     -------
-    >>> found = Finding("sums", "1 + 1 is 3", [{"what": "1 + 1", "value": 2}], "does not hold",
-    ...                 "it is 2.")
-    >>> print(found.text())
+    >>> rows = [{"what": "1 + 1", "value": 2}]
+    >>> finding = Finding(rows, "does not hold", "it is 2.", "sums", "1 + 1 is 3")
+    >>> print(finding.text())
     sums
       claim: 1 + 1 is 3
     <BLANKLINE>
@@ -52,21 +55,23 @@ class Finding:
       verdict: does not hold: it is 2.
     """
 
-    name: str
-    claim: str
     measured: Sequence[Mapping[str, object]]
     verdict: str
     because: str
+    name: str = ""
+    claim: str = ""
 
     def __post_init__(self):
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {self.verdict!r}")
         if not self.measured:
-            raise ValueError(f"claim {self.name!r}: nothing was measured")
+            raise ValueError("nothing was measured: a finding needs at least one row")
         for row in self.measured:
             for column, value in row.items():
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise ValueError(f"claim {self.name!r}: {column} is {value}, not a number")
+                    raise ValueError(
+                        f"the finding's column {column} is {value}, which is not finite"
+                    )
 
     def text(self) -> str:
         """Name, claim, table and verdict, to be read."""

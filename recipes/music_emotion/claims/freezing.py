@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ....processing.scoring.paired import holm
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import Done, by_variant, collect, planned
-from .seed_pairs import SeedPairs, compare_runs
+from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
 
-__all__ = ["CLAIM", "TRAINS", "measure"]
+__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "A ViT with 6 of its 12 blocks frozen reaches a higher CCC than with 0, 4 or 12 frozen: 0.74 "
     "against 0.65, 0.71 and 0.73, published of ImageNet weights."
 )
-TRAINS = True
 
 EXPERIMENT = "emotion_freezing"
 BEST, OTHERS = 6, (0, 4, 12)
@@ -38,21 +36,17 @@ def measure(settings: Settings) -> Finding:
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
     found = by_variant(collected.done)
     runs = {count: found.get(name, {}) for count, name in names.items()}
-    compared = {
-        n: compare_runs(runs[BEST], runs[n]) for n in OTHERS if set(runs[n]) & {*runs[BEST]}
-    }
-    p_values = {n: pairs.p_value for n, pairs in compared.items() if pairs.p_value is not None}
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    compared, adjusted = compare_all({n: (runs[BEST], runs[n]) for n in OTHERS})
     rows = [_row(count, runs[count], compared.get(count), adjusted.get(count)) for count in runs]
     verdict, because = _judge(compared, adjusted)
     if weights:
-        said = f"the weights are those of {Path(settings.pretrained).name}"
+        origin = f"the weights are those of {Path(settings.pretrained).name}"
     else:
-        said = (
+        origin = (
             "the weights were random, which says nothing of ImageNet's: give a file of a ViT "
             "(tiny) with --pretrained"
         )
-    return Finding("freezing", CLAIM, rows, verdict, f"{because} Here {said}.{collected.lacking}")
+    return Finding(rows, verdict, f"{because} Here {origin}.{collected.lacking}")
 
 
 def _row(count: int, runs: dict[int, Done], pairs: SeedPairs | None, adjusted: float | None):

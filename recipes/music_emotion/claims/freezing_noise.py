@@ -7,14 +7,13 @@ import math
 import numpy as np
 
 from ....processing.scoring.regression.moments import Moments
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "bootstrap_error", "measure", "simulated_errors"]
+__all__ = ["CLAIM", "bootstrap_error", "measure", "simulated_errors"]
 
 CLAIM = (
     "CCC of 0.71, 0.73 and 0.74 on 270 test songs say which number of frozen blocks is the best."
 )
-TRAINS = False
 
 CLAIMED_CCC = (0.65, 0.71, 0.73, 0.74)
 BEST, SONGS = 0.74, 270
@@ -50,10 +49,8 @@ def measure(seed: int = 0) -> Finding:
     paired = largest[f"in errors of the difference, r = {ERROR_CORRELATIONS[-1]}"]
     said = [row for row in close if row[unpaired] >= 1.96]
     return Finding(
-        "freezing_noise",
-        CLAIM,
         rows,
-        HOLDS if len(said) == len(close) else DOES_NOT_HOLD,
+        verdict_of(len(said) == len(close)),
         f"one CCC has a standard error of about {largest['error (test sets)']:.3f}; the largest "
         f"difference, {largest['below the best']:.2f}, is {largest[unpaired]:.1f} standard errors "
         f"of a difference, where 2 are needed. Compared on the same songs, with errors that "

@@ -7,15 +7,14 @@ from torch import nn
 
 from ....lobes import build_encoder
 from .clip import IMAGE_PIXELS
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "measure"]
+__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "Of the blocks, norm and head of ViT-B/16 with two outputs 85.06 M parameters learn, and "
     "56.71 M, 42.53 M, 28.35 M or 3,074 when the first 4, 6, 8 or 12 blocks are frozen."
 )
-TRAINS = False
 
 #: By number of frozen blocks, and the unit that the number is rounded to.
 CLAIMED = {
@@ -48,10 +47,8 @@ def measure() -> Finding:
     right = all(row["as claimed"] for row in rows)
     whole = rows[0]["all that learn"]
     return Finding(
-        "frozen_parameters",
-        CLAIM,
         rows,
-        HOLDS if right else DOES_NOT_HOLD,
+        verdict_of(right),
         f"{sum(row['as claimed'] for row in rows)} of {len(rows)} counts are as claimed. With no "
         f"block frozen the patches, positions and the class token learn too: {whole / 1e6:.2f} M "
         f"in all, of three channels. They are frozen together with the first blocks.",

@@ -14,15 +14,14 @@ from ....lobes import build_encoder
 from ....lobes.encoders._extras import timm
 from ....lobes.frontends.spectrogram_image import fold_channels
 from .clip import IMAGE_PIXELS
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "fold_deviation", "loading_deviation", "measure"]
+__all__ = ["CLAIM", "fold_deviation", "loading_deviation", "measure"]
 
 CLAIM = (
     "Copying a spectrogram into three channels and normalising each is the same function as one "
     "channel with other weights of the patches, at a third of the input."
 )
-TRAINS = False
 
 #: Mean and standard deviation of each channel. Of ImageNet-21k's ViT, of DeiT, and arbitrary ones.
 NORMALIZATIONS = {
@@ -50,10 +49,8 @@ def measure() -> Finding:
     }
     same = all(worst[dtype] <= bound for dtype, bound in ROUNDING.items())
     return Finding(
-        "normalization",
-        CLAIM,
         rows,
-        HOLDS if same else DOES_NOT_HOLD,
+        verdict_of(same),
         f"the largest deviation is {worst[torch.float64]:.1e} of the largest value in float64 and "
         f"{worst[torch.float32]:.1e} in float32, "
         f"{'which is rounding' if same else 'which is more than rounding'}. The input has "

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ....processing.scoring.paired import holm
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import by_variant, collect, planned
-from .seed_pairs import SeedPairs, compare_runs
+from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
 
-__all__ = ["CLAIM", "TRAINS", "measure"]
+__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "A ViT scores higher than an AST, which was said of a ViT with ImageNet weights and an AST from "
     "random ones; here both have the same weights."
 )
-TRAINS = True
 
 EXPERIMENT = "emotion_freezing"
 ENCODERS = ("vit", "ast")
@@ -61,19 +59,11 @@ def measure(settings: Settings) -> Finding:
     sides = [((("vit", s), ("ast", s)), f"vit less ast, {s}") for s in sources]
     if settings.pretrained:
         sides += [(((e, "pretrained"), (e, "random")), f"{e}, what weights give") for e in ENCODERS]
-    compared = {
-        name: compare_runs(runs[a], runs[b])
-        for (a, b), name in sides
-        if set(runs[a]) & set(runs[b])
-    }
-    p_values = {name: p.p_value for name, p in compared.items() if p.p_value is not None}
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    compared, adjusted = compare_all({name: (runs[a], runs[b]) for (a, b), name in sides})
     for name, pairs in compared.items():
         rows.append({"system": name, **pairs.row(), "p (Holm)": adjusted.get(name)})
     if settings.pretrained is None:
         return Finding(
-            "pretraining",
-            CLAIM,
             rows,
             NOT_DECIDED,
             f"there are no pretrained weights. {NEEDED}. Shown are the runs with random weights "
@@ -81,8 +71,6 @@ def measure(settings: Settings) -> Finding:
         )
     verdict = _judge(compared.get("vit less ast, pretrained"), adjusted)
     return Finding(
-        "pretraining",
-        CLAIM,
         rows,
         verdict,
         f"{len(compared)} comparisons, paired over seeds (95 % intervals, p adjusted after Holm); "

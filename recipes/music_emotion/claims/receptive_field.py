@@ -6,12 +6,11 @@ import torch
 
 from ....lobes import build_encoder
 from .clip import CLIP_S, SAMPLE_RATE_HZ, clip_samples
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "measure", "steps_seen"]
+__all__ = ["CLAIM", "measure", "steps_seen"]
 
 CLAIM = "Three stacks of ten dilated layers see 3,070 steps, 139 ms of a waveform at 22.05 kHz."
-TRAINS = False
 
 CLAIMED_STEPS, CLAIMED_MS = 3_070, 139
 STRIDES_SAMPLES = (1, 128)
@@ -37,10 +36,8 @@ def measure() -> Finding:
     ms = 1000 * steps / SAMPLE_RATE_HZ
     right = steps == CLAIMED_STEPS and round(ms) == CLAIMED_MS
     return Finding(
-        "receptive_field",
-        CLAIM,
         rows,
-        HOLDS if right else DOES_NOT_HOLD,
+        verdict_of(right),
         f"the layers see {steps:,} steps; of samples these are {ms:.0f} ms, {ms / 10 / CLIP_S:.1f} "
         f"% of the clip. (The convolution before them reads two strides of samples.) Behind "
         f"a stride of {rows[1]['stride before it (samples)']} samples the same stack sees "

@@ -8,15 +8,14 @@ import torch
 
 from ....lobes.frontends.spectrogram_image import resize as resize_image
 from .clip import HOP_SAMPLES, IMAGE_PIXELS, SAMPLE_RATE_HZ, clip_frontend, clip_samples
-from .finding import DOES_NOT_HOLD, HOLDS, Finding
+from .finding import Finding, verdict_of
 
-__all__ = ["CLAIM", "TRAINS", "kept_modulation", "measure"]
+__all__ = ["CLAIM", "kept_modulation", "measure"]
 
 CLAIM = (
     "An image of 224 columns still shows how fast 30 s of music are modulated: a modulation of "
     "4 Hz survives the bilinear resize from 1,292 frames."
 )
-TRAINS = False
 
 MODULATIONS_HZ = (1, 2, 4, 8)
 CLAIMED_HZ = 4
@@ -51,10 +50,8 @@ def measure() -> Finding:
     )
     plain, smooth = claimed[False], claimed[True]
     return Finding(
-        "resize",
-        CLAIM,
         rows,
-        HOLDS if survives else DOES_NOT_HOLD,
+        verdict_of(survives),
         f"a column is {1000 * duration_s / IMAGE_PIXELS:.0f} ms, so nothing above {limit_hz:.2f} "
         f"Hz can be shown. Without a low-pass {plain['amplitude kept']:.0%} of {CLAIMED_HZ} Hz is "
         f"kept, as {plain['appears at (Hz)']:.2f} Hz; with it (antialias) "

@@ -1,21 +1,25 @@
-"""Whether two systems differ: over seeds, which is what counts for methods, and over songs."""
+"""Compare two systems by their runs: paired over seeds, and over songs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
 
 from ....processing.scoring.bootstrap import resampled_weights
+from ....processing.scoring.paired import holm
 from ....processing.scoring.regression.comparison import compare_regression
 from .runs import Done
 
-__all__ = ["SeedPairs", "compare_runs", "t_interval"]
+__all__ = ["SeedPairs", "compare_all", "compare_runs", "t_interval"]
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def compare_runs(a: Mapping[int, Done], b: Mapping[int, Done]) -> SeedPairs:
         raise ValueError("there is no seed that both systems were trained with")
     pairs = [(a[seed].predictions(), b[seed].predictions()) for seed in seeds]
     each = [compare_regression(*pair, n_resamples=RESAMPLES) for pair in pairs]
-    differences = tuple(found.difference for found in each)
+    differences = tuple(one.difference for one in each)
     interval, p_value = t_interval(differences)
     moments = [[scores.moments()[1] for scores in pair] for pair in pairs]
     drawn = []
@@ -91,8 +95,17 @@ def compare_runs(a: Mapping[int, Done], b: Mapping[int, Done]) -> SeedPairs:
         interval,
         p_value,
         (float(low), float(high)),
-        sum(found.differ for found in each),
+        sum(one.differ for one in each),
     )
+
+
+def compare_all(
+    systems: Mapping[Name, tuple[Mapping[int, Done], Mapping[int, Done]]],
+) -> tuple[dict[Name, SeedPairs], dict[Name, float]]:
+    """Comparisons (A, B) by name, of those with a seed in common, and their p values after Holm."""
+    compared = {name: compare_runs(a, b) for name, (a, b) in systems.items() if set(a) & set(b)}
+    p_values = {name: p.p_value for name, p in compared.items() if p.p_value is not None}
+    return compared, dict(zip(p_values, holm(list(p_values.values())), strict=True))
 
 
 def _ccc(moments, weights: np.ndarray) -> np.ndarray:

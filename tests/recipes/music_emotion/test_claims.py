@@ -1,6 +1,7 @@
 """`auricle claims`: what each claim measures, that its verdict follows from it, and the command."""
 
 import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def known(monkeypatch):
 
 
 def found(name="one", verdict=HOLDS):
-    return Finding(name, "a claim", [{"what": "x", "value": 2}], verdict, "it was measured.")
+    return Finding([{"what": "x", "value": 2}], verdict, "it was measured.", name, "a claim")
 
 
 def column(finding, key, value):
@@ -253,14 +254,16 @@ def test_the_catalogue_says_what_the_modules_say():
     assert [name for name, claim in claims.items() if not claim.trains] == COMPUTED
     for name, claim in claims.items():
         module = importlib.import_module(f"{PACKAGE}.{name}")
-        assert (claim.sentence, claim.trains) == (module.CLAIM, module.TRAINS)
-        assert callable(module.measure)
+        assert claim.sentence == module.CLAIM
+        takes = inspect.signature(module.measure).parameters
+        assert claim.trains == ("settings" in takes)
         assert claim.sentence.endswith(".")
 
 
 def test_what_trains_comes_last_and_nothing_is_executed(tmp_path):
     for name, trains in {"a": True, "b": False, "c": True, "d": False}.items():
-        text = f'CLAIM = (\n"{name} is "\n"true."\n)\nTRAINS = {trains}\nraise SystemExit\n'
+        text = f'CLAIM = (\n"{name} is "\n"true."\n)\nraise SystemExit\n'
+        text += f"def measure({'settings' if trains else ''}): ...\n"
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "beside.py").write_text('NAME = "no claim"\n')
     got = [(claim.name, claim.sentence) for claim in catalogue.claims(tmp_path).values()]
@@ -288,12 +291,12 @@ print(sorted({{"torch", "numpy", "speechbrain"}} & set(sys.modules)))
 )
 def test_a_finding_has_a_measurement_and_a_verdict(rows, verdict, says):
     with pytest.raises(ValueError, match=says):
-        Finding("one", "a claim", rows, verdict, "")
+        Finding(rows, verdict, "")
 
 
 def test_a_finding_is_a_table_and_json():
     rows = [{"network": "vit", "MiB": 1351.04, "fits": True}, {"network": "m5", "frames": 1292}]
-    finding = Finding("memory", "it fits", rows, HOLDS, "it was tried.")
+    finding = Finding(rows, HOLDS, "it was tried.", "memory", "it fits")
     assert finding.text().splitlines() == [
         "memory",
         "  claim: it fits",
