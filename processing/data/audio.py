@@ -188,6 +188,17 @@ def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
         return list(bar)
 
 
+def audio_below(folder):
+    """Paths of the audio files anywhere below a folder, sorted; hidden files are left out."""
+    return sorted(
+        path
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
 @functools.lru_cache(maxsize=16)
 def resampler(from_hz, to_hz):
     """As `torchaudio.functional.resample`, which computes its filter anew for every clip."""

@@ -1,4 +1,4 @@
-"""Decoded audio kept in memory, so that a clip is decoded once and not once per epoch."""
+"""Keep decoded waveforms in memory up to a limit, so that a clip is decoded once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generate music: whole pieces with chords, bass, melody and drum, and chords for training batches.
+"""Generate music: pieces (chords, bass, melody, drum) in numpy, chords for batches in torch.
 
 The robustness suite depends on the exact values of the pieces, the augmentation on those of the
 chords, which are drawn from torch's global generator.

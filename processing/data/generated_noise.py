@@ -1,4 +1,4 @@
-"""Generate noise: coloured, with mains hum, and voices without words; in numpy and in torch.
+"""Generate coloured noise, mains hum and voices without words, in numpy and for batches in torch.
 
 The numpy functions make one sound from a generator, in float64; the mini corpora and the robustness
 suite depend on their exact values. The functions for batches are for augmentation: they draw from

@@ -1,4 +1,4 @@
-"""Decode with PyAV what libsndfile cannot: m4a, and mp3 files that do not say how long they are.
+"""Decode with PyAV what libsndfile cannot: m4a, and mp3 files without a length header.
 
 An mp3 file of variable bit rate needs a first frame that counts the others. Where it is missing,
 libsndfile 1.2.2 takes the first frame's bit rate for that of all, and reads only as much as it then

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .audio import AUDIO_SUFFIXES, AudioInfo, probe_audio, read_audio
+from .audio import AUDIO_SUFFIXES, AudioInfo, audio_below, probe_audio, read_audio
 
 __all__ = ["Musan"]
 
@@ -41,16 +41,7 @@ class Musan:
 
     def __init__(self, folder):
         self.folder = Path(folder).expanduser()
-        self.files = {
-            kind: sorted(
-                path
-                for path in self.folder.joinpath(kind).rglob("*")
-                if path.suffix.lower() in AUDIO_SUFFIXES
-                and not path.name.startswith(".")
-                and path.is_file()
-            )
-            for kind in self.KINDS
-        }
+        self.files = {kind: audio_below(self.folder / kind) for kind in self.KINDS}
         missing = [f"{kind}/" for kind, files in self.files.items() if not files]
         if missing:
             exists = self.folder.is_dir()

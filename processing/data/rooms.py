@@ -1,4 +1,4 @@
-"""What lies between a mouth and a file: room, microphone, noise, level."""
+"""Impulse responses of rooms and microphones, convolution, and mixing at a given SNR."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Random numbers that depend on names, not on the order in which things are made."""
+"""Seed random numbers by name, independent of the order in which things are made."""
 
 import hashlib
 import json

@@ -7,7 +7,7 @@ from torch import nn
 
 from .levels import power, valid_samples
 
-__all__ = ["AddNoise", "draw_active"]
+__all__ = ["AddNoise", "ItemEffect", "draw_active"]
 
 
 def draw_active(batch: int, probability: float) -> torch.Tensor:
@@ -15,7 +15,40 @@ def draw_active(batch: int, probability: float) -> torch.Tensor:
     return torch.rand(batch) < probability
 
 
-class AddNoise(nn.Module):
+class ItemEffect(nn.Module):
+    """Change some items of a batch; a subclass defines `change`, the others stay as they are.
+
+    Arguments
+    ---------
+    source : object
+        What `change` draws from.
+    probability : float
+        That an item is changed.
+
+    Shape
+    -----
+    wavs (B, T), lengths (B,) relative or None, active (B,) bool on the CPU or None -> (B, T)
+    """
+
+    def __init__(self, source, probability: float = 1.0):
+        super().__init__()
+        self.source, self.probability = source, probability
+
+    def forward(self, wavs, lengths=None, active=None):
+        if active is None:
+            active = draw_active(len(wavs), self.probability)
+        rows = active.nonzero()[:, 0].to(wavs.device)
+        if not len(rows):
+            return wavs
+        valid = valid_samples(wavs, lengths).expand(len(wavs), -1)[rows]
+        return wavs.index_copy(0, rows, self.change(wavs[rows].float(), valid).to(wavs.dtype))
+
+    def change(self, clean: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """(b, T) of the chosen items and the mask (b, T) of their valid samples -> (b, T)"""
+        raise TypeError(f"{type(self).__name__} does not define change")
+
+
+class AddNoise(ItemEffect):
     """Add noise from a source, each item at the SNR that the source draws.
 
     Signal and noise are both measured over the valid part of the item. Padding stays zero, and a
@@ -39,21 +72,9 @@ class AddNoise(nn.Module):
     torch.Size([2, 16000])
     """
 
-    def __init__(self, source, probability: float = 1.0):
-        super().__init__()
-        self.source, self.probability = source, probability
-
-    def forward(self, wavs, lengths=None, active=None):
-        if active is None:
-            active = draw_active(len(wavs), self.probability)
-        rows = active.nonzero()[:, 0].to(wavs.device)
-        if not len(rows):
-            return wavs
-        noise, snr_db = self.source.draw(len(rows), wavs.shape[1], wavs.device)
-        clean = wavs[rows].float()
-        valid = valid_samples(wavs, lengths).expand(len(wavs), -1)[rows]
+    def change(self, clean, valid):
+        noise, snr_db = self.source.draw(*clean.shape, clean.device)
         noise = noise * valid
         ratio = power(clean, valid) / power(noise, valid) / 10 ** (snr_db[:, None] / 10)
         # 0 / 0 and x / 0: silent noise adds nothing, whatever its gain.
-        gain = ratio.sqrt().nan_to_num(nan=0.0, posinf=0.0)
-        return wavs.index_copy(0, rows, (clean + gain * noise).to(wavs.dtype))
+        return clean + ratio.sqrt().nan_to_num(nan=0.0, posinf=0.0) * noise

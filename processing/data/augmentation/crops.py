@@ -1,4 +1,4 @@
-"""Which part of a recording is heard: another one in every epoch, or evenly spaced ones."""
+"""Choose crops of a recording: a random one per epoch, or evenly spaced ones."""
 
 from __future__ import annotations
 

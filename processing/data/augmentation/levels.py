@@ -1,4 +1,4 @@
-"""The valid part of a padded batch of waveforms, and how loud it is."""
+"""Mask the valid samples of a padded batch and compute their power."""
 
 from __future__ import annotations
 

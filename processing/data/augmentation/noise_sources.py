@@ -1,4 +1,4 @@
-"""Noise, music and babble with the SNR each is usually added at: from MUSAN, or generated.
+"""Draw noise, music and babble with an SNR each, from MUSAN or generated.
 
 Both sources draw everything from torch's global generator, so that a training step that seeds it is
 repeatable.

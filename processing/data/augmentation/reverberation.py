@@ -1,4 +1,4 @@
-"""Put the clips of a batch into rooms: simulated or measured ones from RIRS_NOISES, or generated.
+"""Reverberate the clips of a batch with room responses from RIRS_NOISES or generated ones.
 
 Which room is drawn from torch's global generator, so that a training step that seeds it is
 repeatable.
@@ -10,15 +10,14 @@ from pathlib import Path
 
 import torch
 from speechbrain.dataio import audio_io
-from torch import nn
 from torchaudio.functional import resample
 
-from ..audio import AUDIO_SUFFIXES, AudioError, probe_audio
+from ..audio import AudioError, audio_below, probe_audio
 from ..fft_size import fast_fft_size
 from ..rooms import room_response
 from ..seeding import generator_for
-from .additive_noise import draw_active
-from .levels import power, valid_samples
+from .additive_noise import ItemEffect
+from .levels import power
 
 __all__ = ["GeneratedRooms", "Reverberate", "RirsFolder", "align_direct_path", "convolve_aligned"]
 
@@ -158,10 +157,8 @@ class RirsFolder:
         self.files = sorted(
             path
             for place in places
-            for path in self.folder.joinpath(place).rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES
-            and not path.name.startswith(".")
-            and "noise" not in path.name.lower()
+            for path in audio_below(self.folder / place)
+            if "noise" not in path.name.lower()
         )
         if not self.files:
             exists = self.folder.is_dir()
@@ -193,7 +190,7 @@ class RirsFolder:
         )
 
 
-class Reverberate(nn.Module):
+class Reverberate(ItemEffect):
     """Convolve each item with a room response.
 
     The direct sound is not delayed, the level over the valid part is kept, and the tail of the room
@@ -217,19 +214,8 @@ class Reverberate(nn.Module):
     torch.Size([2, 16000])
     """
 
-    def __init__(self, source, probability: float = 1.0):
-        super().__init__()
-        self.source, self.probability = source, probability
-
-    def forward(self, wavs, lengths=None, active=None):
-        if active is None:
-            active = draw_active(len(wavs), self.probability)
-        rows = active.nonzero()[:, 0].to(wavs.device)
-        if not len(rows):
-            return wavs
-        responses = self.source.draw(len(rows), wavs.device)
-        dry = wavs[rows].float()
-        valid = valid_samples(wavs, lengths).expand(len(wavs), -1)[rows]
-        wet = convolve_aligned(dry, responses, self.source.lead_samples) * valid
-        gain = (power(dry, valid) / power(wet, valid)).sqrt().nan_to_num(nan=0.0, posinf=0.0)
-        return wavs.index_copy(0, rows, (gain * wet).to(wavs.dtype))
+    def change(self, clean, valid):
+        responses = self.source.draw(len(clean), clean.device)
+        wet = convolve_aligned(clean, responses, self.source.lead_samples) * valid
+        gain = (power(clean, valid) / power(wet, valid)).sqrt()
+        return gain.nan_to_num(nan=0.0, posinf=0.0) * wet

@@ -1,4 +1,4 @@
-"""Noise and rooms for the training of speaker embeddings."""
+"""Add noise or reverberation to the training batches of speaker embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SpecAugment: masks over time and over features, set to zero."""
+"""Mask stretches of time and of features with zeros (SpecAugment)."""
 
 from __future__ import annotations
 

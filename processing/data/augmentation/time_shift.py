@@ -1,4 +1,4 @@
-"""Shift the clips of a batch by random times, with zeros in place of what is missing."""
+"""Shift the clips of a batch by random times; zeros come in at the other end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lossy coding and decoding of a waveform in memory, by what the installed libsndfile can write.
+"""Encode and decode a waveform in memory with MP3, Opus or Vorbis.
 
 A decoder gives back the waveform later, or longer, than the encoder took it. libsndfile takes most
 of that out, but not all (an MP3 stream with frames too short for its LAME header decodes 1105
@@ -53,13 +53,13 @@ _LONGEST_DELAY_S = 0.25
 
 def missing_encoder(codec: str) -> str | None:
     """Why the installed libraries cannot encode, in words; None when they can."""
-    found = _known(codec)
+    known = _known(codec)
     if "compression_level" not in inspect.signature(soundfile.SoundFile.__init__).parameters:
         return f"soundfile {soundfile.__version__} cannot set the strength of a codec (0.13 can)"
     formats = soundfile.available_formats()
-    if found.format in formats and found.subtype in soundfile.available_subtypes(found.format):
+    if known.format in formats and known.subtype in soundfile.available_subtypes(known.format):
         return None
-    return f"libsndfile {soundfile.__libsndfile_version__} has no encoder for {found.title}"
+    return f"libsndfile {soundfile.__libsndfile_version__} has no encoder for {known.title}"
 
 
 def code(waveform, rate_hz: int, codec: str, setting: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The conditions of the robustness suite: what is done to a recording, by name."""
+"""List the conditions of the robustness suite and apply one to a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speech from text with espeak-ng, in this process, with the times of words and phones.
+"""Synthesise speech from text with espeak-ng, with the times of words and phones.
 
 The library and its voice data come with the wheel `espeakng-loader`; nothing of the system is
 used. It is imported when the first Synthesizer is made, so that auricle works without it.
@@ -272,11 +272,13 @@ def _pair_events(raw_events, text: str, num_samples: int) -> list[SpeechEvent]:
     spoken = [phone for phone in intervals if not phone.text.startswith("_")]
     for (mark, position, length), next_mark in zip(words, next_marks, strict=True):
         # The mark comes a little before the word's first phone, while the last one still sounds.
-        inside = [phone for phone in spoken if mark <= phone.start_samples < next_mark]
-        if inside:
+        phones_in_word = [phone for phone in spoken if mark <= phone.start_samples < next_mark]
+        if phones_in_word:
             word = text[position : position + length]
             intervals.append(
-                SpeechEvent("word", word, inside[0].start_samples, inside[-1].end_samples)
+                SpeechEvent(
+                    "word", word, phones_in_word[0].start_samples, phones_in_word[-1].end_samples
+                )
             )
     return sorted(intervals, key=lambda e: (e.start_samples, e.kind != "word"))
 

@@ -1,4 +1,4 @@
-"""The mini DEAM: songs synthesised from valence and arousal, in the dataset's layout.
+"""Write the mini DEAM: songs synthesised from valence and arousal, in the dataset's layout.
 
 What is like the dataset: `DEAM_audio/MEMD_audio/<id>.mp3` at 44.1 kHz, mono or stereo; the two
 static tables, with spaces in their header, of what listeners said once for a song on a scale from 1
@@ -179,9 +179,9 @@ def _ratings(song: Song, dimension: int, seed: int) -> tuple[float, float]:
     """Mean and standard deviation (1/n) of what the listeners say, 1 to 9."""
     rng = generator_for(CORPUS, seed, "listeners", song.id, dimension)
     truth = 5 + 4 * _mean_emotion(song, dimension)
-    said = truth + rng.normal(0, 0.7, _NUM_LISTENERS) + rng.normal(0, 0.8, _NUM_LISTENERS)
-    said = np.clip(np.round(said), 1, 9)
-    return float(said.mean()), float(said.std())
+    ratings = truth + rng.normal(0, 0.7, _NUM_LISTENERS) + rng.normal(0, 0.8, _NUM_LISTENERS)
+    ratings = np.clip(np.round(ratings), 1, 9)
+    return float(ratings.mean()), float(ratings.std())
 
 
 def _write_static(folder: Path, songs: list[Song], seed: int) -> None:

@@ -1,4 +1,4 @@
-"""From valence and arousal to music: what is played when, how loud, how high and in which mode.
+"""Compose and play songs from curves of valence and arousal.
 
 Each of the two acts on several sides of the music at once, and each side has a deviation of its
 own in every song, so that none of them gives the emotion away. Which side follows which dimension

@@ -1,4 +1,4 @@
-"""Instruments of the mini music corpus: tones from a table of one period, drums from noise."""
+"""Synthesise the mini music corpus' tones, envelopes, drums and echoes."""
 
 from __future__ import annotations
 

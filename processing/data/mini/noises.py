@@ -1,4 +1,4 @@
-"""Stand-ins for the six background recordings of Speech Commands, made with numpy."""
+"""Synthesise stand-ins for the six background recordings of Speech Commands."""
 
 from collections.abc import Callable
 

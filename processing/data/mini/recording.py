@@ -1,4 +1,4 @@
-"""From a voice to a file: what every mini corpus does with speech once its text is chosen.
+"""Speak texts with the voices of the mini corpora and record them in noisy rooms.
 
 The same random numbers give the same samples; all arithmetic is float64 up to the rounding to 16
 bits.

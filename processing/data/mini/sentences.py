@@ -1,4 +1,4 @@
-"""English sentences without end, for the mini corpora in which people talk.
+"""Draw English sentences from a small grammar, for the mini corpora of running speech.
 
 A change of any word changes the bytes of those corpora: raise the GENERATOR_VERSION of each.
 """

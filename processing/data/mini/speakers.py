@@ -1,5 +1,6 @@
-"""The people of the mini corpora: an espeak-ng voice each, with a room and a microphone."""
+"""Draw the speakers of the mini corpora: an espeak-ng voice, a room and a microphone each."""
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ..rooms import place_response
 from ..seeding import generator_for
 
-__all__ = ["ACCENTS", "FEMALE_VARIANTS", "MALE_VARIANTS", "Speaker", "make_speakers"]
+__all__ = ["ACCENTS", "FEMALE_VARIANTS", "MALE_VARIANTS", "Speaker", "make_cast", "make_speakers"]
 
 # Variants of the wheel that pass for people. Left out: the Klatt voices (two of them do not repeat
 # their bytes, see espeak.py), robots, whisperers, and those too slow for a word in a second.
@@ -116,3 +117,14 @@ def make_speakers(corpus: str, seed: int, num_speakers: int) -> list[Speaker]:
                 )
             )
     return speakers
+
+
+def make_cast(corpus: str, seed: int, women: int, men: int) -> dict[str, list[Speaker]]:
+    """So many women ("f") and men ("m"); a variant comes twice only when all have come once."""
+    wanted = {"f": (women, FEMALE_VARIANTS), "m": (men, MALE_VARIANTS)}
+    rounds = max(math.ceil(count / len(variants)) for count, variants in wanted.values())
+    people = make_speakers(corpus, seed, rounds * sum(len(v) for _, v in wanted.values()))
+    return {
+        gender: [person for person in people if person.gender == gender][:count]
+        for gender, (count, _) in wanted.items()
+    }

@@ -1,4 +1,4 @@
-"""The mini Speech Commands: v0.02's words and layout, spoken by espeak-ng.
+"""Write the mini Speech Commands: v0.02's words and layout, spoken by espeak-ng.
 
 What is like the dataset: 35 words with about twice as many clips of the ten commands as of the
 others, `<word>/<speaker>_nohash_<n>.wav` at 16 kHz and 16 bits, at most 1 s and some shorter, the

@@ -1,4 +1,4 @@
-"""The mini TIMIT: its layout, its names and its kind of labels, spoken by espeak-ng.
+"""Write the mini TIMIT: its layout, speaker names and phone labels, spoken by espeak-ng.
 
 What is like the corpus: `TRAIN/DR1/FCJF0/SX37.WAV` and the .PHN, .WRD and .TXT beside it, audio in
 NIST SPHERE files of 16 kHz and 16 bits, times in samples; people named by sex, initials and a
@@ -32,7 +32,7 @@ from ..rooms import place_response
 from ..seeding import generator_for
 from .recording import Delivery, Spoken, Voices, record
 from .sentences import sentence
-from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
+from .speakers import Speaker, make_cast
 from .timit_phones import Segment, timit_phones, timit_words
 
 __all__ = ["CORE_TEST", "DEVELOPMENT", "GENERATOR_VERSION", "SIZES", "write"]
@@ -172,12 +172,8 @@ def _people(plan: Size, seed: int) -> list[Person]:
     regions |= {name: i % _NUM_REGIONS + 1 for i, name in enumerate(training)}
     names = training + testing
 
-    needed = {sex: sum(name[0] == sex for name in names) for sex in "FM"}
-    rounds = max(
-        math.ceil(needed["F"] / len(FEMALE_VARIANTS)), math.ceil(needed["M"] / len(MALE_VARIANTS))
-    )
-    crowd = make_speakers(CORPUS, seed, rounds * (len(FEMALE_VARIANTS) + len(MALE_VARIANTS)))
-    waiting = {sex: [s for s in crowd if s.gender == sex.lower()] for sex in "FM"}
+    women, men = (sum(name[0] == sex for name in names) for sex in "FM")
+    waiting = make_cast(CORPUS, seed, women, men)
     num_training_sx = math.ceil(len(training) / _SPEAKERS_PER_SX)
     people = []
     for i, name in enumerate(names):
@@ -194,7 +190,7 @@ def _people(plan: Size, seed: int) -> list[Person]:
         numbers |= {f"SI{_FIRST_SI + i + _SI_STEP * k}": "SI" for k in range(num_si)}
         texts = {number: sentence(generator_for(CORPUS, seed, number)) for number in numbers}
         accent = "en-us-nyc" if regions[name] == _NEW_YORK else "en-us"
-        speaker = dataclasses.replace(waiting[name[0]].pop(0), accent=accent)
+        speaker = dataclasses.replace(waiting[name[0].lower()].pop(0), accent=accent)
         part = "TRAIN" if is_training else "TEST"
         shared = {f"SA{k}": text for k, text in enumerate(SHARED_SENTENCES, start=1)}
         people.append(Person(name, part, regions[name], speaker, shared | texts))

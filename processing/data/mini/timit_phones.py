@@ -1,4 +1,4 @@
-"""espeak-ng's phones as TIMIT writes them: 61 symbols, contiguous times, closures before stops."""
+"""Convert espeak-ng's phones to TIMIT's 61 symbols with contiguous times."""
 
 from typing import NamedTuple
 
@@ -130,15 +130,15 @@ def timit_words(
     words = []
     for event in (event for event in events if event.kind == "word"):
         start, end = event.start_samples + offset_samples, event.end_samples + offset_samples
-        inside = [
+        own_phones = [
             i
             for i, phone in enumerate(phones)
             if start <= (phone.start_samples + phone.end_samples) // 2 < end
             and phone.text not in (_PAUSE, _EDGE, *_CLOSURES.values())
         ]
-        if not inside:
+        if not own_phones:
             raise ValueError(f"the word {event.text!r} has no phone: choose other words")
-        first, last = inside[0], inside[-1]
+        first, last = own_phones[0], own_phones[-1]
         if first and phones[first - 1].text == _CLOSURES.get(phones[first].text):
             first -= 1
         words.append(

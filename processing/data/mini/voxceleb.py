@@ -1,4 +1,4 @@
-"""The mini VoxCeleb1: people in videos, in the dataset's layout, spoken by espeak-ng.
+"""Write the mini VoxCeleb1: speakers in videos and trials in its layout, spoken by espeak-ng.
 
 What is like the dataset: `wav/<speaker>/<video>/<utterance>.wav` at 16 kHz and 16 bits, every
 first utterance of a video called 00001.wav; videos with names of eleven characters, each with a
@@ -27,7 +27,7 @@ from ..rooms import place_response
 from ..seeding import generator_for
 from .recording import Delivery, Voices, record
 from .sentences import talk
-from .speakers import FEMALE_VARIANTS, MALE_VARIANTS, Speaker, make_speakers
+from .speakers import Speaker, make_cast
 
 __all__ = ["GENERATOR_VERSION", "SIZES", "write"]
 
@@ -162,16 +162,11 @@ def _cast(plan: Size, seed: int) -> dict[str, Speaker]:
     counts = {"dev": plan.num_training_speakers, "test": plan.num_test_speakers}
     women = {split: round(_SHARE_OF_WOMEN * count) for split, count in counts.items()}
     men = {split: counts[split] - women[split] for split in counts}
-    rounds = max(
-        math.ceil(sum(women.values()) / len(FEMALE_VARIANTS)),
-        math.ceil(sum(men.values()) / len(MALE_VARIANTS)),
-    )
-    people = make_speakers(CORPUS, seed, rounds * (len(FEMALE_VARIANTS) + len(MALE_VARIANTS)))
+    people = make_cast(CORPUS, seed, sum(women.values()), sum(men.values()))
     rng = generator_for(CORPUS, seed, "split")
-    # The first of each gender; a second accent of a variant comes only when all have had a first.
     chosen: dict[str, list[Speaker]] = {"dev": [], "test": []}
     for gender, wanted in (("f", women), ("m", men)):
-        members = [person for person in people if person.gender == gender][: sum(wanted.values())]
+        members = people[gender]
         order = [members[i] for i in rng.permutation(len(members))]
         chosen["dev"] += order[: wanted["dev"]]
         chosen["test"] += order[wanted["dev"] :]

@@ -1,4 +1,4 @@
-"""What networks keep for the backward pass of 30 s: computed, and measured where it fits."""
+"""Compare the activations that networks keep for the backward pass of a 30 s clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The concordance correlation (CCC) of a set, and the mean of those of its batches."""
+"""Compare the concordance correlation (CCC) of a set with the mean over its batches."""
 
 from __future__ import annotations
 

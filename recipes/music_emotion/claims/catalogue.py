@@ -69,8 +69,10 @@ def find_claims(names: list[str]) -> list[Claim]:
     known = claims()
     unknown = [name for name in names if name not in known]
     if unknown:
-        said = " ".join(f"no claim is called {name!r}{nearest(name, known)}" for name in unknown)
-        raise ValueError(f"{said} The claims: {', '.join(known)}")
+        problems = " ".join(
+            f"no claim is called {name!r}{nearest(name, known)}" for name in unknown
+        )
+        raise ValueError(f"{problems} The claims: {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

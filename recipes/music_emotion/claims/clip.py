@@ -1,4 +1,4 @@
-"""The clip that the claims speak of: 30 s of music at 22.05 kHz, and its spectrogram."""
+"""Build the clip that the claims are about: 30 s of music at 22.05 kHz and its spectrogram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast waveform and spectrogram models learn at an equal budget of epochs."""
+"""Compare how fast waveform and spectrogram models learn at an equal budget of epochs."""
 
 from __future__ import annotations
 
@@ -68,12 +68,14 @@ def measure(settings: Settings) -> Finding:
         for variant, (inputs, name) in systems.items()
     }
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    found = by_variant(collected.done)
-    curves = {v: {s: curve_of(run) for s, run in runs.items()} for v, runs in found.items()}
+    runs_by_variant = by_variant(collected.done)
+    curves = {
+        v: {s: curve_of(run) for s, run in runs.items()} for v, runs in runs_by_variant.items()
+    }
     if not curves:
         rows = [{"input": inputs, "model": name} for inputs, name in systems.values()]
         return Finding(rows, NOT_DECIDED, f"nothing was measured.{collected.lacking}")
-    rows = [_row(*systems[v], found[v], curves[v]) for v in systems if v in curves]
+    rows = [_row(*systems[v], runs_by_variant[v], curves[v]) for v in systems if v in curves]
     picture = draw(
         {systems[v]: list(curves[v].values()) for v in systems if v in curves},
         Path(settings.results_folder).expanduser() / PICTURE,
@@ -116,13 +118,13 @@ def curve_of(run: Done) -> Curve:
 
 def _row(inputs: str, name: str, runs: Mapping[int, Done], curves: Mapping[int, Curve]) -> dict:
     """A row of the table: medians over seeds; empty where half of the seeds do not reach it."""
-    some = next(iter(runs.values())).result
+    first_run = next(iter(runs.values())).result
     row: dict[str, object] = {
         "input": inputs,
         "model": name,
-        "parameters": sum(some.params.values()),
+        "parameters": sum(first_run.params.values()),
         "seeds": len(runs),
-        "epochs": some.epochs,
+        "epochs": first_run.epochs,
     }
     for level in LEVELS:
         firsts = [curve.first(level) for curve in curves.values()]

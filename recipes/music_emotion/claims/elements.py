@@ -1,4 +1,4 @@
-"""How many numbers a clip is as a waveform, as a spectrogram and as an image."""
+"""Count the elements of a clip as a waveform, a spectrogram and an image."""
 
 from __future__ import annotations
 

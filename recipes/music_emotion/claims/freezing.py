@@ -1,4 +1,4 @@
-"""Whether freezing half of a transformer's blocks is better than other numbers of them."""
+"""Compare Vision Transformers with half of their blocks frozen with other numbers of blocks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def measure(settings: Settings) -> Finding:
         for count, name in names.items()
     }
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    found = by_variant(collected.done)
-    runs = {count: found.get(name, {}) for count, name in names.items()}
+    runs_by_variant = by_variant(collected.done)
+    runs = {count: runs_by_variant.get(name, {}) for count, name in names.items()}
     compared, adjusted = compare_all({n: (runs[BEST], runs[n]) for n in OTHERS})
     rows = [_row(count, runs[count], compared.get(count), adjusted.get(count)) for count in runs]
     verdict, because = _judge(compared, adjusted)

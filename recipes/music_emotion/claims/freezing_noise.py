@@ -1,4 +1,4 @@
-"""Whether a test set of 270 songs can tell a CCC of 0.71 from 0.74."""
+"""Estimate whether a test set of 270 songs can tell a CCC of 0.71 from 0.74."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def measure(seed: int = 0) -> Finding:
     close = [row for row in rows if unpaired in row and row["CCC"] != min(CLAIMED_CCC)]
     largest = max(close, key=lambda row: row[unpaired])
     paired = largest[f"in errors of the difference, r = {ERROR_CORRELATIONS[-1]}"]
-    said = [row for row in close if row[unpaired] >= 1.96]
+    decided = [row for row in close if row[unpaired] >= 1.96]
     return Finding(
         rows,
-        verdict_of(len(said) == len(close)),
+        verdict_of(len(decided) == len(close)),
         f"one CCC has a standard error of about {largest['error (test sets)']:.3f}; the largest "
         f"difference, {largest['below the best']:.2f}, is {largest[unpaired]:.1f} standard errors "
         f"of a difference, where 2 are needed. Compared on the same songs, with errors that "

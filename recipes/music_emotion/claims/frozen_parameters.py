@@ -1,4 +1,4 @@
-"""What is left to learn of a Vision Transformer when its first blocks are frozen."""
+"""Count the trainable parameters of a Vision Transformer whose first blocks are frozen."""
 
 from __future__ import annotations
 

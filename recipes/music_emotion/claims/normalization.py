@@ -1,4 +1,4 @@
-"""Three equal channels, each normalised, against one channel with folded weights."""
+"""Compare three equal normalised channels with one channel and folded weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""{ViT, AST} x {random, pretrained}: like with like, which the published comparison is not."""
+"""Compare ViT and AST, both with random or both with pretrained weights."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def measure(settings: Settings) -> Finding:
         # Half of the claim decides nothing: show what is there.
         settings = replace(settings, dry=True)
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    found = by_variant(collected.done)
+    runs_by_variant = by_variant(collected.done)
     runs = {
-        (encoder, source): found.get(_variant(encoder, source, settings), {})
+        (encoder, source): runs_by_variant.get(_variant(encoder, source, settings), {})
         for source in sources
         for encoder in ENCODERS
     }

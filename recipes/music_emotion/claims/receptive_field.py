@@ -1,4 +1,4 @@
-"""How far back a stack of dilated convolutions sees."""
+"""Measure the receptive field of a stack of dilated convolutions."""
 
 from __future__ import annotations
 

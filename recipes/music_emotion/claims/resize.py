@@ -1,4 +1,4 @@
-"""What a resize of the spectrogram's 1,292 frames to 224 columns leaves of its modulation."""
+"""Measure the modulation that remains after resizing 1,292 frames to 224 columns."""
 
 from __future__ import annotations
 

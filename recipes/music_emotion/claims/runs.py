@@ -1,4 +1,4 @@
-"""The runs that a claim rests on: found where they are, trained where they are missing."""
+"""Find the runs that a claim needs, and train those that are missing."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Wanted:
         options = {"data_folder": settings.data_folder, "seed": self.seed, **self.options}
         if settings.epochs:
             options["number_of_epochs"] = settings.epochs
-        given = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        return ["--experiment", self.experiment, *given]
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        return ["--experiment", self.experiment, *words]
 
     def folder(self, settings: Settings) -> Path:
         """Where it is trained; what the command line changes is another folder."""
@@ -115,10 +115,10 @@ def planned(
 
 def by_variant(done: Iterable[Done]) -> dict[str, dict[int, Done]]:
     """Runs by variant and seed."""
-    found: dict[str, dict[int, Done]] = {}
+    runs: dict[str, dict[int, Done]] = {}
     for run in done:
-        found.setdefault(run.wanted.variant, {})[run.wanted.seed] = run
-    return found
+        runs.setdefault(run.wanted.variant, {})[run.wanted.seed] = run
+    return runs
 
 
 def collect(wanted: list[Wanted], settings: Settings) -> Collected:
@@ -136,20 +136,20 @@ def collect(wanted: list[Wanted], settings: Settings) -> Collected:
         A run failed: says how it ended, and where its log is.
     """
     configs = _configurations(wanted, settings)
-    there = _finished(Path(settings.results_folder).expanduser())
+    finished = _finished(Path(settings.results_folder).expanduser())
     defaults = shipped_defaults(RECIPE)
     done, missing = [], []
     for number, (run, config) in enumerate(zip(wanted, configs, strict=True), 1):
-        found = _find(there, config, defaults)
-        if found is None and settings.dry:
+        match = _find(finished, config, defaults)
+        if match is None and settings.dry:
             missing.append(run.name)
             continue
-        if found is None:
+        if match is None:
             folder = run.folder(settings)
             _train(run, settings, folder, f"{number}/{len(wanted)}")
             (result,) = load_results(folder / RESULTS_NAME)
-            found = (result, folder)
-        done.append(Done(run, *found))
+            match = (result, folder)
+        done.append(Done(run, *match))
     _check_data(done)
     return Collected(done, missing)
 
@@ -171,12 +171,12 @@ def _finished(folder: Path) -> list[tuple[RunResult, Path]]:
     """Results with predictions beside them, the newest first."""
     files = sorted(folder.rglob(RESULTS_NAME)) if folder.is_dir() else []
     files = [file for file in files if (file.parent / FILE_NAME).is_file()]
-    found = [(load_results(file)[0], file.parent) for file in files]
-    return sorted(found, key=lambda pair: pair[0].started, reverse=True)
+    results = [(load_results(file)[0], file.parent) for file in files]
+    return sorted(results, key=lambda pair: pair[0].started, reverse=True)
 
 
 def _find(
-    there: list[tuple[RunResult, Path]], config: Config, defaults: dict
+    finished: list[tuple[RunResult, Path]], config: Config, defaults: dict
 ) -> tuple[RunResult, Path] | None:
     plain = config.plain
     wanted = str(plain["data_folder"])
@@ -184,7 +184,7 @@ def _find(
     if wanted != "mini":
         corpus = Path(wanted).expanduser().resolve().name
     lobes = (config.experiment, plain["frontend"], plain["encoder"], plain["seed"], corpus)
-    for result, folder in there:
+    for result, folder in finished:
         theirs = (result.experiment, result.frontend, result.encoder, result.seed)
         if lobes == (*theirs, result.corpus["name"]) and _same_options(result, config, defaults):
             return result, folder

@@ -1,4 +1,4 @@
-"""What the command gives to a claim that trains."""
+"""Settings of a claim that trains networks."""
 
 from __future__ import annotations
 
