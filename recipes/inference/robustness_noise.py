@@ -22,7 +22,7 @@ Read = Callable[[str], torch.Tensor]
 
 
 class BabbleTalkers:
-    """Who speaks in the babble around a recording: others of the list.
+    """Choose the talkers of the babble around a recording among the other speakers of the list.
 
     They are neither the speaker of the recording nor any speaker whom a trial compares with it,
     as long as five such are left; else only the recording's own speaker is kept out, and how many
@@ -72,7 +72,7 @@ class BabbleTalkers:
         return [self.names[generator.choice(self._recordings[speaker])] for speaker in speakers]
 
     def describe(self) -> dict:
-        """What to say about it beside a result."""
+        """Counts for the report of a result."""
         return {
             "talkers": TALKERS,
             "recordings": len(self.names),

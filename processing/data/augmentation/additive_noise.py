@@ -11,7 +11,7 @@ __all__ = ["AddNoise", "ItemEffect", "draw_active"]
 
 
 def draw_active(batch: int, probability: float) -> torch.Tensor:
-    """Which items are changed, bool (B,), on the CPU: how many there are is then known at once."""
+    """Draw the items to change: bool (B,), on the CPU, where counting them does not wait for a GPU."""
     return torch.rand(batch) < probability
 
 

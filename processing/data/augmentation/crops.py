@@ -17,7 +17,7 @@ def _positive(name: str, value: int) -> int:
 
 
 class RandomCrop:
-    """The part of each recording that an epoch sees.
+    """Draw the part of each recording that is used in an epoch.
 
     A pure function of (seed, epoch, name of the recording): data-loading workers need no state, any
     number of them draw the same, and a resumed run goes on with the same crops. Every start is
@@ -76,7 +76,7 @@ class RandomCrop:
     def durations_s(
         self, durations_s: Sequence[float], sample_rate: int, slowest: float = 1.0
     ) -> list[float]:
-        """What is left of recordings of these durations: what a batch sampler has to know.
+        """Durations after cropping, as a batch sampler needs them.
 
         Arguments
         ---------

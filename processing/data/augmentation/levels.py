@@ -10,7 +10,7 @@ __all__ = ["power", "valid_samples"]
 
 
 def valid_samples(wavs: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-    """Which samples are no padding: bool (B, T), or (1, T) when none is.
+    """Mask of the samples that are not padding: bool (B, T), or (1, T) without lengths.
 
     Arguments
     ---------

@@ -15,7 +15,7 @@ from ..musan import Musan
 __all__ = ["KINDS", "SNR_RANGES_DB", "TALKERS", "GeneratedNoise", "MusanNoise"]
 
 KINDS = ("noise", "music", "babble")
-"""What can be drawn."""
+"""The kinds of noise that a source can draw."""
 
 SNR_RANGES_DB = {"noise": (0.0, 15.0), "music": (5.0, 15.0), "babble": (13.0, 20.0)}
 """The SNR is uniform in these; for babble it is that of each single talker."""
@@ -33,7 +33,7 @@ class _NoiseSource:
     def draw(
         self, batch: int, size: int, device=None, kinds: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noise for a batch, and how loud it is to be.
+        """Draw noise for a batch and the SNR to add it at.
 
         Arguments
         ---------

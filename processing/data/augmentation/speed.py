@@ -19,7 +19,7 @@ _MAX_DENOMINATOR = 100
 class SpeedPerturbation:
     """Play a crop faster or slower, so that pitch, formants and tempo change together.
 
-    What results sounds like somebody else and gets a class of its own: speaker k at factor number i
+    The result sounds like another speaker and gets a class of its own: speaker k at factor number i
     is class ``k + i * num_speakers``. The draw is a pure function of (seed, epoch, name of the
     recording), as that of `RandomCrop`.
 
@@ -85,7 +85,7 @@ class SpeedPerturbation:
         return self.num_speakers * len(self.factors)
 
     def draw(self, name: str, epoch: int) -> int:
-        """Which factor (its number) the recording `name` gets in this epoch; each equally often."""
+        """Number of the factor of a recording in an epoch; all are equally likely."""
         return seed_for("speed", self.seed, int(epoch), name) % len(self.factors)
 
     def label(self, speaker: int, factor: int) -> int:

@@ -52,7 +52,7 @@ _LONGEST_DELAY_S = 0.25
 
 
 def missing_encoder(codec: str) -> str | None:
-    """Why the installed libraries cannot encode, in words; None when they can."""
+    """The reason why the installed libraries cannot encode; None when they can."""
     known = _known(codec)
     if "compression_level" not in inspect.signature(soundfile.SoundFile.__init__).parameters:
         return f"soundfile {soundfile.__version__} cannot set the strength of a codec (0.13 can)"
@@ -155,7 +155,7 @@ def _compression_level(codec: str, setting: float, rate_hz: int) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _delay_samples(codec: str, setting: float, rate_hz: int) -> int:
-    """By how many samples the decoded waveform is late, from a sweep through speech frequencies."""
+    """Delay of the decoded waveform in samples, measured with a sweep through speech frequencies."""
     time_s = np.arange(rate_hz) / rate_hz
     sweep = 0.4 * np.sin(2 * np.pi * (200.0 + 1000.0 * time_s) * time_s) * np.hanning(rate_hz)
     coded = _decode(_encode(sweep.astype(np.float32), rate_hz, codec, setting))

@@ -24,7 +24,7 @@ class Condition:
     Arguments
     ---------
     group : one of `GROUPS`, what `--conditions` chooses.
-    kind : what is done: white, babble, music, room, mp3, ...
+    kind : the distortion: white, babble, music, room, mp3, ...
     value : its strength, None where there is but one.
     unit : of the value.
     """
@@ -36,13 +36,13 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """What tables call it: "babble 10 dB"."""
+        """Its name in tables, e.g. "babble 10 dB"."""
         if self.value is None:
             return self.kind
         return f"{self.kind} {self.value:g} {self.unit}".strip()
 
     def missing(self) -> str | None:
-        """Why it cannot be measured here, in words; None where it can."""
+        """The reason why it cannot be computed here; None where it can."""
         return missing_encoder(self.kind) if self.kind in CODECS else None
 
 
@@ -96,7 +96,7 @@ def choose(groups: Sequence[str] | None = None) -> tuple[Condition, ...]:
 
 
 def generator_of(condition: Condition, recording: str, seed: int) -> np.random.Generator:
-    """The random numbers of a recording under a condition, whatever else is measured.
+    """The random generator of a recording under a condition, independent of all others.
 
     A noise is the same at all its levels, so that these differ in level alone.
     """

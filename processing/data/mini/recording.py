@@ -20,7 +20,7 @@ _TRIM_MARGIN_SAMPLES = 110  # of espeak-ng's 22,050 in a second: 5 ms
 
 
 class Delivery(NamedTuple):
-    """How somebody speaks this time."""
+    """Rate, pitch and breath of one utterance."""
 
     rate_wpm: float
     pitch: int
@@ -36,7 +36,7 @@ class Delivery(NamedTuple):
         pitch: int = 8,
         pitch_range: int = 15,
     ) -> "Delivery":
-        """The speaker's own manner, varied.
+        """Draw a delivery around the speaker's own rate and pitch.
 
         Arguments
         ---------
@@ -67,7 +67,7 @@ class Spoken(NamedTuple):
 
 
 class Voices:
-    """Says texts with the voices of `Speaker`, at the rate of the corpus.
+    """Speak texts with the voices of `Speaker`, at the rate of the corpus.
 
     Arguments
     ---------
@@ -129,7 +129,7 @@ def record(
     level_dbfs: float,
     snr_db: float,
 ) -> np.ndarray:
-    """What a microphone in a noisy room makes of dry speech.
+    """Record dry speech with a microphone in a noisy room.
 
     Arguments
     ---------

@@ -75,7 +75,7 @@ class Speaker:
 
 
 def make_speakers(corpus: str, seed: int, num_speakers: int) -> list[Speaker]:
-    """Invent `num_speakers` people; no two share accent and variant.
+    """Draw `num_speakers` speakers; no two share accent and variant.
 
     Example
     -------

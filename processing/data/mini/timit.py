@@ -76,7 +76,7 @@ SIZES = {
 
 
 class Person(NamedTuple):
-    """Who speaks, and which sentences."""
+    """A speaker of the corpus and the sentences to speak."""
 
     name: str
     part: str

@@ -68,7 +68,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Video:
-    """Where a speaker is filmed, and in what mood."""
+    """The recording conditions and the delivery of one video."""
 
     name: str
     reverberation_time_s: float
@@ -158,7 +158,7 @@ def write(folder: Path, size: str, seed: int) -> dict:
 
 
 def _cast(plan: Size, seed: int) -> dict[str, Speaker]:
-    """The people by name, in the order of the names; both splits hear as many women per man."""
+    """Speakers by name, sorted; both splits have the same share of women."""
     counts = {"dev": plan.num_training_speakers, "test": plan.num_test_speakers}
     women = {split: round(_SHARE_OF_WOMEN * count) for split, count in counts.items()}
     men = {split: counts[split] - women[split] for split in counts}

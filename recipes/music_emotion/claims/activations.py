@@ -52,7 +52,7 @@ class Network:
     reads : str
         "waveform" or "spectrogram".
     whole : bool
-        Whether the input is the whole clip; of others the size is told, and nothing is judged.
+        Whether the input is the whole clip; other inputs are in the table, not in the verdict.
     """
 
     label: str
@@ -93,7 +93,7 @@ class Network:
 
 
 def networks() -> list[Network]:
-    """Those of the table: on the clip, and SampleCNN also on the window it was published for."""
+    """The networks of the table, on the clip; SampleCNN also on the window it was published for."""
     samples, frames = clip_samples(), clip_frontend("mel").num_frames(clip_samples())
     window = 3**10
 
