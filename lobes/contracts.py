@@ -51,7 +51,7 @@ def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):
 
 
 class Lobe(nn.Module):
-    """What frontends and encoders have in common."""
+    """Base of frontends and encoders."""
 
     def lasting_options(self, options: dict) -> dict:
         """The options that rebuild this lobe without the files it was started from.
@@ -96,12 +96,11 @@ class Frontend(Lobe):
     Notes
     -----
     Optional: `project_()` moves parameters back into their valid range, in place
-    (see `project_after`); `filters()` returns a `FilterSet`, what the pictures show, what "how far
-    did training move them" is answered from, and what gives a parameter its unit in Hz (see
-    `hz_per_unit` in `auricle.lobes.brains.optimization`).
+    (see `project_after`); `filters()` returns a `FilterSet`, which is drawn, compared before and
+    after training, and read for the unit of a parameter in Hz.
     """
 
-    #: What should follow this frontend unless the user chooses: "none", "sentence" or "global".
+    #: Recommended normalisation behind this frontend: "none", "sentence" or "global".
     normalization: str = "sentence"
     #: True when forward has no trainable parameter by design (a fixed transform).
     fixed: bool = False
@@ -188,7 +187,7 @@ class Encoder(Lobe):
 
     @classmethod
     def unfit(cls, in_features: int, in_frames: int | None, **options) -> str | None:
-        """Why this encoder cannot take such frames, in one sentence; None when it can.
+        """Reason why this encoder cannot take such frames, in one sentence; None when it can.
 
         Arguments
         ---------

@@ -14,7 +14,7 @@ from ._extras import transformers
 
 __all__ = ["SETTINGS", "SMALL", "classes_of", "config_in", "config_of", "model_without_folder"]
 
-#: What a model of random values is built with where no folder is given.
+#: Config of the small model of random values.
 SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -26,7 +26,7 @@ SMALL = {
     # noise for bfloat16 on processors with AMX; the published models have 48 and 64.
     "num_conv_pos_embedding_groups": 2,
 }
-#: What would draw at random in training, leave parameters without a gradient, or change the stride.
+#: Settings switched off: random masks and skipped layers, unused parameters, another stride.
 SETTINGS = {
     "apply_spec_augment": False,
     "mask_time_prob": 0.0,

@@ -65,7 +65,7 @@ class WaveformTransformer(WaveformEncoder):
     def projected(
         self, feats: torch.Tensor, lengths: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What the transformer reads, (B, N', D), and which steps are valid; None: all."""
+        """Input of the transformer, (B, N', D), and the mask of its valid steps; None: all."""
         wavs = mask_padding(feats.squeeze(2), lengths)
         samples = frame_counts(wavs, lengths, least=self.window)
         x = nn.functional.pad(wavs, (0, max(0, self.window - wavs.shape[1])))

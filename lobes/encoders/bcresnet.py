@@ -122,7 +122,7 @@ class BCResNet(Encoder):
     def steps(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What is averaged over time, (B, 4 int(8 tau), N), and which frames are valid, (B, N)."""
+        """Steps before the mean over time, (B, 4 int(8 tau), N), and the mask (B, N) or None."""
         mask = batch_mask(feats, lengths, least=0)
         x = self.head(zero_padding(feats, mask, axis=1).transpose(1, 2).unsqueeze(1))
         # (B, C, F, N) -> (C, F, B, N), once; the way back is taken when little is left.

@@ -146,7 +146,7 @@ class LSTMAutoencoder(Encoder):
     def pretraining_loss(
         self, feats: torch.Tensor, lengths: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """How far features with noise added are from the clean ones, behind the autoencoder.
+        """Mean squared error of the autoencoder in removing added noise.
 
         Arguments
         ---------

@@ -159,7 +159,7 @@ class MLPMixer(Encoder):
         return norm_frames(self.embedding_norm, self.dense(pooled), None)
 
     def frame_level(self, feats: torch.Tensor, counts: torch.Tensor | None = None) -> torch.Tensor:
-        """What is pooled: (B, N, F) with zeros in the padding, (B,) or None -> (B, N, hidden)."""
+        """Frames before the pooling: (B, N, F), zero in the padding, (B,) or None -> (B, N, hidden)."""
         mask = frame_mask(counts, feats.shape[1])
         x = functional.relu(norm_frames(self.stem_norm, conv_frames(feats, self.stem), counts))
         for block in self.blocks:
@@ -176,7 +176,7 @@ class MLPMixer(Encoder):
 
 
 class Block(nn.Module):
-    """A depthwise convolution and two perceptrons, with what they are added to.
+    """Two residual parts: depthwise convolution with token perceptron, and channel perceptron.
 
     Arguments
     ---------

@@ -132,7 +132,7 @@ class ResNet50(Encoder):
 
 
 def _halved(mask: torch.Tensor | None) -> torch.Tensor | None:
-    """What a stride of 2 leaves of the valid columns, the rounded-up half."""
+    """Mask behind a stride of 2: the rounded-up half of the valid columns."""
     return None if mask is None else mask[:, ::2]
 
 

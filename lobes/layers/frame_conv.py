@@ -10,7 +10,7 @@ __all__ = ["conv_frames", "depthwise_frames"]
 
 
 def conv_frames(feats: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:
-    """What an ungrouped `nn.Conv1d` with an odd kernel does to frames, as one matrix product.
+    """Ungrouped `nn.Conv1d` with an odd kernel on frames, as one matrix product.
 
     Arguments
     ---------
@@ -98,7 +98,7 @@ class _Depthwise(torch.autograd.Function):
         feats, taps = ctx.saved_tensors
         to_feats = to_taps = None
         if ctx.needs_input_grad[0]:
-            # What looked ahead is looked back upon.
+            # The transpose of a convolution: the same taps in reverse order.
             to_feats = _filtered(slope, taps.flip(0))
         if ctx.needs_input_grad[1]:
             to_taps = torch.zeros_like(taps)

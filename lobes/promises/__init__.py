@@ -1,7 +1,7 @@
 """Checks that every lobe must pass, runnable on any frontend or encoder.
 
-One function per promise. The tests run them over the registry, and `auricle check` runs them on a
-lobe that is being written. A promise says what it got, what is promised and what to do about it.
+One function per promise, for the registered lobes and for one that is being written. A broken one
+says what was got, what is promised and what to do about it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class _Broken(Exception):
 
 @dataclass(frozen=True)
 class PromiseResult:
-    """What became of one promise."""
+    """Outcome of one promise."""
 
     name: str
     title: str
@@ -225,7 +225,7 @@ def project(lobe: nn.Module) -> None:
 
 
 def leverage(p: torch.Tensor, start: torch.Tensor) -> float:
-    """What a change of a parameter by its own size, now or at the start, does to the loss."""
+    """Change of the loss for a change of a parameter by its own size, now or at the start."""
     size = max(own_size(p), own_size(start))
     return 0.0 if p.grad is None else p.grad.abs().max().item() * size
 

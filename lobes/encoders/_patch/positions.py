@@ -13,7 +13,7 @@ __all__ = ["patches_along", "positions_of_items", "resized_positions", "square_g
 def patches_along(
     values: int | torch.Tensor, patch: int, stride: int, edges: str
 ) -> int | torch.Tensor:
-    """How many patches lie along an axis; at least one.
+    """Number of patches along an axis; at least one.
 
     Arguments
     ---------

@@ -142,7 +142,7 @@ def attentions_of(
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """Where the patches of a clip lie.
+    """Places of a clip's patches in time and frequency.
 
     Arguments
     ---------

@@ -202,7 +202,7 @@ def _joined_qkv(weights: Weights) -> Weights:
 
 
 def _described(weights: Weights, about: dict) -> str:
-    """What a file is, from its config or from the names in it."""
+    """Name of the network in a file, from its config or from the names of its tensors."""
     for key in ("architecture", "model_type", "architectures"):
         if about.get(key):
             return f"{key} {about[key]!r}"
