@@ -72,7 +72,7 @@ def check_agreement(corpus):
         Only blocks that have songs; data sets other than DEAM are one block.
     """
     blocks = BLOCKS if corpus.dataset == "DEAM" else ((1, None),)
-    found = []
+    agreements = []
     for first, last in blocks:
         labels = [
             (*song.static, *(fmean(song.dynamic[d].values()) for d in ("valence", "arousal")))
@@ -83,8 +83,8 @@ def check_agreement(corpus):
             and song.dynamic.get("arousal")
         ]
         if labels:
-            found.append(_agreement(first, last, np.array(labels)))
-    return found
+            agreements.append(_agreement(first, last, np.array(labels)))
+    return agreements
 
 
 def _agreement(first, last, labels):

@@ -86,8 +86,8 @@ def find_shared(a, b, audio=None, num_workers=None, progress=False):
     if audio or (audio is None and not by_id):
         for pair in _same_audio(a, b, num_workers, progress):
             pairs.setdefault(pair, []).append("same audio")
-    found = [SharedSong(a, b, " and ".join(why)) for (a, b), why in pairs.items()]
-    return sorted(found, key=lambda song: (int(song.a), int(song.b)))
+    shared = [SharedSong(a, b, " and ".join(why)) for (a, b), why in pairs.items()]
+    return sorted(shared, key=lambda song: (int(song.a), int(song.b)))
 
 
 def fingerprint(path):
@@ -123,30 +123,30 @@ def _same_audio(a, b, num_workers, progress):
     prints = [_fingerprints(corpus, num_workers, progress) for corpus in (a, b)]
     if not all(prints):
         return
-    length = max(len(bits) for found in prints for bits in found.values())
+    length = max(len(bits) for by_id in prints for bits in by_id.values())
     signs, present = [], []
-    for found in prints:
-        padded = np.zeros((len(found), length, 32), np.float32)
-        for row, bits in zip(padded, found.values(), strict=True):
+    for by_id in prints:
+        padded = np.zeros((len(by_id), length, 32), np.float32)
+        for row, bits in zip(padded, by_id.values(), strict=True):
             row[: len(bits)] = bits
-        signs.append(padded.reshape(len(found), -1))
+        signs.append(padded.reshape(len(by_id), -1))
         present.append(np.abs(signs[-1]))
     compared = present[0] @ present[1].T
     same = (signs[0] @ signs[1].T / np.maximum(compared, 1) + 1) / 2
-    ids = [list(found) for found in prints]
+    ids = [list(by_id) for by_id in prints]
     for i, j in zip(*np.nonzero((same >= SAME_BITS) & (compared >= _MIN_BITS)), strict=True):
         yield ids[0][i], ids[1][j]
 
 
 def _fingerprints(corpus, num_workers, progress):
-    """By id, of the songs that have audio that can be decoded."""
+    """Fingerprints by id, of the songs whose audio can be decoded."""
     songs = [song for song in corpus.songs.values() if song.audio]
 
     def one(song):
         try:
             return fingerprint(song.audio.path)
         except AudioError:
-            return np.zeros((0, 32), np.int8)  # prepare tells what is wrong with it
+            return np.zeros((0, 32), np.int8)  # an error of the preparation
 
     with ThreadPoolExecutor(num_workers) as pool:
         bar = tqdm(

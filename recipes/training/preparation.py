@@ -140,12 +140,12 @@ def count_splits(
     """
     counts = {}
     for split in SPLITS:
-        its = [row for row in rows if row["split"] == split]
+        part = [row for row in rows if row["split"] == split]
         counts[split] = {
-            items: len(its),
-            people: len({row["speaker"] for row in its if row["speaker"]}),
-            "hours": round(sum(row["duration_s"] for row in its) / 3600, 4),
-            **{name: sum(map(count, its)) for name, count in further.items()},
+            items: len(part),
+            people: len({row["speaker"] for row in part if row["speaker"]}),
+            "hours": round(sum(row["duration_s"] for row in part) / 3600, 4),
+            **{name: sum(map(count, part)) for name, count in further.items()},
         }
     empty = [split for split, numbers in counts.items() if not numbers[items]]
     if empty:

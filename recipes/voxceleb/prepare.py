@@ -146,7 +146,7 @@ def prepare(
         corpora[name] = list_files(its_folders, only, num_workers, progress)
     test_places = find_recordings(trials, corpora["voxceleb1"], list_path)
 
-    caches = {name: _cache_of(cache_folder, name, its) for name, its in folders.items()}
+    caches = {name: _cache_of(cache_folder, name, roots) for name, roots in folders.items()}
     roots = _all_roots(folders, caches)
     output_folder.mkdir(parents=True, exist_ok=True)
     listed = [(name, files.fingerprint()) for name, files in corpora.items()]

@@ -198,8 +198,8 @@ def test_prepare_leaves_out_what_is_tested_on(tmp_path):
     deam = folders.make_deam(tmp_path / "deam")
     emomusic = folders.make_emomusic(tmp_path / "emomusic", ids=[3, 5, 6, 900], audio=False)
     options = {"window_s": folders.WINDOW_S, "sample_rate": 8000}
-    prepared = prepare(deam, tmp_path / "out", exclude_leakage=emomusic, **options)
-    ids = {row["id"] for row in prepared.rows()}
+    record = prepare(deam, tmp_path / "out", exclude_leakage=emomusic, **options)
+    ids = {row["id"] for row in record.rows()}
     assert ids == {str(id) for id in folders.DEAM_IDS} - {"3", "5", "6"}
-    assert any(note.startswith("3 songs are also in") for note in prepared.notes)
+    assert any(note.startswith("3 songs are also in") for note in record.notes)
     assert len(prepare(deam, tmp_path / "out", **options).rows()) == len(folders.DEAM_IDS)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from data_folders import edit, refusal
 from music_folders import WINDOW_S, emotion_of
 
 from auricle.processing.data import manifest
@@ -76,18 +77,6 @@ def run(folder, out, protocol="deam-random", **options):
     )
 
 
-def said(*arguments, **options):
-    with pytest.raises(PreparationError) as caught:
-        run(*arguments, **options)
-    return str(caught.value)
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
 # --- settings -------------------------------------------------------------------------------------
 
 
@@ -140,10 +129,10 @@ def test_scales_have_their_ends_and_an_inverse(scale):
 
 
 def test_deam(deam, out):
-    prepared = run(deam, out)
-    assert prepared.dataset == "DEAM" and prepared.completeness == "subset (26 of 1802 songs)"
-    assert not prepared.comparable and prepared.scale == {"low": 1.0, "high": 9.0}
-    rows = {row["id"]: row for row in prepared.rows()}
+    record = run(deam, out)
+    assert record.dataset == "DEAM" and record.completeness == "subset (26 of 1802 songs)"
+    assert not record.comparable and record.scale == {"low": 1.0, "high": 9.0}
+    rows = {row["id"]: row for row in record.rows()}
     assert set(rows) == {str(id) for id in folders.DEAM_IDS}
     for id, row in rows.items():
         # The labels of the right dimension, in both blocks: exchanged back where they were.
@@ -153,10 +142,10 @@ def test_deam(deam, out):
         assert row["dynamic_valence"] == pytest.approx(expected, abs=1e-3)
         assert (row["dynamic_start_s"], row["start_s"]) == (0.0, 1.0)
         assert row["duration_s"] == 2.0 and row["label"] == ""
-        wav = manifest.read_row(row, prepared.roots, RATE_HZ)
+        wav = manifest.read_row(row, record.roots, RATE_HZ)
         assert wav.shape == (2 * RATE_HZ,)
-    assert sum(c["songs"] for c in prepared.counts.values()) == 26
-    text = prepared.describe()
+    assert sum(c["songs"] for c in record.counts.values()) == 26
+    text = record.describe()
     assert "EXCHANGED BACK" in text and "1 to 3 s at 8000 Hz" in text and "1 to 9" in text
 
 
@@ -180,31 +169,31 @@ def test_both_spellings_of_the_folders_are_one(deam, out, tmp_path):
 def test_the_exchange_is_decided_and_stored(deam, out, tmp_path, really, setting, expected):
     if not really:
         folders.make_deam(deam, exchanged=False, audio=False)
-    prepared = run(deam, out, swap_2013_static=setting)
-    assert prepared.exchange["exchanged"] is expected
-    assert prepared.exchange["setting"] == setting
+    record = run(deam, out, swap_2013_static=setting)
+    assert record.exchange["exchanged"] is expected
+    assert record.exchange["setting"] == setting
     assert json.loads((out / "prepare.json").read_text())["exchange"]["exchanged"] is expected
-    row = next(row for row in prepared.rows() if row["id"] == "12")
+    row = next(row for row in record.rows() if row["id"] == "12")
     right = really == expected
     assert (abs((row["valence"] - 5) / 4 - emotion_of(12)[0]) < 0.02) == right
-    against = [note for note in prepared.notes if "against what the dynamic labels say" in note]
+    against = [note for note in record.notes if "against what the dynamic labels say" in note]
     assert bool(against) is not right
 
 
 def test_auto_without_dynamic_labels_asks(deam, out):
     shutil.rmtree((deam / DYNAMIC).parent)
-    text = said(deam, out)
+    text = refusal(run, deam, out)
     assert "swap_2013_static auto cannot tell" in text and "needs true" in text
-    prepared = run(deam, out, swap_2013_static=True)
-    assert prepared.rows()[0]["dynamic_valence"] == []
+    record = run(deam, out, swap_2013_static=True)
+    assert record.rows()[0]["dynamic_valence"] == []
 
 
 def test_mini_deam_names_its_window(tiny, out):
-    prepared = prepare(tiny("music_emotion"), out, sample_rate=RATE_HZ)
-    assert prepared.dataset == "mini DEAM" and prepared.completeness == "mini"
-    assert prepared.window_s == (10.0, 20.0) and not prepared.comparable
-    assert prepared.exchange["exchanged"]
-    assert [c["songs"] for c in prepared.counts.values()] == [16, 4, 4]
+    record = prepare(tiny("music_emotion"), out, sample_rate=RATE_HZ)
+    assert record.dataset == "mini DEAM" and record.completeness == "mini"
+    assert record.window_s == (10.0, 20.0) and not record.comparable
+    assert record.exchange["exchanged"]
+    assert [c["songs"] for c in record.counts.values()] == [16, 4, 4]
     dynamic = prepare(
         tiny("music_emotion"), out, "mediaeval-2015", target="dynamic", sample_rate=RATE_HZ
     )
@@ -217,8 +206,8 @@ def test_mini_deam_names_its_window(tiny, out):
 
 
 def test_emomusic(emomusic, out):
-    prepared = run(emomusic, out, "emomusic-official")
-    rows = {row["id"]: row for row in prepared.rows()}
+    record = run(emomusic, out, "emomusic-official")
+    rows = {row["id"]: row for row in record.rows()}
     assert {id for id, row in rows.items() if row["split"] == "test"} == {"4", "8", "12"}
     for id, row in rows.items():
         # Arousal comes first in its table.
@@ -230,30 +219,30 @@ def test_emomusic(emomusic, out):
         )
         if row["split"] != "test":
             assert row["split"] == split_of_artist(row["speaker"])
-    assert not prepared.exchange["exchanged"]
-    assert "xchanged" not in prepared.describe(), "that is of DEAM alone"
+    assert not record.exchange["exchanged"]
+    assert "xchanged" not in record.describe(), "that is of DEAM alone"
 
 
 def test_emomusic_audio_without_labels_is_as_published(emomusic, out, tmp_path):
     folder = Path(shutil.copytree(emomusic, tmp_path / "emomusic"))
     folders.write_song(folder / "clips_45seconds" / "999.mp3", 999)
-    prepared = run(folder, out, "emomusic-official")
-    assert any("1 audio files are in no table" in note for note in prepared.notes)
+    record = run(folder, out, "emomusic-official")
+    assert any("1 audio files are in no table" in note for note in record.notes)
 
 
 def test_pmemo(pmemo, out):
-    prepared = run(pmemo, out, "pmemo-random")
-    assert prepared.scale == {"low": 0.0, "high": 1.0}
-    rows = {row["id"]: row for row in prepared.rows()}
+    record = run(pmemo, out, "pmemo-random")
+    assert record.scale == {"low": 0.0, "high": 1.0}
+    rows = {row["id"]: row for row in record.rows()}
     assert "1" not in rows and len(rows) == 11
-    assert any("1 songs have no static labels" in note for note in prepared.notes)
+    assert any("1 songs have no static labels" in note for note in record.notes)
     for id, row in rows.items():
-        found = scales.to_unit(np.array([row["valence"], row["arousal"]]), prepared.scale)
+        found = scales.to_unit(np.array([row["valence"], row["arousal"]]), record.scale)
         assert found == pytest.approx(emotion_of(id), abs=1e-3)
     # A chorus shorter than the window is taken whole, and its labels move with it.
     assert rows["2"]["start_s"] == 0.0 and rows["2"]["duration_s"] == 1.5
     assert rows["2"]["dynamic_start_s"] == 1.0 and len(rows["2"]["dynamic_valence"]) == 1
-    assert prepared.decoded["shifted"] == 1
+    assert record.decoded["shifted"] == 1
     dynamic = run(pmemo, out, "pmemo-random", target="dynamic")
     assert "1" in {row["id"] for row in dynamic.rows()}
 
@@ -468,17 +457,17 @@ def decoded(_deam, tmp_path_factory):
 def test_bad_input_is_named_or_skipped(deam, out, decoded, tmp_path, spoil):
     shutil.copytree(decoded, tmp_path / "cache")
     kind, reason = spoil(deam)
-    text = said(deam, out, cache_folder=tmp_path / "cache")
+    text = refusal(run, deam, out, cache_folder=tmp_path / "cache")
     assert kind in text and reason in text and "--skip_broken true" in text
-    prepared = run(deam, out, cache_folder=tmp_path / "cache", skip_broken=True)
-    assert len(prepared.skipped) == 1 and reason in prepared.skipped[0]["reason"]
-    assert "skipped 1:" in prepared.describe()
-    assert len(prepared.rows()) >= 25
+    record = run(deam, out, cache_folder=tmp_path / "cache", skip_broken=True)
+    assert len(record.skipped) == 1 and reason in record.skipped[0]["reason"]
+    assert "skipped 1:" in record.describe()
+    assert len(record.rows()) >= 25
 
 
 def test_all_bad_input_is_told_at_once(deam, out):
     found = [spoil(deam) for spoil in BREAKS if spoil not in (break_number, break_twice)]
-    text = said(deam, out)
+    text = refusal(run, deam, out)
     for _, reason in found:
         assert reason in text
 
@@ -486,23 +475,23 @@ def test_all_bad_input_is_told_at_once(deam, out):
 def test_times_that_are_none_are_named(pmemo, out, tmp_path):
     folder = Path(shutil.copytree(pmemo, tmp_path / "pmemo"))
     edit(folder / "annotations" / "dynamic_annotations.csv", "\n3,1.0,", "\n3,soon,")
-    text = said(folder, out, "pmemo-random")
+    text = refusal(run, folder, out, "pmemo-random")
     assert "no number (1)" in text and "song 3: frameTime is 'soon'" in text
 
 
 def test_missing_columns_of_all_tables_are_named(deam, out):
     edit(deam / STATIC, "arousal_mean", "arousal")
     edit(deam / DYNAMIC, "song_id", "id")
-    text = said(deam, out)
+    text = refusal(run, deam, out)
     assert "1_2000.csv has no column arousal_mean; it has song_id, valence_mean" in text
     assert "arousal.csv has no column song_id" in text
 
 
 def test_what_is_not_there(tmp_path, emomusic, out):
-    assert "does not exist" in said(tmp_path / "nowhere", out)
+    assert "does not exist" in refusal(run, tmp_path / "nowhere", out)
     (tmp_path / "empty").mkdir()
-    assert "none of the data sets, not DEAM" in said(tmp_path / "empty", out)
-    text = said(emomusic, out, "pmemo-random")
+    assert "none of the data sets, not DEAM" in refusal(run, tmp_path / "empty", out)
+    text = refusal(run, emomusic, out, "pmemo-random")
     assert "holds EmoMusic, not PMEmo: choose --protocol emomusic-official" in text
 
 

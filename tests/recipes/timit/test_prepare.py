@@ -9,10 +9,10 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
+from data_folders import edit, refusal, write_noise
 from speechbrain.dataio.batch import PaddedBatch
 
 from auricle.lobes import build_encoder, build_frontend
@@ -53,10 +53,7 @@ def lines(segments):
 
 
 def write_audio(path, length=LENGTH, rate_hz=RATE_HZ, format="NIST"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = sum(map(ord, "/".join(path.parts[-3:]).split(".")[0].lower()))
-    wav = 0.1 * np.random.default_rng(seed).standard_normal(length)
-    soundfile.write(path, wav.astype("float32"), rate_hz, format=format, subtype="PCM_16")
+    write_noise(path, length, rate_hz, format=format, subtype="PCM_16")
 
 
 def make_corpus(folder):
@@ -95,12 +92,6 @@ def out(tmp_path):
 
 def file_of(corpus, suffix, who="TRAIN/DR1/FAAA0/SX37"):
     return corpus / f"{who}{suffix}"
-
-
-def said(function, *arguments, **options):
-    with pytest.raises(PreparationError) as caught:
-        function(*arguments, **options)
-    return str(caught.value)
 
 
 # --- protocols and settings ----------------------------------------------------------------------
@@ -147,7 +138,7 @@ def test_bad_settings(key, value, text):
 
 
 def test_bad_settings_of_a_call(corpus, out):
-    text = said(prepare, corpus, out, "standrad", seed=-1)
+    text = refusal(prepare, corpus, out, "standrad", seed=-1)
     assert "did you mean 'standard'?" in text and "data_seed is -1" in text
 
 
@@ -155,22 +146,22 @@ def test_bad_settings_of_a_call(corpus, out):
 
 
 def test_standard_drops_sa_and_takes_the_listed_speakers(corpus, out):
-    prepared = prepare(corpus, out)
-    assert {s: {row["speaker"] for row in prepared.rows(s)} for s in manifest.SPLITS} == {
+    record = prepare(corpus, out)
+    assert {s: {row["speaker"] for row in record.rows(s)} for s in manifest.SPLITS} == {
         "train": {"faaa0", "mbbb0", "mccc1"},
         "valid": {"faks0", "mrjm4"},
         "test": {"mdab0", "felc0"},
     }
-    assert all("_sa" not in row["id"] for row in prepared.rows())
-    assert prepared.counts["train"] == {
+    assert all("_sa" not in row["id"] for row in record.rows())
+    assert record.counts["train"] == {
         "utterances": 6,
         "speakers": 3,
         "hours": round(6 * LENGTH / RATE_HZ / 3600, 4),
         "phones": 6 * 4,
     }
-    assert prepared.counts["test"]["phones"] == 4 * 4  # q is deleted, silence kept
-    assert (prepared.completeness, prepared.comparable) == ("mini", False)
-    assert prepared.dataset == "mini TIMIT" and "mini TIMIT" in prepared.describe()
+    assert record.counts["test"]["phones"] == 4 * 4  # q is deleted, silence kept
+    assert (record.completeness, record.comparable) == ("mini", False)
+    assert record.dataset == "mini TIMIT" and "mini TIMIT" in record.describe()
 
 
 def test_a_row(corpus, out):
@@ -194,7 +185,7 @@ def test_a_row(corpus, out):
 
 
 def test_trainable_stft_divides_as_torch_does(corpus, out):
-    prepared = prepare(corpus, out, "trainable_stft")
+    record = prepare(corpus, out, "trainable_stft")
     names = [
         f"{speaker}_{name}".lower()
         for region in PEOPLE["TRAIN"].values()
@@ -205,11 +196,11 @@ def test_trainable_stft_divides_as_torch_does(corpus, out):
     assert round(12 * 4000 / 4620) == sizes[0]
     halves = torch.utils.data.random_split(names, sizes, torch.Generator().manual_seed(0))
     for split, half in zip(("train", "valid"), halves, strict=True):
-        assert {row["id"] for row in prepared.rows(split)} == set(half)
-    assert len(prepared.rows("test")) == 5 * 4  # everybody, SA included
-    assert not prepared.comparable and "not comparable" in prepared.describe()
+        assert {row["id"] for row in record.rows(split)} == set(half)
+    assert len(record.rows("test")) == 5 * 4  # everybody, SA included
+    assert not record.comparable and "not comparable" in record.describe()
     other = prepare(corpus, out, "trainable_stft", seed=1)
-    assert other.test_digest == prepared.test_digest and other.digest != prepared.digest
+    assert other.test_digest == record.test_digest and other.digest != record.digest
     assert any("seed 1" in note for note in other.notes)
 
 
@@ -220,7 +211,7 @@ def test_a_speaker_in_train_and_test_is_an_error(corpus, out):
             path = corpus / f"TRAIN/DR1/MDAB0/{name}{suffix}"
             path.rename(path.with_name(f"{name}9{suffix}"))
     for protocol in ("standard", "trainable_stft"):
-        assert "train and test: mdab0" in said(prepare, corpus, out, protocol, skip_broken=True)
+        assert "train and test: mdab0" in refusal(prepare, corpus, out, protocol, skip_broken=True)
 
 
 # --- forms ---------------------------------------------------------------------------------------
@@ -276,19 +267,19 @@ def strangers(corpus):
 def test_every_form_is_the_same_corpus(_corpus, corpus, tmp_path, change):
     published = prepare(_corpus, tmp_path / "published")
     change(corpus)
-    prepared = prepare(corpus, tmp_path / "out")
-    assert prepared.digest == published.digest and prepared.counts == published.counts
-    assert prepared.notes == []
-    for row in prepared.rows():
-        assert len(manifest.read_row(row, prepared.roots, RATE_HZ)) == LENGTH
+    record = prepare(corpus, tmp_path / "out")
+    assert record.digest == published.digest and record.counts == published.counts
+    assert record.notes == []
+    for row in record.rows():
+        assert len(manifest.read_row(row, record.roots, RATE_HZ)) == LENGTH
 
 
 def test_both_files_side_by_side_count_once_and_the_published_one_is_read(corpus, out):
     riff(corpus, keep=True)
-    prepared = prepare(corpus, out)
-    assert prepared.counts["train"]["utterances"] == 6
-    assert all(row["path"].endswith("7.WAV") for row in prepared.rows())
-    (note,) = prepared.notes
+    record = prepare(corpus, out)
+    assert record.counts["train"]["utterances"] == 6
+    assert all(row["path"].endswith("7.WAV") for row in record.rows())
+    (note,) = record.notes
     assert note.startswith("14 recordings are there more than once")
     assert re.search(r"SI1027\.WAV and not .*SI1027\.WAV\.wav$", note)
 
@@ -297,8 +288,8 @@ def test_words_in_the_path_above_mean_nothing(corpus, tmp_path):
     home = tmp_path / "train" / "test" / "dr1"
     home.parent.mkdir(parents=True)
     corpus.rename(home)
-    prepared = prepare(home, tmp_path / "out")
-    assert {s: prepared.counts[s]["utterances"] for s in manifest.SPLITS} == {
+    record = prepare(home, tmp_path / "out")
+    assert {s: record.counts[s]["utterances"] for s in manifest.SPLITS} == {
         "train": 6,
         "valid": 4,
         "test": 4,
@@ -306,25 +297,25 @@ def test_words_in_the_path_above_mean_nothing(corpus, tmp_path):
 
 
 def test_folders_that_are_not_timit(corpus, tmp_path):
-    assert "does not exist" in said(find_corpus, tmp_path / "none")
-    assert "is a file" in said(find_corpus, corpus / "mini.json")
-    text = said(find_corpus, corpus / "TRAIN")
+    assert "does not exist" in refusal(find_corpus, tmp_path / "none")
+    assert "is a file" in refusal(find_corpus, corpus / "mini.json")
+    text = refusal(find_corpus, corpus / "TRAIN")
     assert "does not hold TIMIT" in text and f"name {corpus}" in text
     shutil.copytree(corpus, tmp_path / "two" / "a")
     shutil.copytree(corpus, tmp_path / "two" / "b")
-    assert "holds TIMIT 2 times" in said(find_corpus, tmp_path / "two")
+    assert "holds TIMIT 2 times" in refusal(find_corpus, tmp_path / "two")
     shutil.rmtree(corpus / "TEST")
-    assert "has no TEST/DR1" in said(find_corpus, corpus)
+    assert "has no TEST/DR1" in refusal(find_corpus, corpus)
 
 
 def test_an_utterance_in_two_folders_is_not_counted_twice(corpus, out):
     shutil.copytree(corpus / "TRAIN/DR1/FAAA0", corpus / "TRAIN/DR1/faaa0")
-    text = said(prepare, corpus, out)
+    text = refusal(prepare, corpus, out)
     assert (
         "there twice (4):" in text and "is the same utterance as TRAIN/DR1/FAAA0/SX37.WAV" in text
     )
-    prepared = prepare(corpus, out, skip_broken=True)
-    assert prepared.counts["train"]["utterances"] == 6 and len(prepared.skipped) == 4
+    record = prepare(corpus, out, skip_broken=True)
+    assert record.counts["train"]["utterances"] == 6 and len(record.skipped) == 4
 
 
 # --- the whole corpus ----------------------------------------------------------------------------
@@ -359,22 +350,22 @@ def whole(tmp_path_factory):
 
 
 def test_the_whole_corpus_is_complete_and_by_standard_comparable(whole, tmp_path):
-    prepared = prepare(whole, tmp_path)
-    assert [prepared.counts[s]["utterances"] for s in manifest.SPLITS] == [3696, 400, 192]
-    assert [prepared.counts[s]["speakers"] for s in manifest.SPLITS] == [462, 50, 24]
-    assert prepared.completeness == "complete" and prepared.comparable
-    assert prepared.counts["test"]["phones"] == 7215 and prepared.dataset == "TIMIT"
+    record = prepare(whole, tmp_path)
+    assert [record.counts[s]["utterances"] for s in manifest.SPLITS] == [3696, 400, 192]
+    assert [record.counts[s]["speakers"] for s in manifest.SPLITS] == [462, 50, 24]
+    assert record.completeness == "complete" and record.comparable
+    assert record.counts["test"]["phones"] == 7215 and record.dataset == "TIMIT"
     # the same folder: what was decoded is not decoded again
-    prepared = prepare(whole, tmp_path, "trainable_stft")
-    assert [prepared.counts[s]["utterances"] for s in manifest.SPLITS] == [4000, 620, 1680]
-    assert prepared.completeness == "complete" and not prepared.comparable
+    record = prepare(whole, tmp_path, "trainable_stft")
+    assert [record.counts[s]["utterances"] for s in manifest.SPLITS] == [4000, 620, 1680]
+    assert record.completeness == "complete" and not record.comparable
 
 
 def test_what_is_missing_is_named(corpus, out):
     (corpus / "mini.json").unlink()
     for suffix in (".WAV", ".PHN", ".WRD", ".TXT"):
         file_of(corpus, suffix).unlink()
-    text = said(prepare, corpus, out)
+    text = refusal(prepare, corpus, out)
     absent = [name for name in CORE_TEST if name not in ("mdab0", "felc0")]
     for line in (
         "5 of 3696 training utterances",
@@ -386,11 +377,11 @@ def test_what_is_missing_is_named(corpus, out):
         "7 speakers have not 8 utterances: felc0 2, mdab0 2, faks0 2, mrjm4 2, faaa0 1, ",
     ):
         assert f"\n  {line}" in text
-    text = said(prepare, corpus, out, "trainable_stft")
+    text = refusal(prepare, corpus, out, "trainable_stft")
     assert "\n  speakers in TEST: dr1 2 of 11, dr2 2 of 26, " in text and "10 utterances: " in text
-    prepared = prepare(corpus, out, skip_broken=True)
-    assert prepared.completeness.startswith("subset (5 of 3696") and not prepared.comparable
-    assert prepared.dataset == "TIMIT"
+    record = prepare(corpus, out, skip_broken=True)
+    assert record.completeness.startswith("subset (5 of 3696") and not record.comparable
+    assert record.dataset == "TIMIT"
 
 
 def test_one_that_is_missing_from_the_whole_corpus_is_the_only_one_named():
@@ -424,13 +415,8 @@ def test_other_labels_than_the_published_are_noticed():
 # --- bad input -----------------------------------------------------------------------------------
 
 
-def replace_in(path, old, new):
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-
-
 def phn(old, new):
-    return lambda corpus: replace_in(file_of(corpus, ".PHN"), old, new)
+    return lambda corpus: edit(file_of(corpus, ".PHN"), old, new)
 
 
 def bytes_of(change):
@@ -491,14 +477,14 @@ BAD = {
 def test_bad_input_is_named_and_can_be_left_out(corpus, out, name):
     damage, kind, reason = BAD[name]
     damage(corpus)
-    text = said(prepare, corpus, out)
+    text = refusal(prepare, corpus, out)
     assert f"  {kind} (1):\n" in text and reason in text and "--skip_broken" in text
-    prepared = prepare(corpus, out, skip_broken=True)
-    assert "faaa0_sx37" not in {row["id"] for row in prepared.rows()}
-    assert prepared.counts["train"]["utterances"] == 5
-    (skipped,) = prepared.skipped
+    record = prepare(corpus, out, skip_broken=True)
+    assert "faaa0_sx37" not in {row["id"] for row in record.rows()}
+    assert record.counts["train"]["utterances"] == 5
+    (skipped,) = record.skipped
     assert skipped["kind"] == kind and reason in skipped["reason"]
-    assert f"{kind}: {skipped['reason']}" in prepared.describe()
+    assert f"{kind}: {skipped['reason']}" in record.describe()
 
 
 def test_everything_wrong_is_one_error_with_five_examples_of_a_kind(corpus, out):
@@ -506,10 +492,10 @@ def test_everything_wrong_is_one_error_with_five_examples_of_a_kind(corpus, out)
         path.unlink()
     phn_file = file_of(corpus, ".PHN", "TEST/DR1/MDAB0/SX37")
     phn_file.write_text("0 800 xx\n0 1600 sh\n")
-    text = said(prepare, corpus, out)
+    text = refusal(prepare, corpus, out)
     assert "missing .PHN (6):" in text and text.count("has no .PHN") == 5 and "and 1 more" in text
     assert "unknown phone (1):" in text and "overlapping or unsorted phone times (1):" in text
-    text = said(prepare, corpus, out, skip_broken=True)
+    text = refusal(prepare, corpus, out, skip_broken=True)
     assert "none of the utterances is left for train" in text
 
 
@@ -517,24 +503,24 @@ def test_what_is_not_used_may_be_broken(corpus, out):
     for who in ("TRAIN/DR1/FAAA0/SA1", "TEST/DR8/MZZZ0/SX37"):
         file_of(corpus, ".PHN", who).unlink()
     assert prepare(corpus, out).skipped == []
-    assert "missing .PHN (2)" in said(prepare, corpus, out, "trainable_stft")
+    assert "missing .PHN (2)" in refusal(prepare, corpus, out, "trainable_stft")
 
 
 def test_a_silence_that_outlasts_the_audio_ends_with_it(corpus, out):
-    replace_in(file_of(corpus, ".PHN"), "4000 4800 h#", "4000 5600 h#")
-    prepared = prepare(corpus, out)
-    (row,) = [row for row in prepared.rows() if row["id"] == "faaa0_sx37"]
+    edit(file_of(corpus, ".PHN"), "4000 4800 h#", "4000 5600 h#")
+    record = prepare(corpus, out)
+    (row,) = [row for row in record.rows() if row["id"] == "faaa0_sx37"]
     assert row["phone_ends"].endswith(f" {LENGTH}")
-    assert any("in 1 utterances the silence at the end" in note for note in prepared.notes)
+    assert any("in 1 utterances the silence at the end" in note for note in record.notes)
 
 
 def test_without_word_files_the_sentence_is_the_text(corpus, out):
     for path in corpus.rglob("*.WRD"):
         path.unlink()
-    prepared = prepare(corpus, out)
-    row = prepared.rows()[0]
+    record = prepare(corpus, out)
+    row = record.rows()[0]
     assert "words" not in row and row["text"] == "She had."
-    assert any("no .WRD" in note for note in prepared.notes)
+    assert any("no .WRD" in note for note in record.notes)
     assert Units.build("char", [row]).reference(row) == list("she had")
 
 
@@ -542,14 +528,14 @@ def test_without_word_files_the_sentence_is_the_text(corpus, out):
 
 
 def test_prepared_once_and_again_when_a_label_changes(corpus, out, monkeypatch):
-    prepared = prepare(corpus, out)
+    record = prepare(corpus, out)
     with monkeypatch.context() as patch:
         patch.setattr(script, "scan_files", lambda *a, **k: pytest.fail("decoded again"))
-        assert prepare(corpus, out) == prepared
+        assert prepare(corpus, out) == record
     path = file_of(corpus, ".PHN")
-    replace_in(path, "sh", "zh")
+    edit(path, "sh", "zh")
     os.utime(path, ns=(1, 1))
-    assert prepare(corpus, out).digest != prepared.digest
+    assert prepare(corpus, out).digest != record.digest
 
 
 def test_command_line(corpus, out, capsys):
@@ -586,15 +572,15 @@ def make_table(folder, name="manifest.tsv", below="", **changes):
 @pytest.mark.parametrize(("name", "below"), [("manifest.tsv", ""), ("manifest.csv", "wav")])
 def test_a_table_of_recordings(tmp_path, name, below):
     folder = make_table(tmp_path / "my_speech", name, below)
-    prepared = prepare(folder, tmp_path / "out", "manifest")
-    assert prepared.dataset == "my_speech" and prepared.completeness == "own table"
-    assert not prepared.comparable and "TIMIT;" in prepared.describe()
-    row = prepared.rows("test")[0]
+    record = prepare(folder, tmp_path / "out", "manifest")
+    assert record.dataset == "my_speech" and record.completeness == "own table"
+    assert not record.comparable and "TIMIT;" in record.describe()
+    row = record.rows("test")[0]
     assert row["phones"] == "sh iy hh ae d zh ao" and row["text"] == 'SHE "HAD"'
     assert fold(row["phones"].split()) == "sh iy hh ae d sh aa".split()
     assert row["id"] == "s10/20" and row["path"] == os.path.join(below, "s10/20.wav")
-    assert len(manifest.read_row(row, prepared.roots, RATE_HZ)) == LENGTH
-    assert prepared.counts["test"] | {"hours": 0} == {
+    assert len(manifest.read_row(row, record.roots, RATE_HZ)) == LENGTH
+    assert record.counts["test"] | {"hours": 0} == {
         "utterances": 4,
         "speakers": 2,
         "hours": 0,
@@ -606,21 +592,21 @@ def test_validation_of_a_table_is_a_share_of_the_training_speakers(tmp_path):
     folder = make_table(tmp_path / "a")
     held_out = {}
     for seed in (0, 0, 1, 2):
-        prepared = prepare(folder, tmp_path / "out", "manifest", seed=seed)
-        speakers = {s: {r["speaker"] for r in prepared.rows(s)} for s in manifest.SPLITS}
+        record = prepare(folder, tmp_path / "out", "manifest", seed=seed)
+        speakers = {s: {r["speaker"] for r in record.rows(s)} for s in manifest.SPLITS}
         assert {s: len(who) for s, who in speakers.items()} == {"train": 9, "valid": 1, "test": 2}
         assert not speakers["train"] & speakers["valid"]
         held_out.setdefault(seed, speakers["valid"])
         assert held_out[seed] == speakers["valid"]
     assert len({name for who in held_out.values() for name in who}) > 1
-    assert any("held out" in note for note in prepared.notes)
+    assert any("held out" in note for note in record.notes)
 
 
 def test_a_table_that_has_a_validation_split_keeps_it(tmp_path):
     folder = make_table(tmp_path / "a", cells={(0, "split"): "dev", (5, "split"): "valid"})
-    prepared = prepare(folder, tmp_path / "out", "manifest")
-    assert {row["id"] for row in prepared.rows("valid")} == {"s00/0", "s02/5"}
-    assert prepared.notes == [
+    record = prepare(folder, tmp_path / "out", "manifest")
+    assert {row["id"] for row in record.rows("valid")} == {"s00/0", "s02/5"}
+    assert record.notes == [
         "2 speakers are in both train and valid, e.g. s00, s02",
     ]
 
@@ -639,31 +625,31 @@ def test_a_table_that_has_a_validation_split_keeps_it(tmp_path):
 )
 def test_bad_tables(tmp_path, cell, value, kind, reason):
     folder = make_table(tmp_path / "a", cells={(2, cell): value})
-    text = said(prepare, folder, tmp_path / "out", "manifest")
+    text = refusal(prepare, folder, tmp_path / "out", "manifest")
     assert f"{kind} (1):" in text and reason in text
     assert "Mend the table or its recordings, or" in text  # there is no corpus to restore it from
-    prepared = prepare(folder, tmp_path / "out", "manifest", skip_broken=True)
-    assert len(prepared.rows()) == 23 and prepared.skipped[0]["kind"] == kind
+    record = prepare(folder, tmp_path / "out", "manifest", skip_broken=True)
+    assert len(record.rows()) == 23 and record.skipped[0]["kind"] == kind
 
 
 def test_tables_that_are_none(tmp_path):
     tmp_path.joinpath("a").mkdir()
-    assert "holds no table" in said(prepare, tmp_path / "a", tmp_path / "out", "manifest")
+    assert "holds no table" in refusal(prepare, tmp_path / "a", tmp_path / "out", "manifest")
     folder = make_table(tmp_path / "b")
     (folder / "manifest.csv").write_text("path\n")
-    text = said(prepare, folder, tmp_path / "out", "manifest")
+    text = refusal(prepare, folder, tmp_path / "out", "manifest")
     assert "holds manifest.tsv and manifest.csv" in text
     (folder / "manifest.tsv").unlink()
-    text = said(prepare, folder, tmp_path / "out", "manifest")
+    text = refusal(prepare, folder, tmp_path / "out", "manifest")
     assert "lacks the columns speaker, split, phones; it has path. Needed are path" in text
     assert text.endswith("separated by commas")
     (folder / "manifest.csv").write_text("path,speaker,split,phones\n")
-    assert "holds no recording" in said(prepare, folder, tmp_path / "out", "manifest")
+    assert "holds no recording" in refusal(prepare, folder, tmp_path / "out", "manifest")
 
 
 def test_a_folder_called_timit_makes_no_timit_of_a_table(tmp_path):
-    prepared = prepare(make_table(tmp_path / "TIMIT"), tmp_path / "out", "manifest")
-    assert prepared.dataset == "table TIMIT"
+    record = prepare(make_table(tmp_path / "TIMIT"), tmp_path / "out", "manifest")
+    assert record.dataset == "table TIMIT"
 
 
 # --- datasets ------------------------------------------------------------------------------------
@@ -673,9 +659,9 @@ HPARAMS = {"sample_rate": RATE_HZ, "cache_gb": 0.1, "seed": 1, "speed_factors": 
 
 
 def sets_of(corpus, out, kind="phones39", **changes):
-    prepared = prepare(corpus, out)
-    units = Units.build(kind, prepared.rows("train"), bpe_size=15)
-    return data.build_datasets({**HPARAMS, **changes}, prepared, units), units
+    record = prepare(corpus, out)
+    units = Units.build(kind, record.rows("train"), bpe_size=15)
+    return data.build_datasets({**HPARAMS, **changes}, record, units), units
 
 
 def test_items_and_batches(corpus, out):
@@ -716,11 +702,11 @@ def test_speed_changes_the_length_and_nothing_else(corpus, out):
 
 def test_runs_on_one_corpus_share_its_preparation(corpus, tmp_path):
     plain = {"results_folder": str(tmp_path / "r"), "protocol": "standard", "data_seed": 0}
-    prepared = data.prepare_from({**plain, "skip_broken": False}, corpus)
-    assert data.prepare_from({**plain, "skip_broken": False}, corpus) == prepared
+    record = data.prepare_from({**plain, "skip_broken": False}, corpus)
+    assert data.prepare_from({**plain, "skip_broken": False}, corpus) == record
     expected = tmp_path / "r" / "prepared" / "timit-standard-seed0" / "manifest.csv"
-    assert Path(prepared.manifest_path) == expected and expected.is_file()
-    assert prepared.counts["test"]["utterances"] == 4
+    assert Path(record.manifest_path) == expected and expected.is_file()
+    assert record.counts["test"]["utterances"] == 4
 
 
 def test_an_utterance_without_units_is_named(corpus, out):
@@ -741,7 +727,7 @@ class Steps:
 
 
 def test_steps_that_ctc_needs(corpus, out):
-    replace_in(file_of(corpus, ".PHN"), "1600 2400 q", "1600 2400 sh")  # a repeat
+    edit(file_of(corpus, ".PHN"), "1600 2400 q", "1600 2400 sh")  # a repeat
     sets, _ = sets_of(corpus, out)
     assert steps_needed(sets["train"].targets["faaa0_sx37"].tolist()) == 6
     data.check_steps(sets, Steps(100), Steps(8))  # 48, 6
@@ -774,10 +760,10 @@ def test_the_mini_corpus(tmp_path, monkeypatch):
     monkeypatch.setattr(mini_timit, "CORE_TEST", ["MDAB0"])
     monkeypatch.setattr(mini_timit, "DEVELOPMENT", ["FAKS0"])
     folder = write_mini("timit", tmp_path / "corpus", "tiny")
-    prepared = prepare(folder, tmp_path / "out")
-    assert prepared.completeness == "mini" and prepared.notes == []
-    assert [prepared.counts[s]["utterances"] for s in manifest.SPLITS] == [6, 1, 1]
-    for row in prepared.rows():
+    record = prepare(folder, tmp_path / "out")
+    assert record.completeness == "mini" and record.notes == []
+    assert [record.counts[s]["utterances"] for s in manifest.SPLITS] == [6, 1, 1]
+    for row in record.rows():
         assert set(row["phones"].split()) <= set(phones(61, "keep"))
         ends = [int(end) for end in row["phone_ends"].split()]
         assert ends == sorted(ends) and ends[-1] == round(row["duration_s"] * RATE_HZ)

@@ -86,9 +86,9 @@ def prepare(corpora, output="out", **options):
 
 
 def test_m4a_is_converted_once(corpora, converted):
-    prepared = prepare(corpora)
-    assert prepared.counts["train"]["utterances"] == 6 and len(converted) == 10
-    train = prepared.utterances["train"]
+    record = prepare(corpora)
+    assert record.counts["train"]["utterances"] == 6 and len(converted) == 10
+    train = record.utterances["train"]
     assert all(name.endswith(".wav") and name.split("/")[0] in VOX2 for name in train)
     assert "id00020/va/00001.wav" not in train  # VoxCeleb2's test set is not trained on
     for name in train:
@@ -97,7 +97,7 @@ def test_m4a_is_converted_once(corpora, converted):
         assert shape == (RATE_HZ, 1, "PCM_16", 10 * 1024)
     cache = corpora / "voxceleb_cache"
     assert all(Path(train.path(name)).is_relative_to(cache) for name in train)
-    assert prepare(corpora).digest == prepared.digest
+    assert prepare(corpora).digest == record.digest
     prepare(corpora, output="other", seed=5)  # another manifest of the same data
     assert len(converted) == 10
     assert not list(cache.rglob("*.part"))
@@ -113,8 +113,8 @@ def test_a_conversion_that_was_stopped_goes_on(corpora, converted, monkeypatch):
             prepare(corpora)
     assert not list((corpora / "voxceleb_cache").rglob("*.wav"))
     assert not list((corpora / "voxceleb_cache").rglob("*.part"))
-    prepared = prepare(corpora)
-    train = prepared.utterances["train"]
+    record = prepare(corpora)
+    train = record.utterances["train"]
     gone, stale = (train.path(name) for name in list(train)[:2])
     os.unlink(gone)
     os.utime(stale, ns=(1, 1))  # older than its source
@@ -132,13 +132,13 @@ def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, converted):
         prepare(corpora)
     text = str(error.value)
     assert "not_convertible (1):" in text and "Invalid data found" in text and "empty (1):" in text
-    prepared = prepare(corpora, skip_broken=True)
-    assert {skip["path"]: skip["kind"] for skip in prepared.skipped} == {
+    record = prepare(corpora, skip_broken=True)
+    assert {skip["path"]: skip["kind"] for skip in record.skipped} == {
         "id00012/vc/00001.m4a": "not_convertible",
         "id00012/vc/00002.m4a": "empty",
     }
     assert not list((corpora / "voxceleb_cache").rglob("*.part"))
-    used = sum(prepared.counts[split]["utterances"] for split in ("train", "valid"))
+    used = sum(record.counts[split]["utterances"] for split in ("train", "valid"))
     assert used == 10
 
 
@@ -150,16 +150,16 @@ def test_without_pyav_the_error_says_what_to_do(corpora, no_av):
 def test_converted_files_beside_need_no_pyav(corpora, no_av):
     make_speakers(corpora / "vox2" / "dev" / "wav", VOX2[:3], ".wav")
     make_speakers(corpora / "vox2" / "dev" / "aac", VOX2[3:], ".flac")
-    prepared = prepare(corpora)
-    train = prepared.utterances["train"]
-    assert prepared.counts["train"]["utterances"] == 6
+    record = prepare(corpora)
+    train = record.utterances["train"]
+    assert record.counts["train"]["utterances"] == 6
     assert not any(train.path(name).endswith(".m4a") for name in train)
-    assert not any("second time" in note for note in prepared.notes)
+    assert not any("second time" in note for note in record.notes)
 
 
 def test_conversion_to_flac(corpora, converted):
-    prepared = prepare(corpora, codec="flac")
-    train = prepared.utterances["train"]
+    record = prepare(corpora, codec="flac")
+    train = record.utterances["train"]
     assert all(train.path(name).endswith(".flac") for name in train)
     assert {soundfile.info(train.path(name)).format for name in train} == {"FLAC"}
 
@@ -177,8 +177,8 @@ def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, converted)
 
 def test_voxceleb2_may_lie_in_the_data_folder(corpora, converted):
     shutil.move(corpora / "vox2" / "dev", corpora / "vox1" / "dev")
-    prepared = prepare(corpora, voxceleb2_folder=None)
-    assert prepared.counts["train"]["utterances"] == 6
+    record = prepare(corpora, voxceleb2_folder=None)
+    assert record.counts["train"]["utterances"] == 6
     shutil.rmtree(corpora / "vox1" / "dev")
     with pytest.raises(PreparationError, match="voxceleb2_folder"):
         prepare(corpora, voxceleb2_folder=None)
@@ -192,8 +192,8 @@ def test_swapped_folders_are_noticed(corpora):
 def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, converted):
     # of an own corpus: VoxCeleb's two never clash
     make_speakers(corpora / "vox2" / "dev" / "aac", ("id10001", "id10003"), ".m4a")
-    prepared = prepare(corpora, train_on="both")
-    splits = [prepared.utterances[split] for split in ("train", "valid")]
+    record = prepare(corpora, train_on="both")
+    splits = [record.utterances[split] for split in ("train", "valid")]
     rows = {name: row for split in splits for name, row in split.items()}
     assert "voxceleb2-id00012/va/00001.wav" in rows and "id10004/va/00001.wav" in rows
     assert "voxceleb2-id10003/va/00001.wav" in rows and "id10003/va/00001.wav" in rows
@@ -202,5 +202,5 @@ def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, converted):
     for name, row in rows.items():
         assert row["speaker"] == name.split("/")[0] and Path(row["path"]).is_file()
         assert ("voxceleb2-" in name) == ("voxceleb_cache" in row["path"])
-    assert any("2 speakers have one name in both corpora" in note for note in prepared.notes)
-    assert prepare(corpora, train_on="both").digest == prepared.digest
+    assert any("2 speakers have one name in both corpora" in note for note in record.notes)
+    assert prepare(corpora, train_on="both").digest == record.digest
