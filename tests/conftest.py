@@ -1,8 +1,47 @@
-"""What several test folders share: the mini corpora, each made once per test session."""
+"""What several test folders share: the mini corpora, each made once per test session; who runs what.
+
+Two workers share the tests. The tests of a file in `TOGETHER` share a trained run, a wheel or the
+like: one worker runs them all, and these files come first, the longest in front, so that what is
+left to fill up both workers at the end is short.
+"""
 
 import os
 
 import pytest
+
+pytest.register_assert_rewrite("command_line", "every_recipe")
+
+TOGETHER = (
+    "tests/recipes/timit/test_train.py",
+    "tests/recipes/voxceleb/test_train.py",
+    "tests/recipes/speech_commands/test_train.py",
+    "tests/recipes/music_emotion/test_train.py",
+    "tests/recipes/music_emotion/test_trained_claims.py",
+    "tests/docs/test_docs.py",
+    "tests/packaging/test_wheel.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    place = {file: number for number, file in enumerate(TOGETHER)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file of `TOGETHER` or else a test function with all its parameters goes to one worker.
+
+    (pytest-xdist's own `loadgroup` does nothing from pytest 9.2 on: names of tests are fixed there.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return file if file in TOGETHER else nodeid.split("[")[0]
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

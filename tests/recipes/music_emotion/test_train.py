@@ -1,33 +1,23 @@
-"""The command line of music emotion on the tiny mini corpus, and what its options do."""
+"""Music emotion by its command on the tiny mini corpus, and what its options do."""
 
 import json
-import signal
-import sys
 
 import pytest
 import torch
-from command_line import TORCHRUN, history, run, training
-from safetensors.torch import load_file
+from command_line import Recipe
+from every_recipe import EveryRecipe, refused
 
-from auricle.lobes.bundles import bundle as pretrained
+from auricle.lobes import bundles
 from auricle.processing.data import manifest
 from auricle.recipes.music_emotion import data
-from auricle.recipes.music_emotion.train import main
-from auricle.recipes.reports.results import load_results
 from auricle.recipes.training.runner import RecipeError
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def corpus(tiny):
-    return tiny("music_emotion")
-
-
-def command(corpus, folder, *extra):
-    """A small run with every source of chance in it: crops, masks, dropout, past batches."""
-    settings = {
-        "data_folder": corpus,
+# Every source of chance is in it: crops, masks, dropout, past batches.
+RECIPE = Recipe(
+    "music_emotion",
+    {
         "frontend_options.mel.hop_ms": 20.0,
         "encoder_options.crnn.channels": "[8, 8, 8, 8]",
         "encoder_options.crnn.hidden": 8,
@@ -37,42 +27,29 @@ def command(corpus, folder, *extra):
         "ccc_window": 8,
         "lr": 0.01,
         "time_masks": 1,
-    }
-    return training("music_emotion", folder, settings, *extra)
+    },
+)
 
 
-def train(corpus, folder, *extra):
-    assert main(command(corpus, folder, *extra)[1:]) == 0
-    (result,) = load_results(folder)
-    return result
+class TestMusicEmotion(EveryRecipe):
+    pictures = ("valence_arousal.png",)
+    killed_at = 10  # of 4 in an epoch
 
 
-@pytest.fixture(scope="module")
-def finished(corpus, tmp_path_factory):
-    """One uninterrupted run, and what it printed."""
-    folder = tmp_path_factory.mktemp("run") / "whole"
-    return folder, run(*command(corpus, folder)).stdout
-
-
-def test_a_run_leaves_everything_behind(finished):
-    folder, printed = finished
-    (result,) = load_results(folder)
+def test_it_is_scored_by_the_protocol(finished):
+    folder, result, printed = finished
     test = result.metrics["test"]
     assert result.task == "music_emotion" and result.dataset == "mini DEAM"
-    assert result.corpus["synthetic"] and "not a benchmark" in printed
     assert "EXCHANGED BACK" in printed and result.protocol["static_labels_exchanged_back"]
     assert test["level"] == "song" and test["scale"] == {"low": 1.0, "high": 9.0}
     assert test["ccc"] == pytest.approx((test["ccc_valence"] + test["ccc_arousal"]) / 2)
     assert result.counts["train"]["songs"] == 16 and test["n"] == 4
-    losses = [record["train"]["loss"] for record in history(folder)]
-    assert losses[-1] < losses[0]
-    for picture in ("valence_arousal.png", "training_curves.png", "learned_filters.png"):
-        assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
-        assert picture in printed
+    kept = json.loads((folder / "test_predictions.json").read_text())
+    assert kept["dimensions"] == ["valence", "arousal"]
 
 
-def test_the_bundle_knows_its_songs_and_its_scale(finished, corpus):
-    bundle = pretrained.load(finished[0] / "bundle")
+def test_the_bundle_knows_its_songs_and_its_scale(finished):
+    bundle = bundles.load(finished[0] / "bundle")
     described = bundle.description
     assert bundle.labels == ["valence", "arousal"] and bundle.clip_s == 10
     assert described["window_s"] == [10, 20] and described["target"] == "static"
@@ -80,56 +57,19 @@ def test_the_bundle_knows_its_songs_and_its_scale(finished, corpus):
     assert bundle(torch.zeros(2, 160000)).shape == (2, 2)
 
 
-def test_killed_and_resumed_ends_with_the_same_numbers(finished, corpus):
-    folder = finished[0].with_name("resumed")
-    words = command(corpus, folder)
-    killer = (
-        "import os, signal, sys, auricle.lobes.brains.regression as regression\n"
-        "step = regression.RegressionBrain.prepare_step\n"
-        "def dying(self):\n"
-        "    step(self)\n"
-        "    if self.epoch == 3 and self.step == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "regression.RegressionBrain.prepare_step = dying\n"
-        "from auricle.recipes.music_emotion.train import main\n"
-        "main(sys.argv[2:])\n"
-    )
-    died = run(words[0], *words[1:], launcher=(sys.executable, "-c", killer), check=False)
-    assert died.returncode == -signal.SIGKILL
-    run(*words)
-    (a,), (b,) = load_results(folder), load_results(finished[0])
-    assert a.metrics == b.metrics
-    weights, others = (load_file(f / "bundle" / "model.safetensors") for f in (folder, finished[0]))
-    assert all(torch.equal(weights[key], others[key]) for key in weights)
-
-
-def test_one_process_and_two_score_a_model_alike(finished, corpus):
-    (before,) = load_results(finished[0])
-    run(*command(corpus, finished[0], "--test_only"), launcher=TORCHRUN)
-    (after,) = load_results(finished[0])
-    assert after.metrics["test"]["ccc"] == pytest.approx(before.metrics["test"]["ccc"], abs=1e-6)
-    assert after.metrics["test"]["n"] == before.metrics["test"]["n"]
-
-
-def test_two_processes_train(corpus, tmp_path):
-    folder = tmp_path / "two"
-    run(*command(corpus, folder, "--number_of_epochs", 2), launcher=TORCHRUN)
-    (result,) = load_results(folder)
-    assert result.metrics["test"]["n"] == 4 and len(history(folder)) == 2
-
-
-def test_a_learned_frontend_is_restored_to_the_identical_score(corpus, tmp_path):
-    extra = ("--frontend", "leaf", "--number_of_epochs", 2)
-    folder = tmp_path / "leaf"
-    before = train(corpus, folder, *extra)
+def test_a_learned_frontend_is_restored_to_the_identical_score(recipe, tmp_path):
+    extra = ("--frontend", "leaf", "--frontend_options.leaf.hop_ms", 20.0)
+    extra += ("--frontend_options.leaf.num_features", 16, "--number_of_epochs", 1)
+    before, _ = recipe.train(tmp_path / "leaf", *extra)
     assert before.filters["centre_shift_hz"] > 0
-    after = train(corpus, folder, *extra, "--test_only")
+    after, _ = recipe.train(tmp_path / "leaf", *extra, "--test_only")
     assert after.metrics["test"] == before.metrics["test"]
 
 
 @pytest.mark.parametrize("crop_s", ["null", "2"])
-def test_labels_over_time_are_learned_and_drawn(corpus, tmp_path, crop_s):
+def test_labels_over_time_are_learned_and_drawn(recipe, tmp_path, crop_s):
     extra = ("--target", "dynamic", "--encoder_options.crnn.output", "frames", "--crop_s", crop_s)
-    result = train(corpus, tmp_path / "dynamic", *extra)
+    result, _ = recipe.train(tmp_path / "dynamic", *extra, "--number_of_epochs", 2, pictures=True)
     test = result.metrics["test"]
     assert test["level"] == "point" and test["scale"] == {"low": -1.0, "high": 1.0}
     assert test["n_points"] == result.counts["test"]["dynamic_labels"]
@@ -137,8 +77,8 @@ def test_labels_over_time_are_learned_and_drawn(corpus, tmp_path, crop_s):
 
 
 @pytest.mark.parametrize("loss", ["mse", "mix"])
-def test_other_losses(corpus, tmp_path, loss):
-    result = train(corpus, tmp_path / loss, "--loss", loss, "--number_of_epochs", 1)
+def test_other_losses(recipe, tmp_path, loss):
+    result, _ = recipe.train(tmp_path / loss, "--loss", loss, "--number_of_epochs", 1)
     assert result.options["loss"] == loss
 
 
@@ -193,7 +133,7 @@ def test_a_crop_is_another_part_in_every_epoch_and_evaluation_hears_all(monkeypa
 
 
 @pytest.mark.parametrize(
-    "extra, said",
+    "extra, words",
     [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),
         (["--protocol", "deam"], ["deam", "deam-random"]),
@@ -212,18 +152,8 @@ def test_a_crop_is_another_part_in_every_epoch_and_evaluation_hears_all(monkeypa
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) and "--" in value[0] else "",
 )
-def test_bad_input_gives_one_clear_error(corpus, tmp_path, capsys, extra, said):
-    status = main(command(corpus, tmp_path / "bad", *extra)[1:])
-    printed = capsys.readouterr().err
-    assert status == 2
-    assert "Traceback" not in printed
-    for word in said:
-        assert word in printed
-
-
-def test_the_predictions_of_the_test_are_kept(finished):
-    kept = json.loads((finished[0] / "test_predictions.json").read_text())
-    assert kept["dimensions"] == ["valence", "arousal"]
+def test_bad_input_gives_one_clear_error(recipe, tmp_path, capsys, extra, words):
+    refused(recipe, tmp_path / "bad", capsys, extra, words)
 
 
 def test_labels_that_do_not_differ_are_refused_before_training():

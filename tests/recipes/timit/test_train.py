@@ -1,149 +1,93 @@
-"""The command line of phone recognition on the tiny mini corpus, and what its options do."""
+"""Phone recognition by its command on the tiny mini corpus, and what its options do."""
 
-import signal
-import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
-from command_line import TORCHRUN, history, run, training
-from safetensors.torch import load_file
+from command_line import Recipe, history
+from every_recipe import EveryRecipe, refused
 
 from auricle.lobes.brains import ctc
-from auricle.lobes.bundles import bundle as pretrained
+from auricle.lobes import bundles
 from auricle.processing.transcription.units import Units
-from auricle.recipes.reports.results import load_results
-from auricle.recipes.timit.train import main
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def corpus(tiny):
-    return tiny("timit")
-
-
-def command(corpus, folder, *extra):
-    """A small run with every source of chance in it: speeds, noise, masks, dropout."""
-    settings = {
-        "data_folder": corpus,
-        "encoder_options.blstm.hidden": 32,
+# Every source of chance is in it: speeds, noise, masks, dropout.
+RECIPE = Recipe(
+    "timit",
+    {
+        "frontend_options.mel.hop_ms": 20.0,
+        "encoder_options.blstm.hidden": 24,
+        "encoder_options.blstm.layers": 2,
         "encoder_options.blstm.dropout": 0.1,
         "number_of_epochs": 3,
+        "lr": 0.004,
         "noise_probability": 0.2,
         "speed_factors": "[1.0, 0.95, 1.05]",
         "time_masks": 1,
-    }
-    return training("timit", folder, settings, *extra)
+    },
+)
+ONE_EPOCH = ("--number_of_epochs", 1)
 
 
-def train(corpus, folder, *extra):
-    assert main(command(corpus, folder, *extra)[1:]) == 0
-    (result,) = load_results(folder)
-    return result
+class TestTimit(EveryRecipe):
+    pictures = ("confusions.png",)
+    falls = 0.5
+    killed_at = 12  # of 8 in an epoch
 
 
-@pytest.fixture(scope="module")
-def finished(corpus, tmp_path_factory):
-    """One uninterrupted run, and what it printed."""
-    folder = tmp_path_factory.mktemp("run") / "whole"
-    return folder, run(*command(corpus, folder)).stdout
-
-
-def test_a_run_leaves_everything_behind(finished):
-    folder, printed = finished
-    (result,) = load_results(folder)
+def test_it_is_scored_by_the_protocol(finished):
+    _, result, _ = finished
     test = result.metrics["test"]
-    assert result.corpus["synthetic"] and "not a benchmark" in printed
-    assert result.dataset == "mini TIMIT"
+    assert result.dataset == "mini TIMIT" and test["n"] == 48
     assert test["phone_set"] == "timit39" and test["silence_rule"] == "keep"
-    assert test["glottal_stop"] == "delete" and test["n"] == 48
+    assert test["glottal_stop"] == "delete"
     assert test["per"] == test["edits"] / test["reference_tokens"]
     assert test["edits"] == test["substitutions"] + test["deletions"] + test["insertions"]
     assert result.protocol["units"] == "phones39" and result.protocol["decoding"] == "greedy"
-    losses = [record["train"]["loss"] for record in history(folder)]
-    assert losses[-1] < 0.5 * losses[0]
-    for picture in ("confusions.png", "training_curves.png", "learned_filters.png"):
-        assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
-        assert picture in printed
 
 
-def test_the_bundle_knows_its_units_and_labels_no_files(finished, corpus):
-    bundle = pretrained.load(finished[0] / "bundle")
+def test_the_bundle_knows_its_units_and_labels_no_files(finished, recipe):
+    folder = finished[0] / "bundle"
+    bundle = bundles.load(folder)
     units = Units.from_state(bundle.description["units"])
     assert list(units.labels) == bundle.labels and units.labels[0] == "<blank>"
     assert abs(bundle.description["boundary_shift_ms"]) < 1000
-    assert (finished[0] / "bundle" / "bigram.json").is_file()
+    assert (folder / "bigram.json").is_file()
     with pytest.raises(ValueError, match="auricle transcribe"):
-        bundle.predict_file(next(corpus.rglob("*.WAV")))
+        bundle.predict_file(next(recipe.corpus.rglob("*.WAV")))
 
 
-def test_killed_and_resumed_ends_with_the_same_numbers(finished, corpus):
-    folder = finished[0].with_name("resumed")
-    words = command(corpus, folder, "--ckpt_interval_steps", 1)
-    killer = (
-        "import os, signal, sys, auricle.lobes.brains.ctc as ctc\n"
-        "step = ctc.CTCBrain.prepare_step\n"
-        "def dying(self):\n"
-        "    step(self)\n"
-        "    if self.epoch == 2 and self.step == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "ctc.CTCBrain.prepare_step = dying\n"
-        "from auricle.recipes.timit.train import main\n"
-        "main(sys.argv[2:])\n"
-    )
-    died = run(words[0], *words[1:], launcher=(sys.executable, "-c", killer), check=False)
-    assert died.returncode == -signal.SIGKILL
-    run(*words)
-    (a,), (b,) = load_results(folder), load_results(finished[0])
-    assert a.metrics == b.metrics
-    weights, others = (load_file(f / "bundle" / "model.safetensors") for f in (folder, finished[0]))
-    assert all(torch.equal(weights[key], others[key]) for key in weights)
-
-
-def test_one_process_and_two_score_a_model_alike(finished, corpus):
-    (before,) = load_results(finished[0])
-    run(*command(corpus, finished[0], "--test_only"), launcher=TORCHRUN)
-    (after,) = load_results(finished[0])
-    assert after.metrics["test"]["confusion"] == before.metrics["test"]["confusion"]
-    assert after.metrics["test"]["interval"] == before.metrics["test"]["interval"]
-
-
-def test_two_processes_train(corpus, tmp_path):
-    folder = tmp_path / "two"
-    run(*command(corpus, folder, "--number_of_epochs", 2), launcher=TORCHRUN)
-    (result,) = load_results(folder)
-    assert result.metrics["test"]["n"] == 48 and len(history(folder)) == 2
-
-
-def test_a_learned_frontend_is_restored_to_the_identical_score(corpus, tmp_path):
-    extra = ("--frontend", "leaf", "--number_of_epochs", 2, "--frontend_lr_factor", 5.0)
-    folder = tmp_path / "leaf"
-    before = train(corpus, folder, *extra)
+def test_a_learned_frontend_is_restored_to_the_identical_score(recipe, tmp_path):
+    extra = ("--frontend", "leaf", "--frontend_options.leaf.hop_ms", 20.0, *ONE_EPOCH)
+    extra += ("--frontend_options.leaf.num_features", 8, "--frontend_lr_factor", 5.0)
+    before, _ = recipe.train(tmp_path / "leaf", *extra)
     assert before.filters["centre_shift_hz"] > 0
-    after = train(corpus, folder, *extra, "--test_only")
+    after, _ = recipe.train(tmp_path / "leaf", *extra, "--test_only")
     assert after.metrics["test"] == before.metrics["test"]
 
 
 @pytest.mark.parametrize(
     ("units", "rate"), [("char", "cer"), ("bpe", "wer"), ("phones61", "per"), ("phones48", "per")]
 )
-def test_other_units_are_trained_and_scored(corpus, tmp_path, units, rate):
-    result = train(corpus, tmp_path / units, "--units", units, "--number_of_epochs", 1)
+def test_other_units_are_trained_and_scored(recipe, tmp_path, units, rate):
+    result, _ = recipe.train(tmp_path / units, "--units", units, *ONE_EPOCH)
     assert result.metrics["test"][rate] > 0 and result.protocol["units"] == units
     if rate == "per":
         assert result.metrics["test"]["phone_set"] == "timit39"
 
 
-def test_beam_search_with_a_bigram_scores_the_test(finished, corpus, tmp_path):
-    extra = ("--decoding", "beam", "--beam_size", 4, "--lm_weight", 0.3, "--number_of_epochs", 1)
-    result = train(corpus, tmp_path / "beam", *extra)
+def test_beam_search_with_a_bigram_scores_the_test(recipe, tmp_path):
+    extra = ("--decoding", "beam", "--beam_size", 2, "--lm_weight", 0.3, *ONE_EPOCH)
+    result, _ = recipe.train(tmp_path / "beam", *extra)
     assert result.protocol["decoding"] == "beam" and result.protocol["lm_weight"] == 0.3
 
 
-def test_adadelta_with_newbob_lowers_the_rate(corpus, tmp_path, monkeypatch):
+def test_adadelta_with_newbob_lowers_the_rate(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(ctc, "NOTHING_YET", 2.0)
     extra = ("--optimizing", "adadelta", "--lr", 1.0, "--annealing", "newbob")
-    train(corpus, tmp_path / "bob", *extra, "--annealing_threshold", 0.9, "--annealing_patience", 0)
+    extra += ("--annealing_threshold", 0.9, "--annealing_patience", 0)
+    recipe.train(tmp_path / "bob", *extra)
     rates = [record["lr"] for record in history(tmp_path / "bob")]
     assert rates == pytest.approx([1.0, 1.0, 0.5])
 
@@ -154,17 +98,17 @@ def test_the_rate_stays_until_more_than_blanks_is_recognised():
     hparams = SimpleNamespace(
         annealing="plateau", annealing_factor=0.5, annealing_threshold=0.0, annealing_patience=1
     )
-    found = []
+    factors = []
     for n in range(len(epochs) + 1):
         brain = SimpleNamespace(
             hparams=hparams, headline="per", history=SimpleNamespace(epochs=epochs[:n])
         )
-        found.append(ctc.CTCBrain.annealing_factor(brain))
-    assert found == [1, 1, 1, 1, 1, 1, 1, 0.5, 0.5]
+        factors.append(ctc.CTCBrain.annealing_factor(brain))
+    assert factors == [1, 1, 1, 1, 1, 1, 1, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
-    "extra, said",
+    "extra, words",
     [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),
         (["--protocol", "kaldi"], ["kaldi", "standard"]),
@@ -178,10 +122,5 @@ def test_the_rate_stays_until_more_than_blanks_is_recognised():
     ],
     ids=lambda value: value[1] if isinstance(value, list) and len(value) > 1 else "",
 )
-def test_bad_input_gives_one_clear_error(corpus, tmp_path, capsys, extra, said):
-    status = main(command(corpus, tmp_path / "bad", *extra)[1:])
-    printed = capsys.readouterr().err
-    assert status in (1, 2)
-    assert "Traceback" not in printed
-    for word in said:
-        assert word in printed
+def test_bad_input_gives_one_clear_error(recipe, tmp_path, capsys, extra, words):
+    refused(recipe, tmp_path / "bad", capsys, extra, words)
