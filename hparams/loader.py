@@ -8,6 +8,7 @@ all problems are reported in one message.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -290,13 +291,18 @@ def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
 def _read_tree(path: Path) -> CommentedMap:
     """The YAML as maps, lists and scalars; tags are kept as marks and nothing is constructed."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            tree = YAML(typ="rt").load(stream)
+        tree = _parse(Path(path).read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} is not YAML: {error}"]) from None
     if not isinstance(tree, CommentedMap):
         raise ConfigError([f"{path} must be a map of keys to values"])
     return tree
+
+
+@functools.lru_cache(maxsize=16)
+def _parse(text: str):
+    """Parsed once per process, which takes ruamel 0.1 s: trees are only read."""
+    return YAML(typ="rt").load(text)
 
 
 def _tag(node) -> str:
