@@ -24,6 +24,8 @@ class EveryRecipe:
     falls = 1.0
     #: The optimiser step at which a run is killed: in the second epoch or later.
     killed_at = 5
+    #: How often that run writes checkpoints, besides the end of an epoch.
+    often = ("--ckpt_interval_steps", 1)
     #: Option values of the run of two processes, and what starts it.
     two = ("--number_of_epochs", 2)
     launcher = None
@@ -69,11 +71,10 @@ class EveryRecipe:
         self, recipe, finished, tmp_path
     ):
         folder = tmp_path / "resumed"
-        extra = ("--ckpt_interval_steps", 1)
-        died = recipe.run(folder, *extra, check=False, die_at=("step", self.killed_at))
+        died = recipe.run(folder, *self.often, check=False, die_at=("step", self.killed_at))
         assert died.returncode == -signal.SIGKILL
         assert not (folder / "results.json").exists()
-        recipe.run(folder, *extra, launcher=[sys.executable])
+        recipe.run(folder, *self.often, launcher=[sys.executable])
         same_outcome(folder, finished[0])
 
     def test_two_processes_train_and_score_as_one_does(self, recipe, finished, tmp_path):
