@@ -6,8 +6,8 @@ import pytest
 from command_line import Recipe, history
 from every_recipe import EveryRecipe, refused
 
-from auricle.lobes.brains import ctc
 from auricle.lobes import bundles
+from auricle.lobes.brains import ctc
 from auricle.processing.transcription.units import Units
 
 pytestmark = pytest.mark.slow
