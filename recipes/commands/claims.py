@@ -89,7 +89,7 @@ def run(arguments) -> int:
     wanted = [claim for claim in chosen if arguments.names or not claim.trains]
     refusals: tuple[type[Exception], ...] = (ValueError,)
     if any(claim.trains for claim in wanted):
-        from ..training.runner import RecipeError  # heavy, as training is
+        from ..training.messages import RecipeError  # heavy, as training is
 
         refusals += (RecipeError,)
     findings, failed = [], False

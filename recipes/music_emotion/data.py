@@ -14,8 +14,8 @@ from ...processing.data.cache import AudioCache
 from ...processing.data.dataset import Recordings, row_reader
 from ...processing.data.manifest import SPLITS
 from ...processing.scoring.regression.scales import LABEL_STEP_S, to_unit
+from ..training.messages import RecipeError, tell
 from ..training.preparation import prepare_configured
-from ..training.runner import RecipeError, tell
 from .prepare import prepare
 from .record import MusicRecord
 

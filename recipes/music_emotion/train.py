@@ -20,13 +20,14 @@ def train(config):
     from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
     from auricle.recipes.music_emotion import data, model
     from auricle.recipes.training.finish import finish
+    from auricle.recipes.training.memory_report import report_memory
 
     run = runner.start(config, "music_emotion", data.prepare_from)
     hparams, record = run.hparams, run.record
     run.add_head("regression", len(data.DIMENSIONS))
     sets = data.build_datasets(hparams, record)
     decoded_s = sum(row["duration_s"] for row in record.rows())
-    runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
+    report_memory(run, max(sets["train"].durations_s), decoded_s)
     brain = run.build_brain("regression", data.DIMENSIONS, record.scale)
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}

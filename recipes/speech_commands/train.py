@@ -17,6 +17,7 @@ def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
     from auricle.recipes.speech_commands import data
     from auricle.recipes.training.finish import finish
+    from auricle.recipes.training.memory_report import report_memory
 
     run = runner.start(config, "speech_commands", data.prepare_from)
     hparams, record = run.hparams, run.record
@@ -29,7 +30,7 @@ def train(config):
     )
     sets = data.build_datasets(hparams, record)
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))
-    runner.report_memory(run, hparams["clip_s"], decoded_s)
+    report_memory(run, hparams["clip_s"], decoded_s)
     loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
     brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
     brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)

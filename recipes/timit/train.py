@@ -20,6 +20,7 @@ def train(config):
     from auricle.lobes.brains.base import of_waves
     from auricle.recipes.timit import data, model
     from auricle.recipes.training.finish import finish
+    from auricle.recipes.training.memory_report import report_memory
 
     run = runner.start(config, "timit", data.prepare_from)
     hparams, record = run.hparams, run.record
@@ -28,7 +29,7 @@ def train(config):
     sets = data.build_datasets(hparams, record, units)
     data.check_steps(sets, run.model.compute_features, run.model.embedding_model)
     decoded_s = sum(sum(dataset.durations_s) for dataset in sets.values())
-    runner.report_memory(run, max(sets["train"].durations_s), decoded_s)
+    report_memory(run, max(sets["train"].durations_s), decoded_s)
     brain = run.build_brain(
         "transcription",
         units,

@@ -14,7 +14,10 @@ from ...processing.plots.common import save_figure
 from ...processing.plots.filters import learned_filters
 from ...processing.plots.training import training_curves
 from ..reports.results import RunResult, describe_device
-from .runner import NO_OPTIONS, Run, measured_memory, tell
+from .memory_report import measured_memory
+from .messages import tell
+from .output_folder import NO_OPTIONS
+from .runner import Run
 
 __all__ = ["finish"]
 

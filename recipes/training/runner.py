@@ -1,4 +1,4 @@
-"""Start of a run: command line, processes, corpus, output folder, memory estimate.
+"""Run a recipe: command line, processes, corpus, objects that a Brain needs.
 
 Written once, so that a recipe's `train.py` holds only what is particular to its data set.
 """
@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...hparams.loader import Config, ConfigError, load_hparams, usage
-from ...lobes.build import (
-    build_encoder,
-    build_frontend,
-    build_normalization,
-    count_frames,
-    option_problems,
-    options_of,
-)
-from ...lobes.registry import ENCODERS, FRONTENDS
 from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
-from ...processing.system.files import read_json, write_json
-from ...processing.system.memory import (
-    available_bytes,
-    give_freed_memory_back,
-    keep_freed_memory,
-    peak_memory_bytes,
-    size_text,
-    use_large_pages,
-)
+from ...processing.system.memory import keep_freed_memory, use_large_pages
+from .lobe_checks import lobe_problems
+from .messages import RecipeError, tell
+from .output_folder import claim_folder
 from .preparation import PreparationError
 
 if TYPE_CHECKING:
@@ -44,109 +28,7 @@ if TYPE_CHECKING:
     from ...lobes.model import Model
     from .record import Record
 
-__all__ = [
-    "RecipeError",
-    "Run",
-    "claim_folder",
-    "lobe_problems",
-    "measured_memory",
-    "report_memory",
-    "resolve_corpus",
-    "run_recipe",
-    "start",
-    "tell",
-    "training_objects",
-]
-
-#: Keys that may change between two starts of one run.
-FREE_KEYS = (
-    "cache_gb",
-    "num_workers",
-    "fresh",
-    "download",
-    "data_folder",
-    "official_test_folder",
-    "decoded_folder",
-)
-#: Keys that are no options of a result: those above, and what has a place of its own there.
-NO_OPTIONS = (
-    *FREE_KEYS,
-    "frontend",
-    "encoder",
-    "seed",
-    "output_folder",
-    "results_folder",
-    "protocol",
-    "mini_size",
-)
-
-
-class RecipeError(Exception):
-    """A run that cannot go on, in words for the person who started it."""
-
-
-def lobe_problems(plain: dict, output: str | None = None) -> list[str]:
-    """What is wrong with the lobes and their options in a configuration.
-
-    Arguments
-    ---------
-    plain : plain values of the YAML.
-    output : what the recipe needs of an encoder, "utterance" or "frames"; None: either will do.
-    """
-    problems = option_problems(
-        FRONTENDS, plain["frontend"], plain["frontend_options"]
-    ) + option_problems(ENCODERS, plain["encoder"], plain["encoder_options"])
-    if problems:
-        return problems
-    # Values are the lobes' own business: building them now tells before data is prepared.
-    try:
-        frontend = build_frontend(
-            plain["frontend"], plain["sample_rate"], plain["frontend_options"]
-        )
-        build_normalization(plain["normalization"], frontend)
-    except (TypeError, ValueError) as error:
-        return [f"frontend {plain['frontend']}: {error}"]
-    clip_s = plain.get("clip_s")
-    try:
-        encoder = _sketch(plain["encoder"], frontend, clip_s, plain["encoder_options"])
-    except (TypeError, ValueError) as error:
-        return [f"encoder {plain['encoder']}: {error}"]
-    if output and encoder.output != output:
-        fit = [
-            name
-            for name in ENCODERS.names()
-            if _output_of(name, frontend, clip_s, plain["encoder_options"]) == output
-        ]
-        name, way = plain["encoder"], ""
-        if "output" in options_of(ENCODERS, name):
-            way = f"--encoder_options.{name}.output {output} makes it give them. "
-        return [
-            f"encoder {name} gives {_OUTPUTS[encoder.output]}, and {_OUTPUTS[output]} are needed. "
-            f"{way}Encoders that give them: {', '.join(fit) or 'none'}"
-        ]
-    return []
-
-
-_OUTPUTS = {"utterance": "vectors of whole utterances", "frames": "frames"}
-
-
-def _sketch(name: str, frontend, clip_s, options: dict):
-    """An encoder without memory or initial values, where its making allows that."""
-    import torch
-
-    frames = count_frames(frontend, clip_s)
-    try:
-        with torch.device("meta"):
-            return build_encoder(name, frontend.num_features, frames, options)
-    except (NotImplementedError, RuntimeError):  # some nets read a value while they are made
-        return build_encoder(name, frontend.num_features, frames, options)
-
-
-def _output_of(name: str, frontend, clip_s, options: dict) -> str:
-    try:
-        return _sketch(name, frontend, clip_s, options).output
-    except (TypeError, ValueError):  # does not fit this frontend, or is broken
-        return ""
+__all__ = ["Run", "resolve_corpus", "run_recipe", "start", "training_objects"]
 
 
 def run_recipe(
@@ -383,126 +265,3 @@ def training_objects(hparams: dict) -> dict:
         "checkpointer": AtomicCheckpointer(folder / "checkpoints", {"epoch_counter": counter}),
         "train_logger": FileTrainLogger(str(folder / "train_log.txt")),
     }
-
-
-def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:
-    """Say what the run will take at its peak, and warn where that is more than there is.
-
-    Call it before training, with the modules complete; `finish` then records estimate and peak.
-
-    Arguments
-    ---------
-    run : as `start` gave it; gets `memory`.
-    clip_s : longest clip of a training step, in s.
-    decoded_s : sound that is read again in every epoch; as much of it as `cache_gb` allows is kept.
-    """
-    from speechbrain.utils.distributed import infer_device
-
-    from ...lobes.memory.estimate import estimate_run
-
-    hparams = run.hparams
-    device = run.config.run_opts.device or infer_device()  # as the Brain will
-    batch_items = hparams["batch_size"]
-    if max_batch_s := hparams.get("max_batch_s"):
-        batch_items = max(1, min(batch_items, int(max_batch_s / clip_s)))
-    bytes_of_decoded = 2 * decoded_s * hparams["sample_rate"]  # 16 bits
-    run.memory = estimate_run(
-        run.model,
-        round(clip_s * hparams["sample_rate"]),
-        batch_items,
-        hparams["optimizing"],
-        cache_bytes=round(min(hparams["cache_gb"] * 1e9, bytes_of_decoded)),
-        device=device,
-    )
-    if not run.memory.small:
-        give_freed_memory_back()
-    available = available_bytes(device)
-    on_gpu = str(device).startswith("cuda")
-    # Of the process, what is there already is no longer available, nor needed again.
-    ranks = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    needed = ranks * (run.memory.total - run.memory.process)
-    there = "" if available is None else f"; {size_text(available)} available"
-    tell(f"Memory: about {run.memory} in training{'' if ranks == 1 else ' of each rank'}{there}")
-    if available is not None and needed > available:
-        tell(
-            f"WARNING: this run needs about {size_text(needed)} more than now, and only "
-            f"{size_text(available)} are available: it may be slow or be stopped by the system. "
-            "Take a smaller --batch_size, shorter clips or windows, a smaller encoder, or "
-            "freeze blocks of it where it has such an option"
-        )
-    return run.memory
-
-
-def measured_memory(run: Run, device) -> dict | None:
-    """Estimate and peak of a run so far, for its results; None where nothing was estimated."""
-    if run.memory is None:
-        return None
-    return {"estimate_bytes": run.memory.total, "peak_bytes": peak_memory_bytes(device)}
-
-
-def tell(text: str) -> None:
-    """Print on the main process."""
-    from speechbrain.utils.distributed import if_main_process
-
-    if if_main_process():
-        print(text, flush=True)
-
-
-def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
-    """Make the output folder this run's own, or go on with the same run.
-
-    A folder that holds a run with other settings or other data is refused, so that no run ever
-    resumes another one's checkpoint.
-
-    Raises
-    ------
-    RecipeError
-        Naming each setting that differs.
-    """
-    from speechbrain.utils.distributed import ddp_barrier, if_main_process
-
-    folder = Path(output_folder)
-    mine = {key: value for key, value in config.plain.items() if _is_setting(key, value)}
-    mine["data_digest"] = data_digest
-    mine = json.loads(json.dumps(mine))
-    problem = ""
-    if if_main_process():
-        if config.plain["fresh"] and folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        record = folder / "settings.json"
-        if record.is_file():
-            theirs = {k: v for k, v in read_json(record).items() if _is_setting(k, v)}
-            differing = [
-                f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} now"
-                for key in sorted({*mine, *theirs})
-                if mine.get(key) != theirs.get(key)
-            ]
-            if differing:
-                problem = (
-                    f"{folder} holds a run with other settings:\n  "
-                    + "\n  ".join(differing)
-                    + "\nGive another --output_folder, or --fresh true to delete that run"
-                )
-        else:
-            write_json(record, mine)
-    ddp_barrier()
-    if problem:
-        raise RecipeError(problem)
-    return folder
-
-
-def _is_setting(key: str, value) -> bool:
-    """Whether a value of the YAML makes a run another one."""
-    if key in (*FREE_KEYS, "output_folder", "results_folder") or isinstance(value, Path):
-        return False
-    # What is built from other keys is described by them.
-    return not _is_reference(value)
-
-
-def _is_reference(value) -> bool:
-    """A tag of the YAML, or a map or list of nothing but such."""
-    if isinstance(value, (dict, list)):
-        members = value.values() if isinstance(value, dict) else value
-        return bool(members) and all(map(_is_reference, members))
-    return isinstance(value, str) and value.startswith("!")

@@ -15,7 +15,7 @@ from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.scoring.verification.calibration import Calibration, fit_calibration
 from ..inference.calibration_files import describe, write_calibration
 from ..inference.trial_scoring import Scored, about_bundle, cosine_scoring
-from ..training.runner import RecipeError, tell
+from ..training.messages import RecipeError, tell
 
 __all__ = [
     "build_augmentation",

@@ -19,6 +19,8 @@ def train(config):
 
     from auricle.lobes.brains.base import of_waves
     from auricle.recipes.training.finish import finish
+    from auricle.recipes.training.memory_report import report_memory
+    from auricle.recipes.training.messages import tell
     from auricle.recipes.voxceleb import data, model
 
     run = runner.start(config, "voxceleb", data.prepare_from)
@@ -26,9 +28,9 @@ def train(config):
     labels = data.class_labels(record, hparams["speed_factors"])
     run.add_head("verification", len(labels), subcenters=hparams["subcenters"])
     if hparams["init_from"]:
-        runner.tell(model.start_from(hparams["init_from"], run.model, labels))
+        tell(model.start_from(hparams["init_from"], run.model, labels))
     sets = data.build_datasets(hparams, record)
-    runner.report_memory(run, max(sets["train"].durations_s), data.cached_s(hparams, record))
+    report_memory(run, max(sets["train"].durations_s), data.cached_s(hparams, record))
     brain = run.build_brain(
         "verification",
         record.trials,

@@ -30,7 +30,7 @@ import pytest
 from auricle.hparams.loader import ConfigError, load_hparams
 from auricle.lobes import ENCODERS, FRONTENDS
 from auricle.recipes import cli
-from auricle.recipes.training import runner
+from auricle.recipes.training.lobe_checks import lobe_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
@@ -279,7 +279,7 @@ def problems_of(command: list[str]) -> list[str]:
     words = [word for word in command[scripts[0] + 1 :] if word not in ("...", "--help")]
     words = [str(ROOT / word) if word.startswith("hparams/") else word for word in words]
     try:
-        load_hparams(words, recipe, [runner.lobe_problems])
+        load_hparams(words, recipe, [lobe_problems])
     except ConfigError as error:
         return error.problems
     return []

@@ -19,27 +19,28 @@ from auricle.recipes.speech_commands import protocols
 from auricle.recipes.timit import model as timit_model
 from auricle.recipes.timit import prepare as timit_prepare
 from auricle.recipes.training import runner
+from auricle.recipes.training.lobe_checks import lobe_problems
 from auricle.recipes.voxceleb import model as voxceleb_model
 from auricle.recipes.voxceleb import prepare as voxceleb_prepare
 
 RECIPE = "speech_commands"
-CHECKS = [runner.lobe_problems, optimization.problems, protocols.problems]
+CHECKS = [lobe_problems, optimization.problems, protocols.problems]
 RECIPES = {
     RECIPE: CHECKS,
     "voxceleb": [
-        runner.lobe_problems,
+        lobe_problems,
         optimization.problems,
         voxceleb_prepare.problems,
         voxceleb_model.problems,
     ],
     "timit": [
-        functools.partial(runner.lobe_problems, output="frames"),
+        functools.partial(lobe_problems, output="frames"),
         optimization.problems,
         timit_prepare.problems,
         timit_model.problems,
     ],
     "music_emotion": [
-        runner.lobe_problems,
+        lobe_problems,
         optimization.problems,
         music_prepare.problems,
         music_model.problems,
@@ -277,7 +278,7 @@ def test_abbreviations_of_run_options_are_not_swallowed(name):
         (["--param_file", "x.yaml"], "no key or option is called 'param_file'"),
         (["--frontend_options", "{mel: {"], "is not a plain YAML value"),
         ([shipped(RECIPE), "stray"], "unexpected word 'stray'"),
-        (["--plugin", "nowhere.py"], "takes a Python file that exists"),
+        (["--plugin", "nowhere.py"], "Python file that exists"),
     ],
 )
 def test_a_malformed_command_line_is_refused(words, expected):

@@ -26,7 +26,7 @@ from auricle.recipes.music_emotion.claims import (
 )
 from auricle.recipes.music_emotion.claims.finding import DOES_NOT_HOLD, HOLDS, Finding
 from auricle.recipes.music_emotion.claims.settings import Settings
-from auricle.recipes.training.runner import RecipeError
+from auricle.recipes.training.messages import RecipeError
 
 PACKAGE = "auricle.recipes.music_emotion.claims"
 COMPUTED = [

@@ -10,7 +10,7 @@ from every_recipe import EveryRecipe, refused
 from auricle.lobes import bundles
 from auricle.processing.data import manifest
 from auricle.recipes.music_emotion import data
-from auricle.recipes.training.runner import RecipeError
+from auricle.recipes.training.messages import RecipeError
 
 pytestmark = pytest.mark.slow
 

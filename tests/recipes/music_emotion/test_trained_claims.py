@@ -24,7 +24,7 @@ from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_inte
 from auricle.recipes.music_emotion.claims.settings import Settings
 from auricle.recipes.reports.results import RunResult, load_results
 from auricle.recipes.training import finish
-from auricle.recipes.training.runner import RecipeError
+from auricle.recipes.training.messages import RecipeError
 
 SCALE = {"low": 1.0, "high": 9.0}
 SONGS = 60

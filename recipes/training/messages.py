@@ -1,0 +1,17 @@
+"""Messages of a run: its errors, and lines printed by the main process alone."""
+
+from __future__ import annotations
+
+__all__ = ["RecipeError", "tell"]
+
+
+class RecipeError(Exception):
+    """A run that cannot go on, in words for the person who started it."""
+
+
+def tell(text: str) -> None:
+    """Print on the main process."""
+    from speechbrain.utils.distributed import if_main_process
+
+    if if_main_process():
+        print(text, flush=True)
