@@ -16,8 +16,8 @@ from ....lobes.registry import ENCODERS, FRONTENDS
 from ....processing.scoring.regression.files import FILE_NAME, read_scores
 from ....processing.scoring.regression.metrics import RegressionScores
 from ...reports.results import RESULTS_NAME, RunResult, load_results
-from ...training.output_folder import NO_OPTIONS
 from ...training.messages import RecipeError
+from ...training.output_folder import NO_OPTIONS
 from .settings import Settings
 
 __all__ = ["Collected", "Done", "Wanted", "by_variant", "collect", "planned"]

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+
 from auricle.lobes import create_model
 from auricle.lobes.memory.estimate import SMALL_BYTES, RunMemory
 from auricle.recipes.training import memory_report
@@ -46,7 +47,9 @@ def test_without_a_device_the_estimate_is_for_the_one_that_is_found(asked_for, u
     asked = []
     memory = RunMemory(activations=1, parameters=1)
     monkeypatch.setattr(
-        memory_report, "estimate_run", lambda *args, device, **settings: asked.append(device) or memory
+        memory_report,
+        "estimate_run",
+        lambda *args, device, **settings: asked.append(device) or memory,
     )
     monkeypatch.setattr(memory_report, "available_bytes", lambda device: asked.append(device))
     monkeypatch.setattr("speechbrain.utils.distributed.infer_device", lambda: "cuda:0")
