@@ -61,9 +61,10 @@ def filter_range(
 class FilterbankFrontend(Frontend):
     """Filters, a rectifier, a pooling window per filter, a floor and a compression.
 
-    A subclass makes the parameters of its kernels (its own, not those of a sub-module) and
-    `compression`, a PCEN or None for the logarithm, and writes `kernels()`; framing, lengths, the
-    fast engine, autocast, folding and `filters()` are here.
+    A subclass makes the parameters of its kernels (its own, not those of a sub-module) and writes
+    `kernels()`; it sets `compression`, a PCEN or None for the logarithm, or writes
+    `compress(energy, lengths)`. Framing, lengths, the fast engine, autocast, folding and
+    `filters()` are here.
 
     Arguments
     ---------
@@ -118,7 +119,7 @@ class FilterbankFrontend(Frontend):
         (F, P), both at least float32 and differentiable in the parameters."""
         raise TypeError(f"{type(self).__name__} does not define kernels()")
 
-    def compress(self, energy: torch.Tensor) -> torch.Tensor:
+    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """Features from energies (B, N, F) that are not below the floor."""
         return energy.log() if self.compression is None else self.compression(energy)
 
@@ -138,7 +139,7 @@ class FilterbankFrontend(Frontend):
             return energy[:, : self.num_frames(wavs.shape[1])]
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor))
+        return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor), lengths)
 
     @torch.no_grad()
     def fold(self, tolerance: float = 1e-4) -> FoldedFilterbank:
@@ -175,6 +176,10 @@ class FilterbankFrontend(Frontend):
 
     def folded_compression(self):
         """The compression of a `FoldedFilterbank`: a PCEN, or None for the logarithm."""
+        if type(self).compress is not FilterbankFrontend.compress:
+            raise ValueError(
+                f"{type(self).__name__} cannot be folded: its compression is neither PCEN nor log(E)"
+            )
         return self.compression
 
     @torch.no_grad()

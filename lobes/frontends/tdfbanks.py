@@ -195,15 +195,12 @@ class TDFilterbanks(FilterbankFrontend):
         energy = self.energy(wavs, lengths)
         if self.pooling_sign == "free":
             energy = energy.abs()
-        return self.compress(energy.clamp(min=self.energy_floor))
+        return self.compress(energy.clamp(min=self.energy_floor), lengths)
 
-    def compress(self, energy: torch.Tensor) -> torch.Tensor:
+    def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         if self.compression == "log1p":
             return energy.log1p()
         return (energy + self.log_offset).log()
-
-    def folded_compression(self):
-        raise ValueError("tdfbanks cannot be folded: its compression is neither PCEN nor log(E)")
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:
