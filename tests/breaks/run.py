@@ -10,16 +10,16 @@ Exit status 1 when a break survives, does not apply, or cannot be tested.
 """
 
 import argparse
+import importlib
 import json
+import multiprocessing
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("breaks.json")
@@ -58,21 +58,37 @@ def make_copy(folder):
     site.mkdir()
     (site / "sitecustomize.py").write_text(SITE.format(root=str(root)))
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    return root, {**os.environ, "PYTHONPATH": path}
+    return root, {"PYTHONPATH": path}
 
 
 def run_tests(root, environment, tests):
-    """Exit status of pytest, which stops at the first failure, and that failure's name."""
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    words += ["--tb=no", "--no-header", f"--basetemp={root.parent / 'tests'}"]
-    try:
-        done = subprocess.run(
-            words, cwd=root, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"no end within {TIMEOUT_S} s"
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode, lines[0].split()[1] if lines else ""
+    """Exit status of pytest, which stops at the first failure, and that failure's name.
+
+    Pytest runs in a fork of this process, which has imported the slow libraries already.
+    """
+    log = root.parent / "log"
+    child = os.fork()
+    if child == 0:
+        status = 3
+        try:
+            signal.alarm(TIMEOUT_S)  # ends the process
+            with open(log, "w") as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+            os.environ.update(environment)
+            os.chdir(root)
+            exec(SITE.format(root=str(root)), {})
+            options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "--no-header"]
+            import pytest
+
+            status = pytest.main([*options, f"--basetemp={root.parent / 'tests'}", *tests])
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    lines = log.read_text(errors="replace").splitlines()
+    names = [line.split()[1] for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return status, names[0] if names else f"exit status {status}"
 
 
 def try_break(root, environment, entry, control):
@@ -91,9 +107,27 @@ def try_break(root, environment, entry, control):
                 return "caught", detail
             if control and status == 0:
                 break
-        return ("survived", "") if status == 0 else ("cannot be tested", detail or str(status))
+        return ("survived", "") if status == 0 else ("cannot be tested", detail)
     finally:
         file.write_text(text, encoding="utf-8")
+
+
+def work(entry):
+    """One break in this worker's copy: report the verdict, return it."""
+    began = time.perf_counter()
+    verdict, detail = try_break(*COPY, entry, CONTROL)
+    seconds = time.perf_counter() - began
+    print(f"{entry['id']:24} {verdict:16} {seconds:5.0f} s  {detail}", flush=True)
+    return verdict
+
+
+def begin(folder, control):
+    """Prepare a worker: its copy, and the libraries that every test would import anew."""
+    global COPY, CONTROL
+    COPY, CONTROL = make_copy(Path(tempfile.mkdtemp(dir=folder))), control
+    os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
+    for name in ("pytest", "torch", "torchaudio", "speechbrain"):
+        importlib.import_module(name)
 
 
 def main():
@@ -112,25 +146,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="auricle-breaks-") as folder:
         # Compiled code is shared by all copies, and never put into the cache of whoever runs this.
         os.environ["AURICLE_CACHE"] = str(Path(folder, "cache"))
-        copies = Queue()
-        for job in range(arguments.jobs):
-            copies.put(make_copy(Path(folder, str(job))))
-
-        def work(entry):
-            root, environment = copies.get()
-            began = time.perf_counter()
-            try:
-                verdict, detail = try_break(root, environment, entry, arguments.control)
-            finally:
-                copies.put((root, environment))
-            seconds = time.perf_counter() - began
-            print(f"{entry['id']:24} {verdict:16} {seconds:5.0f} s  {detail}", flush=True)
-            return verdict == wanted
-
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            good = list(pool.map(work, entries))
-    print(f"{sum(good)} of {len(good)} {'passed unbroken' if arguments.control else 'caught'}")
-    return 0 if all(good) else 1
+        fork = multiprocessing.get_context("fork")
+        with fork.Pool(arguments.jobs, begin, (folder, arguments.control)) as pool:
+            verdicts = pool.map(work, entries, chunksize=1)
+    good = verdicts.count(wanted)
+    print(f"{good} of {len(verdicts)} {'passed unbroken' if arguments.control else 'caught'}")
+    return 0 if good == len(verdicts) else 1
 
 
 if __name__ == "__main__":
