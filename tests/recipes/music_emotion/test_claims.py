@@ -343,7 +343,7 @@ def test_several_claims_as_json(auricle):
     status, printed, errors = auricle("claims", "--json", "resize", "batch_ccc", "resize")
     assert (status, errors) == (0, "")
     assert [found["name"] for found in json.loads(printed)] == ["resize", "batch_ccc"]
-    assert json.loads(printed)[0] == resize.measure().as_dict()
+    assert json.loads(printed)[0] == catalogue.claims()["resize"].measure().as_dict()
 
 
 def test_an_unknown_claim_suggests_the_nearest(auricle):

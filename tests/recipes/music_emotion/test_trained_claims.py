@@ -281,9 +281,7 @@ def test_the_verdict_on_freezing_is_over_seeds(settings, noise, verdict):
     found = freezing.measure(Settings(settings.results_folder, dry=True))
     assert found.verdict == verdict
     assert "3 of 3 comparisons" in found.because and "after Holm" in found.because
-    assert (
-        "ImageNet" in found.claim and "random" in found.because and "--pretrained" in found.because
-    )
+    assert "random" in found.because and "--pretrained" in found.because
     assert [row["frozen blocks"] for row in found.measured] == [0, 4, 6, 12]
     by_blocks = {row["frozen blocks"]: row for row in found.measured}
     zero = by_blocks[0]
