@@ -364,9 +364,9 @@ def test_one_file_of_weights_fits_both_and_goes_through(deit):
             {"encoder": encoder, f"encoder_options.{encoder}.path": str(deit)},
             1,
         )
-        modules = load_hparams(wanted.words(Settings()), "music_emotion").build()["modules"]
+        model = load_hparams(wanted.words(Settings()), "music_emotion").build()["model"]
         expected = load_file(deit)["blocks.3.mlp.fc1.weight"]
-        assert torch.equal(modules["embedding_model"].blocks[3].mlp.fc1.weight, expected)
+        assert torch.equal(model.embedding_model.blocks[3].mlp.fc1.weight, expected)
 
 
 # -- convergence -------------------------------------------------------------------------------------
