@@ -285,6 +285,7 @@ def problems_of(command: list[str]) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_commands_shown_in_the_readme_are_valid():
     commands = shown_commands(DOCUMENTS[1])
     kinds = {words[0] for words in commands}
@@ -371,6 +372,7 @@ def modules_with_examples() -> list[str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_docstring_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -45,6 +45,7 @@ def test_ast_reads_an_items_own_patches_with_its_own_positions(options):
     alone_and_together(perturbed(build("ast", depth=2, frames=160, **options)))
 
 
+@pytest.mark.slow
 def test_ast_parameters_and_tokens():
     tokens = {1024: 1214, 1292: 1538, 3000: 3590}
     with torch.device("meta"):

@@ -24,6 +24,7 @@ def test_windows_cover_a_clip_evenly_and_no_more_often_than_needed(frames):
     assert len(x) == 1 or (steps.max() <= 10 and steps.max() - steps.min() <= 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WINDOWED)
 @torch.no_grad()
 def test_a_clip_is_the_mean_of_its_windows(name):

@@ -94,6 +94,7 @@ def test_constant_frames_have_finite_gradients(name, value):
     assert all(grad.isfinite().all() for grad in grads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_features", [8, 10, 20, 23, 30, 32, 39, 64, 80, 128])
 @pytest.mark.parametrize("name", SMALL)
 def test_any_number_of_features(name, in_features):

@@ -168,6 +168,7 @@ def test_clips_taken_a_few_at_a_time_give_what_the_whole_batch_gives(options):
 # -- the parts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("taps", "frames"), [(3, 20), (31, 20), (9, 3), (5, 1), (1, 4)])
 def test_shifted_products_are_a_grouped_convolution(taps, frames):
     torch.manual_seed(0)

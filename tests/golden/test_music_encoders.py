@@ -57,6 +57,7 @@ def test_nor_does_it_change_a_sequence_which_is_zero_there(name, behind):
         assert not got[item, len(alone) :].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "output"),
     [(name, "utterance") for name in SMALL] + [(name, "frames") for name in SEQUENCE],

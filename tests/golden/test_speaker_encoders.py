@@ -102,6 +102,7 @@ def test_what_stands_behind_the_end_changes_nothing(name, behind):
     close(got, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_padding_changes_nothing_in_training_either(name):
     """Neither the output nor the running statistics nor a gradient."""
@@ -131,6 +132,7 @@ def test_an_item_without_a_frame_is_finite(name):
     assert trained(name)(torch.randn(2, 50, 40), torch.tensor([0.0, 1.0])).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, -13.8, 1e3])
 @pytest.mark.parametrize("frames", [1, 50])
 @pytest.mark.parametrize("name", SMALL)
@@ -149,6 +151,7 @@ def test_silence_has_finite_gradients_through_the_deepest_chain_of_normalisation
     assert all(p.grad.isfinite().all() for p in encoder.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_features", [1, 8, 23, 39, 80])
 @pytest.mark.parametrize("name", SMALL)
 def test_any_number_of_features(name, in_features):
@@ -357,6 +360,7 @@ SETUPS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SETUPS)
 @torch.no_grad()
 def test_redimnet_is_what_the_paper_writes(size):
@@ -435,6 +439,7 @@ def test_redimnet_adds_rows_of_zeros_above_the_highest_feature():
     close(encoder(feats), wider(F.pad(feats, (0, 2))))
 
 
+@pytest.mark.slow
 def test_redimnet_sizes_differ_and_b0_is_the_default():
     assert parameters("redimnet", 60) == parameters("redimnet", 60, size="b0")
     assert len({parameters("redimnet", 72, size=f"b{i}") for i in range(4)}) == 4

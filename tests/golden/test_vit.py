@@ -77,6 +77,7 @@ def test_vit_positions_are_cut_or_stretched():
     )
 
 
+@pytest.mark.slow
 def test_vit_parameters():
     with torch.device("meta"):
         counts = {

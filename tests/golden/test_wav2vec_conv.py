@@ -216,6 +216,7 @@ def test_projection_leaves_initial_values_alone_and_revives_dead_filters(norm):
     assert parameter.grad.abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_200_steps_at_a_high_rate_stay_within_bounds_and_finite(norm):
     frontend = build(norm, channels=8).train()

@@ -78,6 +78,7 @@ def test_impossible_settings_are_named_with_their_range(name, options, says):
         build_frontend(name, options={name: options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("num_samples", [1, 100])
 @pytest.mark.parametrize("name", FRONTENDS.names())

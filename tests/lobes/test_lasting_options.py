@@ -146,6 +146,7 @@ def described(model, settings):
     return _describe(result, run, model, ["a", "b", "c"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_a_bundle_opens_without_the_file_its_training_began_with(tmp_path, monkeypatch, case):

@@ -196,6 +196,7 @@ print(json.dumps({"failed": failed, "loaded": loaded}))
 """
 
 
+@pytest.mark.slow
 def test_every_module_imports_without_any_extra(tmp_path):
     names = modules()
     assert "auricle.lobes.registry" in names
@@ -231,6 +232,7 @@ def test_extras_named_here_are_those_of_setup_cfg():
 LAYERS = ("processing", "lobes", "recipes")
 
 
+@pytest.mark.slow
 def test_nothing_points_back():
     """Recipes use lobes, lobes use processing, brains use lobes; never the other way."""
     wrong = []

@@ -122,6 +122,7 @@ def test_describe_prints_options_sizes_and_origin(auricle):
         assert expected in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FRONTENDS.names(), *ENCODERS.names()])
 def test_describe_works_for_every_lobe(auricle, name):
     status, text, _ = auricle("describe", name, "--json")

@@ -1,5 +1,6 @@
 """The base Brain on a handful of noise clips: clipping, accumulation, stopping, projection, AMP."""
 
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -180,14 +181,22 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
+@functools.cache
+def uninterrupted(step_hz):
+    """Settings of a run with a frozen start, and its Brain at the end."""
+    settings = {**FREEZE, "number_of_epochs": 4, "frontend_step_hz": step_hz, "schedule": "cosine"}
+    settings["frontend_schedule"] = "linear"
+    return settings, fit(make(**settings))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("step_hz", [0.0, 5.0])
 @pytest.mark.parametrize("killed_at", [(1, 2), (2, 3), (3, 2)])
 def test_a_resumed_run_with_a_frozen_start_equals_an_uninterrupted_one(
     tmp_path, killed_at, step_hz
 ):
-    given = {**FREEZE, "number_of_epochs": 4, "frontend_step_hz": step_hz, "schedule": "cosine"}
-    given["frontend_schedule"] = "linear"
-    whole = fit(make(**given))
+    given, whole = uninterrupted(step_hz)
     run_opts = {"ckpt_interval_steps": 1}
     brain = make(tmp_path, run_opts=run_opts, **given)
 
@@ -208,6 +217,7 @@ def test_a_resumed_run_with_a_frozen_start_equals_an_uninterrupted_one(
         assert (one["lr"], one["base_lr"]) == (other["lr"], other["base_lr"])
 
 
+@pytest.mark.slow
 def test_a_step_in_hz_moves_filters_that_plain_adam_leaves_where_they_are():
     """LEAF's widths are in samples: at a rate of 0.005 they stand still."""
     moved = {}
@@ -220,6 +230,7 @@ def test_a_step_in_hz_moves_filters_that_plain_adam_leaves_where_they_are():
     assert 0 < moved[5.0]["centre_shift_hz"] < 9 * 5  # nine steps
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_run_and_a_restart_does_not_go_on(tmp_path):
     changes = {"lr": 1e-9, "number_of_epochs": 30, "early_stopping_epochs": 2}
     brain = fit(make(tmp_path, **changes))
@@ -309,6 +320,7 @@ def test_every_epoch_has_every_item_once_in_another_composition():
     assert not set(epochs[0]) & set(epochs[1]), "two epochs hold the same batch"
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_tested_and_the_history_stays_whole(tmp_path):
     brain, states = make(tmp_path, lr=0.1), []
     measure = brain._merged_record
@@ -348,6 +360,7 @@ def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, m
     assert not old.path.exists() and left.path.exists()
 
 
+@pytest.mark.slow
 def test_the_best_and_the_latest_checkpoint_are_kept(tmp_path):
     checkpointer = make(tmp_path).checkpointer
     for number, score in enumerate((0.3, 0.9, 0.5, 0.7)):

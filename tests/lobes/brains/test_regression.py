@@ -91,6 +91,7 @@ def make(dynamic, **changes):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("loss", ["ccc", "mse", "mix"])
 def test_it_learns_scores_on_the_labels_scale_and_draws(dynamic, loss, tmp_path):

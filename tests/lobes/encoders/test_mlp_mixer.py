@@ -120,6 +120,7 @@ def test_padding_has_no_say_in_the_statistics_of_training(options):
     assert moved > 5
 
 
+@pytest.mark.slow
 def test_token_mixing_learns_an_order():
     """Two classes that differ in nothing but which of two frames comes first, 12 frames apart."""
     torch.manual_seed(0)

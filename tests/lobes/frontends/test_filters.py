@@ -74,6 +74,7 @@ def test_filters_are_between_zero_and_half_the_sample_rate(name, sample_rate):
     assert (found.bandwidth_hz > 0).all() and found.bandwidth_hz.shape == found.centre_hz.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_a_tone_peaks_in_its_channel(name):
     """At a channel's centre its own answer, relative to its largest, is above all but neighbours'.
@@ -88,6 +89,7 @@ def test_a_tone_peaks_in_its_channel(name):
     assert np.abs(answers[channels].argmax(1) - channels).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_bandwidths_are_those_of_a_tone_sweep(name):
     """Full width at half maximum of the amplitude, of a narrow, a middle and a wide filter."""

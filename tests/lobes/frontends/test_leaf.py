@@ -129,6 +129,7 @@ def test_projected_parameters_learn_and_clamped_ones_are_dead():
     assert width.grad.abs().max() == 0 and centre.grad.abs().max() == 0
 
 
+@pytest.mark.slow
 def test_filters_stay_in_range_at_a_high_learning_rate():
     leaf = build(num_features=8)
     optimizer = torch.optim.Adam(leaf.parameters(), lr=2.0)

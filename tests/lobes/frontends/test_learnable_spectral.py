@@ -34,6 +34,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tone_peaks_in_its_channel(name, sample_rate):
@@ -98,6 +99,7 @@ def test_all_gammatones_answer_a_click_at_the_same_time():
     assert (answer - 150).abs().max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("push", [1.0, -1.0], ids=["up", "down"])
 @pytest.mark.parametrize("name", ["fastaudio", "gammatone"])
 def test_filters_stay_filters_at_a_high_learning_rate(name, push):
@@ -199,6 +201,7 @@ def test_filters_are_the_same_bands_in_every_setting(setting):
     np.testing.assert_allclose(found.responses, fixed.responses, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bandwidths_are_those_of_the_responses():
     """What frontends report, against their own responses and parameters."""
     lobe = build("gammatone")

@@ -71,6 +71,7 @@ def test_gain_and_shift(name, options):
     torch.testing.assert_close(shifted[:, 6:46], level[:, 5:45], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, options",
     [
@@ -175,6 +176,7 @@ def test_the_published_stride_aliases_and_rectified_bands_do_not():
     assert top_band(True, tone(6000.0, phase=math.pi / 2)).min() > 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sincnet", "sincnet_plus", "sinc_conv"])
 def test_cutoffs_stay_in_range_at_a_high_learning_rate(name):
     frontend = build(name, num_features=4)

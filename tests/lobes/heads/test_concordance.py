@@ -53,6 +53,7 @@ def test_double_gradient_check():
     torch.testing.assert_close(found.double(), numeric, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_mean_over_batches_underestimates_the_ccc_of_the_set():
     p, t = batch(4800, noise=0.25)
     whole = 1 - float(ConcordanceLoss()(p, t))
@@ -179,6 +180,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_gradient_of_one_process_with_the_whole_batch(tmp_path):
     _, t = batch(24)
     x = torch.cat([t, torch.randn(24, 1, generator=torch.Generator().manual_seed(1))], 1)

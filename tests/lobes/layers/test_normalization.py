@@ -139,6 +139,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_process_learns(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -50,6 +50,7 @@ def as_sets(batches):
     return {frozenset(batch) for batch in batches}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_replicas", RANKS)
 @pytest.mark.parametrize("seed", range(3))
 def test_pads_less_and_needs_fewer_batches_than_speechbrain(seed, num_replicas):
@@ -98,6 +99,7 @@ def test_every_clip_once_within_the_limits_and_equal_numbers_of_batches(seed, nu
             assert len(batch) == 1 or padded_s <= limits.get("max_batch_s", np.inf) * (1 + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_replicas", RANKS)
 def test_an_epoch_is_a_pure_function_of_seed_and_epoch(num_replicas):
     durations_s = timit_like_durations_s(0)
@@ -124,6 +126,7 @@ def test_the_state_of_other_generators_does_not_matter():
     assert list(DurationBatchSampler(durations_s, 100.0)) == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_replicas", RANKS)
 def test_composition_and_order_differ_in_every_epoch(num_replicas):
     durations_s = timit_like_durations_s(1)
@@ -305,6 +308,7 @@ class Run:
         return yielded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "num_workers, num_replicas, rank, stop_epoch, stop_batch",
     [(0, 1, 0, 1, 1), (0, 1, 0, 2, 17), (0, 3, 1, 3, 5), (0, 1, 0, 4, "last"), (2, 2, 1, 2, 3)],
@@ -390,6 +394,7 @@ def test_too_few_clips_for_a_world_known_only_later(monkeypatch):
         iter(sampler)
 
 
+@pytest.mark.slow
 def test_a_large_corpus_takes_seconds():
     # VoxCeleb2 has 1.1 million clips: this is a quarter of it, and 0.1 s. Quadratic would be hours.
     durations_s = timit_like_durations_s(7, 300_000)

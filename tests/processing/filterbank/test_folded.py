@@ -36,12 +36,14 @@ def test_folded_equals_the_frontend(leaf, folded, num_samples):
     torch.testing.assert_close(folded(wavs), leaf(wavs), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_logarithm_instead_of_pcen():
     leaf, wavs = build(compression="log"), noise(2, 5000)
     torch.testing.assert_close(leaf.fold()(wavs), leaf(wavs), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_looser_tolerance_needs_fewer_taps(leaf, folded):
     loose = leaf.fold(tolerance=1e-2)

@@ -47,6 +47,7 @@ def test_float32_holds_for_an_hour():
     torch.testing.assert_close(out[0, -1, 0], torch.tensor(3.0), rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_gradients():
     energy = energies(CHUNK_FRAMES + 2, batch=1).requires_grad_()
     smooth = torch.tensor([0.04, 0.5, 0.9]).double().requires_grad_()
@@ -103,6 +104,7 @@ def test_autocast_leaves_it_in_float32():
     torch.testing.assert_close(out, pcen(energy), atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_gradients_of_the_whole():
     pcen, energy = PCEN(3).double(), energies(CHUNK_FRAMES + 2, batch=1) + 1e-3
     values = [pcen.alpha, pcen.delta, pcen.root, pcen.smooth]

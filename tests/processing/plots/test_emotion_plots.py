@@ -15,6 +15,7 @@ def points(size=30, seed=0):
     return generator.uniform(1, 9, (size, 2)), generator.uniform(1, 9, (size, 2))
 
 
+@pytest.mark.slow
 def test_arrows_go_from_label_to_prediction_and_quadrants_count(tmp_path):
     targets, predictions = points()
     figure = plots.valence_arousal_plane(targets, predictions, "songs")
@@ -60,6 +61,7 @@ def test_curves_show_labels_and_predictions_at_their_times():
     assert low < -1 and high > 2 + found.max(), "a prediction beyond the scale is seen"
 
 
+@pytest.mark.slow
 def test_a_patch_lies_where_its_frames_and_bands_are():
     hop_s, frequencies_hz = 0.02, np.linspace(50, 7950, 80)
     rollout = np.full((8, 10), 0.01)

@@ -50,6 +50,7 @@ def width_pixels(path):
     return int.from_bytes(data[16:20], "big")
 
 
+@pytest.mark.slow
 def test_every_picture_is_a_png_of_at_least_1000_pixels(tmp_path):
     figures = [
         confusion_matrix(confusion(12), [f"w{i}" for i in range(12)]),
@@ -82,6 +83,7 @@ def test_confusion_matrix_shows_its_counts_and_the_accuracy(classes):
     np.testing.assert_allclose(share.sum(axis=1), 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [12, 35])
 def test_confusion_matrix_can_be_read_at_1000_pixels(classes):
     """No count leaves its cell, no class name covers its neighbour, nothing is below 7 pixels."""
@@ -154,6 +156,7 @@ def test_one_bank_alone_is_not_called_before_or_after():
     assert "filters" in words and not [word for word in words if "before" in word]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_filters_is_cut_off_and_titles_do_not_meet():
     bank = filterbank(size=80)
     figure = learned_filters(bank, filterbank(1.02, 150.0, size=80), "80 filters")
@@ -214,6 +217,7 @@ def test_counts_that_a_measure_is_made_of_have_no_panel():
         training_curves([{"epoch": 1, "valid_edits": 3}], "")
 
 
+@pytest.mark.slow
 def test_many_measures_go_to_rows_and_none_is_drawn_twice():
     """As the history of a regression has them; a picture 70 inches wide could not be read."""
     names = [f"{score}{end}" for score in ("ccc", "r2", "rmse") for end in ("", "_valence")]
@@ -236,6 +240,7 @@ def test_many_measures_go_to_rows_and_none_is_drawn_twice():
     assert figure.get_size_inches()[0] < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", [27, 39, 61])
 def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
     generator = np.random.default_rng(symbols)

@@ -56,6 +56,7 @@ def test_seed_interval_worked_by_hand():
     assert seed_interval([1.0, 3.0])[1] == pytest.approx(12.7062, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_seed_interval_covers_the_mean_of_normal_draws():
     generator = np.random.default_rng(5)
     hits = 0

@@ -45,6 +45,7 @@ def faults(word, **settings):
     return said, int(count)
 
 
+@pytest.mark.slow
 @glibc
 def test_a_freed_block_is_used_again():
     said, count = faults("keep")
@@ -52,6 +53,7 @@ def test_a_freed_block_is_used_again():
     assert faults("leave")[1] >= 30  # else the first half proves nothing
 
 
+@pytest.mark.slow
 @glibc
 @pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
 def test_settings_of_the_user_are_left_alone(name):
@@ -64,6 +66,7 @@ def test_says_no_where_there_is_no_glibc(monkeypatch):
     assert keep_freed_memory() is False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_peak_is_not_that_of_the_process_before():
     """A large process starts a small one: the kernel's usual count goes on with the large."""

@@ -74,6 +74,7 @@ def trained(tmp_path):
     return save(tmp_path / "run" / "bundle", leaf(5, **options), "leaf", options, 8000)
 
 
+@pytest.mark.slow
 def test_a_bundle_is_compared_with_its_own_beginning(auricle, trained, tmp_path):
     """Its options and its rate are its own: 12 filters at 8 kHz."""
     status, text, error = auricle(trained, "--json", "--out", tmp_path / "pictures")
@@ -94,6 +95,7 @@ def test_a_bundle_is_compared_with_its_own_beginning(auricle, trained, tmp_path)
     assert (tmp_path / "pictures" / "filters_leaf.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_per_filter_and_the_means(auricle, trained, tmp_path):
     status, text, _ = auricle(trained.parent)  # a run's folder will do
     lines = text.splitlines()
@@ -110,6 +112,7 @@ def test_the_table_has_a_line_per_filter_and_the_means(auricle, trained, tmp_pat
     assert (tmp_path / "here" / "filters_leaf.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_two_bundles_are_compared_with_each_other(auricle, trained, tmp_path):
     other = save(tmp_path / "b", leaf(-2, num_features=12), "leaf", {"num_features": 12}, 8000)
     status, text, _ = auricle(trained, "--against", other, "--json")
@@ -119,6 +122,7 @@ def test_two_bundles_are_compared_with_each_other(auricle, trained, tmp_path):
     assert found["per_filter"]["centre_shift_hz"][0] > 0
 
 
+@pytest.mark.slow
 def test_a_bundle_that_did_not_learn_says_so(auricle, tmp_path):
     folder = save(tmp_path / "same", leaf(num_features=12), "leaf", {"num_features": 12}, 8000)
     status, text, _ = auricle(folder)
@@ -128,6 +132,7 @@ def test_a_bundle_that_did_not_learn_says_so(auricle, tmp_path):
     assert "where they were" in auricle(folder)[1]
 
 
+@pytest.mark.slow
 def test_a_name_shows_its_initial_filters(auricle):
     status, text, _ = auricle("leaf", "--options", '{"num_features": 9}', "--json")
     found = json.loads(text)
@@ -139,6 +144,7 @@ def test_a_name_shows_its_initial_filters(auricle):
     assert sum(line.strip()[:1].isdigit() for line in text.splitlines()) == 40
 
 
+@pytest.mark.slow
 def test_a_fixed_frontend_says_that_it_is(auricle, tmp_path):
     folder = save(tmp_path / "mel", build_frontend("mel"), "mel", {})
     for what in ("mel", folder):
@@ -146,6 +152,7 @@ def test_a_fixed_frontend_says_that_it_is(auricle, tmp_path):
         assert status == 0 and "mel is a fixed frontend: training does not move" in text
 
 
+@pytest.mark.slow
 def test_filters_that_were_drawn_at_random_are_not_passed_off_as_the_runs_own(auricle, tmp_path):
     plugin = tmp_path / "dice.py"
     plugin.write_text(RANDOM)
@@ -160,6 +167,7 @@ def test_filters_that_were_drawn_at_random_are_not_passed_off_as_the_runs_own(au
     assert status == 2 and "--plugin FILE.py" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -180,6 +188,7 @@ def test_wrong_input_ends_with_status_2_and_no_picture(auricle, trained, tmp_pat
     assert not list((tmp_path / "here").iterdir())
 
 
+@pytest.mark.slow
 def test_every_frontend_with_filters_can_be_shown():
     shown = [name for name in FRONTENDS.names() if hasattr(FRONTENDS.get(name), "filters")]
     assert {"leaf", "mel"} <= set(shown)

@@ -222,6 +222,7 @@ def test_holm_worked_by_hand():
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_per_condition_and_says_what_it_rests_on():
     report = evaluate(groups=("white", "vorbis", "mp3", "speed"))
     table = suite.markdown(json.loads(json.dumps(report)))
@@ -283,6 +284,7 @@ def test_options_that_there_are_not():
         suite.evaluate({}, make_trials(), {})
 
 
+@pytest.mark.slow
 def test_the_picture_has_a_panel_per_kind_and_every_system_in_it():
     systems = {"a": Spectrum(), "b": Spectrum(6)}
     groups = ("white", "babble", "mulaw", "speed")
@@ -347,6 +349,7 @@ def run_command(corpus, bundles, *words):
     return arguments.run(arguments)
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_json_and_picture(corpus, tmp_path, capsys):
     bundles = [corpus / run / "bundle" for run in ("seed_1", "seed_2")]
     out = tmp_path / "out"

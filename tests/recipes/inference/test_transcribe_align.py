@@ -127,6 +127,7 @@ def test_transcripts_are_what_score_reads(auricle, tmp_path):
     assert status == 0 and out.startswith("PER 33.33%")
 
 
+@pytest.mark.slow
 def test_a_file_of_another_rate_and_nothing_said(auricle):
     folder = make_bundle("bundle")
     write_noise("c.flac", rate_hz=22050, channels=2)
@@ -144,6 +145,7 @@ def test_greedy_is_what_the_model_says(auricle, phones39):
     assert out.split() == ["a", *units.decode(by_hand)]
 
 
+@pytest.mark.slow
 def test_beam_search_and_its_bigram(auricle):
     folder = make_bundle("bundle")
     _, units = open_recogniser(folder)
@@ -412,6 +414,7 @@ def test_what_has_no_phone_times_is_not_scored(auricle, tmp_path, phones39):
     assert status == 2 and "the bundle knows char: take a bundle of phones" in err
 
 
+@pytest.mark.slow
 def test_the_cure_for_a_broken_corpus_is_an_option_of_this_command(
     auricle, tiny, tmp_path, phones39
 ):
@@ -452,6 +455,7 @@ def test_only_phones_have_known_times(auricle):
         align.score_alignment(bundle, units, [], ".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["keep", "collapse"])
 def test_a_split_of_the_mini_corpus_is_scored(auricle, tiny, rule):
     folder = make_bundle("bundle", silence_rule=rule)

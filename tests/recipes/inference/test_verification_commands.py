@@ -235,6 +235,7 @@ def cosines(world):
     return trials, cosine_scores(trials, read_embeddings(world / "test.safetensors")[0])
 
 
+@pytest.mark.slow
 def test_the_report_has_the_rates_and_what_they_rest_on(auricle, world):
     trials, scores = cosines(world)
     curve = error_curve(scores.astype(float), trials.is_target)
@@ -276,6 +277,7 @@ def test_the_report_has_the_rates_and_what_they_rest_on(auricle, world):
     assert f"EER (average) {100 * found['eer_average']:.2f} %" in shown and "Interval" not in shown
 
 
+@pytest.mark.slow
 def test_a_bundle_and_a_folder_score_as_its_embeddings_do(auricle, world):
     by_file = scored(auricle, world, "--n-resamples", 0)
     by_bundle = scored(
@@ -339,6 +341,7 @@ def test_plda_is_trained_on_the_cohort_and_kept(auricle, world, tmp_path):
     assert status == 2 and "exists and would be used as it is" in err
 
 
+@pytest.mark.slow
 def test_scores_of_any_system_in_any_order(auricle, world, tmp_path):
     trials, scores = cosines(world)
     names = trials.names
@@ -363,6 +366,7 @@ def test_scores_of_any_system_in_any_order(auricle, world, tmp_path):
         assert status == 0 and json.loads(out)["eer"] == expected["eer"], err
 
 
+@pytest.mark.slow
 def test_saved_scores_and_picture(auricle, world, tmp_path):
     found = scored(auricle, world, "--save_scores", tmp_path / "s", "--det", tmp_path / "d.png")
     assert (tmp_path / "d.png").read_bytes().startswith(PNG)
@@ -371,6 +375,7 @@ def test_saved_scores_and_picture(auricle, world, tmp_path):
     assert again["eer"] == found["eer"]
 
 
+@pytest.mark.slow
 def test_names_without_a_speaker_are_scored_without_an_interval(auricle, world, tmp_path):
     trials, scores = cosines(world)
     flat = TrialList.from_pairs(
@@ -573,6 +578,7 @@ def test_scores_may_be_declared_likelihood_ratios(auricle, world, tmp_path):
     assert found["cllr"] == cllr(scores, trials.is_target)
 
 
+@pytest.mark.slow
 def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, tmp_path):
     words = ["score", "--trials", world / "all.txt", "--embeddings", world / "test.safetensors"]
     norm = ["--norm", "s", "--cohort", world / "cohort.npz"]
@@ -620,6 +626,7 @@ def systems(world, auricle, tmp_path):
     return paths
 
 
+@pytest.mark.slow
 def test_compare_tells_a_worse_system_and_not_one_alike(auricle, world, systems):
     status, out, _ = auricle("compare", systems["good"], systems["poor"], "--json")
     found = json.loads(out)

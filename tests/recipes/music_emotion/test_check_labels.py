@@ -143,6 +143,7 @@ def test_wrong_words(auricle, words, expected):
     assert status == 2 and expected in error
 
 
+@pytest.mark.slow
 def test_emomusic_is_in_deam_by_number_and_by_sound(auricle, tmp_path):
     ids = range(2, 8)
     deam = folders.make_deam(tmp_path / "deam", ids=[*ids, 1001])
@@ -194,6 +195,7 @@ def test_fingerprints_survive_encoding_level_and_rate_and_tell_songs_apart(tmp_p
     assert abs(agreement(first, play("d.wav", 1, 44100, 1.0)) - 0.5) < 0.1
 
 
+@pytest.mark.slow
 def test_prepare_leaves_out_what_is_tested_on(tmp_path):
     deam = folders.make_deam(tmp_path / "deam")
     emomusic = folders.make_emomusic(tmp_path / "emomusic", ids=[3, 5, 6, 900], audio=False)

@@ -81,6 +81,7 @@ def test_a_spectrogram_has_a_quarter_of_the_waveforms_elements(monkeypatch):
     assert elements.measure().verdict == HOLDS
 
 
+@pytest.mark.slow
 def test_activations_of_the_clip_are_the_known_sizes():
     """MiB of batches of 12, against sums of saved tensors of timm's, transformers' and own code."""
     known = {
@@ -127,6 +128,7 @@ def test_more_activations_are_judged_by_the_estimates(monkeypatch, waveform_samp
     assert (measured["m5"] is None) == (networks[1].estimated_bytes(1) > limit)
 
 
+@pytest.mark.slow
 def test_frozen_blocks_leave_the_published_parameters(monkeypatch):
     finding = frozen_parameters.measure()
     assert column(finding, "frozen blocks", "all that learn") == {
@@ -229,6 +231,7 @@ def test_the_dilated_stack_sees_3070_steps(monkeypatch):
     assert receptive_field.measure().verdict == DOES_NOT_HOLD
 
 
+@pytest.mark.slow
 def test_270_songs_do_not_tell_071_from_074(monkeypatch):
     finding = freezing_noise.measure()
     fisher = column(finding, "CCC", "error (Fisher)")

@@ -188,6 +188,7 @@ def test_auto_without_dynamic_labels_asks(deam, out):
     assert record.rows()[0]["dynamic_valence"] == []
 
 
+@pytest.mark.slow
 def test_mini_deam_names_its_window(tiny, out):
     record = prepare(tiny("music_emotion"), out, sample_rate=RATE_HZ)
     assert record.dataset == "mini DEAM" and record.completeness == "mini"

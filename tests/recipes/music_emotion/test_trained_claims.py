@@ -26,6 +26,8 @@ from auricle.recipes.reports.results import RunResult, load_results
 from auricle.recipes.training import finish
 from auricle.recipes.training.messages import RecipeError
 
+pytestmark = pytest.mark.slow
+
 SCALE = {"low": 1.0, "high": 9.0}
 SONGS = 60
 
@@ -441,7 +443,6 @@ def test_the_catalogue_has_them():
 # -- a real run --------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
     settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), epochs=2)
     small = {

@@ -715,6 +715,7 @@ def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, ca
     assert "'perhaps' is neither true nor false" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_script_runs_by_its_path(tree, tmp_path):
     command = [sys.executable, script.__file__, str(tmp_path / "nowhere"), str(tmp_path / "o")]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

@@ -16,6 +16,7 @@ def draw_all(seed, epoch):
     return [crop.draw(name, 90000, epoch) for name in NAMES]
 
 
+@pytest.mark.slow
 def test_two_processes_draw_the_same():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         elsewhere = pool.apply(draw_all, (3, 7))

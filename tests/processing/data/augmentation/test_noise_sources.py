@@ -104,6 +104,7 @@ def test_a_babble_is_3_to_7_talkers_each_13_to_20_db_below():
     assert abs(float(snr_db.max()) - float(20 - together_db[1])) < 0.4
 
 
+@pytest.mark.slow
 def test_every_kind_is_drawn_equally_often(musan):
     torch.manual_seed(0)
     noise, _ = MusanNoise(musan, RATE).draw(900, 4)

@@ -86,6 +86,7 @@ def test_a_label_that_does_not_exist_is_refused(speaker, factor):
         SpeedPerturbation(4).label(speaker, factor)
 
 
+@pytest.mark.slow
 def test_draws_are_even_repeatable_and_change_with_the_epoch():
     names = [str(i) for i in range(3000)]
     drawn = {

@@ -119,6 +119,7 @@ def test_talkers_are_equally_loud_in_babble():
         babble([], 100, RATE, again)
 
 
+@pytest.mark.slow
 def test_music_is_tonal_and_differs_between_pieces_and_seeds():
     def music(draw, seed=0):
         return generated_music(3 * RATE, RATE, np.random.default_rng(draw), seed)

@@ -94,6 +94,7 @@ def test_years_share_as_in_the_dataset():
     assert (levels.std(0) > 0.35).all()
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_other_songs(corpus, tmp_path, monkeypatch):
     monkeypatch.setitem(music_emotion.SIZES, "tiny", music_emotion.Size(2))
 

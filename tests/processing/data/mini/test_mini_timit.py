@@ -146,6 +146,7 @@ def test_sx_is_shared_by_at_most_seven_and_si_by_nobody():
 # --- determinism ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_bytes(corpus, tmp_path, few):
     first = all_bytes(corpus[0])
     assert first == all_bytes(mini.write_mini("timit", tmp_path / "again", seed=2))
@@ -292,6 +293,7 @@ def test_speech_begins_where_the_first_phone_does(corpus):
     assert np.percentile(np.abs(offs_ms), 90) < 20.0
 
 
+@pytest.mark.slow
 def test_every_word_of_the_grammar_has_symbols_and_times():
     """In both accents: no phone is without a symbol, no word is swallowed by another."""
     synthesizer = espeak.Synthesizer()

@@ -158,6 +158,7 @@ def by_definition(some):
     return torch.stack(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_of_fft(size):
     segments = max(k for k in range(1, 7) if size % k == 0)

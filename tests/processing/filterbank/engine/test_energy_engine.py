@@ -222,6 +222,7 @@ def test_full_rate_takes_any_filter_and_rectifier(rectifier, filters, parts):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rectifier, parts", [("square", 2), ("abs", 1), ("leaky_relu", 2)])
 def test_full_rate_gradients(rectifier, parts):
     inputs = noise(2, 61), noise(2, parts, 9, seed=1), noise(2, 7, seed=2)
@@ -256,6 +257,7 @@ def test_decimated_gradients(dtype):
         assert (found - expected).norm() < 3e-5 * expected.norm()
 
 
+@pytest.mark.slow
 def test_the_plan_follows_filters_while_they_learn():
     """Widths shrink fourfold and grow back in 80 steps; no step leaves the bound."""
     wavs, engine = noise(1, 4000), EnergyEngine(HOP, "decimated")

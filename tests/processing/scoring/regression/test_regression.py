@@ -171,6 +171,7 @@ def test_intervals_resample_songs_and_not_clips():
     assert many["interval"]["over"] == "song" and many["interval"]["n_groups"] == 30
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_as_often_as_it_says():
     _, p, t = songs(20000)
     truth = concordance(p[:, 0], t[:, 0])

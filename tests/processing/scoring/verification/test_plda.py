@@ -87,6 +87,7 @@ def test_training_finds_the_closed_form_of_balanced_data():
     np.testing.assert_allclose(between, expected_between, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_finds_the_likeliest_model_of_unbalanced_data():
     counts = np.random.default_rng(1).integers(1, 9, 60)
     cohort, speaker_of, speaker = world(counts, 3, 3, seed=1, scale=4.0)

@@ -348,6 +348,7 @@ def test_names_and_numbers_of_speakers_are_alike():
     assert by_number != speaker_intervals(scores, labels, enroll, test, n_resamples=50, seed=1)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_about_as_often_as_it_says():
     """Speakers drawn anew 100 times: 90 % intervals hold the EER of all speakers in 80 to 96 of
     them, and are as wide as the EERs scatter."""
@@ -408,6 +409,7 @@ def test_refused_intervals():
 # ---- picture -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_det_curve_is_drawn(tmp_path):
     curves = {f"system {d}": error_curve(*trials(3000, distance=d)) for d in (1.0, 2.0, 3.0)}
     curves["no error"] = error_curve([1.0, 2.0, 0.0, 0.5], [1, 1, 0, 0])
