@@ -231,7 +231,7 @@ def test_matrices_without_a_score_are_refused(score, confusion, message):
 @pytest.mark.parametrize(
     ("ids", "true", "predicted", "groups", "message"),
     [
-        (["a"], [4], [0], None, "integers from 0 to 3.*got 4 at position 0"),
+        (["a"], [4], [0], None, "0 to 3.*4 at position 0"),
         (["a"], [0], [-1], None, "predicted.*got -1"),
         (["a", "b"], [0, float("nan")], [0, 1], None, "NaN at position 1"),
         (["a"], [0], [0.5], None, "argmax"),

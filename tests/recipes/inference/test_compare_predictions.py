@@ -101,19 +101,19 @@ def test_what_cannot_be_compared(auricle, runs, tmp_path):
     valence = system(tmp_path / "valence.json", 0.5, dimensions=("valence",))
     for words, says in (
         ([good, tmp_path / "empty"], f"empty holds no {FILE_NAME}"),
-        ([good, tmp_path / "scores"], "scores does not: give two files of one kind"),
-        ([tmp_path / "scores", good], "scores does not: give two files of one kind"),
+        ([good, tmp_path / "scores"], "one kind"),
+        ([tmp_path / "scores", good], "one kind"),
         ([good, tmp_path / "nowhere"], "nowhere is not there"),
-        ([good, tmp_path / "other.json"], "other.json is no file of predictions"),
-        ([good, fewer], "different songs: 10 are in one only"),
+        ([good, tmp_path / "other.json"], "other.json"),
+        ([good, fewer], "different songs: 10"),
         ([good, valence], "scored differently"),
-        ([one, one], "at least 2 are needed"),
-        ([good, poor, "--metric", "eer"], "metric 'eer' is not one of predictions; those are ccc,"),
-        ([good, poor, "--metric", "ccc_tension"], "'ccc_tension' is not one of predictions"),
+        ([one, one], "at least 2"),
+        ([good, poor, "--metric", "eer"], "metric 'eer'"),
+        ([good, poor, "--metric", "ccc_tension"], "'ccc_tension'"),
         ([good, poor, "--n-resamples", 0], "n_resamples is 0"),
-        ([good, poor, "--trials", "x"], "--trials is for scores of trials"),
-        ([good, poor, "--partial"], "--partial is for scores of trials"),
-        ([tmp_path / "scores"] * 2 + ["--metric", "ccc"], "--metric ccc is not one of scores of"),
+        ([good, poor, "--trials", "x"], "--trials"),
+        ([good, poor, "--partial"], "--partial"),
+        ([tmp_path / "scores"] * 2 + ["--metric", "ccc"], "--metric ccc"),
     ):
         status, out, err = auricle("compare", *words)
         assert status == 2 and says in err and not out, (words, err)

@@ -121,18 +121,18 @@ def test_a_real_bundle_batched_is_the_bundle_one_by_one(tmp_path):
     with torch.no_grad():
         alone = torch.cat([model.embed(wav[None])[:, 0] for wav in waves.values()]).numpy()
     assert np.abs(together.vectors - alone).max() < 1e-4 * np.abs(alone).max()
-    with pytest.raises(ValueError, match="'x'|x is too short .* 399 samples .* 400"):
+    with pytest.raises(ValueError, match="x .*399 .*400"):
         extract(model, ["x"], lambda name: torch.randn(399))
 
 
 @pytest.mark.parametrize(
     ("wav", "said"),
     [
-        (torch.zeros(500), "spk/bad.wav is silence: all 500 samples are 0"),
-        (torch.full((500,), 0.25), "spk/bad.wav is silence: all 500 samples are 0.25"),
+        (torch.zeros(500), "spk/bad.wav.*500.* 0"),
+        (torch.full((500,), 0.25), "spk/bad.wav.*500.* 0.25"),
         (torch.zeros(0), "spk/bad.wav is too short"),
         (torch.tensor([0.0, float("nan"), 1.0]), "spk/bad.wav holds NaN"),
-        (torch.randn(1, 500), r"spk/bad.wav: the waveform must be a tensor \(T,\), got \(1, 500\)"),
+        (torch.randn(1, 500), r"spk/bad.wav.*\(1, 500\)"),
         (np.ones(5), "must be a tensor"),
     ],
 )
@@ -145,7 +145,7 @@ def test_a_bad_waveform_is_named(wav, said):
     ("names", "options", "said"),
     [
         ([], {}, "no recording"),
-        (["a", "b", "a"], {}, "'a' is asked for twice"),
+        (["a", "b", "a"], {}, "'a'.*twice"),
         (["a"], {"crops": -1}, "crops is -1"),
         (["a"], {"crops": 2.0}, "crops is 2.0"),
         (["a"], {"crops": 1, "crop_s": 0}, "crop_s is 0"),
@@ -164,7 +164,7 @@ def test_a_model_that_gives_frames_is_refused():
         def embed(self, wavs, lengths):
             return torch.zeros(len(wavs), 7, 3)
 
-    with pytest.raises(ValueError, match=r"spk/a.wav: the model gives \(1, 7, 3\).*'utterance'"):
+    with pytest.raises(ValueError, match=r"spk/a.wav.*\(1, 7, 3\).*'utterance'"):
         extract(Frames(), ["spk/a.wav"], lambda name: torch.randn(9))
 
 

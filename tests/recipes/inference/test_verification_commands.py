@@ -171,8 +171,8 @@ def test_embed_takes_names_and_crops(auricle, world, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["id99/v0/00001.wav"], "recording 'id99/v0/00001.wav' is neither in"),
-        ([], "names of recordings, --trials FILE, --list FILE"),
+        (["id99/v0/00001.wav"], "'id99/v0/00001.wav'"),
+        ([], "--list FILE"),
         (["a", "--trials", "t"], "by one of"),
         (["a", "--out", "e.pkl"], "the file ends in .safetensors or .npz"),
     ],
@@ -208,9 +208,9 @@ def test_embedding_files_of_others(tmp_path):
     assert found.names == ("a/1", "b/1") and about == {}
     for arrays, said in (
         ({"names": np.array(["a", "b"], dtype=object), "vectors": np.eye(2)}, "not objects"),
-        ({"vectors": np.eye(2)}, "no array 'names'; it holds \\['vectors'\\]"),
+        ({"vectors": np.eye(2)}, "'names'.*\['vectors'\]"),
         ({"names": np.arange(2), "vectors": np.eye(2)}, "must be text"),
-        ({"names": np.array(["a", "a"]), "vectors": np.eye(2)}, "e.npz: recording 'a' has two"),
+        ({"names": np.array(["a", "a"]), "vectors": np.eye(2)}, "e.npz: recording 'a'"),
         ({"names": np.array(["a", "b"]), "vectors": np.eye(3)}, r"shape \(3, 3\) for 2 names"),
         ({"names": np.array(["a", "b"]), "vectors": np.array(["x", "y"])}, "real numbers"),
     ):
@@ -338,7 +338,7 @@ def test_plda_is_trained_on_the_cohort_and_kept(auricle, world, tmp_path):
     assert scored(auricle, world, *words)["eer"] == found["eer"]
     status, _, err = auricle("score", "--trials", world / "all.txt", "--embeddings",
                              world / "test.safetensors", *words, *train)  # fmt: skip
-    assert status == 2 and "exists and would be used as it is" in err
+    assert status == 2 and "--cohort" in err
 
 
 @pytest.mark.slow
@@ -406,8 +406,8 @@ def test_names_without_a_speaker_are_scored_without_an_interval(auricle, world, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to score: give either --hyp FILE --ref FILE"),
-        (["--trials", "t", "--hyp", "h"], "--hyp is for transcripts and --trials for verification"),
+        ([], "--hyp FILE --ref FILE"),
+        (["--trials", "t", "--hyp", "h"], "--hyp is for.*--trials"),
         (["--trials", "t", "--unit", "word"], "--unit is for transcripts"),
         (["--hyp", "h", "--ref", "r", "--norm", "s"], "--norm for verification trials"),
         (["--trials", "t"], "one of --embeddings FILE, .* got none of them"),
@@ -438,13 +438,13 @@ def test_options_that_do_not_go_together(auricle, words, said):
 @pytest.mark.parametrize(
     ("lines", "words", "said"),
     [
-        (["1 A B", "0 A C", "A B"], (), "t.txt, line 3 has no label: 'A B'"),
-        (["A B", "1 A C"], (), "t.txt, line 1 has no label: 'A B'"),
-        (["1 A B", "1 A B"], (), "t.txt is one-sided: all 2 trials are target trials"),
-        (["0 A C", "0 B C"], (), "t.txt is one-sided: all 2 trials are non-target trials"),
-        (["1 A B", "0 A no/body"], (), "t.txt, trial 2 names an unknown recording 'no/body'"),
+        (["1 A B", "0 A C", "A B"], (), "t.txt, line 3 .*'A B'"),
+        (["A B", "1 A C"], (), "t.txt, line 1 .*'A B'"),
+        (["1 A B", "1 A B"], (), "t.txt .*all 2 .* target"),
+        (["0 A C", "0 B C"], (), "t.txt .*all 2 .* non-target"),
+        (["1 A B", "0 A no/body"], (), "t.txt, trial 2 .*'no/body'"),
         (["1 A B", "0 A 00001.wav"], ("--partial",), "an unknown recording '00001.wav'"),
-        (["1 A B", "0 A C"], (), "t.txt uses 3 of 48 recordings, 'id00/v2/00001.wav' for one"),
+        (["1 A B", "0 A C"], (), "t.txt .*3 of 48.*'id00/v2/00001.wav'"),
         (["1 A B", "0 A B"], (), "are one speaker in one trial and two in another"),
         ([], (), "t.txt holds no trial"),
     ],
@@ -470,23 +470,23 @@ def test_partial_lists_are_scored_when_said(auricle, world, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words", "said"),
     [
-        (lambda rows: rows[:-1], (), r"trial 1128 of all.txt \(.* has no score"),
-        (lambda rows: [*rows, "a b 0.5"], (), "line 1129 scores the recording 'a', which is in no"),
+        (lambda rows: rows[:-1], (), r"trial 1128 of all.txt"),
+        (lambda rows: [*rows, "a b 0.5"], (), "line 1129 .*'a'"),
         (lambda rows: [*rows, "a b 0.5"], ("--partial",), None),
         (lambda rows: [rows[0].replace(" ", "  ") + " nontarget", *rows[1:]], (), "line 1 and all"),
         (
             lambda rows: [*rows, " ".join([*rows[0].split()[:2], "0.5"])],
             (),
-            "one pair has two scores, in lines 1 and 1129",
+            "lines 1 and 1129",
         ),
         (lambda rows: ["nan".join(rows[0].rsplit(rows[0].split()[2], 1)), *rows[1:]], (), "is nan"),
-        (lambda rows: [*rows[:4], "x y", *rows[5:]], (), "line 5 has no score: 'x y'"),
+        (lambda rows: [*rows[:4], "x y", *rows[5:]], (), "line 5 .*'x y'"),
         (
             lambda rows: [*rows, " ".join([rows[0].split()[1], rows[0].split()[0], "0.5"])],
             (),
-            "line 1129 scores a pair that is no trial",
+            "line 1129",
         ),
-        (lambda rows: ["a b 0.5", "a c 0.5"], ("--partial",), "holds no score of a trial"),
+        (lambda rows: ["a b 0.5", "a c 0.5"], ("--partial",), "no score"),
     ],
 )
 def test_score_files_that_do_not_fit_the_list(auricle, world, tmp_path, change, words, said):
@@ -515,11 +515,11 @@ def test_embeddings_and_cohorts_that_are_refused(auricle, world, tmp_path):
     status, _, err = auricle(*words, tmp_path / "nan.npz")
     assert status == 2 and f"nan.npz: the embedding of '{found.names[7]}' holds NaN" in err
     status, _, err = auricle(*words, tmp_path / "none.npz")
-    assert status == 2 and "no such file of embeddings" in err
+    assert status == 2 and "no such file" in err
     words = (*words, world / "test.safetensors", "--norm", "s", "--cohort")
     for path, said in (
-        (world / "test.safetensors", "who is in the trials"),
-        (world / "cohort.txt", "a list of names needs --bundle"),
+        (world / "test.safetensors", "in the trials"),
+        (world / "cohort.txt", "--bundle"),
     ):
         status, _, err = auricle(*words, path)
         assert status == 2 and said in err, err
@@ -569,7 +569,7 @@ def test_calibrated_scores_have_actual_costs(auricle, world, calibration):
     assert found["calibration"]["fitted_on_this_list"] is False
     words = ("--embeddings", world / "cohort.npz", "--calibration", calibration)
     status, out, _ = auricle("score", "--trials", world / "dev.txt", *words)
-    assert status == 0 and "that is this very list" in out and "Cllr  " in out
+    assert status == 0 and "this very list" in out and "Cllr  " in out
 
 
 def test_scores_may_be_declared_likelihood_ratios(auricle, world, tmp_path):
@@ -583,7 +583,7 @@ def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, t
     words = ["score", "--trials", world / "all.txt", "--embeddings", world / "test.safetensors"]
     norm = ["--norm", "s", "--cohort", world / "cohort.npz"]
     status, _, err = auricle(*words, *norm, "--calibration", calibration)
-    assert status == 2 and "norm none, these have s" in err
+    assert status == 2 and "norm none" in err
     crops = ("--bundle", world / "bundle", "--data_folder", world / "audio", "--crops", 2)
     status, _, err = auricle(*words[:3], *crops, "--crop_s", 0.5, "--calibration", calibration)
     assert status == 2 and "crops 0, these have 2" in err
@@ -599,7 +599,7 @@ def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, t
     status, _, err = auricle(*words, "--calibration", tmp_path / "missing.json")
     assert status == 2 and "no such calibration" in err
     status, _, err = auricle("calibrate", *words[1:], "--out", tmp_path)
-    assert status == 2 and "is a folder and no bundle" in err
+    assert status == 2 and "is a folder" in err
     status, _, err = auricle("calibrate", *words[1:], "--out", tmp_path / "c", "--prior", 1)
     assert status == 2 and "p_target is 1.0" in err
 
@@ -647,7 +647,7 @@ def test_compare_insists_on_the_same_trials(auricle, world, systems, tmp_path):
     rows = systems["good"].read_text().splitlines()
     (tmp_path / "b").write_text("\n".join(rows[:-1]) + "\n")
     status, _, err = auricle("compare", systems["good"], tmp_path / "b")
-    assert status == 2 and "has no score in b" in err
+    assert status == 2 and "no score in b" in err
     first = next(row for row in rows if row.endswith(" target"))
     flip = [row.replace(" target", " nontarget") if row is first else row for row in rows]
     (tmp_path / "b").write_text("\n".join(flip) + "\n")

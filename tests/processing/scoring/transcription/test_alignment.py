@@ -124,9 +124,9 @@ def test_pairs_rebuild_both_sides(strings):
     ("call", "message"),
     [
         (lambda: align([["a"]], []), "give pairs"),
-        (lambda: align([["a"], "b c"], [["a"], ["b"]]), "reference 2: .*split it first"),
-        (lambda: align([["a"]], [3]), "hypothesis 1: give a list of tokens, not 3"),
-        (lambda: align([["a"]], [["a", ["b"]]]), r"hypothesis 1: \['b'\] \(token 2\) is no token"),
+        (lambda: align([["a"], "b c"], [["a"], ["b"]]), "reference 2: .*split"),
+        (lambda: align([["a"]], [3]), "hypothesis 1: .*list.* 3"),
+        (lambda: align([["a"]], [["a", ["b"]]]), r"hypothesis 1: \['b'\] \(token 2\)"),
         (lambda: align([["sil"]], [[]], "sil"), "optional: .*not the string 'sil'"),
     ],
 )

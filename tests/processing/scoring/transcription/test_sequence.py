@@ -169,16 +169,16 @@ def test_no_interval_where_it_would_mean_nothing(transcripts, reason):
 
 
 def test_empty_references():
-    with pytest.raises(ValueError, match="'u2' has an empty reference"):
+    with pytest.raises(ValueError, match="'u2'.*empty"):
         score_transcripts({"u1": ["a"], "u2": []}, {"u1": ["a"], "u2": ["b"]}, "word")
-    with pytest.raises(ValueError, match="'u' has an empty reference"):  # nothing left of it
+    with pytest.raises(ValueError, match="'u'.*empty"):  # nothing left of it
         score_transcripts({"u": ["q"]}, {"u": ["sil"]}, "phone", TIMIT())
     sides = {"u1": ["a"], "u2": []}, {"u1": ["a"], "u2": ["b"]}
     summary = score_transcripts(*sides, "word", allow_empty_references=True).summarize()
     assert (summary["wer"], summary["insertions"]) == (1.0, 1)
     assert summary["per_utterance_mean"] == 0.0  # of "u1" alone: "u2" has nothing to divide by
     empty = score_transcripts({"u": []}, {"u": ["b"]}, "word", allow_empty_references=True)
-    with pytest.raises(ValueError, match="no reference has a token"):
+    with pytest.raises(ValueError, match="no reference"):
         empty.summarize()
 
 
@@ -219,21 +219,21 @@ def test_nothing_of_a_bad_batch_is_added():
         (lambda: EditCounts("word").append(["a"], [["x y"]], [["x"]]), "'x y' is no token"),
         (
             lambda: EditCounts("word").append(["a"], [["x"]], [[3]]),
-            "'a', hypothesis: 3 is no token",
+            "'a', hypothesis: 3 ",
         ),
         (lambda: EditCounts("char").append(["a"], [["xy"]], [["x"]]), "not one character"),
         (lambda: EditCounts("word").merge(EditCounts("char")), "'word'.*'char'"),
         (
             lambda: EditCounts("word").append(["a"], [["x"]], [[["y"]]]),
-            r"'a', hypothesis: \['y'\] \(token 1\) is no token",
+            r"'a', hypothesis: \['y'\] \(token 1\)",
         ),
         (
             lambda: EditCounts("phone", TIMIT()).append(["a"], [["ae", {}]], [[]]),
-            r"'a', reference: {} \(token 2\) is no token",
+            r"'a', reference: {} \(token 2\)",
         ),
         (lambda: EditCounts("word").append(["a"], [["x"]], [None]), "'a', hypothesis: .*not None"),
-        (lambda: TIMIT().prepare([["ae"]], where="u"), r"u: \['ae'\] \(token 1\) is not among"),
-        (lambda: fold(["ae", ["t"]], where="u"), r"u: \['t'\] \(token 2\) is not among"),
+        (lambda: TIMIT().prepare([["ae"]], where="u"), r"u: \['ae'\] \(token 1\)"),
+        (lambda: fold(["ae", ["t"]], where="u"), r"u: \['t'\] \(token 2\)"),
     ],
 )
 def test_what_is_refused(call, message):

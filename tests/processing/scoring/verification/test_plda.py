@@ -191,7 +191,7 @@ def test_more_dimensions_than_recordings_are_reduced_and_stay_finite():
     trials = TrialList.from_pairs([("s000/0", "s000/1", True), ("s000/0", "s001/3", False)])
     same, other = plda_scores(trials, cohort, model, partial=True)
     assert np.isfinite([same, other]).all() and same > other
-    with pytest.raises(ValueError, match=r"dimensions is 21: 30 recordings .* allow 2 to 20"):
+    with pytest.raises(ValueError, match=r"dimensions is 21.*2 to 20"):
         fit_plda(cohort, speaker_of, dimensions=21)
 
 
@@ -208,7 +208,7 @@ def test_a_file_gives_the_same_scores_and_holds_no_code(tmp_path):
     with safe_open(path, framework="np") as held:
         assert json.loads(held.metadata()["model"])["about"] == model.about
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match="model.safetensors is no PLDA model"):
+    with pytest.raises(ValueError, match="model.safetensors.*PLDA"):
         load_plda(path)
     with pytest.raises(ValueError, match="no such PLDA model"):
         load_plda(tmp_path / "missing")
@@ -217,12 +217,12 @@ def test_a_file_gives_the_same_scores_and_holds_no_code(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "options", "said"),
     [
-        ([5] * 10, {"rank": 6}, "rank is 6: with 5 dimensions and 10 speakers it can be 1 to 5"),
-        ([9] * 4, {"rank": 4}, "with 5 dimensions and 4 speakers it can be 1 to 3"),
+        ([5] * 10, {"rank": 6}, "rank is 6.*1 to 5"),
+        ([9] * 4, {"rank": 4}, "5 dimensions.*1 to 3"),
         ([5] * 10, {"dimensions": 1}, "dimensions is 1"),
         ([5] * 10, {"iterations": 0}, "iterations is 0"),
-        ([1] * 10, {}, "0 speakers with two recordings or more, of 10"),
-        ([5] * 2, {}, "2 speakers with two recordings"),
+        ([1] * 10, {}, "0 speakers.*10"),
+        ([5] * 2, {}, "2 speakers"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(counts, options, said):
@@ -237,14 +237,14 @@ def test_degenerate_embeddings_are_refused():
     with pytest.raises(ValueError, match="'s000/0' has none"):
         fit_plda(cohort, missing)
     flat = Embeddings(cohort.names, cohort.vectors * [1, 1, 1, 0, 0] + 1)
-    with pytest.raises(ValueError, match="varies in fewer than 5 dimensions"):
+    with pytest.raises(ValueError, match="fewer than 5"):
         fit_plda(flat, speaker_of, dimensions=5, length_norm=False)
     copies = Embeddings(
         cohort.names, cohort.vectors[np.unique(speaker, return_index=True)[1]][speaker]
     )
-    with pytest.raises(ValueError, match="recordings of one speaker vary in fewer than 5"):
+    with pytest.raises(ValueError, match="speaker.*fewer than 5"):
         fit_plda(copies, speaker_of, dimensions=5, length_norm=False)
     model = fit_plda(cohort, speaker_of)
     trials = TrialList.from_pairs([("a", "b", True), ("a", "c", False)])
-    with pytest.raises(ValueError, match="7 dimensions and the PLDA model 5"):
+    with pytest.raises(ValueError, match="7 dimensions.*5"):
         plda_scores(trials, Embeddings("abc", np.eye(3, 7)), model)

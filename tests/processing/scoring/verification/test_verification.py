@@ -199,7 +199,7 @@ def test_speechbrain_where_it_is_wrong():
     """NaN scores: it has no false alarm for them and finds a perfect system; we refuse."""
     nan = torch.full((4,), math.nan)
     assert speechbrain_eer(nan, nan)[0] == 0.0
-    with pytest.raises(ValueError, match="8 of 8 scores are NaN or infinite"):
+    with pytest.raises(ValueError, match="8 of 8"):
         eer(torch.cat([nan, nan]), [1] * 4 + [0] * 4)
 
 
@@ -250,14 +250,14 @@ def test_tensors_lists_and_integers_are_alike():
     ("scores", "labels", "message"),
     [
         ([], [], "no trials"),
-        ([1.0, 2.0], [1, 1], "one-sided: all 2 trials are target trials"),
-        ([1.0, 2.0], [0, 0], "one-sided: all 2 trials are non-target trials"),
-        ([1.0, math.nan], [1, 0], r"1 of 2 scores are NaN or infinite, the first is trial 2"),
-        ([math.inf, 1.0], [1, 0], r"the first is trial 1 \(inf\)"),
+        ([1.0, 2.0], [1, 1], "all 2.* target"),
+        ([1.0, 2.0], [0, 0], "all 2.* non-target"),
+        ([1.0, math.nan], [1, 0], r"1 of 2 .*trial 2"),
+        ([math.inf, 1.0], [1, 0], r"trial 1 \(inf\)"),
         ([1.0, 2.0], [1], r"shape \(2,\) and labels \(1,\)"),
         ([1.0, 2.0], [1, 2], "labels must be True"),
         ([1.0, 2.0], ["target", "nontarget"], "labels must be True"),
-        (["1", "2"], [1, 0], "scores must be real numbers"),
+        (["1", "2"], [1, 0], "real numbers"),
     ],
 )
 def test_refused(scores, labels, message):
@@ -396,9 +396,9 @@ def test_refused_intervals():
     scores, labels, enroll, test = spoken(6, 3)
     with pytest.raises(ValueError, match="contradict each other"):
         speaker_intervals(scores, ~labels, enroll, test)
-    with pytest.raises(ValueError, match="give the speaker of both sides"):
+    with pytest.raises(ValueError, match="both sides"):
         speaker_intervals(scores, labels, enroll[1:], test[1:])
-    with pytest.raises(ValueError, match="too few speakers for an interval"):
+    with pytest.raises(ValueError, match="too few speakers"):
         speaker_intervals(*spoken(2, 3), n_resamples=100)
     with pytest.raises(ValueError, match="confidence is 95"):
         speaker_intervals(scores, labels, enroll, test, n_resamples=2, confidence=95)
