@@ -208,7 +208,7 @@ def test_embedding_files_of_others(tmp_path):
     assert found.names == ("a/1", "b/1") and about == {}
     for arrays, said in (
         ({"names": np.array(["a", "b"], dtype=object), "vectors": np.eye(2)}, "not objects"),
-        ({"vectors": np.eye(2)}, "'names'.*\['vectors'\]"),
+        ({"vectors": np.eye(2)}, r"'names'.*\['vectors'\]"),
         ({"names": np.arange(2), "vectors": np.eye(2)}, "must be text"),
         ({"names": np.array(["a", "a"]), "vectors": np.eye(2)}, "e.npz: recording 'a'"),
         ({"names": np.array(["a", "b"]), "vectors": np.eye(3)}, r"shape \(3, 3\) for 2 names"),
