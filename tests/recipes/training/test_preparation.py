@@ -1,9 +1,9 @@
-"""One preparation for all ranks: the main process prepares, the others read what it left."""
+"""One preparation for all ranks and all runs on the same data: who prepares, with what, and where."""
 
 import pytest
 import speechbrain.utils.distributed
 
-from auricle.recipes.training.preparation import on_every_rank
+from auricle.recipes.training.preparation import on_every_rank, prepare_configured
 
 
 class Preparation:
@@ -55,3 +55,29 @@ def test_an_error_of_the_preparation_is_raised():
 
     with pytest.raises(OSError, match="disk full"):
         on_every_rank(broken, {})
+
+
+def test_a_configuration_gives_the_arguments_of_the_same_name(tmp_path):
+    def prepare(
+        data_folder, output_folder, protocol="p", seed=0, download=False, scan_cache=None,
+        cache_folder=None, num_workers=None, progress=True,
+    ):  # fmt: skip
+        return dict(locals())
+
+    plain = {
+        "data_folder": "mini", "output_folder": "run", "results_folder": str(tmp_path), "seed": 9,
+        "data_seed": 3, "protocol": "q", "download": True, "num_workers": 4, "lr": 0.1,
+    }  # fmt: skip
+    folder = tmp_path / "sounds"
+    arguments = prepare_configured(prepare, plain, folder, ["q", 3], cache_folder="c")
+    assert arguments == {
+        "data_folder": folder,
+        "output_folder": tmp_path / "prepared" / "sounds-q-3",
+        "protocol": "q",
+        "seed": 3,
+        "download": True,
+        "scan_cache": None,
+        "cache_folder": "c",
+        "num_workers": None,
+        "progress": True,
+    }
