@@ -11,7 +11,25 @@ from torch import nn
 
 from .layers.masks import mask_padding, valid_lengths
 
-__all__ = ["Encoder", "Frontend", "mask_padding", "project_after", "valid_lengths"]
+__all__ = ["Encoder", "Frontend", "check_batch", "mask_padding", "project_after", "valid_lengths"]
+
+
+def check_batch(wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> None:
+    """Check a frontend's input: wavs (B, T) with T >= 1, and one length per item.
+
+    Raises
+    ------
+    ValueError
+    """
+    if wavs.dim() != 2 or wavs.shape[1] == 0:
+        raise ValueError(
+            f"wavs must be (B, T) with at least one sample, got the shape {tuple(wavs.shape)}"
+        )
+    if lengths is not None and lengths.shape != wavs.shape[:1]:
+        raise ValueError(
+            f"lengths must hold one relative length per item, ({len(wavs)},), "
+            f"got the shape {tuple(lengths.shape)}"
+        )
 
 
 def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):

@@ -13,7 +13,6 @@ from ..processing.filterbank.framing import hop_samples, odd_window_samples
 
 __all__ = [
     "MAX_MS",
-    "check_batch",
     "choice",
     "flag",
     "frequency_range",
@@ -170,21 +169,3 @@ def frequency_range(
             f"got {min_freq_hz} and {max_freq_hz}"
         )
     return low, high
-
-
-def check_batch(wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> None:
-    """Check a frontend's input: wavs (B, T) with T >= 1, and one length per item.
-
-    Raises
-    ------
-    ValueError
-    """
-    if wavs.dim() != 2 or wavs.shape[1] == 0:
-        raise ValueError(
-            f"wavs must be (B, T) with at least one sample, got the shape {tuple(wavs.shape)}"
-        )
-    if lengths is not None and lengths.shape != wavs.shape[:1]:
-        raise ValueError(
-            f"lengths must hold one relative length per item, ({len(wavs)},), "
-            f"got the shape {tuple(lengths.shape)}"
-        )

@@ -8,9 +8,9 @@ from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet, from_taps
-from ..contracts import Frontend
+from ..contracts import Frontend, check_batch
 from ..layers.masks import frame_counts, mask_padding
-from ..options import check_batch, choice, frequency_range, hop, number, odd_window, whole
+from ..options import choice, frequency_range, hop, number, odd_window, whole
 
 __all__ = ["FilterbankFrontend", "filter_range", "waveform"]
 

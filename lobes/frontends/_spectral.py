@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from ...processing.filterbank.framing import frame_count
 from ...processing.filterbank.responses import FilterSet, from_responses
-from ..contracts import Frontend
+from ..contracts import Frontend, check_batch
 from ..layers.masks import (
     frame_counts,
     frame_mask,
@@ -16,7 +16,7 @@ from ..layers.masks import (
     valid_lengths,
     zero_padding,
 )
-from ..options import MAX_MS, check_batch, choice, flag, hop, number, whole
+from ..options import MAX_MS, choice, flag, hop, number, whole
 
 __all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend", "limit_range"]
 

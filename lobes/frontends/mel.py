@@ -12,8 +12,8 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.scales import MEL_SCALES
 from ...processing.filterbank.triangles import NORMS, SLOPES, mel_bank
 from ...processing.system.names import nearest
-from ..contracts import Frontend
-from ..options import check_batch, choice, flag, number
+from ..contracts import Frontend, check_batch
+from ..options import choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import filter_range
 from ._spectral import SpectralFrontend, limit_range

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from ..options import check_batch, choice, flag, number, whole
+from ..contracts import check_batch
+from ..options import choice, flag, number, whole
 from ..registry import register_frontend
 from .mel import MelBased, inner_mel
 

@@ -10,7 +10,8 @@ from torch import nn
 from ...processing.filterbank.framing import FRAME_CENTRES
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
-from ..options import check_batch, choice, flag, number
+from ..contracts import check_batch
+from ..options import choice, flag, number
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend, filter_range
 

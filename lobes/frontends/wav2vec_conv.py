@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from ...processing.filterbank.responses import FilterSet, from_taps
-from ..contracts import Frontend
+from ..contracts import Frontend, check_batch
 from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
-from ..options import check_batch, choice, whole
+from ..options import choice, whole
 from ..registry import register_frontend
 
 NORMS = ("group", "layer")

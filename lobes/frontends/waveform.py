@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ..contracts import Frontend
+from ..contracts import Frontend, check_batch
 from ..layers.masks import mask_padding
-from ..options import check_batch, whole
+from ..options import whole
 from ..registry import register_frontend
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from ...processing.filterbank.padding import frame_mask, valid_lengths
+from ...processing.filterbank.framing import frame_mask, valid_lengths
 
 __all__ = [
     "batch_mask",

@@ -1,8 +1,18 @@
-"""Positions of frames: window and hop in samples, padding, number of frames."""
+"""Frames of a batch: window and hop in samples, their number and position, which are valid."""
 
 from __future__ import annotations
 
-__all__ = ["FRAME_CENTRES", "frame_count", "frame_offset", "hop_samples", "odd_window_samples"]
+import torch
+
+__all__ = [
+    "FRAME_CENTRES",
+    "frame_count",
+    "frame_mask",
+    "frame_offset",
+    "hop_samples",
+    "odd_window_samples",
+    "valid_lengths",
+]
 
 #: "centered": frame k is centred at sample hop * k.
 #: "tf_same": TensorFlow's SAME padding, as in the LEAF reference; for a clip of whole hops and a
@@ -77,3 +87,39 @@ def frame_offset(num_samples: int, window: int, hop: int, frame_centre: str = "c
         frames = frame_count(num_samples, hop)
         return max((frames - 1) * hop + window - num_samples, 0) // 2
     raise ValueError(f"frame_centre must be one of {FRAME_CENTRES}, got {frame_centre!r}")
+
+
+def valid_lengths(lengths: torch.Tensor | None, size: int) -> torch.Tensor | None:
+    """Number of valid steps per item, from SpeechBrain's relative lengths.
+
+    Arguments
+    ---------
+    lengths : tensor (B,) or None
+        Valid part of each item, relative to `size`, in [0, 1]. None: everything is valid.
+    size : int
+        Length of the padded axis, in samples or frames.
+
+    Returns
+    -------
+    int64 tensor (B,), or None when `lengths` is None.
+
+    Example
+    -------
+    >>> valid_lengths(torch.tensor([1.0, 0.5]), 4)
+    tensor([4, 2])
+    """
+    if lengths is None:
+        return None
+    return torch.round(lengths.double() * size).clamp(0, size).long()
+
+
+def frame_mask(counts: torch.Tensor | None, size: int) -> torch.Tensor | None:
+    """True on the valid steps: bool (B, size) from the number of steps (B,); None for None.
+
+    Example
+    -------
+    >>> frame_mask(torch.tensor([2, 1]), 2)
+    tensor([[ True,  True],
+            [ True, False]])
+    """
+    return None if counts is None else torch.arange(size, device=counts.device) < counts[:, None]

@@ -77,7 +77,7 @@ class KeywordAugmentation(nn.Module):
 
     Shape
     -----
-    wavs (B, T), labels (B,) -> (B, T)
+    wavs (B, T), lengths (B,), batch with `target` (B,), class indices -> (B, T)
 
     References
     ----------
@@ -92,9 +92,9 @@ class KeywordAugmentation(nn.Module):
         self.probability = probability
         self.silence_class = -1 if silence_class is None else silence_class
 
-    def forward(self, wavs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor, batch) -> torch.Tensor:
         active = torch.rand(len(wavs), device=wavs.device) < self.probability
-        silent = torch.as_tensor(labels, device=wavs.device) == self.silence_class
+        silent = torch.as_tensor(batch.target, device=wavs.device) == self.silence_class
         wavs = self.noise(self.shift(wavs, active & ~silent), active & ~silent)
         return self.silence_noise(wavs, silent) if silent.any() else wavs
 

@@ -22,11 +22,10 @@ def train(config):
     run = runner.start(config, "speech_commands", data.prepare_from)
     hparams, record = run.hparams, run.record
     run.add_head("classification", len(record.labels))
-    augmentation = data.build_augmentation(hparams, record)
     brain = run.build_brain(
         "classification",
         record.labels,
-        augment=lambda wavs, lengths, batch: augmentation(wavs, batch.target),
+        augment=data.build_augmentation(hparams, record),
     )
     sets = data.build_datasets(hparams, record)
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))

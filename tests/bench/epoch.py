@@ -103,11 +103,10 @@ def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
         config, {**training_objects(hparams), **hparams, "checkpointer": None}, Path(), record, {}
     )
     run.add_head("classification", len(record.labels))
-    augmentation = data.build_augmentation(hparams, record)
     brain = run.build_brain(
         "classification",
         record.labels,
-        augment=lambda wavs, lengths, batch: augmentation(wavs, batch.target),
+        augment=data.build_augmentation(hparams, record),
     )
     dataset = data.build_datasets(hparams, record)["train"]
     dataset.data_ids = list(rows)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from auricle.lobes import FRONTENDS, build_frontend
-from auricle.lobes.options import check_batch, choice, flag, frequency_range, number, whole
+from auricle.lobes.contracts import check_batch
+from auricle.lobes.options import choice, flag, frequency_range, number, whole
 
 #: For speed, and so that an option can be changed alone.
 OPTIONS = {

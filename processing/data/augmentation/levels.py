@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...filterbank.padding import frame_mask, valid_lengths
+from ...filterbank.framing import frame_mask, valid_lengths
 
 __all__ = ["power", "valid_samples"]
 

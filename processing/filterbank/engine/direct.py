@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from ..framing import frame_count
-from ..padding import frame_mask
+from ..framing import frame_count, frame_mask
 from .pooled_bands_torch import RECTIFIERS
 
 __all__ = ["direct_energy"]

@@ -1,5 +1,7 @@
 """Augmentation: what is shifted, mixed and masked, and that a seed repeats it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -73,7 +75,7 @@ def test_silence_always_gets_noise_and_is_not_shifted():
         silence_class=0,
     )
     ramp = torch.arange(50.0)
-    out = augment(ramp.repeat(200, 1), torch.tensor([0, 1] * 100))
+    out = augment(ramp.repeat(200, 1), None, SimpleNamespace(target=[0, 1] * 100))
     silence, words = out[0::2] - ramp, out[1::2]
     assert (silence > 0).all()
     torch.testing.assert_close(silence, silence[:, :1].expand(-1, 50), rtol=0, atol=1e-5)
@@ -85,7 +87,7 @@ def test_shift_and_noise_are_applied_together_with_one_probability(probability, 
     noise = BackgroundNoise([torch.ones(100)], 0.1)
     augment = KeywordAugmentation(TimeShift(1, 16000), noise, noise, probability)
     torch.manual_seed(0)
-    out = augment(torch.zeros(3000, 20), torch.ones(3000))
+    out = augment(torch.zeros(3000, 20), None, SimpleNamespace(target=torch.ones(3000)))
     assert abs(float((out > 0).any(1).float().mean()) - share) < 0.03
 
 
@@ -119,9 +121,9 @@ def test_feature_masks_are_off_by_default_and_zero_whole_stripes():
 def test_a_seed_repeats_the_augmentation():
     noise = BackgroundNoise([torch.randn(1000)], 0.1)
     augment = KeywordAugmentation(TimeShift(100, 16000), noise, noise, 0.8, 0)
-    wavs, labels = torch.randn(8, 300), torch.arange(8) % 3
+    wavs, batch = torch.randn(8, 300), SimpleNamespace(target=torch.arange(8) % 3)
     outs = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
-        outs.append(augment(wavs, labels))
+        outs.append(augment(wavs, None, batch))
     assert torch.equal(outs[0], outs[1]) and not torch.equal(outs[0], outs[2])
