@@ -14,12 +14,12 @@ from .build import (
     count_frames,
     create_model,
 )
+from .plugins import load_plugin
 from .registry import (
     ENCODERS,
     FRONTENDS,
     list_encoders,
     list_frontends,
-    load_plugin,
     register_encoder,
     register_frontend,
 )

@@ -106,7 +106,7 @@ def build_frontend(name: str, sample_rate: int = 16000, options: dict | None = N
     Arguments
     ---------
     name : str
-        Any of `auricle list frontends`.
+        Any of `list_frontends()`.
     sample_rate : int
         Rate of the waveforms, in Hz.
     options : dict or None
@@ -134,7 +134,7 @@ def build_encoder(
     Arguments
     ---------
     name : str
-        Any of `auricle list encoders`.
+        Any of `list_encoders()`.
     in_features : int
         F of the frontend.
     in_frames : int or None

@@ -1,4 +1,4 @@
-"""Registry of frontends and encoders: decorators, a lazy scan, entry points, plugin files.
+"""Registry of frontends and encoders: decorators, a lazy scan, entry points.
 
 Listing imports nothing heavy: a file of the library is read with `ast`, and an entry point is
 known by its name until it is loaded.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import ast
 import fnmatch
-import hashlib
 import importlib
 import importlib.util
 import inspect
-import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +20,7 @@ from ..processing.system.names import nearest
 __all__ = [
     "ENCODERS",
     "FRONTENDS",
+    "LOAD_PLUGIN",
     "DuplicateLobe",
     "Lobe",
     "LobeError",
@@ -30,11 +29,14 @@ __all__ = [
     "UnknownLobe",
     "list_encoders",
     "list_frontends",
-    "load_plugin",
     "nearest",
     "register_encoder",
     "register_frontend",
 ]
+
+
+#: How errors name the remedy for a lobe that is in a file of somebody's own.
+LOAD_PLUGIN = 'load_plugin("FILE.py")'
 
 
 class LobeError(ValueError):
@@ -120,7 +122,7 @@ class Registry:
             raise UnknownLobe(
                 f"no {self.kind} is called {name!r}{nearest(name, lobes)} "
                 f"Known {self.kind}s: {', '.join(self.names())}. "
-                "A lobe of your own is added with --plugin FILE.py"
+                f"A lobe of your own is added with {LOAD_PLUGIN}"
             )
         return lobes[name]
 
@@ -184,6 +186,10 @@ class Registry:
         )
         cls.registered_name = name
         return cls
+
+    def restore(self, lobes: dict[str, Lobe]) -> None:
+        """Take `lobes` for all there are, as a copy of them was taken earlier."""
+        self._lobes = lobes
 
     def forget(self, name: str) -> None:
         """Remove an entry (a test or a notebook that redefines a lobe)."""
@@ -297,66 +303,3 @@ def register_frontend(name: str, paper: str = "", source: str = ""):
 def register_encoder(name: str, paper: str = "", source: str = ""):
     """Class decorator: enter an `Encoder` under a name; arguments as `register_frontend`."""
     return lambda cls: ENCODERS.register(name, cls, paper, source)
-
-
-def load_plugin(path: str | Path) -> list[str]:
-    """Run a Python file, so that the lobes and tasks it registers are known.
-
-    This runs code: load only files you trust. Loading the same file twice does nothing.
-
-    Arguments
-    ---------
-    path : path of a .py file
-
-    Returns
-    -------
-    The names it registered, as "frontend NAME", "encoder NAME" or "task NAME".
-
-    Raises
-    ------
-    PluginError
-        Missing file, an error inside it, or nothing registered by it.
-    """
-    path = Path(path).expanduser().resolve()
-    if path.suffix != ".py" or not path.is_file():
-        raise PluginError(f"a plugin must be a Python file that exists, got {path}")
-    # The name depends on the path, so that two plugins called my_lobe.py do not collide, and it
-    # is in sys.modules, so that their classes can be pickled and copied.
-    module_name = f"auricle_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    from .tasks import TASKS
-
-    before = [(registry, registry.lobes) for registry in (FRONTENDS, ENCODERS)]
-    tasks = dict(TASKS)
-    try:
-        if module_name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(module_name, path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[module_name] = module
-            spec.loader.exec_module(module)
-        registered = [
-            f"{registry.kind} {name}"
-            for registry in (FRONTENDS, ENCODERS)
-            for name, lobe in registry.lobes.items()
-            if lobe.module == module_name
-        ]
-        held = {id(value) for value in vars(sys.modules[module_name]).values()}
-        registered += [f"task {task.name}" for task in TASKS.values() if id(task) in held]
-        if not registered:
-            raise PluginError(
-                f"plugin {path} registered no lobe and no task: decorate a class with "
-                "@register_frontend(name) or @register_encoder(name) from auricle.lobes, or bind "
-                "what register_task(Task(...)) returns to a name"
-            )
-    except BaseException as error:
-        # Undo what it registered before it failed.
-        sys.modules.pop(module_name, None)
-        for registry, lobes in before:
-            registry._lobes = lobes
-        TASKS.clear()
-        TASKS.update(tasks)
-        if isinstance(error, LobeError) or not isinstance(error, Exception):
-            raise
-        raise PluginError(
-            f"plugin {path} failed while it was loaded: {type(error).__name__}: {error}"
-        ) from error
-    return registered

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from ..lobes.registry import load_plugin
+from ..lobes.plugins import load_plugin
 from .commands import (
     align,
     attention,
@@ -26,6 +26,7 @@ from .commands import (
     transcribe,
     verify,
 )
+from .reports.printing import print_error
 
 __all__ = ["main"]
 
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"auricle: {error}", file=sys.stderr)
+        print_error(error)
         return 2
 
 

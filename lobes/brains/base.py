@@ -330,7 +330,7 @@ class BaseBrain(sb.Brain):
         """Restore the best epoch's model; the history stays that of the whole run."""
         if self.checkpointer is None:
             return
-        if not self.history.epochs:  # --test_only
+        if not self.history.epochs:  # a trained model is only tested
             self.checkpointer.recover_if_possible()
         history = dict(vars(self.history))
         best = self.checkpointer.recover_if_possible(max_key=max_key, min_key=min_key)

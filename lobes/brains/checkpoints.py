@@ -49,7 +49,7 @@ class AtomicCheckpointer(Checkpointer):
                         raise FloatingPointError(
                             f"{name}.{key} is not finite: no checkpoint is written. The last good "
                             f"one is in {self.checkpoints_dir}; lower the learning rate, or "
-                            "--max_grad_norm, and start again"
+                            "max_grad_norm, and start again"
                         )
         saved = super().save_checkpoint(*args, **kwargs)
         if saved is None:  # not the main process

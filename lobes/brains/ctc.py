@@ -9,7 +9,8 @@ import torch
 
 from ...processing.plots.common import save_figure
 from ...processing.plots.confusion import token_confusion
-from ...processing.scoring.transcription.sequence import RATES
+from ...processing.scoring.transcription.sequence import EditCounts
+from ...processing.transcription.unit_options import RATES
 from ...processing.transcription.units import Units
 from .base import BaseBrain
 from .optimization import annealing_factor
@@ -68,7 +69,7 @@ class CTCBrain(BaseBrain):
 
     def new_score(self, stage):
         self._decode = self.decoders["valid" if stage == sb.Stage.VALID else "test"]
-        return self.units.new_score()
+        return EditCounts(self.units.scored_as, self.units.convention)
 
     def add_to_score(self, predictions, batch):
         found = self._decode(*predictions)

@@ -104,7 +104,7 @@ class RegressionBrain(BaseBrain):
         if dynamic and not frames:
             raise ValueError(
                 "labels over time need an encoder of frames, and this one gives one embedding per "
-                "clip: choose another (auricle list encoders says which), or labels per clip"
+                "clip: choose one whose output is frames, or labels per clip"
             )
         if not frames:
             return values

@@ -62,7 +62,7 @@ class SpeakerBrain(BaseBrain):
         if self.hparams.pretrain_epochs and not hasattr(model.embedding_model, "pretraining_loss"):
             raise ValueError(
                 f"pretrain_epochs is {self.hparams.pretrain_epochs}, but this encoder has no "
-                "pre-training (auricle describe lstm_autoencoder has one): set it to 0"
+                "pre-training as lstm_autoencoder has: set it to 0"
             )
 
     @property

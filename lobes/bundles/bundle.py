@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from ...processing.system.files import TextError, read_json, replacing, write_json, write_text
 from ..build import build_model
 from ..model import Model, count_parameters
-from ..registry import LobeError
+from ..registry import LOAD_PLUGIN, LobeError
 from ..tasks import Prediction, Task, find_task
 from .speechbrain import BundlePretrainer, hyperparams_text, label_encoder
 
@@ -212,7 +212,7 @@ def load(folder: str | os.PathLike) -> Bundle:
     except LobeError as error:
         raise BundleError(
             f"{folder} cannot be built here: {error}\nIf the lobe is somebody's own, load its "
-            "file first: --plugin FILE.py (this runs that file)"
+            f"file first: {LOAD_PLUGIN} (this runs that file)"
         ) from None
     except (KeyError, TypeError, TextError) as error:
         raise BundleError(f"{folder / DESCRIPTION} is damaged: {error!r}") from None

@@ -111,7 +111,7 @@ class Teacher:
         elif self.sample_rate != sample_rate:
             raise TeacherError(
                 f"the teacher {self.path} takes {self.sample_rate} Hz, the student {sample_rate} "
-                "Hz: both hear the same samples, so train at the teacher's rate (--sample_rate "
+                "Hz: both hear the same samples, so train at the teacher's rate (sample_rate: "
                 f"{self.sample_rate}) or take another teacher"
             )
         # No description tells that the model runs and what it returns: try a second of noise.

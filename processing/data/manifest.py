@@ -83,7 +83,7 @@ def read_manifest(path):
         if not missing:
             return [_tidy(row) for row in reader]
     except FileNotFoundError:
-        raise ManifestError(f"{path}: no such manifest; run the recipe's prepare.py") from None
+        raise ManifestError(f"{path}: no such manifest; prepare the data first") from None
     except TextError as error:
         raise ManifestError(str(error)) from error
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .phones import GLOTTAL_STOP_RULES, SILENCE_RULES
 
-__all__ = ["KINDS", "unit_problems"]
+__all__ = ["KINDS", "RATES", "unit_problems"]
 
 KINDS = {
     "phones39": "phone",
@@ -16,6 +16,9 @@ KINDS = {
     "bpe": "word",
 }
 """What each kind is scored as."""
+
+RATES = {"phone": "per", "char": "cer", "word": "wer"}
+"""The error rate of what is scored."""
 
 
 def unit_problems(options: Mapping) -> list[str]:

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sentencepiece
 
-from ..scoring.transcription.sequence import RATES, EditCounts
 from .phones import PhoneConvention, fold, folding, phones
 from .spoken_text import text_of
 from .subwords import UNKNOWN_CHARACTER, train_subwords
-from .unit_options import KINDS, unit_problems
+from .unit_options import KINDS, RATES, unit_problems
 
 __all__ = ["Units"]
 
@@ -188,10 +187,6 @@ class Units:
             text = "".join(UNKNOWN_CHARACTER if x == UNKNOWN else x for x in labels)
             return list(" ".join(text.split()))
         return self.convention.prepare([self._to_scored[label] for label in labels])
-
-    def new_score(self) -> EditCounts:
-        """An empty score of the right kind and convention."""
-        return EditCounts(self.scored_as, self.convention)
 
     def describe(self) -> dict:
         """What a result says about its units: what was trained on, and how it is scored."""

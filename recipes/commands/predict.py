@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from ..reports.printing import print_error
 from .common import add_command
 
 __all__ = ["add_parser", "run"]
@@ -69,6 +69,6 @@ def run(arguments) -> int:
             print(written(prediction, file, arguments.json))
         except ValueError as error:
             # One bad file must not keep the others from being answered for.
-            print(f"auricle: {error}", file=sys.stderr)
+            print_error(error)
             status = 2
     return status

@@ -112,8 +112,8 @@ def _score_transcripts(arguments) -> int:
 
 
 def _score_trials(arguments) -> int:
+    from ..inference.trial_report import report
     from ..inference.trial_scoring import System, score_system
-    from ..reports.trial_report import report
 
     check_system(arguments)
     if arguments.llrs and arguments.calibration:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
+from ..reports.printing import print_error
 from .common import add_command, spellings
 
 __all__ = ["add_parser", "run"]
@@ -75,7 +75,7 @@ def run(arguments) -> int:
             tokens = transcribe_file(bundle, units, decode, file)
         except ValueError as error:
             # One bad file must not keep the others from being transcribed.
-            print(f"auricle: {error}", file=sys.stderr)
+            print_error(error)
             status = 2
             continue
         if as_json:

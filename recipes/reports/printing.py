@@ -1,11 +1,14 @@
-"""Output of reports: lines for people, one JSON object, rows of a Markdown table."""
+"""Output for people: reports as lines or one JSON object, Markdown tables, errors."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 
-__all__ = ["markdown_rows", "show"]
+from ...lobes.registry import LOAD_PLUGIN
+
+__all__ = ["markdown_rows", "print_error", "show"]
 
 
 def show(record, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:
@@ -30,3 +33,11 @@ def markdown_rows(
     """
     rule = ["---" if i < first_number else "---:" for i in range(len(header))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def print_error(error: Exception) -> None:
+    """Print an error of the user to stderr.
+
+    A remedy that is a call in Python is printed as the option of the command line that does it.
+    """
+    print(f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py"), file=sys.stderr)

@@ -18,6 +18,7 @@ from ...hparams.loader import Config, ConfigError, load_hparams, usage
 from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
+from ..reports.printing import print_error
 from .lobe_checks import lobe_problems
 from .messages import RecipeError, tell
 from .output_folder import claim_folder
@@ -97,7 +98,7 @@ def _note_busy_cores() -> None:
 
 def _stop(error: Exception, status: int) -> int:
     if int(os.environ.get("RANK", 0)) == 0 or status == 1:
-        print(f"auricle: {error}", file=sys.stderr)
+        print_error(error)
         if status == 1:
             print("(AURICLE_TRACEBACK=1 shows where it happened)", file=sys.stderr)
     return status

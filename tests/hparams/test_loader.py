@@ -174,7 +174,7 @@ def test_everything_that_is_wrong_comes_in_one_message():
         (["--frontend_options.mel.sample_rate", "8000"], r"set by the YAML as a whole"),
         (["--frontend_options", "mel"], r"must map lobe names to their options, got 'mel'"),
         (["--frontend_options.mel", "3"], r"frontend_options\.mel must be a map of options"),
-        (["--frontend", "lea"], r"no frontend is called 'lea'; did you mean 'leaf'\?.*--plugin"),
+        (["--frontend", "lea"], r"no frontend is called 'lea'; did you mean 'leaf'\?.*load_plugin"),
         (["--protocol", "v2-12"], r"v2-12-official"),
     ],
 )

@@ -225,34 +225,3 @@ def test_extras_named_here_are_those_of_setup_cfg():
     # tools that are run and not imported, or whose module is called otherwise
     named = (named - {"pytestxdist", "ruff", "setuptools", "scikitlearn"}) | {"sklearn"}
     assert named == {name.lower().replace("_", "") for name in EXTRAS}
-
-
-# -- the direction of imports --------------------------------------------------------------------
-
-LAYERS = ("processing", "lobes", "recipes")
-
-
-@pytest.mark.slow
-def test_nothing_points_back():
-    """Recipes use lobes, lobes use processing, brains use lobes; never the other way."""
-    wrong = []
-    for path in [p for top in LAYERS for p in (ROOT / top).rglob("*.py")]:
-        own = ("auricle", *path.relative_to(ROOT).parent.parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                base = own[: len(own) - node.level + 1] if node.level else ()
-                targets = [".".join((*base, *filter(None, [node.module])))]
-                targets += [f"{targets[0]}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                targets = [alias.name for alias in node.names]
-            else:
-                continue
-            for target in targets:
-                parts = target.split(".")
-                if parts[0] != "auricle" or len(parts) < 2 or parts[1] not in LAYERS:
-                    continue
-                back = LAYERS.index(parts[1]) > LAYERS.index(own[1])
-                into_brains = parts[1:3] == ["lobes", "brains"] and own[1:2] == ("lobes",)
-                if back or (into_brains and own[1:3] != ("lobes", "brains")):
-                    wrong.append(f"{path.relative_to(ROOT)} imports {target}")
-    assert not wrong, "\n".join(sorted(set(wrong)))

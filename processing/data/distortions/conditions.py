@@ -23,7 +23,7 @@ class Condition:
 
     Arguments
     ---------
-    group : one of `GROUPS`, what `--conditions` chooses.
+    group : one of `GROUPS`, by which conditions are chosen.
     kind : the distortion: white, babble, music, room, mp3, ...
     value : its strength, None where there is but one.
     unit : of the value.

@@ -4,8 +4,8 @@ What is like the dataset: `DEAM_audio/MEMD_audio/<id>.mp3` at 44.1 kHz, mono or 
 static tables, with spaces in their header, of what listeners said once for a song on a scale from 1
 to 9 (mean and standard deviation, further columns in the second); the wide dynamic tables at 2 Hz
 from 15 s on, from -1 to 1; ids of three years (up to 1000, 2000, 2058); the metadata tables. As in
-the dataset, valence and arousal of the static table are exchanged for ids up to 1000 (see
-`auricle check labels`); mini.json says so.
+the dataset, valence and arousal of the static table are exchanged for ids up to 1000; mini.json
+says so.
 
 What is not: songs last 20 s instead of 45 s, so that mini.json names the windows that fit; the music
 is as `music_score` makes it, and no human has heard it. A listener is the truth plus a bias and an

@@ -22,11 +22,10 @@ import numpy as np
 
 from ...system.listing import first_of
 from ...transcription.phones import PhoneConvention, is_token
+from ...transcription.unit_options import RATES
 from ..bootstrap import percentile_interval
 from ..collector import Collector
 from .alignment import Alignment, align, as_tokens
-
-RATES = {"phone": "per", "char": "cer", "word": "wer"}
 
 
 class EditCounts(Collector):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ...system.files import text_lines
 from ...transcription.phones import PhoneConvention, fold
+from ...transcription.unit_options import RATES
 from .alignment import Alignment
-from .sequence import RATES, EditCounts, score_transcripts
+from .sequence import EditCounts, score_transcripts
 
 FORMATS = ("auto", "kaldi", "trn")
 

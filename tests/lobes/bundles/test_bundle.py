@@ -99,7 +99,7 @@ def test_saving_what_the_description_does_not_build_is_refused(tmp_path):
             lambda folder: (folder / "bundle.json").write_text(
                 (folder / "bundle.json").read_text().replace('"leaf"', '"lief"')
             ),
-            "--plugin",
+            "load_plugin",
         ),
     ],
 )

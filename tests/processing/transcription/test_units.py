@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from auricle.processing.scoring.transcription.sequence import EditCounts
 from auricle.processing.transcription.phones import UnknownPhone, fold, phones
 from auricle.processing.transcription.spoken_text import spoken_text
 from auricle.processing.transcription.unit_options import KINDS, unit_problems
@@ -59,7 +60,7 @@ def test_the_labels_are_all_phones_of_the_set(kind, rule, size):
 @pytest.mark.parametrize("glottal_stop", ["delete", "keep"])
 def test_what_is_recognised_without_error_scores_0(kind, silence_rule, glottal_stop):
     units = build(kind, silence_rule=silence_rule, glottal_stop=glottal_stop)
-    score = units.new_score()
+    score = EditCounts(units.scored_as, units.convention)
     score.append(
         [row["id"] for row in ROWS],
         [units.reference(row) for row in ROWS],
@@ -75,7 +76,7 @@ def test_phones_are_scored_on_39_whatever_is_trained_on(kind):
     units = build(kind)
     assert units.reference(ROWS[0]) == fold(PHONES.split())
     assert units.decode(units.encode(ROWS[0])) == fold(PHONES.split())
-    summary = units.new_score()
+    summary = EditCounts(units.scored_as, units.convention)
     summary.append(["u"], [["sil", "sh"]], [["sil"]])
     assert summary.summarize()["phone_set"] == "timit39"
     assert units.describe()["kind"] == kind and units.describe()["phone_set"] == "timit39"
@@ -123,7 +124,7 @@ def test_a_state_goes_through_json_and_gives_the_same_units(kind):
     for other in (again, copy.deepcopy(units), pickle.loads(pickle.dumps(units))):
         assert other.decode(line) == units.decode(line)
         assert other.encode(ROWS[1]) == units.encode(ROWS[1])
-        assert other.new_score().convention == units.new_score().convention
+        assert other.convention == units.convention
 
 
 def test_subwords_repeat_and_their_number_is_what_was_asked_for():
@@ -144,7 +145,7 @@ def test_what_a_transcript_has_and_training_had_not_is_unknown_and_an_error_of_t
     for kind in ("char", "bpe"):
         units = build(kind)
         assert units.labels.index("<unk>") in units.encode(row)
-        score = units.new_score()
+        score = EditCounts(units.scored_as, units.convention)
         score.append(["u"], [units.reference(row)], [units.decode(units.encode(row))])
         assert score.summarize()["edits"] == 2
 

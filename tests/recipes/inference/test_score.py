@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from auricle.processing.scoring.transcription.sequence import RATES
 from auricle.processing.scoring.transcription.transcripts import FORMATS, read_transcripts
+from auricle.processing.transcription.unit_options import RATES
 from auricle.recipes import cli
 
 REF = "u1 h# sh iy q ae dcl d pau h#\nu2 h# ao t h#\n"

@@ -12,9 +12,8 @@ import torch
 from error_rates import eer
 from random_bundle import random_bundle
 
-from auricle.lobes import ENCODERS
+from auricle.lobes import ENCODERS, load_plugin
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.registry import load_plugin
 from auricle.processing.scoring.verification.calibration import (
     Calibration,
     actual_dcf,

@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(r
     "extra, words",
     [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),
-        (["--frontend", "leef"], ["leef", "leaf"]),
+        (["--frontend", "leef"], ["leef", "leaf", "--plugin FILE.py"]),
         (["--encoder_options.linear.depth", "3"], ["encoder_options.linear.depth"]),
         (["--frontned", "mel", "--lrr", "1"], ["frontned", "lrr", "2 problems"]),
         (["--protocol", "v2-12"], ["v2-12", "v2-12-official"]),

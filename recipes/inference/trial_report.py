@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...processing.scoring.verification.trial_scores import summarize_trials, write_scores
-from ..inference.calibration_files import FILE, read_calibration
-from ..inference.trial_scoring import Scored
-from .printing import show
+from ..reports.printing import show
+from .calibration_files import FILE, read_calibration
+from .trial_scoring import Scored
 
 __all__ = ["report", "summarize"]
 
