@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from music_encoders import WINDOWED, build, close, features_of, perturbed
+from every_encoder import WINDOWED, build, close, features_of, perturbed
 
 from auricle.lobes.layers.clip_windows import cut_windows, mean_of_windows
 

@@ -1,7 +1,7 @@
 """The CRNN against its published count, and against its layers and equations."""
 
 import torch
-from music_encoders import build, close, count, perturbed, published, with_head
+from every_encoder import build, close, count, perturbed, published, with_head
 from torch.nn import functional as F
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from every_encoder import SMALL
 from speechbrain.lobes.models.Xvector import Xvector
 from speechbrain.nnet.pooling import StatisticsPooling
 from torch import nn
@@ -14,17 +15,6 @@ from auricle.lobes.encoders.bcresnet import SubSpectralNorm
 from auricle.lobes.encoders.kwt import Layer
 from auricle.lobes.encoders.small_cnn import _cells
 from auricle.lobes.encoders.transformer import sinusoidal_positions
-
-#: Each encoder, small where the published one is slow on a CPU.
-SMALL = {
-    "linear": {},
-    "small_cnn": {},
-    "bcresnet": {},
-    "cnn14": {"channels": (4, 8, 8, 16, 16, 32)},
-    "transformer": {"layers": 2, "d_model": 32, "heads": 4, "ff": 64},
-    "kwt": {},
-    "xvector": {"channels": (16, 16, 16, 16, 24), "lin_neurons": 8},
-}
 
 
 def build(name, in_features=40, in_frames=101, **options):
@@ -60,56 +50,6 @@ def close(got, expected, tolerance=1e-5):
     spread = float((expected - expected.mean(0)).abs().max()) if len(expected) > 1 else 1.0
     assert spread > 0.01 * float(expected.abs().max())
     torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * spread)
-
-
-# -- all of them -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SMALL)
-@torch.no_grad()
-def test_what_stands_behind_the_end_changes_nothing(name):
-    encoder = trained(name)
-    frames = [101, 100, 64, 33, 7, 1]
-    feats = torch.randn(len(frames), 101, 40)
-    for item, count in enumerate(frames):
-        feats[item, count:] = 1e3
-    got = encoder(feats, torch.tensor(frames) / 101)
-    alone = torch.cat([encoder(feats[i : i + 1, :count]) for i, count in enumerate(frames)])
-    close(got, alone)
-
-
-@pytest.mark.parametrize("name", SMALL)
-@torch.no_grad()
-def test_an_item_without_a_frame_is_finite(name):
-    assert trained(name)(torch.randn(2, 50, 40), torch.tensor([0.0, 1.0])).isfinite().all()
-
-
-@pytest.mark.parametrize("value", [0.0, -13.8, 1e3])
-@pytest.mark.parametrize("name", sorted(set(SMALL) - {"linear"}))
-def test_constant_frames_have_finite_gradients(name, value):
-    encoder = build(name, **SMALL[name])
-    feats = torch.full((2, 50, 40), value, requires_grad=True)
-    encoder(feats, torch.tensor([1.0, 0.5])).square().sum().backward()
-    grads = [feats.grad, *[p.grad for p in encoder.parameters()]]
-    assert all(grad.isfinite().all() for grad in grads)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("in_features", [8, 10, 20, 23, 30, 32, 39, 64, 80, 128])
-@pytest.mark.parametrize("name", SMALL)
-def test_any_number_of_features(name, in_features):
-    encoder = build(name, in_features, **SMALL[name])
-    out = encoder(torch.randn(4, 101, in_features))
-    assert out.shape == (4, 1, encoder.out_features)
-    if name != "linear":
-        (out * torch.randn_like(out)).square().sum().backward()
-        idle = [key for key, p in encoder.named_parameters() if not p.grad.abs().sum() > 0]
-        assert not idle
-
-
-@pytest.mark.parametrize("name", sorted(set(SMALL) - {"bcresnet"}))
-def test_a_single_feature(name):
-    assert trained(name, 1)(torch.randn(2, 101, 1)).shape[:2] == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["linear", "kwt"])

@@ -1,7 +1,7 @@
 """EnvNet against its published count, and against the source's layers."""
 
 import torch
-from music_encoders import build, close, count, perturbed, published, signals, with_head
+from every_encoder import build, close, count, perturbed, published, signals, with_head
 from torch import nn
 from torch.nn import functional as F
 

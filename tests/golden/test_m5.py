@@ -3,7 +3,7 @@
 import math
 
 import torch
-from music_encoders import build, close, perturbed, published, signals, with_head
+from every_encoder import build, close, perturbed, published, signals, with_head
 from torch import nn
 from torch.nn import functional as F
 

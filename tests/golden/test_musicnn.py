@@ -1,7 +1,7 @@
 """musicnn against published counts, and against the source's layers."""
 
 import torch
-from music_encoders import build, close, perturbed, published, signals, with_head
+from every_encoder import build, close, perturbed, published, signals, with_head
 from torch import nn
 from torch.nn import functional as F
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from music_encoders import build, close, count, kept_bytes, perturbed, published, signals, with_head
+from every_encoder import build, close, count, kept_bytes, perturbed, published, signals, with_head
 from torch import nn
 from torch.nn import functional as F
 

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import torch
+from every_encoder import build, close, perturbed
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain.lobes.models.ResNet import ResNet
-from torch import nn
 from torch.nn import functional as F
 
 from auricle.lobes import build_encoder
@@ -15,33 +15,11 @@ from auricle.lobes.encoders.redimnet import ResidualBlock
 from auricle.lobes.layers.masks import batch_mask
 
 PARTS = torch.tensor([1.0, 0.5, 0.2])
-#: Each encoder, small where the published one is slow on a CPU.
-SMALL = {
-    "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
-    "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
-    "redimnet": {"embedding_size": 24},
-}
 FRAMES = 60
 
 
-def build(name, in_features=40, **options):
-    torch.manual_seed(0)
-    return build_encoder(name, in_features, None, {name: {**SMALL[name], **options}})
-
-
 def trained(name, in_features=40, **options):
-    """In eval mode, with running statistics and parameters that are not those of the beginning."""
-    encoder = build(name, in_features, **options)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for module in encoder.modules():
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                size = module.running_mean.shape
-                module.running_mean.copy_(torch.randn(size, generator=generator) / 10)
-                module.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
-        for p in encoder.parameters():
-            p.add_(torch.randn(p.shape, generator=generator) * (0.1 if p.dim() < 2 else 0.02))
-    return encoder.eval()
+    return perturbed(build(name, in_features, **options))
 
 
 def speech_like(items, in_features, frames=FRAMES):
@@ -71,13 +49,6 @@ SIGNALS = {
 }
 
 
-def close(got, expected, tolerance=1e-5):
-    """Equal to a fraction of what tells the items apart, which is less than the values are."""
-    spread = float((expected - expected.mean(0)).abs().max())
-    assert spread > 0.01 * float(expected.abs().max())
-    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * spread)
-
-
 def parameters(name, in_features=80, **options):
     """Of the published size, without memory for them."""
     with torch.device("meta"):
@@ -88,78 +59,11 @@ def parameters(name, in_features=80, **options):
 # -- all of them -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("behind", [1e3, math.nan])
-@pytest.mark.parametrize("name", SMALL)
-@torch.no_grad()
-def test_what_stands_behind_the_end_changes_nothing(name, behind):
-    encoder = trained(name)
-    frames = [60, 59, 33, 8, 2, 1]
-    feats = torch.randn(len(frames), 60, 40)
-    for item, count in enumerate(frames):
-        feats[item, count:] = behind
-    got = encoder(feats, torch.tensor(frames) / 60)
-    alone = torch.cat([encoder(feats[i : i + 1, :count]) for i, count in enumerate(frames)])
-    close(got, alone)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
-def test_padding_changes_nothing_in_training_either(name):
-    """Neither the output nor the running statistics nor a gradient."""
-    feats = torch.randn(3, 50, 40)
-    lengths = torch.tensor([50, 31, 12])
-    results = []
-    for frames in (50, 64):
-        encoder = build(name).train()
-        padded = torch.full((3, frames, 40), 1e3)
-        for item, count in enumerate(lengths):
-            padded[item, :count] = feats[item, :count]
-        out = encoder(padded, lengths / frames)
-        (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
-        norms = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        first = next(p for p in encoder.parameters() if p.dim() > 2)
-        results.append((out.detach(), first.grad, [(m.running_mean, m.running_var) for m in norms]))
-    (out, grad, running), (other_out, other_grad, other_running) = results
-    torch.testing.assert_close(other_out, out, rtol=0, atol=1e-3 * float(out.abs().max()))
-    torch.testing.assert_close(other_grad, grad, rtol=0, atol=1e-2 * float(grad.abs().max()))
-    assert len(running) > 5
-    torch.testing.assert_close(other_running, running, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", SMALL)
-@torch.no_grad()
-def test_an_item_without_a_frame_is_finite(name):
-    assert trained(name)(torch.randn(2, 50, 40), torch.tensor([0.0, 1.0])).isfinite().all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("value", [0.0, -13.8, 1e3])
-@pytest.mark.parametrize("frames", [1, 50])
-@pytest.mark.parametrize("name", SMALL)
-def test_constant_frames_have_finite_gradients(name, frames, value):
-    encoder = build(name)
-    feats = torch.full((2, frames, 40), value, requires_grad=True)
-    encoder(feats, torch.tensor([1.0, 0.5])).square().sum().backward()
-    grads = [feats.grad, *[p.grad for p in encoder.parameters()]]
-    assert all(grad.isfinite().all() for grad in grads)
-
-
 def test_silence_has_finite_gradients_through_the_deepest_chain_of_normalisations():
     encoder = build_encoder("ecapa", 40, None, {"ecapa": {"channels": 64}}).train()
     weights = torch.randn(3, 1, 192)
     (encoder(torch.zeros(3, 50, 40)) * weights).sum().backward()
     assert all(p.grad.isfinite().all() for p in encoder.parameters())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("in_features", [1, 8, 23, 39, 80])
-@pytest.mark.parametrize("name", SMALL)
-def test_any_number_of_features(name, in_features):
-    encoder = build(name, in_features)
-    out = encoder(torch.randn(4, 31, in_features))
-    assert out.shape == (4, 1, encoder.out_features) == (4, 1, 24)
-    (out * torch.randn_like(out)).sum().backward()
-    assert not [key for key, p in encoder.named_parameters() if not p.grad.abs().sum() > 0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from music_encoders import build, close, count, perturbed, published, signals
+from every_encoder import build, close, count, perturbed, published, signals
 from torch import nn
 from torch.nn import functional as F
 

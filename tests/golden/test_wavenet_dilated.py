@@ -1,7 +1,7 @@
 """The WaveNet stack against its counts, and against its equations step by step."""
 
 import torch
-from music_encoders import build, close, count, perturbed, published, signals
+from every_encoder import build, close, count, perturbed, published, signals
 from torch.nn import functional as F
 
 

@@ -1,37 +1,55 @@
-"""The encoders for music as their tests build them, and what is fed to them."""
+"""Every encoder in a small form, its input, and how outputs are compared, for tests of encoders."""
 
 import torch
 
 from auricle.lobes import build_encoder
 
-#: Each encoder, small where the published one is slow on a CPU.
+#: Each encoder, small where the published one is slow on a CPU: the code is that of the wide one.
 SMALL = {
-    "sample_cnn": {"channels": (4, 6, 8)},  # windows of 27 samples
-    "m5": {"channels": (8, 8, 12, 16)},
-    "wavenet_dilated": {"stride": 16, "stacks": 2, "layers": 3, "channels": 6, "skip_channels": 8},
-    "envnet": {"dense": 16},
-    "vggish": {"channels": (4, 6, 8, 8), "dense": 16, "embedding_size": 12, "patch_frames": 32},
+    "bcresnet": {},
+    "bcresnet_blstm": {"hidden": 6, "layers": 2},
+    "blstm": {"hidden": 6, "layers": 2},
+    "cnn14": {"channels": (4, 8, 8, 16, 16, 32)},
+    "conformer": {"layers": 2, "d_model": 16, "heads": 2, "ff": 24},
+    "crdnn": {"channels": (4, 6), "rnn_units": 8, "dnn_units": 10},
     "crnn": {"channels": (6, 8, 8, 8), "hidden": 6},
+    "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
+    "envnet": {"dense": 16},
+    "kwt": {},
+    "linear": {},
+    "m5": {"channels": (8, 8, 12, 16)},
     "musicnn": {"vertical": 6, "horizontal": 4, "channels": 5, "dense": 12},
+    "redimnet": {"embedding_size": 24},
+    "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
+    "sample_cnn": {"channels": (4, 6, 8)},  # windows of 27 samples
+    "small_cnn": {},
+    "transformer": {"layers": 2, "d_model": 32, "heads": 4, "ff": 64},
+    "vggish": {"channels": (4, 6, 8, 8), "dense": 16, "embedding_size": 12, "patch_frames": 32},
+    "wavenet_dilated": {"stride": 16, "stacks": 2, "layers": 3, "channels": 6, "skip_channels": 8},
+    "xvector": {"channels": (16, 16, 16, 16, 24), "lin_neurons": 8},
 }
+MUSIC = ("crnn", "envnet", "m5", "musicnn", "sample_cnn", "vggish", "wavenet_dilated")
 WAVEFORM = ("sample_cnn", "m5", "wavenet_dilated", "envnet")
 WINDOWED = {"sample_cnn": 27, "envnet": 24_014, "vggish": 32}
 SEQUENCE = ("wavenet_dilated", "crnn", "musicnn")
-#: Of one padded batch: several windows and less than one, and a single frame.
+#: Frames of the items of one padded batch: several windows, less than one, and a single frame.
 FRAMES = {"envnet": (60_000, 24_015, 24_014, 9000, 1), "crnn": (250, 193, 96, 31, 1)}
-DEFAULT_FRAMES = (200, 160, 81, 27, 7, 1)
-#: Three recordings and what is behind them.
-TRAINING_FRAMES = {"envnet": (50_000, 24_100, 500)}
+MUSIC_FRAMES = (200, 160, 81, 27, 7, 1)
+DEFAULT_FRAMES = (101, 100, 64, 33, 7, 2, 1)
 
 
 def features_of(name):
     return 1 if name in WAVEFORM else 40
 
 
+def frames_of(name):
+    return FRAMES.get(name, MUSIC_FRAMES if name in MUSIC else DEFAULT_FRAMES)
+
+
 def build(name, in_features=None, **options):
     torch.manual_seed(0)
     in_features = features_of(name) if in_features is None else in_features
-    return build_encoder(name, in_features, None, {name: {**SMALL[name], **options}})
+    return build_encoder(name, in_features, 101, {name: {**SMALL[name], **options}})
 
 
 def perturbed(encoder):
