@@ -197,7 +197,7 @@ def hz_per_unit(frontend: torch.nn.Module) -> dict[str, float]:
         return {}
     probe = copy.deepcopy(frontend).cpu()  # the frontend itself is not touched
     size = len(probe.filters())
-    found = {}
+    hz = {}
     for name, parameter in probe.named_parameters():
         if not parameter.requires_grad or parameter.numel() != size:
             continue
@@ -215,8 +215,8 @@ def hz_per_unit(frontend: torch.nn.Module) -> dict[str, float]:
         )
         # 2 % of a frequency or a width is some Hz; a gain moves what is read off by next to none.
         if shift_hz > 0.01:
-            found[name] = shift_hz / (2 * step)
-    return found
+            hz[name] = shift_hz / (2 * step)
+    return hz
 
 
 def learning_rate_factor(
@@ -290,17 +290,19 @@ def annealing_factor(
 
 def annealing_problems(plain: dict) -> list[str]:
     """What is wrong with the annealing of a configuration that has one."""
-    found = []
+    problems = []
     if plain["annealing"] not in ANNEALING:
-        found.append(f"annealing must be one of {', '.join(ANNEALING)}, got {plain['annealing']!r}")
+        problems.append(
+            f"annealing must be one of {', '.join(ANNEALING)}, got {plain['annealing']!r}"
+        )
     if not 0 < plain["annealing_factor"] <= 1:
-        found.append(
+        problems.append(
             f"annealing_factor must be above 0 and at most 1, got {plain['annealing_factor']!r}"
         )
     for key in ("annealing_threshold", "annealing_patience"):
         if plain[key] < 0:
-            found.append(f"{key} must be 0 or above, got {plain[key]!r}")
-    return found
+            problems.append(f"{key} must be 0 or above, got {plain[key]!r}")
+    return problems
 
 
 def prepare_step(
@@ -348,45 +350,45 @@ def prepare_step(
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the optimisation part of a configuration."""
-    found = []
+    problems = []
     for key, known in (("optimizing", OPTIMIZERS), ("schedule", SCHEDULES)):
         if plain[key] not in known:
-            found.append(f"{key} must be one of {', '.join(known)}, got {plain[key]!r}")
+            problems.append(f"{key} must be one of {', '.join(known)}, got {plain[key]!r}")
     for key in ("lr", "number_of_epochs", "batch_size", "restart_epochs"):
         if isinstance(plain[key], (int, float)) and not plain[key] > 0:
-            found.append(f"{key} must be above 0, got {plain[key]!r}")
+            problems.append(f"{key} must be above 0, got {plain[key]!r}")
     if plain["warmup_epochs"] < 0 or plain["warmup_epochs"] > plain["number_of_epochs"]:
-        found.append(
+        problems.append(
             f"warmup_epochs must lie between 0 and number_of_epochs ({plain['number_of_epochs']}), "
             f"got {plain['warmup_epochs']!r}"
         )
-    return found + _frontend_problems(plain)
+    return problems + _frontend_problems(plain)
 
 
 def _frontend_problems(plain: dict) -> list[str]:
-    found = []
+    problems = []
     if plain["frontend_schedule"] not in ("same", *SCHEDULES):
-        found.append(
+        problems.append(
             f"frontend_schedule must be one of same, {', '.join(SCHEDULES)}, "
             f"got {plain['frontend_schedule']!r}"
         )
     for key in ("frontend_lr_factor", "frontend_step_hz"):
         if not 0 <= plain[key] < math.inf:
-            found.append(f"{key} must be 0 or above, got {plain[key]!r}")
+            problems.append(f"{key} must be 0 or above, got {plain[key]!r}")
     if not 0 <= plain["frontend_freeze_epochs"] <= plain["number_of_epochs"]:
-        found.append(
+        problems.append(
             "frontend_freeze_epochs must lie between 0 and number_of_epochs "
             f"({plain['number_of_epochs']}), got {plain['frontend_freeze_epochs']!r}"
         )
-    if plain["frontend_step_hz"] and not found:
+    if plain["frontend_step_hz"] and not problems:
         try:
             frontend = build_frontend(
                 plain["frontend"], plain["sample_rate"], plain["frontend_options"]
             )
         except (TypeError, ValueError):
-            return found  # the check of the lobes reports it
+            return problems  # the check of the lobes reports it
         try:
             _rates_in_hz(frontend, plain["frontend_step_hz"], plain["optimizing"])
         except ValueError as error:
-            found.append(str(error))
-    return found
+            problems.append(str(error))
+    return problems

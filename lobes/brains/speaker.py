@@ -79,10 +79,10 @@ class SpeakerBrain(BaseBrain):
         if self.pretraining:
             return self.pretrain(wavs, lengths)
         cosines, embedding = self.run_model(wavs, lengths, stage, with_embedding=True)
-        taught = None
+        targets = None
         if self.distiller is not None:
-            taught = self.distiller.targets(wavs, lengths, batch.id)
-        return embedding, cosines, taught
+            targets = self.distiller.targets(wavs, lengths, batch.id)
+        return embedding, cosines, targets
 
     def pretrain(self, wavs, lengths) -> torch.Tensor:
         """Loss (B,) of the encoder's own task; nothing else learns."""
@@ -102,14 +102,14 @@ class SpeakerBrain(BaseBrain):
     def training_loss(self, predictions, batch):
         if self.pretraining:
             return predictions.mean()
-        embedding, cosines, taught = predictions
+        embedding, cosines, targets = predictions
         target = torch.as_tensor(batch.target, device=cosines.device)
         loss = self.hparams.margin_softmax(cosines, target, self.margin)
-        if taught is None:
+        if targets is None:
             return loss.mean()
         logits = self.hparams.margin_softmax.logits(cosines)
         project = self.modules[PROJECTION] if PROJECTION in self.modules else None
-        distance = self.distiller.loss(embedding.squeeze(1), logits, taught, target, project)
+        distance = self.distiller.loss(embedding.squeeze(1), logits, targets, target, project)
         terms = self.distiller.terms(loss, distance)
         # Where DDP looks for unused parameters, the losses do not depend on the embedding it returns.
         if self.step % SHARES_EVERY == 1 and not self.find_unused_parameters:

@@ -89,13 +89,13 @@ def regression_target(bundle: Bundle) -> str:
     BundleError
         A bundle that is no regression, or that lacks what one has to tell.
     """
-    told = bundle.description
-    if (head := told["head"]["name"]) != "regression":
+    description = bundle.description
+    if (head := description["head"]["name"]) != "regression":
         raise BundleError(
-            f"this bundle was trained for {told.get('task')} with the head {head!r}: values such "
+            f"this bundle was trained for {description.get('task')} with the head {head!r}: values such "
             "as valence and arousal come from the head 'regression'"
         )
-    scale, target = told.get("scale"), told.get("target")
+    scale, target = description.get("scale"), description.get("target")
     ends = [scale.get(end) for end in ("low", "high")] if isinstance(scale, dict) else [None]
     if not all(isinstance(end, (int, float)) for end in ends) or not ends[0] < ends[-1]:
         raise BundleError(f"the bundle is damaged: its scale is {scale!r}, not low and high")
@@ -104,7 +104,7 @@ def regression_target(bundle: Bundle) -> str:
     if target == "dynamic" and bundle.embedding_model.output != "frames":
         raise BundleError(
             "the bundle is damaged: labels over time need an encoder of frames, and "
-            f"{told['encoder']['name']} gives one embedding per clip"
+            f"{description['encoder']['name']} gives one embedding per clip"
         )
     return target
 

@@ -215,7 +215,7 @@ def problems(plain: dict) -> list[str]:
     ['margin must be a finite number at least 0 and below 1, got 11']
     """
     epochs = plain.get("number_of_epochs")
-    found = []
+    problems = []
     for check, key, limits in (
         (choice, "margin_kind", {"allowed": KINDS}),
         (number, "margin", {"low": 0, "below": 1}),
@@ -227,15 +227,15 @@ def problems(plain: dict) -> list[str]:
         try:
             check(key, plain[key], **limits)
         except (TypeError, ValueError) as error:
-            found.append(str(error))
-    if any("_epoch must" in problem for problem in found):
-        return found
+            problems.append(str(error))
+    if any("_epoch must" in problem for problem in problems):
+        return problems
     start, end = plain["margin_start_epoch"], plain["margin_end_epoch"]
     if start > end:
-        found.append(f"margin_start_epoch ({start}) must not be after margin_end_epoch ({end})")
+        problems.append(f"margin_start_epoch ({start}) must not be after margin_end_epoch ({end})")
     if isinstance(epochs, (int, float)) and end > epochs:
-        found.append(
+        problems.append(
             f"margin_end_epoch ({end}) is after the last epoch ({epochs}): the margin would never "
             "be reached"
         )
-    return found
+    return problems

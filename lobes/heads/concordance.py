@@ -115,11 +115,11 @@ class ConcordanceLoss(nn.Module):
             p, t = p - shift_p, t - shift_t
             return torch.stack([p.sum(0), t.sum(0), (p * p).sum(0), (t * t).sum(0), (p * t).sum(0)])
 
-        mine = moments(p, t)
-        # The value is that of all items. The gradient is that of mine, times the number of ranks,
+        own = moments(p, t)
+        # The value is that of all items. The gradient is that of own, times the number of ranks,
         # by which DDP divides, and over the share of the items that have one.
         scale = (_world_size() if self.training else 1) * n / count[0].clamp(min=1)
-        total = gather(mine + moments(old_p, old_t)) + scale * (mine - mine.detach())
+        total = gather(own + moments(old_p, old_t)) + scale * (own - own.detach())
         mean_p, mean_t, pp, tt, pt = total / n
         covariance = pt - mean_p * mean_t
         bias = shift_p - shift_t + mean_p - mean_t

@@ -56,25 +56,27 @@ def describe_bundle(record) -> dict:
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the loss, the crops and the folders of a configuration."""
-    found = []
+    problems = []
     try:
         regression_loss(plain["loss"], plain["loss_mix"], plain["ccc_window"])
     except ValueError as error:
-        found.append(str(error))
+        problems.append(str(error))
     for key, without in (("crop_s", "for the whole window"), ("max_batch_s", "for no limit")):
         value = plain[key]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         # A default of null takes anything: text must not reach a comparison.
         if value is not None and not (number and 0 < value < math.inf):
-            found.append(f"{key} must be a number above 0 s, or null {without}, got {value!r}")
+            problems.append(f"{key} must be a number above 0 s, or null {without}, got {value!r}")
     for key in ("exclude_leakage", "decoded_folder"):
         if not isinstance(plain[key], (str, type(None))):
-            found.append(f"{key} must be a folder, or null for none, got {plain[key]!r}")
+            problems.append(f"{key} must be a folder, or null for none, got {plain[key]!r}")
     if plain["loss"] != "mse" and plain["batch_size"] == 1 and not plain["ccc_window"]:
-        found.append(
+        problems.append(
             "batch_size 1 without ccc_window: a CCC of one song is 0 whatever is predicted; give a "
             "larger batch_size, a ccc_window, or --loss mse"
         )
     if plain["average_checkpoints"] < 1:
-        found.append(f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}")
-    return found
+        problems.append(
+            f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}"
+        )
+    return problems

@@ -88,9 +88,11 @@ def describe_protocol(record, units: Units, hparams: dict) -> dict:
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the decoding, the noise and the annealing of a configuration."""
-    found = decoding_problems(plain) + annealing_problems(plain)
+    problems = decoding_problems(plain) + annealing_problems(plain)
     if not 0 <= plain["noise_probability"] <= 1:
-        found.append(f"noise_probability must be from 0 to 1, got {plain['noise_probability']!r}")
+        problems.append(
+            f"noise_probability must be from 0 to 1, got {plain['noise_probability']!r}"
+        )
     if plain["sorted_epochs"] < 0:
-        found.append(f"sorted_epochs must be 0 or above, got {plain['sorted_epochs']!r}")
-    return found
+        problems.append(f"sorted_epochs must be 0 or above, got {plain['sorted_epochs']!r}")
+    return problems

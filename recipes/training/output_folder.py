@@ -49,9 +49,9 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
     from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
     folder = Path(output_folder)
-    mine = {key: value for key, value in config.plain.items() if _is_setting(key, value)}
-    mine["data_digest"] = data_digest
-    mine = json.loads(json.dumps(mine))
+    settings = {key: value for key, value in config.plain.items() if _is_setting(key, value)}
+    settings["data_digest"] = data_digest
+    settings = json.loads(json.dumps(settings))
     problem = ""
     if if_main_process():
         if config.plain["fresh"] and folder.exists():
@@ -59,11 +59,11 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         record = folder / "settings.json"
         if record.is_file():
-            theirs = {k: v for k, v in read_json(record).items() if _is_setting(k, v)}
+            earlier = {k: v for k, v in read_json(record).items() if _is_setting(k, v)}
             differing = [
-                f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} now"
-                for key in sorted({*mine, *theirs})
-                if mine.get(key) != theirs.get(key)
+                f"{key}: {earlier.get(key)!r} there, {settings.get(key)!r} now"
+                for key in sorted({*settings, *earlier})
+                if settings.get(key) != earlier.get(key)
             ]
             if differing:
                 problem = (
@@ -72,7 +72,7 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
                     + "\nGive another --output_folder, or --fresh true to delete that run"
                 )
         else:
-            write_json(record, mine)
+            write_json(record, settings)
     ddp_barrier()
     if problem:
         raise RecipeError(problem)

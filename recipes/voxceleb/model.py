@@ -109,28 +109,30 @@ def keep_calibration(folder: Path, brain, held_out) -> None:
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the loss, the teacher and the augmentation of a configuration."""
-    found = margin_problems(plain) + distillation_problems(plain, _changing(plain))
+    problems = margin_problems(plain) + distillation_problems(plain, _changing(plain))
     if not plain["eval_batch_s"] > 0:
-        found.append(f"eval_batch_s must be above 0 s, got {plain['eval_batch_s']!r}")
+        problems.append(f"eval_batch_s must be above 0 s, got {plain['eval_batch_s']!r}")
     for key in ("crop_s", "valid_crop_s"):
         if plain[key] < 0:
-            found.append(f"{key} must be 0 (all of it) or above, got {plain[key]!r}")
+            problems.append(f"{key} must be 0 (all of it) or above, got {plain[key]!r}")
     if not 0 <= plain["augment_probability"] <= 1:
-        found.append(
+        problems.append(
             f"augment_probability must be from 0 to 1, got {plain['augment_probability']!r}"
         )
     if plain["average_checkpoints"] < 1:
-        found.append(f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}")
+        problems.append(
+            f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}"
+        )
     if not 0 <= plain["pretrain_epochs"] < plain["number_of_epochs"]:
-        found.append(
+        problems.append(
             "pretrain_epochs must lie between 0 and number_of_epochs - 1 "
             f"({plain['number_of_epochs'] - 1}), got {plain['pretrain_epochs']!r}"
         )
     try:
         SpeedPerturbation(1, plain["speed_factors"])
     except ValueError as error:
-        found.append(f"speed_factors: {error}")
-    return found
+        problems.append(f"speed_factors: {error}")
+    return problems
 
 
 def _changing(plain: dict) -> list[str]:
