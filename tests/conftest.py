@@ -5,7 +5,9 @@ like: one worker runs them all, and these files come first, the longest in front
 left to fill up both workers at the end is short.
 """
 
+import json
 import os
+import re
 
 import pytest
 
@@ -67,18 +69,42 @@ def mini_folder(tiny):
     return tiny("speech_commands")
 
 
-@pytest.fixture
-def auricle(capsys):
-    """The command `auricle`, run in this process: words -> exit status, output, errors."""
-    from auricle.recipes import cli
+class Command:
+    """The command `auricle` in this process, with the words that every call begins with."""
 
-    def run(*words):
+    def __init__(self, capsys, *first):
+        self.capsys, self.first = capsys, first
+
+    def __call__(self, *words):
+        """Exit status, standard output, standard error."""
+        from auricle.recipes import cli
+
         try:
-            status = cli.main([str(word) for word in words])
+            status = cli.main([str(word) for word in (*self.first, *words)])
         except SystemExit as ended:  # argparse
             status = ended.code
-        printed = capsys.readouterr()
+        printed = self.capsys.readouterr()
         assert "Traceback" not in printed.err
         return status, printed.out, printed.err
 
-    return run
+    def output(self, *words):
+        """What a call that ends well prints; on standard error there is at most a progress bar."""
+        status, out, err = self(*words)
+        assert (status, re.sub("\r[^\n]*\n?", "", err)) == (0, ""), err
+        return out
+
+    def json(self, *words):
+        """The record that a call that ends well prints, with the option for it."""
+        return json.loads(self.output(*words, "--json"))
+
+    def refusal(self, *words):
+        """The error of a call that is refused; it prints nothing else."""
+        status, out, err = self(*words)
+        assert (status, out) == (2, ""), err
+        return err
+
+
+@pytest.fixture
+def auricle(capsys):
+    """The command `auricle`; a test file may give it a folder and first words."""
+    return Command(capsys)

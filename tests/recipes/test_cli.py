@@ -81,14 +81,12 @@ def test_listing_imports_nothing_heavy(kind):
 
 
 def test_list_gives_a_line_each_and_json(auricle):
-    status, text, _ = auricle("list", "frontends")
-    assert status == 0
+    text = auricle.output("list", "frontends")
     width = max(map(len, FRONTENDS.lobes))
     line = f"{'mel':<{width}}  Fixed log-mel filterbank: nothing is learned."
     assert line in text.splitlines()
-    status, text, _ = auricle("list", "encoders", "--json")
-    lobes = json.loads(text)
-    assert status == 0 and [lobe["name"] for lobe in lobes] == list(ENCODERS.lobes)
+    lobes = auricle.json("list", "encoders")
+    assert [lobe["name"] for lobe in lobes] == list(ENCODERS.lobes)
     for lobe in lobes:
         assert lobe["summary"] and lobe["origin"].endswith(f"{lobe['name']}.py")
         assert not lobe["error"]
@@ -104,13 +102,12 @@ def test_a_broken_entry_point_is_listed_as_broken(auricle, monkeypatch):
     (line,) = [line for line in text.splitlines() if line.startswith("torn ")]
     assert status == 0 and line.split(maxsplit=1)[1] == "BROKEN: ImportError: no module torn"
     assert auricle("describe", "mel")[0] == 0
-    status, text, error = auricle("describe", "torn")
-    assert status == 2 and "package torn" in error and "is broken: ImportError" in error
+    error = auricle.refusal("describe", "torn")
+    assert "package torn" in error and "is broken: ImportError" in error
 
 
 def test_describe_prints_options_sizes_and_origin(auricle):
-    status, text, _ = auricle("describe", "mel")
-    assert status == 0
+    text = auricle.output("describe", "mel")
     for expected in (
         "mel (frontend): Fixed log-mel filterbank",
         "torchaudio.transforms.MelSpectrogram",
@@ -125,9 +122,8 @@ def test_describe_prints_options_sizes_and_origin(auricle):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FRONTENDS.names(), *ENCODERS.names()])
 def test_describe_works_for_every_lobe(auricle, name):
-    status, text, _ = auricle("describe", name, "--json")
-    facts = json.loads(text)
-    assert status == 0 and facts["name"] == name and facts["summary"]
+    facts = auricle.json("describe", name)
+    assert facts["name"] == name and facts["summary"]
     assert not {"self", "sample_rate", "in_features", "in_frames"} & set(facts["options"])
     assert facts["built_with_defaults"]["trainable_parameters"] >= 0
 
@@ -148,8 +144,7 @@ def test_describe_works_for_every_lobe(auricle, name):
     ],
 )
 def test_wrong_input_ends_with_status_2(auricle, words, expected):
-    status, text, error = auricle(*words)
-    assert status == 2 and expected in error and not text
+    assert expected in auricle.refusal(*words)
 
 
 # -- check -------------------------------------------------------------------------------------------
@@ -173,19 +168,16 @@ def test_check_of_a_broken_plugin_fails_and_says_why(auricle, plugin):
 def test_check_hands_the_options_to_the_lobe(auricle, plugin):
     """A hop of 0 samples cannot be built, so the option has arrived."""
     words = ["check", "frontend", "louder", "--plugin", plugin]
-    status, _, error = auricle(*words, "--options", '{"hop_ms": 0}')
-    assert status == 2 and "hop" in error
+    assert "hop" in auricle.refusal(*words, "--options", '{"hop_ms": 0}')
 
 
 def test_check_of_a_good_lobe_ends_well(auricle):
-    status, text, _ = auricle("check", "frontend", "waveform", "--json")
-    assert status == 0 and all(result["passed"] for result in json.loads(text))
+    text = auricle.output("check", "frontend", "waveform", "--json")
+    assert all(result["passed"] for result in json.loads(text))
 
 
 def test_describe_of_a_plugin(auricle, plugin):
-    status, text, _ = auricle("describe", "louder", "--plugin", plugin, "--json")
-    facts = json.loads(text)
-    assert status == 0
+    facts = auricle.json("describe", "louder", "--plugin", plugin)
     assert facts["origin"] == str(plugin) and facts["paper"] == "Nobody, 2026"
     assert facts["options"] == {"gain": 1.0, "hop_ms": 10.0}
     assert facts["built_with_defaults"]["hop"] == 160
@@ -204,8 +196,8 @@ def test_describe_of_a_plugin(auricle, plugin):
 def test_a_plugin_that_cannot_be_loaded_is_named(auricle, tmp_path, content, expected):
     path = tmp_path / "bad.py"
     path.write_text(content)
-    status, text, error = auricle("list", "frontends", "--plugin", path)
-    assert status == 2 and expected in error and not text
+    error = auricle.refusal("list", "frontends", "--plugin", path)
+    assert expected in error
     assert str(path) in error or "My-Lobe" in error
     assert FRONTENDS.describe("mel").origin.endswith("mel.py")
 
@@ -215,8 +207,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named(auricle, tmp_path, content, exp
 
 def test_mini_leaves_a_folder_that_holds_something_alone(auricle, tmp_path):
     (tmp_path / "thesis.txt").write_text("only copy")
-    status, text, error = auricle("mini", "speech_commands", tmp_path)
-    assert status == 2 and str(tmp_path) in error and not text
+    assert str(tmp_path) in auricle.refusal("mini", "speech_commands", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -229,8 +220,7 @@ def test_mini_leaves_a_folder_that_holds_something_alone(auricle, tmp_path):
     ],
 )
 def test_mini_names_what_there_is(auricle, tmp_path, words, expected):
-    status, _, error = auricle("mini", words[0], tmp_path / "new", *words[1:])
-    assert status == 2 and expected in error
+    assert expected in auricle.refusal("mini", words[0], tmp_path / "new", *words[1:])
     assert not (tmp_path / "new").exists()
 
 
@@ -243,8 +233,7 @@ def test_predict_labels_files_of_any_rate_channels_and_length(auricle, bundle, t
         noise(tmp_path / "short.flac", 0.2),
         noise(tmp_path / "long stereo.wav", 1.3, rate=44100, channels=2),
     ]
-    status, text, error = auricle("predict", bundle, *files)
-    assert status == 0 and not error
+    text = auricle.output("predict", bundle, *files)
     rows = [line.split("\t") for line in text.splitlines()]
     assert [row[0] for row in rows] == [str(file) for file in files]
     status, text, _ = auricle("predict", bundle, *files, "--json")
@@ -278,8 +267,7 @@ def test_predict_goes_on_after_a_bad_file(auricle, bundle, tmp_path):
 
 def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):
     file = noise(tmp_path / "x.wav", 0.5)
-    status, _, error = auricle("predict", tmp_path, file)
-    assert status == 2 and "bundle.json" in error
+    assert "bundle.json" in auricle.refusal("predict", tmp_path, file)
     status, _, error = auricle("predict", file, file)
     assert status == 2 and "is no bundle" in error
     weights = (bundle / "model.safetensors").read_bytes()
@@ -293,8 +281,7 @@ def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):
     ):
         (tmp_path / "bundle.json").write_text(json.dumps(content))
         (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) - cut])
-        status, text, error = auricle("predict", tmp_path, file)
-        assert status == 2 and expected in error and not text
+        assert expected in auricle.refusal("predict", tmp_path, file)
 
 
 # -- table -------------------------------------------------------------------------------------------
@@ -333,8 +320,7 @@ def test_table_of_folders_keeps_protocols_apart(auricle, tmp_path):
     for seed in (1, 2):
         result(tmp_path / "a", seed, accuracy=0.5 + 0.1 * seed)
     result(tmp_path / "b", 1, protocol="v2-35")
-    status, text, _ = auricle("table", tmp_path / "a", tmp_path / "b")
-    assert status == 0
+    text = auricle.output("table", tmp_path / "a", tmp_path / "b")
     assert text.count("\n| `mel` | `linear` |") == 2
     assert text.count("### ") == 2 and "v2-35" in text and "v2-12-official" in text
     assert "| 65.0 ± " in text
@@ -354,11 +340,10 @@ def test_table_in_a_readme_is_written_and_checked(auricle, tmp_path):
 
 
 def test_table_without_results_or_readme(auricle, tmp_path):
-    status, _, error = auricle("table", tmp_path, tmp_path / "nowhere")
-    assert status == 2 and "no results.json" in error and "nowhere" in error
+    error = auricle.refusal("table", tmp_path, tmp_path / "nowhere")
+    assert "no results.json" in error and "nowhere" in error
     result(tmp_path, 1)
-    status, _, error = auricle("table", tmp_path, "--check")
-    assert status == 2 and "--readme FILE" in error
+    assert "--readme FILE" in auricle.refusal("table", tmp_path, "--check")
 
 
 def test_table_takes_columns_and_a_bench(auricle, tmp_path):
@@ -366,14 +351,12 @@ def test_table_takes_columns_and_a_bench(auricle, tmp_path):
     bench = {"frontend": "mel", "options": {}, "forward": 5.06, "forward_backward": 13.29}
     (tmp_path / "bench.json").write_text(json.dumps({"reference": "mel", "rows": [bench]}))
     words = ["table", tmp_path / "1", "--bench", tmp_path / "bench.json"]
-    status, text, _ = auricle(*words, "--columns", "accuracy, forward")
-    assert status == 0 and "| frontend | encoder | accuracy (%) | forward / `mel` |" in text
+    text = auricle.output(*words, "--columns", "accuracy, forward")
+    assert "| frontend | encoder | accuracy (%) | forward / `mel` |" in text
     assert "| 5.1 |" in text and "13.3" not in text
-    status, _, error = auricle(*words, "--columns", "accuracies")
-    assert status == 2 and "no number 'accuracies'" in error
+    assert "no number 'accuracies'" in auricle.refusal(*words, "--columns", "accuracies")
     (tmp_path / "bench.json").write_text("{}")
-    status, _, error = auricle(*words)
-    assert status == 2 and "bench.json" in error
+    assert "bench.json" in auricle.refusal(*words)
 
 
 # -- the installed command ---------------------------------------------------------------------------

@@ -46,8 +46,8 @@ def write(path, seconds):
 def test_the_window_of_training_is_drawn(auricle, tmp_path, encoder):
     folder = save(tmp_path / "bundle", encoder)
     file, out = write(tmp_path / "song.wav", 3.0), tmp_path / "new" / "a.png"
-    status, text, error = auricle("attention", folder, file, "--out", out)
-    assert status == 0 and not error and out.read_bytes().startswith(PNG)
+    text = auricle.output("attention", folder, file, "--out", out)
+    assert out.read_bytes().startswith(PNG)
     assert "from 1.5 s" in text and f"Picture: {out}" in text
     status, text, _ = auricle("attention", folder, file, "--out", out, "--json", "--start", 0.5)
     found = json.loads(text)
@@ -116,8 +116,7 @@ def test_what_cannot_be_drawn(auricle, tmp_path):
         ([ast, file, "--out", out, "--discard", 1], "discard must be"),
         ([ast, tmp_path / "no.wav", "--out", out], "no.wav: no such file"),
     ):
-        status, text, error = auricle("attention", *words)
-        assert status == 2 and says in error and not text, (words, error)
+        assert says in auricle.refusal("attention", *words)
     assert not out.exists()
     bundle = pretrained.load(ast)
     swapped = bundle.compute_features.filters()

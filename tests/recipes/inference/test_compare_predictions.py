@@ -1,7 +1,5 @@
 """`auricle compare` of two files of predictions: the real command line."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -38,9 +36,7 @@ def runs(tmp_path):
 @pytest.mark.parametrize("metric", [None, "ccc", "r2_valence", "rmse", "rmse_arousal", "pearson"])
 def test_a_better_model_is_told_from_a_worse_one(auricle, runs, metric):
     words = [] if metric is None else ["--metric", metric]
-    status, out, err = auricle("compare", runs / "good", runs / "poor", "--json", *words)
-    assert status == 0 and not err
-    found = json.loads(out)
+    found = auricle.json("compare", runs / "good", runs / "poor", *words)
     expected = compare_regression(
         *(read_scores(runs / name / FILE_NAME) for name in ("good", "poor")), metric or "ccc"
     )
@@ -51,8 +47,8 @@ def test_a_better_model_is_told_from_a_worse_one(auricle, runs, metric):
     assert found["interval"] == list(expected.interval) and found["differ"]
     verb = "errs less than" if "rmse" in (metric or "") else "scores higher than"
     assert found["verdict"].startswith(f"A {verb} B on these 60 songs")
-    status, out, _ = auricle("compare", runs / "poor", runs / "good", *words)
-    assert status == 0 and out.splitlines()[-1].startswith(f"B {verb} A on these 60 songs")
+    out = auricle.output("compare", runs / "poor", runs / "good", *words)
+    assert out.splitlines()[-1].startswith(f"B {verb} A on these 60 songs")
 
 
 def test_what_is_printed(auricle, runs):
@@ -69,10 +65,9 @@ def test_what_is_printed(auricle, runs):
 
 
 def test_alike_and_the_same(auricle, runs):
-    status, out, _ = auricle("compare", runs / "good", runs / "alike", "--seed", 3)
-    assert status == 0 and "do not differ measurably" in out.splitlines()[-1] and "seed 3" in out
-    status, out, _ = auricle("compare", runs / "good", runs / "good")
-    assert status == 0 and "nothing tells them apart" in out
+    out = auricle.output("compare", runs / "good", runs / "alike", "--seed", 3)
+    assert "do not differ measurably" in out.splitlines()[-1] and "seed 3" in out
+    assert "nothing tells them apart" in auricle.output("compare", runs / "good", runs / "good")
 
 
 def test_labels_over_time_and_clips_without_songs(auricle, tmp_path):
@@ -81,12 +76,11 @@ def test_labels_over_time_and_clips_without_songs(auricle, tmp_path):
         for level in ("point", "clip")
         for i in range(2)
     ]
-    status, out, _ = auricle("compare", *files[:2])
-    assert status == 0 and out.startswith("60 songs, 240 points in time: ")
-    status, out, _ = auricle("compare", *files[2:])
-    assert status == 0 and out.startswith("60 clips: ") and "these 60 clips" in out
-    status, _, err = auricle("compare", *files[1:3])
-    assert status == 2 and "scored at point level" in err and "at clip level" in err
+    assert auricle.output("compare", *files[:2]).startswith("60 songs, 240 points in time: ")
+    out = auricle.output("compare", *files[2:])
+    assert out.startswith("60 clips: ") and "these 60 clips" in out
+    err = auricle.refusal("compare", *files[1:3])
+    assert "scored at point level" in err and "at clip level" in err
 
 
 def test_what_cannot_be_compared(auricle, runs, tmp_path):
@@ -115,8 +109,7 @@ def test_what_cannot_be_compared(auricle, runs, tmp_path):
         ([good, poor, "--partial"], "--partial"),
         ([tmp_path / "scores"] * 2 + ["--metric", "ccc"], "--metric ccc"),
     ):
-        status, out, err = auricle("compare", *words)
-        assert status == 2 and says in err and not out, (words, err)
+        assert says in auricle.refusal("compare", *words)
 
 
 def test_help_tells_both_kinds_apart(auricle):

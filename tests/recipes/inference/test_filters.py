@@ -1,6 +1,5 @@
 """`auricle filters`: the table and the picture say what training did to the filters."""
 
-import json
 import math
 
 import pytest
@@ -10,7 +9,6 @@ from random_bundle import random_bundle
 from auricle.lobes import FRONTENDS, build_frontend
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.processing.filterbank.displacement import displacement
-from auricle.recipes import cli
 from auricle.recipes.inference import filters
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,19 +32,13 @@ class Dice(Frontend):
 
 
 @pytest.fixture
-def auricle(capsys, tmp_path, monkeypatch):
-    """Run the command in an empty folder: exit status, standard output, standard error."""
+def auricle(auricle, tmp_path, monkeypatch):
+    """The command `filters` in an empty folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-
-    def run(*words):
-        status = cli.main([str(word) for word in ("filters", *words)])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
+    auricle.first = ("filters",)
+    return auricle
 
 
 def save(folder, frontend, name, options, rate=16000):
@@ -77,9 +69,7 @@ def trained(tmp_path):
 @pytest.mark.slow
 def test_a_bundle_is_compared_with_its_own_beginning(auricle, trained, tmp_path):
     """Its options and its rate are its own: 12 filters at 8 kHz."""
-    status, text, error = auricle(trained, "--json", "--out", tmp_path / "pictures")
-    found = json.loads(text)
-    assert status == 0 and not error
+    found = auricle.json(trained, "--out", tmp_path / "pictures")
     assert (found["frontend"], found["sample_rate"]) == ("leaf", 8000)
     begin = build_frontend("leaf", 8000, {"leaf": {"num_features": 12}}).filters()
     assert found["before"]["centre_hz"] == begin.centre_hz.tolist()
@@ -115,9 +105,8 @@ def test_the_table_has_a_line_per_filter_and_the_means(auricle, trained, tmp_pat
 @pytest.mark.slow
 def test_two_bundles_are_compared_with_each_other(auricle, trained, tmp_path):
     other = save(tmp_path / "b", leaf(-2, num_features=12), "leaf", {"num_features": 12}, 8000)
-    status, text, _ = auricle(trained, "--against", other, "--json")
-    found = json.loads(text)
-    assert status == 0 and found["displacement"]["centre_shift_hz"] == pytest.approx(7, rel=1e-4)
+    found = auricle.json(trained, "--against", other)
+    assert found["displacement"]["centre_shift_hz"] == pytest.approx(7, rel=1e-4)
     assert found["before"]["what"] == f"of {other}" and found["after"]["what"] == f"of {trained}"
     assert found["per_filter"]["centre_shift_hz"][0] > 0
 
@@ -125,8 +114,7 @@ def test_two_bundles_are_compared_with_each_other(auricle, trained, tmp_path):
 @pytest.mark.slow
 def test_a_bundle_that_did_not_learn_says_so(auricle, tmp_path):
     folder = save(tmp_path / "same", leaf(num_features=12), "leaf", {"num_features": 12}, 8000)
-    status, text, _ = auricle(folder)
-    assert status == 0 and "No filter moved at all." in text
+    assert "No filter moved at all." in auricle.output(folder)
     little = leaf(1e-3, num_features=12)
     folder = save(tmp_path / "little", little, "leaf", {"num_features": 12}, 8000)
     assert "where they were" in auricle(folder)[1]
@@ -134,9 +122,8 @@ def test_a_bundle_that_did_not_learn_says_so(auricle, tmp_path):
 
 @pytest.mark.slow
 def test_a_name_shows_its_initial_filters(auricle):
-    status, text, _ = auricle("leaf", "--options", '{"num_features": 9}', "--json")
-    found = json.loads(text)
-    assert status == 0 and len(found["before"]["centre_hz"]) == 9
+    found = auricle.json("leaf", "--options", '{"num_features": 9}')
+    assert len(found["before"]["centre_hz"]) == 9
     assert found["after"] is found["displacement"] is found["per_filter"] is None
     assert "initial filters" in found["remark"]
     status, text, _ = auricle("leaf")
@@ -148,8 +135,7 @@ def test_a_name_shows_its_initial_filters(auricle):
 def test_a_fixed_frontend_says_that_it_is(auricle, tmp_path):
     folder = save(tmp_path / "mel", build_frontend("mel"), "mel", {})
     for what in ("mel", folder):
-        status, text, _ = auricle(what)
-        assert status == 0 and "mel is a fixed" in text
+        assert "mel is a fixed" in auricle.output(what)
 
 
 @pytest.mark.slow
@@ -159,12 +145,11 @@ def test_filters_that_were_drawn_at_random_are_not_passed_off_as_the_runs_own(au
     try:
         assert auricle("dice", "--plugin", plugin)[0] == 0
         folder = save(tmp_path / "random", build_frontend("dice"), "dice", {})
-        status, text, _ = auricle(folder)
-        assert status == 0 and "drawn at random" in text and "results.json" in text
+        text = auricle.output(folder)
+        assert "drawn at random" in text and "results.json" in text
     finally:
         FRONTENDS.forget("dice")
-    status, _, error = auricle(folder)  # and nothing that a bundle names is run
-    assert status == 2 and "--plugin FILE.py" in error
+    assert "--plugin FILE.py" in auricle.refusal(folder)
 
 
 @pytest.mark.slow
@@ -183,8 +168,7 @@ def test_filters_that_were_drawn_at_random_are_not_passed_off_as_the_runs_own(au
 )
 def test_wrong_input_ends_with_status_2_and_no_picture(auricle, trained, tmp_path, words, said):
     words = [str(trained) if word == "BUNDLE" else word for word in words]
-    status, text, error = auricle(*words)
-    assert status == 2 and said in error and not text
+    assert said in auricle.refusal(*words)
     assert not list((tmp_path / "here").iterdir())
 
 

@@ -140,8 +140,7 @@ def test_songs_of_any_rate_channels_and_length(auricle, tmp_path):
         write(tmp_path / "a.wav", 3.0),
         write(tmp_path / "stereo.flac", 0.9, rate=22050, channels=2),
     ]
-    status, text, error = auricle("predict", bundle, *files)
-    assert status == 0 and not error
+    text = auricle.output("predict", bundle, *files)
     rows = [line.split("\t") for line in text.splitlines()]
     assert [row[0] for row in rows] == [str(file) for file in files]
     status, text, _ = auricle("predict", bundle, *files, "--json")
@@ -160,8 +159,7 @@ def test_songs_of_any_rate_channels_and_length(auricle, tmp_path):
 def test_a_curve_is_csv_and_json(auricle, tmp_path):
     bundle = save(tmp_path / "bundle", target="dynamic")
     files = [write(tmp_path / "a.wav", 3.2), write(tmp_path / "b.wav", 1.0, seed=2)]
-    status, text, error = auricle("predict", bundle, files[0], "--curve")
-    assert status == 0 and not error
+    text = auricle.output("predict", bundle, files[0], "--curve")
     lines = text.splitlines()
     assert lines[0] == "time_s,valence,arousal"
     table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
@@ -172,8 +170,8 @@ def test_a_curve_is_csv_and_json(auricle, tmp_path):
     curve = np.stack([found[0]["curve"][name] for name in lines[0].split(",")], 1)
     np.testing.assert_allclose(table, curve, atol=5.1e-4)
     assert found[0]["valence"] == pytest.approx(curve[:, 1].mean())
-    status, text, _ = auricle("predict", bundle, files[0])
-    assert status == 0 and text.count("\n") == 1 and "on 1 to 9" in text
+    text = auricle.output("predict", bundle, files[0])
+    assert text.count("\n") == 1 and "on 1 to 9" in text
 
 
 def test_an_mp3_that_does_not_say_its_length_is_heard_whole(auricle, tmp_path):
@@ -182,8 +180,8 @@ def test_an_mp3_that_does_not_say_its_length_is_heard_whole(auricle, tmp_path):
     write_headless_mp3(whole, headless, samples, 22050)
     assert len(read_recording(headless, RATE)) == pytest.approx(7.0 * RATE, abs=0.2 * RATE)
     bundle = save(tmp_path / "bundle")
-    status, text, _ = auricle("predict", bundle, headless, "--json")
-    assert status == 0 and json.loads(text)["duration_s"] == pytest.approx(7.0, abs=0.2)
+    text = auricle.output("predict", bundle, headless, "--json")
+    assert json.loads(text)["duration_s"] == pytest.approx(7.0, abs=0.2)
 
 
 def test_a_bad_file_does_not_keep_the_others_back(auricle, tmp_path):
@@ -209,14 +207,13 @@ def test_a_bad_file_does_not_keep_the_others_back(auricle, tmp_path):
 def test_a_curve_that_there_is_not(auricle, tmp_path):
     file = write(tmp_path / "a.wav", 1.0)
     static, labels = save(tmp_path / "static"), save(tmp_path / "labels", head="classifier")
-    status, text, error = auricle("predict", static, file, "--curve")
-    assert status == 2 and not text
+    error = auricle.refusal("predict", static, file, "--curve")
     assert "--curve" in error and "target static" in error
-    status, text, error = auricle("predict", labels, file, "--curve")
-    assert status == 2 and "--curve" in error and "keyword_spotting" in error and not text
+    error = auricle.refusal("predict", labels, file, "--curve")
+    assert "--curve" in error and "keyword_spotting" in error
     dynamic = save(tmp_path / "dynamic", target="dynamic")
-    status, _, error = auricle("predict", dynamic, file, file, "--curve")
-    assert status == 2 and "--curve" in error and "got 2" in error
+    error = auricle.refusal("predict", dynamic, file, file, "--curve")
+    assert "--curve" in error and "got 2" in error
     with pytest.raises(pretrained.BundleError, match="no curve over time"):
         predict_curve(pretrained.load(static), torch.zeros(RATE))
 
@@ -233,8 +230,7 @@ def test_a_curve_that_there_is_not(auricle, tmp_path):
 )
 def test_a_bundle_that_does_not_tell_enough(auricle, tmp_path, changes, says):
     bundle = save(tmp_path / "bundle", **changes)
-    status, text, error = auricle("predict", bundle, write(tmp_path / "a.wav", 1.0))
-    assert status == 2 and says in error and not text
+    assert says in auricle.refusal("predict", bundle, write(tmp_path / "a.wav", 1.0))
 
 
 def test_labels_and_values_are_not_mistaken_for_each_other(tmp_path):

@@ -17,27 +17,17 @@ PHONES = ("--ref-phones", 61)
 
 
 @pytest.fixture
-def auricle(capsys, tmp_path, monkeypatch):
-    """Run the command in a folder with transcripts: exit status, standard output and error."""
+def auricle(auricle, tmp_path, monkeypatch):
+    """The command `score` in a folder with the two transcripts that it compares."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ref.txt").write_text(REF)
     (tmp_path / "hyp.txt").write_text(HYP)
-
-    def run(*words, hyp="hyp.txt", ref="ref.txt"):
-        try:
-            status = cli.main(["score", "--hyp", hyp, "--ref", ref, *map(str, words)])
-        except SystemExit as error:  # what the parser itself refuses
-            status = error.code
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out, printed.err
-
-    return run
+    auricle.first = ("score", "--hyp", "hyp.txt", "--ref", "ref.txt")
+    return auricle
 
 
 def test_a_rate_is_printed_with_what_it_rests_on(auricle):
-    status, out, err = auricle(*PHONES)
-    assert (status, err) == (0, "")
+    out = auricle.output(*PHONES)
     rate, interval = out.splitlines()
     # u1: 8 phones without q, one silence missing; u2: 4 phones, one inserted
     assert rate.startswith("PER 16.67% [") and "(2 edits of 12 tokens: 0 sub, 1 del, 1 ins" in rate
@@ -48,9 +38,8 @@ def test_a_rate_is_printed_with_what_it_rests_on(auricle):
 
 
 def test_json_has_the_convention_and_where_it_is_from(auricle):
-    status, out, _ = auricle(*PHONES, "--json", "--seed", 7)
-    found = json.loads(out)
-    assert status == 0 and found["per"] == 2 / 12
+    found = auricle.json(*PHONES, "--seed", 7)
+    assert found["per"] == 2 / 12
     expected = {"hyp": "hyp.txt", "ref": "ref.txt", "hyp_phones": 39, "ref_phones": 61}
     expected |= {"unit": "phone", "phone_set": "timit39", "silence_rule": "keep"}
     expected |= {"glottal_stop": "delete", "reference_tokens": 12, "n": 2, "alignment": None}
@@ -72,9 +61,7 @@ def test_json_has_the_convention_and_where_it_is_from(auricle):
 def test_the_convention_is_used_and_reported(auricle, options, edits, tokens, convention):
     if "--phone-set" in options:
         options += ("--hyp-phones", 48)
-    status, out, err = auricle(*PHONES, *options, "--json")
-    assert status == 0, err
-    found = json.loads(out)
+    found = auricle.json(*PHONES, *options)
     assert (found["edits"], found["reference_tokens"]) == (edits, tokens)
     assert tuple(found[k] for k in ("phone_set", "silence_rule", "glottal_stop")) == convention
 
@@ -82,23 +69,22 @@ def test_the_convention_is_used_and_reported(auricle, options, edits, tokens, co
 def test_words_and_characters(auricle, tmp_path):
     (tmp_path / "ref.trn").write_text("to be (u1)\nor not (u2)\n")
     (tmp_path / "hyp.trn").write_text("to bee (u1)\nor not (u2)\n")
-    files = {"hyp": "hyp.trn", "ref": "ref.trn"}
-    status, out, _ = auricle("--unit", "word", **files)
-    assert status == 0 and out.startswith("WER 25.00% [0.00, 50.00] (1 edits of 4 tokens")
-    found = json.loads(auricle("--unit", "char", "--json", **files)[1])
+    files = ("--hyp", "hyp.trn", "--ref", "ref.trn")
+    out = auricle.output("--unit", "word", *files)
+    assert out.startswith("WER 25.00% [0.00, 50.00] (1 edits of 4 tokens")
+    found = json.loads(auricle("--unit", "char", "--json", *files)[1])
     assert found["cer"] == 1 / 11 and not {"phone_set", "hyp_phones"} & found.keys()
 
 
 def test_without_an_interval_the_reason_is_said(auricle, tmp_path):
     (tmp_path / "one").write_text("u1 a b\n")
-    status, out, _ = auricle("--unit", "word", hyp="one", ref="one")
-    assert status == 0 and out.endswith("No interval: a single utterance\n")
+    out = auricle.output("--unit", "word", "--hyp", "one", "--ref", "one")
+    assert out.endswith("No interval: a single utterance\n")
     assert out.startswith("WER 0.00% (0 edits of 2 tokens")
 
 
 def test_every_alignment_is_written(auricle, tmp_path):
-    status, out, _ = auricle(*PHONES, "--alignment", "pairs.txt")
-    assert status == 0 and out.endswith("Alignments: pairs.txt\n")
+    assert auricle.output(*PHONES, "--alignment", "pairs.txt").endswith("Alignments: pairs.txt\n")
     text = (tmp_path / "pairs.txt").read_text()
     assert [name for name in re.findall(r"id: \((.*)\)", text)] == ["u1", "u2"]
     assert "REF:  sil aa t * sil\nHYP:  sil aa t S sil\nEval:          I\n" in text
@@ -108,17 +94,18 @@ def test_every_alignment_is_written(auricle, tmp_path):
 def test_empty_references_are_scored_when_asked(auricle, tmp_path):
     (tmp_path / "ref").write_text("u1 a b\nu2\n")
     (tmp_path / "hyp").write_text("u1 a b\nu2 c\n")
-    files = {"hyp": "hyp", "ref": "ref"}
-    status, out, err = auricle("--unit", "word", **files)
-    assert (status, out) == (2, "") and "'u2' has an empty" in err
-    status, out, _ = auricle("--unit", "word", "--allow-empty", **files)
-    assert status == 0 and "1 edits of 2 tokens: 0 sub, 0 del, 1 ins" in out
+    files = ("--hyp", "hyp", "--ref", "ref")
+    assert "'u2' has an empty" in auricle.refusal("--unit", "word", *files)
+    out = auricle.output("--unit", "word", "--allow-empty", *files)
+    assert "1 edits of 2 tokens: 0 sub, 0 del, 1 ins" in out
 
 
 def test_the_format_can_be_said(auricle, tmp_path):
     (tmp_path / "names").write_text("u1 a (b)\nu2 c (d)\n")  # looks like trn and is not
     found = json.loads(
-        auricle("--unit", "word", "--format", "kaldi", "--json", hyp="names", ref="names")[1]
+        auricle(
+            "--unit", "word", "--format", "kaldi", "--json", "--hyp", "names", "--ref", "names"
+        )[1]
     )
     assert found["reference_tokens"] == 4
     assert read_transcripts(tmp_path / "names") == {"b": ["u1", "a"], "d": ["u2", "c"]}
@@ -154,16 +141,15 @@ def test_bad_input_is_named(auricle, tmp_path, hyp, options, message):
     (tmp_path / "hyp.txt").write_text(hyp)
     if "--ref-phones" not in options and "--unit" not in options:
         options += PHONES
-    status, out, err = auricle(*options)
-    assert (status, out) == (2, "")
+    err = auricle.refusal(*options)
     assert re.search(message, err), err
     assert (tmp_path / "hyp.txt").read_text() == hyp and (tmp_path / "ref.txt").read_text() == REF
 
 
 def test_a_file_that_is_no_text(auricle, tmp_path):
     (tmp_path / "hyp.txt").write_bytes(b"u1 \xff\n")
-    status, _, err = auricle(*PHONES)
-    assert status == 2 and "hyp.txt, line 1" in err and "UTF-8" in err
+    err = auricle.refusal(*PHONES)
+    assert "hyp.txt, line 1" in err and "UTF-8" in err
 
 
 @pytest.mark.parametrize("missing", ["--hyp", "--ref"])

@@ -61,22 +61,6 @@ class Timbre(Encoder):
 '''
 
 
-def run(capsys, *words):
-    """Exit status, standard output, standard error of the command in this process."""
-    try:
-        status = cli.main([str(word) for word in words])
-    except SystemExit as ended:  # argparse
-        status = ended.code
-    printed = capsys.readouterr()
-    assert "Traceback" not in printed.err
-    return status, printed.out, printed.err
-
-
-@pytest.fixture
-def auricle(capsys):
-    return lambda *words: run(capsys, *words)
-
-
 def save_bundle(folder, task="speaker_verification", encoder="timbre", bands=12):
     return random_bundle(
         folder,
@@ -178,8 +162,7 @@ def test_embed_takes_names_and_crops(auricle, world, tmp_path):
 )
 def test_embed_refuses(auricle, world, tmp_path, words, said):
     fixed = ["embed", world / "bundle", "--data_folder", world / "audio"]
-    status, out, err = auricle(*fixed, "--out", tmp_path / "e.npz", *words)
-    assert status == 2 and said in err and not out
+    assert said in auricle.refusal(*fixed, "--out", tmp_path / "e.npz", *words)
     assert not list(tmp_path.iterdir())
 
 
@@ -224,8 +207,7 @@ def test_embedding_files_of_others(tmp_path):
 def scored(auricle, world, *words, trials="all.txt", source=("--embeddings", "test.safetensors")):
     if source:
         source = (source[0], world / source[1])
-    status, out, err = auricle("score", "--trials", world / trials, *source, "--json", *words)
-    assert status == 0, err
+    out = auricle.output("score", "--trials", world / trials, *source, "--json", *words)
     return json.loads(out)
 
 
@@ -254,10 +236,9 @@ def test_the_report_has_the_rates_and_what_they_rest_on(auricle, world):
     )
     assert {name: tuple(found["interval"][name]) for name in HEADLINE} == expected
 
-    status, out, err = auricle(
+    out = auricle.output(
         "score", "--trials", world / "all.txt", "--embeddings", world / "test.safetensors"
     )
-    assert status == 0 and not err
     lines = out.splitlines()
     assert lines[0] == (
         f"all.txt (voxceleb, SHA-256 {trials.digest[:16]}): 1,128 trials, 72 target, 1,056 "
@@ -335,9 +316,16 @@ def test_plda_is_trained_on_the_cohort_and_kept(auricle, world, tmp_path):
     assert found["scoring"]["plda"]["speakers"] == 12
     assert load_plda(tmp_path / "m").about == model.about
     assert scored(auricle, world, *words)["eer"] == found["eer"]
-    status, _, err = auricle("score", "--trials", world / "all.txt", "--embeddings",
-                             world / "test.safetensors", *words, *train)  # fmt: skip
-    assert status == 2 and "--cohort" in err
+    err = auricle.refusal(
+        "score",
+        "--trials",
+        world / "all.txt",
+        "--embeddings",
+        world / "test.safetensors",
+        *words,
+        *train,
+    )
+    assert "--cohort" in err
 
 
 @pytest.mark.slow
@@ -361,8 +349,8 @@ def test_scores_of_any_system_in_any_order(auricle, world, tmp_path):
              zip(lines, trials.is_target, strict=True)]  # fmt: skip
     (tmp_path / "speechbrain").write_text("\n".join(brain) + "\n")
     for words in ([], ["--trials", world / "all.txt"]):
-        status, out, err = auricle("score", "--scores", tmp_path / "speechbrain", "--json", *words)
-        assert status == 0 and json.loads(out)["eer"] == expected["eer"], err
+        out = auricle.output("score", "--scores", tmp_path / "speechbrain", "--json", *words)
+        assert json.loads(out)["eer"] == expected["eer"]
 
 
 @pytest.mark.slow
@@ -395,8 +383,8 @@ def test_names_without_a_speaker_are_scored_without_an_interval(auricle, world, 
     status, out, _ = auricle(*words, "--speakers", tmp_path / "utt2spk")
     assert json.loads(out)["interval"] == scored(auricle, world)["interval"]
     (tmp_path / "utt2spk").write_text("a b\n")
-    status, _, err = auricle(*words, "--speakers", tmp_path / "utt2spk")
-    assert status == 2 and "no speaker for 'id00_v0_00001.wav'" in err
+    err = auricle.refusal(*words, "--speakers", tmp_path / "utt2spk")
+    assert "no speaker for 'id00_v0_00001.wav'" in err
 
 
 # -- what is refused ---------------------------------------------------------------------------------
@@ -430,8 +418,7 @@ def test_names_without_a_speaker_are_scored_without_an_interval(auricle, world, 
     ],
 )
 def test_options_that_do_not_go_together(auricle, words, said):
-    status, out, err = auricle("score", *words)
-    assert status == 2 and not out and re.search(said, " ".join(err.split())), err
+    assert re.search(said, " ".join(auricle.refusal("score", *words).split()))
 
 
 @pytest.mark.parametrize(
@@ -454,8 +441,7 @@ def test_lists_that_are_refused_by_name(auricle, world, tmp_path, lines, words, 
     (tmp_path / "t.txt").write_text("\n".join(lines))
     said = said.replace("'A B'", f"'{short['A']} {short['B']}'")
     words = ("score", "--trials", tmp_path / "t.txt", *words)
-    status, out, err = auricle(*words, "--embeddings", world / "test.safetensors")
-    assert status == 2 and not out and re.search(said, err), err
+    assert re.search(said, auricle.refusal(*words, "--embeddings", world / "test.safetensors"))
 
 
 def test_partial_lists_are_scored_when_said(auricle, world, tmp_path):
@@ -511,8 +497,8 @@ def test_embeddings_and_cohorts_that_are_refused(auricle, world, tmp_path):
     broken[7, 3] = np.nan
     np.savez(tmp_path / "nan.npz", names=np.array(found.names), vectors=broken)
     words = ("score", "--trials", world / "all.txt", "--embeddings")
-    status, _, err = auricle(*words, tmp_path / "nan.npz")
-    assert status == 2 and f"nan.npz: the embedding of '{found.names[7]}' holds NaN" in err
+    err = auricle.refusal(*words, tmp_path / "nan.npz")
+    assert f"nan.npz: the embedding of '{found.names[7]}' holds NaN" in err
     status, _, err = auricle(*words, tmp_path / "none.npz")
     assert status == 2 and "no such file" in err
     words = (*words, world / "test.safetensors", "--norm", "s", "--cohort")
@@ -520,12 +506,10 @@ def test_embeddings_and_cohorts_that_are_refused(auricle, world, tmp_path):
         (world / "test.safetensors", "in the trials"),
         (world / "cohort.txt", "--bundle"),
     ):
-        status, _, err = auricle(*words, path)
-        assert status == 2 and said in err, err
+        assert said in auricle.refusal(*words, path)
     cohort, _ = read_embeddings(world / "cohort.npz")
     write_embeddings(tmp_path / "other.npz", cohort, {**about, "model_digest": "0" * 64})
-    status, _, err = auricle(*words, tmp_path / "other.npz")
-    assert status == 2 and "embeddings of another model" in err
+    assert "embeddings of another model" in auricle.refusal(*words, tmp_path / "other.npz")
 
 
 # -- calibrate ---------------------------------------------------------------------------------------
@@ -535,8 +519,7 @@ def test_embeddings_and_cohorts_that_are_refused(auricle, world, tmp_path):
 def calibration(auricle, world, tmp_path):
     """Fitted on trials of the training speakers."""
     words = ("calibrate", "--trials", world / "dev.txt", "--embeddings", world / "cohort.npz")
-    status, out, err = auricle(*words, "--prior", 0.05, "--out", tmp_path / "new/c.json")
-    assert status == 0, err
+    out = auricle.output(*words, "--prior", 0.05, "--out", tmp_path / "new/c.json")
     assert "fitted with prior 0.05 on dev.txt (1,128 trials" in out
     return tmp_path / "new/c.json"
 
@@ -567,8 +550,8 @@ def test_calibrated_scores_have_actual_costs(auricle, world, calibration):
     assert found["min_dcf"] == plain["min_dcf"]
     assert found["calibration"]["fitted_on_this_list"] is False
     words = ("--embeddings", world / "cohort.npz", "--calibration", calibration)
-    status, out, _ = auricle("score", "--trials", world / "dev.txt", *words)
-    assert status == 0 and "this very list" in out and "Cllr  " in out
+    out = auricle.output("score", "--trials", world / "dev.txt", *words)
+    assert "this very list" in out and "Cllr  " in out
 
 
 def test_scores_may_be_declared_likelihood_ratios(auricle, world, tmp_path):
@@ -581,11 +564,10 @@ def test_scores_may_be_declared_likelihood_ratios(auricle, world, tmp_path):
 def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, tmp_path):
     words = ["score", "--trials", world / "all.txt", "--embeddings", world / "test.safetensors"]
     norm = ["--norm", "s", "--cohort", world / "cohort.npz"]
-    status, _, err = auricle(*words, *norm, "--calibration", calibration)
-    assert status == 2 and "norm none" in err
+    assert "norm none" in auricle.refusal(*words, *norm, "--calibration", calibration)
     crops = ("--bundle", world / "bundle", "--data_folder", world / "audio", "--crops", 2)
-    status, _, err = auricle(*words[:3], *crops, "--crop_s", 0.5, "--calibration", calibration)
-    assert status == 2 and "crops 0, these have 2" in err
+    err = auricle.refusal(*words[:3], *crops, "--crop_s", 0.5, "--calibration", calibration)
+    assert "crops 0, these have 2" in err
     held = json.loads(calibration.read_text())
     held["scoring"]["model_digest"] = "0" * 64
     calibration.write_text(json.dumps(held))
@@ -593,14 +575,12 @@ def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, t
     assert status == 2 and "model_digest" in err
     for text in ("{", '{"format": 1}', '{"format": 2}', "[]"):
         calibration.write_text(text)
-        status, _, err = auricle(*words, "--calibration", calibration)
-        assert status == 2 and "c.json is no calibration" in err
-    status, _, err = auricle(*words, "--calibration", tmp_path / "missing.json")
-    assert status == 2 and "no such calibration" in err
-    status, _, err = auricle("calibrate", *words[1:], "--out", tmp_path)
-    assert status == 2 and "is a folder" in err
-    status, _, err = auricle("calibrate", *words[1:], "--out", tmp_path / "c", "--prior", 1)
-    assert status == 2 and "p_target is 1.0" in err
+        assert "c.json is no calibration" in auricle.refusal(*words, "--calibration", calibration)
+    err = auricle.refusal(*words, "--calibration", tmp_path / "missing.json")
+    assert "no such calibration" in err
+    assert "is a folder" in auricle.refusal("calibrate", *words[1:], "--out", tmp_path)
+    err = auricle.refusal("calibrate", *words[1:], "--out", tmp_path / "c", "--prior", 1)
+    assert "p_target is 1.0" in err
 
 
 # -- compare -----------------------------------------------------------------------------------------
@@ -627,15 +607,21 @@ def systems(world, auricle, tmp_path):
 
 @pytest.mark.slow
 def test_compare_tells_a_worse_system_and_not_one_alike(auricle, world, systems):
-    status, out, _ = auricle("compare", systems["good"], systems["poor"], "--json")
-    found = json.loads(out)
-    assert status == 0 and found["differ"] and found["difference"] < 0
+    found = auricle.json("compare", systems["good"], systems["poor"])
+    assert found["differ"] and found["difference"] < 0
     assert found["interval"][1] < 0 and found["p_value"] < 0.05 and found["n_speakers"] == 12
     assert found["a"] == scored(auricle, world)["eer"]
     assert found["verdict"].startswith("A errs less than B on these 1,128 trials of 12 speakers")
-    status, out, _ = auricle("compare", systems["poor"], systems["good"], "--trials",
-                             world / "all.txt", "--metric", "min_dcf_0.05")  # fmt: skip
-    assert status == 0 and out.splitlines()[-1].startswith("B errs less than A")
+    out = auricle.output(
+        "compare",
+        systems["poor"],
+        systems["good"],
+        "--trials",
+        world / "all.txt",
+        "--metric",
+        "min_dcf_0.05",
+    )
+    assert out.splitlines()[-1].startswith("B errs less than A")
     status, out, _ = auricle("compare", systems["good"], systems["alike"], "--seed", 1)
     assert "do not differ measurably" in out.splitlines()[-1] and "seed 1" in out
     status, out, _ = auricle("compare", systems["good"], systems["good"])
@@ -645,20 +631,17 @@ def test_compare_tells_a_worse_system_and_not_one_alike(auricle, world, systems)
 def test_compare_insists_on_the_same_trials(auricle, world, systems, tmp_path):
     rows = systems["good"].read_text().splitlines()
     (tmp_path / "b").write_text("\n".join(rows[:-1]) + "\n")
-    status, _, err = auricle("compare", systems["good"], tmp_path / "b")
-    assert status == 2 and "no score in b" in err
+    assert "no score in b" in auricle.refusal("compare", systems["good"], tmp_path / "b")
     first = next(row for row in rows if row.endswith(" target"))
     flip = [row.replace(" target", " nontarget") if row is first else row for row in rows]
     (tmp_path / "b").write_text("\n".join(flip) + "\n")
-    status, _, err = auricle("compare", systems["good"], tmp_path / "b")
-    assert status == 2 and "disagree about" in err
+    assert "disagree about" in auricle.refusal("compare", systems["good"], tmp_path / "b")
     (tmp_path / "b").write_text("\n".join(rows) + "\nid00/v0/00001.wav new/1 0.5 nontarget\n")
-    status, _, err = auricle("compare", systems["good"], tmp_path / "b")
-    assert status == 2 and "scores the recording 'new/1'" in err
-    status, _, err = auricle("compare", systems["good"], tmp_path / "missing")
-    assert status == 2 and "missing" in err
-    status, _, err = auricle("compare", systems["good"], systems["poor"], "--n_resamples", 0)
-    assert status == 2 and "n_resamples is 0" in err
+    err = auricle.refusal("compare", systems["good"], tmp_path / "b")
+    assert "scores the recording 'new/1'" in err
+    assert "missing" in auricle.refusal("compare", systems["good"], tmp_path / "missing")
+    err = auricle.refusal("compare", systems["good"], systems["poor"], "--n_resamples", 0)
+    assert "n_resamples is 0" in err
 
 
 # -- verify ------------------------------------------------------------------------------------------
@@ -668,9 +651,17 @@ def test_compare_insists_on_the_same_trials(auricle, world, systems, tmp_path):
 def calibrated(world, auricle, tmp_path):
     """A copy of the bundle with a calibration in it."""
     folder = save_bundle(tmp_path / "calibrated")
-    status, _, err = auricle("calibrate", "--trials", world / "dev.txt", "--bundle", folder,
-                             "--data_folder", world / "audio", "--out", folder)  # fmt: skip
-    assert status == 0, err
+    auricle.output(
+        "calibrate",
+        "--trials",
+        world / "dev.txt",
+        "--bundle",
+        folder,
+        "--data_folder",
+        world / "audio",
+        "--out",
+        folder,
+    )
     return folder
 
 
@@ -684,11 +675,7 @@ def test_verify_says_score_probability_and_decision(auricle, world, calibrated, 
     for file, prior in itertools.product((same, other), (0.01, 0.5)):
         pair = (names.index("id00/v0/00001.wav"), names.index(str(file.relative_to(audio))))
         place = int(np.flatnonzero((trials.enroll == pair[0]) & (trials.test == pair[1]))[0])
-        status, out, err = auricle(
-            "verify", calibrated, a, file, "--threshold-prior", prior, "--json"
-        )
-        found = json.loads(out)
-        assert status == 0 and not err
+        found = auricle.json("verify", calibrated, a, file, "--threshold-prior", prior)
         assert found["score"] == pytest.approx(float(scores[place]), abs=1e-5)
         score = found["score"]
         assert found["probability"] == pytest.approx(float(fitted.probability(score, prior)))
@@ -705,8 +692,8 @@ def test_verify_says_score_probability_and_decision(auricle, world, calibrated, 
     unlike = audio / names[trials.test[np.where(trials.enroll == 0, scores, np.inf).argmin()]]
     status, out, _ = auricle("verify", calibrated, a, unlike, "--threshold_prior", 0.5)
     assert "Decision     two speakers: the score is below" in out and "No cosine" not in out
-    status, out, _ = auricle("verify", calibrated, a, a, "--threshold_prior", 1e-30)
-    assert status == 0 and "No cosine is above 1" in out
+    out = auricle.output("verify", calibrated, a, a, "--threshold_prior", 1e-30)
+    assert "No cosine is above 1" in out
 
 
 def test_verify_resamples_and_mixes(auricle, world, calibrated, tmp_path):
@@ -720,8 +707,8 @@ def test_verify_resamples_and_mixes(auricle, world, calibrated, tmp_path):
 
 def test_without_a_calibration_there_is_a_score_and_the_way_to_one(auricle, world):
     files = [world / f"audio/id00/v{k}/00001.wav" for k in (0, 1)]
-    status, out, _ = auricle("verify", world / "bundle", *files)
-    assert status == 0 and out.startswith("Score ")
+    out = auricle.output("verify", world / "bundle", *files)
+    assert out.startswith("Score ")
     assert "Probability" not in out and "Decision" not in out
     assert "auricle calibrate --trials LIST --bundle" in out
     found = json.loads(auricle("verify", world / "bundle", *files, "--json")[1])
@@ -749,25 +736,23 @@ def test_verify_refuses_by_name(auricle, world, calibrated, tmp_path):
         ("short.wav", "is too short: 0.38 s"),
     ):
         for pair in ((good, tmp_path / name), (tmp_path / name, good)):
-            status, out, err = auricle("verify", calibrated, *pair)
-            assert status == 2 and not out and name in err and said in err, err
+            err = auricle.refusal("verify", calibrated, *pair)
+            assert name in err and said in err
     words = save_bundle(tmp_path / "keywords", task="keyword_spotting")
     for command in (
         ["verify", words, good, good],
         ["embed", words, "a", "--data_folder", tmp_path, "--out", tmp_path / "e.npz"],
         ["score", "--trials", world / "all.txt", "--bundle", words, "--data_folder", tmp_path],
     ):
-        status, _, err = auricle(*command)
-        assert status == 2 and "was trained for keyword_spotting" in err
-    status, _, err = auricle("verify", tmp_path / "nowhere", good, good)
-    assert status == 2 and "is no bundle" in err
-    status, _, err = auricle("verify", calibrated, good, good, "--threshold-prior", 1.5)
-    assert status == 2 and "p_target is 1.5" in err
+        assert "was trained for keyword_spotting" in auricle.refusal(*command)
+    assert "is no bundle" in auricle.refusal("verify", tmp_path / "nowhere", good, good)
+    err = auricle.refusal("verify", calibrated, good, good, "--threshold-prior", 1.5)
+    assert "p_target is 1.5" in err
     held = json.loads((calibrated / "calibration.json").read_text())
     held["scoring"]["norm"] = "as"
     (calibrated / "calibration.json").write_text(json.dumps(held))
-    status, _, err = auricle("verify", calibrated, good, good)
-    assert status == 2 and "norm as" in err and "bare cosine" in err
+    err = auricle.refusal("verify", calibrated, good, good)
+    assert "norm as" in err and "bare cosine" in err
 
 
 # -- the options -------------------------------------------------------------------------------------

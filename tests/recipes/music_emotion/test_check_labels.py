@@ -114,13 +114,11 @@ def test_check_labels_of_emomusic_and_pmemo(auricle, tmp_path):
 
 
 def test_check_labels_of_what_cannot_be_checked(auricle, tmp_path):
-    status, _, error = auricle("check", "labels", tmp_path)
-    assert status == 2 and "none of the data sets" in error
+    assert "none of the data sets" in auricle.refusal("check", "labels", tmp_path)
     folder = folders.make_deam(tmp_path / "deam", audio=False)
     for path in folder.rglob("dynamic*/*.csv"):
         path.unlink()
-    status, _, error = auricle("check", "labels", folder)
-    assert status == 2 and "static and dynamic labels" in error
+    assert "static and dynamic labels" in auricle.refusal("check", "labels", folder)
     few = folders.make_deam(tmp_path / "few", ids=range(2, 6), audio=False)
     status, text, _ = auricle("check", "labels", few)
     assert status == 1 and "too few songs to tell" in text
@@ -139,8 +137,7 @@ def test_check_labels_of_what_cannot_be_checked(auricle, tmp_path):
     ],
 )
 def test_wrong_words(auricle, words, expected):
-    status, _, error = auricle("check", *words)
-    assert status == 2 and expected in error
+    assert expected in auricle.refusal("check", *words)
 
 
 @pytest.mark.slow

@@ -324,8 +324,7 @@ def test_settings_of_none_at_all_are_refused(field):
 
 
 def test_claims_are_listed(auricle):
-    status, printed, _ = auricle("claims", "--list")
-    assert status == 0
+    printed = auricle.output("claims", "--list")
     assert [line.split()[:2] for line in printed.splitlines()][: len(COMPUTED)] == [
         [name, "computed"] for name in COMPUTED
     ]
@@ -335,23 +334,20 @@ def test_claims_are_listed(auricle):
 
 def test_a_claim_is_printed_with_measurement_and_verdict(auricle):
     """Status 0 although this one does not hold."""
-    status, printed, _ = auricle("claims", "batch_ccc")
-    assert status == 0
+    printed = auricle.output("claims", "batch_ccc")
     assert f"claim: {batch_ccc.CLAIM}" in printed
     assert "0.7577" in printed
     assert "verdict: does not hold: " in printed
 
 
 def test_several_claims_as_json(auricle):
-    status, printed, errors = auricle("claims", "--json", "resize", "batch_ccc", "resize")
-    assert (status, errors) == (0, "")
+    printed = auricle.output("claims", "--json", "resize", "batch_ccc", "resize")
     assert [found["name"] for found in json.loads(printed)] == ["resize", "batch_ccc"]
     assert json.loads(printed)[0] == catalogue.claims()["resize"].measure().as_dict()
 
 
 def test_an_unknown_claim_suggests_the_nearest(auricle):
-    status, printed, errors = auricle("claims", "elements", "resise")
-    assert (status, printed) == (2, "")
+    errors = auricle.refusal("claims", "elements", "resise")
     assert "no claim is called 'resise'; did you mean 'resize'?" in errors
     assert "batch_ccc" in errors
 
@@ -361,8 +357,7 @@ def test_without_a_name_what_trains_is_only_told(auricle, known):
         raise AssertionError("not asked for")
 
     known(one=(False, found), slow=(True, train))
-    status, printed, _ = auricle("claims")
-    assert status == 0
+    printed = auricle.output("claims")
     assert "verdict: holds: it was measured." in printed
     assert "  auricle claims slow\n    slow!" in printed
     status, printed, _ = auricle("claims", "--json")
@@ -379,8 +374,7 @@ def test_what_trains_gets_the_options(auricle, known):
     known(one=(False, found), slow=(True, train))
     assert auricle("claims", "slow")[0] == 0
     words = "--results_folder r --data-folder d --seeds 2 --number_of_epochs 3 --dry".split()
-    status, printed, _ = auricle("claims", "one", "slow", *words)
-    assert status == 0
+    printed = auricle.output("claims", "one", "slow", *words)
     assert "verdict: not decided: " in printed
     assert given == [Settings(), Settings("r", "d", seeds=2, epochs=3, dry=True)]
 
@@ -390,16 +384,14 @@ def test_what_trains_gets_the_options(auricle, known):
 )
 def test_options_that_would_do_nothing_are_refused(auricle, known, words):
     known(one=(False, found), slow=(True, found))
-    status, printed, errors = auricle("claims", *words)
-    assert (status, printed) == (2, "")
+    errors = auricle.refusal("claims", *words)
     assert words[-1 if words[-1] == "--dry" else 1] in errors
     assert "(slow)" in errors
 
 
 def test_no_seeds_are_refused(auricle, known):
     known(slow=(True, found))
-    status, _, errors = auricle("claims", "slow", "--seeds", "0")
-    assert status == 2
+    errors = auricle.refusal("claims", "slow", "--seeds", "0")
     assert "seeds must be at least 1, got 0" in errors
 
 
