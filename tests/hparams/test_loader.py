@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from refusals import refused
 from ruamel.yaml import YAML
 
 from auricle.hparams.loader import ConfigError, load_hparams, shipped, shipped_defaults
@@ -238,11 +239,9 @@ def test_values_outside_their_range_are_refused():
 )
 def test_an_option_that_a_builder_refuses_is_a_configuration_error(option, value, said):
     words = ["--frontend", "mel", f"--frontend_options.mel.{option}", value, "--encoder=linear"]
-    with pytest.raises(ConfigError, match=said):
-        load(*words)
+    refused(said, load, *words, error=ConfigError)
     unchecked = load_hparams(words, "speech_commands")
-    with pytest.raises(ConfigError, match=r"speech_commands\.yaml cannot be built"):
-        unchecked.build()
+    refused(r"speech_commands\.yaml cannot be built", unchecked.build, error=ConfigError)
 
 
 # -- the command line --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.sampler import DynamicBatchSampler
 from speechbrain.utils.checkpoints import Checkpointer
@@ -373,8 +374,7 @@ def test_epoch_is_the_one_at_the_creation_of_the_iterator():
     ],
 )
 def test_bad_input_is_one_clear_error(durations_s, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        DurationBatchSampler(durations_s, **kwargs)
+    refused(message, DurationBatchSampler, durations_s, **kwargs)
 
 
 @pytest.mark.parametrize("epoch", (-1, 1.5, None))
@@ -388,10 +388,8 @@ def test_too_few_clips_for_a_world_known_only_later(monkeypatch):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
-    with pytest.raises(ValueError, match="2 clips cannot be shared equally by 3 ranks"):
-        len(sampler)
-    with pytest.raises(ValueError, match="2 clips cannot be shared equally by 3 ranks"):
-        iter(sampler)
+    refused("2 clips cannot be shared equally by 3 ranks", len, sampler)
+    refused("2 clips cannot be shared equally by 3 ranks", iter, sampler)
 
 
 @pytest.mark.slow

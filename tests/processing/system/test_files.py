@@ -4,6 +4,7 @@ import os
 import stat
 
 import pytest
+from refusals import refused
 
 from auricle.processing.system.files import (
     PART,
@@ -66,12 +67,10 @@ def test_a_byte_order_mark_is_no_text_and_line_ends_are_one(tmp_path, mark):
 def test_errors_name_the_file_and_the_line(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes(b"fine\ncaf\xe9\n")
-    with pytest.raises(TextError, match=r"latin\.txt.*line 2.*UTF-8"):
-        read_text(path)
+    refused(r"latin\.txt.*line 2.*UTF-8", read_text, path, error=TextError)
     path = tmp_path / "broken.json"
     path.write_text('{\n"a": }')
-    with pytest.raises(TextError, match=r"broken\.json.*line 2"):
-        read_json(path)
+    refused(r"broken\.json.*line 2", read_json, path, error=TextError)
 
 
 def test_nan_is_no_json(tmp_path):

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from error_rates import eer
 from random_bundle import random_bundle
+from refusals import refused
 
 from auricle.lobes import ENCODERS, load_plugin
 from auricle.lobes.bundles import bundle as pretrained
@@ -179,8 +180,7 @@ def test_embedding_files_keep_everything(tmp_path, suffix):
         (tmp_path / "any").touch()
         assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ValueError, match=f"e{suffix} is no"):
-        read_embeddings(path)
+    refused(f"e{suffix} is no", read_embeddings, path)
 
 
 def test_embedding_files_of_others(tmp_path):
@@ -197,8 +197,7 @@ def test_embedding_files_of_others(tmp_path):
         ({"names": np.array(["a", "b"]), "vectors": np.array(["x", "y"])}, "real numbers"),
     ):
         np.savez(path, **arrays)
-        with pytest.raises(ValueError, match=said):
-            read_embeddings(path)
+        refused(said, read_embeddings, path)
 
 
 # -- score -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from auricle.processing.scoring.regression.moments import concordance
@@ -293,8 +294,7 @@ print(sorted({{"torch", "numpy", "speechbrain"}} & set(sys.modules)))
     ],
 )
 def test_a_finding_has_a_measurement_and_a_verdict(rows, verdict, says):
-    with pytest.raises(ValueError, match=says):
-        Finding(rows, verdict, "")
+    refused(says, Finding, rows, verdict, "")
 
 
 def test_a_finding_is_a_table_and_json():
@@ -316,8 +316,7 @@ def test_a_finding_is_a_table_and_json():
 
 @pytest.mark.parametrize("field", ["seeds", "epochs"])
 def test_settings_of_none_at_all_are_refused(field):
-    with pytest.raises(ValueError, match=f"{field} must be at least 1, got 0"):
-        Settings(**{field: 0})
+    refused(f"{field} must be at least 1, got 0", Settings, **{field: 0})
 
 
 # --- the command ----------------------------------------------------------------------------------

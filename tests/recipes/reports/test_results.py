@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 
 from auricle.processing.scoring.classification import ConfusionCounts
 from auricle.recipes.reports import results as results_module
@@ -193,8 +194,7 @@ def test_the_machine_is_not_named(host, kept, monkeypatch):
 
 
 def test_keys_that_become_one_are_refused():
-    with pytest.raises(ValueError, match="'x.wav'"):
-        run(counts={"/a/x.wav": 1, "/b/x.wav": 2})
+    refused("'x.wav'", run, counts={"/a/x.wav": 1, "/b/x.wav": 2})
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,7 @@ def test_keys_that_become_one_are_refused():
     ],
 )
 def test_incomplete_records_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        run(**changes)
+    refused(message, run, **changes)
 
 
 def test_all_faults_are_named_at_once():
@@ -244,8 +243,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(results_module.os, "fsync", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        run(0.9).write(tmp_path)
+    refused("no space", run(0.9).write, tmp_path, error=OSError)
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
     assert load_results(tmp_path)[0].metrics["test"]["accuracy"] == 0.5
 
@@ -287,8 +285,7 @@ def test_a_file_named_twice_is_read_once_and_no_path_is_refused(tmp_path, monkey
     path = run().write(tmp_path / "a")
     monkeypatch.chdir(tmp_path)
     assert len(load_results([tmp_path, path, str(path), "a/results.json", "a"])) == 1
-    with pytest.raises(ValueError, match="no path given"):
-        load_results([])
+    refused("no path given", load_results, [])
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -340,8 +337,7 @@ def test_options_make_rows_and_appear_when_there_are_any():
 )
 def test_results_of_different_kinds_never_share_a_table(change):
     mixed = [run(), run(seed=2, **change)]
-    with pytest.raises(ValueError, match="one table"):
-        markdown_table(mixed)
+    refused("one table", markdown_table, mixed)
     groups = group_results(mixed)
     assert sorted(len(group) for group in groups) == [1, 1]
     text = markdown_tables(mixed)
@@ -349,8 +345,7 @@ def test_results_of_different_kinds_never_share_a_table(change):
 
 
 def test_what_differs_is_named():
-    with pytest.raises(ValueError, match="(?s)v2-12-hash.*v2-12-official"):
-        markdown_table([run(), run(protocol="v2-12-hash")])
+    refused("(?s)v2-12-hash.*v2-12-official", markdown_table, [run(), run(protocol="v2-12-hash")])
 
 
 def test_headings_say_what_the_numbers_are_worth():
@@ -397,8 +392,7 @@ def test_order_of_the_results_changes_nothing():
 )
 def test_rows_that_would_mislead_are_refused(results, message):
     for table in (markdown_table, markdown_tables):
-        with pytest.raises(ValueError, match=message):
-            table(results)
+        refused(message, table, results)
 
 
 def test_other_scores_are_shown_as_they_are():
@@ -416,8 +410,7 @@ def test_an_experiment_has_a_table_of_its_own_and_says_shared_options_once():
         run(experiment="levers", options={**shared, "frontend_step_hz": 5.0}),
     ]
     assert sorted(map(len, group_results([older, *new]))) == [1, 2]
-    with pytest.raises(ValueError, match="2 kinds"):
-        markdown_table([older, *new])
+    refused("2 kinds", markdown_table, [older, *new])
     table = markdown_table(new)
     assert [row[2] for row in rows(table)[2:]] == ["", "`frontend_step_hz=5.0`"]
     assert "All with `lr=0.001`, `number_of_epochs=8`." in table
@@ -427,8 +420,7 @@ def test_an_experiment_has_a_table_of_its_own_and_says_shared_options_once():
 
 
 def test_experiment_is_a_name_or_nothing():
-    with pytest.raises(ValueError, match="experiment is ''"):
-        run(experiment="")
+    refused("experiment is ''", run, experiment="")
 
 
 def test_displacement_is_a_mean_over_runs_and_empty_for_what_cannot_move():
@@ -499,8 +491,7 @@ def test_a_models_speed_comes_from_the_bench_by_both_lobes_and_their_options(tmp
 def test_a_file_that_is_no_bench_is_refused(text, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="bench"):
-        load_bench(path)
+    refused("bench", load_bench, path)
 
 
 # ---- the README ----------------------------------------------------------------------------------
@@ -521,8 +512,7 @@ def test_readme_is_updated_once_and_checked(tmp_path):
     assert update_readme(readme, tmp_path / "runs") is False
     assert update_readme(readme, tmp_path / "runs", check=True) is False
     readme.write_text(text.replace("92.0", "93.0"), encoding="utf-8")
-    with pytest.raises(ValueError, match="does not show"):
-        update_readme(readme, tmp_path / "runs", check=True)
+    refused("does not show", update_readme, readme, tmp_path / "runs", check=True)
 
 
 def test_line_ends_of_the_readme_are_kept(tmp_path):
@@ -542,11 +532,9 @@ def test_readme_without_one_place_for_results_is_refused(text, tmp_path):
     run().write(tmp_path / "runs")
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    with pytest.raises(ValueError, match="must hold the line"):
-        update_readme(readme, tmp_path / "runs")
+    refused("must hold the line", update_readme, readme, tmp_path / "runs")
     assert readme.read_text() == text
-    with pytest.raises(ValueError, match="no such file"):
-        update_readme(tmp_path / "other.md", tmp_path / "runs")
+    refused("no such file", update_readme, tmp_path / "other.md", tmp_path / "runs")
 
 
 def test_a_readme_shows_the_robustness_suite_too(tmp_path):
@@ -578,8 +566,7 @@ def test_a_readme_shows_the_robustness_suite_too(tmp_path):
     text = readme.read_text()
     assert "### Robustness of `mel` (`subset`)" in text and "10.00 (8.00 to 12.00)" in text
     file.write_text("{}")
-    with pytest.raises(ValueError, match="no report of robustness"):
-        update_readme(readme, folder)
+    refused("no report of robustness", update_readme, readme, folder)
 
 
 # ---- memory and speed ----------------------------------------------------------------------------
@@ -600,8 +587,7 @@ def test_memory_goes_into_the_file_and_older_files_are_still_read(tmp_path):
     "memory", [{}, {"peak_bytes": 1}, {"estimate_bytes": 1.5, "peak_bytes": 1}, 7]
 )
 def test_memory_that_is_no_two_counts_is_refused(memory):
-    with pytest.raises(ValueError, match="memory is .*estimate_bytes, peak_bytes"):
-        run(memory=memory)
+    refused("memory is .*estimate_bytes, peak_bytes", run, memory=memory)
 
 
 def test_columns_of_memory_and_speed():

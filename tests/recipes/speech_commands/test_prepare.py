@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import refusals
 import soundfile
 from data_folders import edit, refusal, write_noise
 
@@ -100,6 +101,10 @@ def prepare(data_folder, output_folder=None, **options):
     return script.prepare(data_folder, output_folder, progress=False, **options)
 
 
+def refused(match, *arguments, **options):
+    refusals.refused(match, prepare, *arguments, error=PreparationError, **options)
+
+
 def _by_split(record):
     return {
         split: {row["id"] for row in rows}
@@ -154,8 +159,7 @@ def test_the_protocols_have_the_published_words_counts_and_class_order():
         assert sum(release.split_num_files.values()) == release.archive.num_files == num_files
     assert PROTOCOLS["v2-35"].labels == tuple(sorted(V2.words))
     assert not PROTOCOLS["v1-30"].has_extra_classes
-    with pytest.raises(ValueError, match="'v2-36'.* did you mean 'v2-35'.*v2-12-official, "):
-        PROTOCOLS.find("v2-36")
+    refusals.refused("'v2-36'.* did you mean 'v2-35'.*v2-12-official, ", PROTOCOLS.find, "v2-36")
 
 
 def test_the_official_protocol_has_the_lists_split_and_ten_percent_of_each_extra_class(tree):
@@ -186,8 +190,7 @@ def test_the_percentages_are_of_the_keyword_clips_rounded_up(tree):
     # more than there are: all 25 other words
     every = prepare(tree, unknown_percentage=1000)
     assert every.counts["test"]["_unknown_"] == 25 and every.counts["train"]["_unknown_"] == 75
-    with pytest.raises(PreparationError, match="unknown_percentage is -1"):
-        prepare(tree, unknown_percentage=-1)
+    refused("unknown_percentage is -1", tree, unknown_percentage=-1)
 
 
 def test_the_hash_protocol_ignores_the_lists_and_is_the_fallback_without_them(tmp_path):
@@ -218,14 +221,11 @@ def test_the_word_protocols_have_every_word_and_nothing_drawn(tree, tmp_path):
 
 def test_another_release_is_named_with_the_protocols_that_fit(tree, tmp_path):
     v1 = _make_tree(tmp_path / "v1", words=V1.words, noises=())
-    with pytest.raises(PreparationError, match="holds Speech Commands v0.01 .*v1-12-official, v1-"):
-        prepare(v1)
+    refused("holds Speech Commands v0.01 .*v1-12-official, v1-", v1)
     for protocol in ("v1-12-official", "v1-30"):
-        with pytest.raises(PreparationError, match="v0.02 .*fit: v2-12-official, v2-12-hash, v2-3"):
-            prepare(tree, protocol=protocol)
+        refused("v0.02 .*fit: v2-12-official, v2-12-hash, v2-3", tree, protocol=protocol)
     (tree / "hello").mkdir()
-    with pytest.raises(PreparationError, match="no words of Speech Commands v0.02: hello"):
-        prepare(tree)
+    refused("no words of Speech Commands v0.02: hello", tree)
 
 
 def test_lists_that_say_wav_find_flac_and_draw_the_same_clips(tree, tmp_path):
@@ -259,21 +259,18 @@ def test_the_official_test_archive_is_the_test_set(tree, tmp_path):
 
 
 def test_an_official_test_folder_that_does_not_fit_is_refused(tree, tmp_path, monkeypatch):
-    with pytest.raises(PreparationError, match="official_test_folder .*nowhere does not exist"):
-        prepare(tree, official_test_folder=tmp_path / "nowhere")
+    nowhere = tmp_path / "nowhere"
+    refused("official_test_folder .*nowhere does not exist", tree, official_test_folder=nowhere)
     official = _make_official_test(tmp_path / "test_set")
-    with pytest.raises(PreparationError, match="v2-35 takes no official_test_folder"):
-        prepare(tree, protocol="v2-35", official_test_folder=official)
+    refused("takes no official", tree, protocol="v2-35", official_test_folder=official)
     # as many files as the archive of the other release has
     fake_v1 = dataclasses.replace(
         V1, test_archive=dataclasses.replace(V1.test_archive, num_files=24)
     )
     monkeypatch.setattr(corpus_module, "RELEASES", (fake_v1, V2))
-    with pytest.raises(PreparationError, match="24 files, as the test archive of v0.01 does"):
-        prepare(tree, official_test_folder=official)
+    refused("24 files, as the test archive of v0.01 does", tree, official_test_folder=official)
     shutil.rmtree(official / "_unknown_")
-    with pytest.raises(PreparationError, match="lacks the folders _unknown_"):
-        prepare(tree, official_test_folder=official)
+    refused("lacks the folders _unknown_", tree, official_test_folder=official)
 
 
 # --- draws ---------------------------------------------------------------------------------------
@@ -387,8 +384,7 @@ def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(tree):
     # the word protocols do not ask what the lists say of silence
     shutil.rmtree(tree / "_silence_")
     assert prepare(tree, protocol="v2-35").skipped == []
-    with pytest.raises(PreparationError, match="3 files or entries"):
-        prepare(tree)
+    refused("3 files or entries", tree)
 
 
 def test_caps_take_a_part_of_train_and_valid_and_all_of_test(tree, tmp_path):
@@ -400,8 +396,7 @@ def test_caps_take_a_part_of_train_and_valid_and_all_of_test(tree, tmp_path):
     small, large = _by_split(record), _by_split(whole)
     assert small["train"] < large["train"] and small["valid"] < large["valid"]
     assert record.settings["max_per_class"] == 2
-    with pytest.raises(PreparationError, match="max_per_class is -1"):
-        prepare(tree, max_per_class=-1)
+    refused("max_per_class is -1", tree, max_per_class=-1)
 
 
 # --- what is there, and what is missing ----------------------------------------------------------
@@ -580,8 +575,7 @@ def test_many_broken_files_are_counted_by_kind_and_the_first_are_named(tree):
 
 def test_a_file_that_is_no_audio_by_its_name_is_not_passed_over(tree):
     (tree / "yes" / "aaaa0009_nohash_0.m4a").write_bytes(b"\0\0\0 ftypM4A ")
-    with pytest.raises(PreparationError, match="aaaa0009_nohash_0.m4a.*ffmpeg"):
-        prepare(tree)
+    refused("aaaa0009_nohash_0.m4a.*ffmpeg", tree)
 
 
 def test_lists_that_name_absent_files_are_one_error_with_count_and_examples(tree):
@@ -601,8 +595,7 @@ def test_lists_that_name_absent_files_are_one_error_with_count_and_examples(tree
 
 def test_one_list_without_the_other_is_refused(tree):
     (tree / "testing_list.txt").unlink()
-    with pytest.raises(PreparationError, match="validation_list.txt is there, but testing_l"):
-        prepare(tree)
+    refused("validation_list.txt is there, but testing_l", tree)
 
 
 def test_a_clip_in_both_lists_or_twice_on_disk_is_refused(tree):
@@ -618,19 +611,16 @@ def test_a_clip_in_both_lists_or_twice_on_disk_is_refused(tree):
 def test_a_class_that_is_empty_in_train_is_always_an_error(tree, skip_broken):
     for path in (tree / "stop").glob("aaaa*"):
         path.unlink()
-    with pytest.raises(PreparationError, match="by the list files:\n  train: stop\nCheck"):
-        prepare(tree, skip_broken=skip_broken)
-    with pytest.raises(PreparationError, match=r"hash of the speaker \(v2-12-hash reads no list"):
-        prepare(tree, protocol="v2-12-hash", skip_broken=skip_broken)
-    with pytest.raises(PreparationError, match="train: _silence_, stop\n"):
-        prepare(tree, skip_broken=skip_broken, silence_percentage=0)
+    options = {"skip_broken": skip_broken}
+    refused("by the list files:\n  train: stop\nCheck", tree, **options)
+    refused(r"speaker \(v2-12-hash reads no list", tree, protocol="v2-12-hash", **options)
+    refused("train: _silence_, stop\n", tree, silence_percentage=0, **options)
 
 
 def test_a_class_that_is_empty_in_test_only_is_an_error_or_a_note(tree):
     edit(tree / "testing_list.txt", "stop/cccc0001_nohash_0.wav\n", "")
     (tree / "stop" / "cccc0001_nohash_0.wav").unlink()
-    with pytest.raises(PreparationError, match="by the list files:\n  test: stop\nCheck"):
-        prepare(tree)
+    refused("by the list files:\n  test: stop\nCheck", tree)
     assert prepare(tree, skip_broken=True).notes == ["test has no clip of stop"]
 
 
@@ -639,8 +629,7 @@ def test_a_missing_word_folder_is_an_empty_class(tree):
     for name in LISTS.values():
         lines = (tree / name).read_text().splitlines()
         (tree / name).write_text("\n".join(line for line in lines if line[:3] != "go/"))
-    with pytest.raises(PreparationError, match="train: go\n  valid: go\n  test: go\n"):
-        prepare(tree)
+    refused("train: go\n  valid: go\n  test: go\n", tree)
 
 
 def test_a_speaker_in_two_splits_is_an_error_or_a_note(tree):
@@ -652,12 +641,9 @@ def test_a_speaker_in_two_splits_is_an_error_or_a_note(tree):
 
 
 def test_a_missing_or_wrong_data_folder_says_what_it_should_hold(tree, tmp_path):
-    with pytest.raises(PreparationError, match="nowhere does not exist.*--download true"):
-        prepare(tmp_path / "nowhere")
-    with pytest.raises(PreparationError, match="LICENSE is a file"):
-        prepare(tree / "LICENSE")
-    with pytest.raises(PreparationError, match="none of the 35 word folders.*Did you mean .*spe"):
-        prepare(tmp_path)
+    refused("nowhere does not exist.*--download true", tmp_path / "nowhere")
+    refused("LICENSE is a file", tree / "LICENSE")
+    refused("none of the 35 word folders.*Did you mean .*spe", tmp_path)
     assert not (tmp_path / "out").exists()
 
 
@@ -684,8 +670,9 @@ def test_download_fetches_checks_and_unpacks_what_is_not_there(tree, tmp_path, m
     with pytest.raises(DownloadError, match="127.0.0.1:9/.* could not be fetched .*by hand"):
         prepare(folder, protocol="v2-35", download=True)
     publish(archive.as_uri(), "md5:0")
-    with pytest.raises(DownloadError, match="expected 0"):
-        prepare(folder, protocol="v2-35", download=True)
+    refusals.refused(
+        "expected 0", prepare, folder, error=DownloadError, protocol="v2-35", download=True
+    )
     publish(archive.as_uri(), f"sha256:{sha256}")
     record = prepare(folder, protocol="v2-35", download=True)
     assert record.completeness == "complete"
@@ -706,8 +693,7 @@ def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, ca
             script.main([str(tree), str(out), *arguments])
         assert message in caught.value.code
     (tree / "yes" / "aaaa0001_nohash_0.wav").write_bytes(b"")
-    with pytest.raises(SystemExit, match="1 files or entries"):
-        script.main([str(tree), str(out)])
+    refusals.refused("1 files or entries", script.main, [str(tree), str(out)], error=SystemExit)
     script.main([str(tree), str(out), "--skip_broken", "true"])
     assert "skipped 1:" in capsys.readouterr().out
 

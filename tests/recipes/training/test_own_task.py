@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from refusals import refused
 
 from auricle.lobes import bundles, load_plugin
 from auricle.lobes.registry import LobeError, PluginError
@@ -99,8 +100,7 @@ def test_a_name_is_taken_once():
 
 
 def test_an_unknown_task_is_answered_with_the_nearest():
-    with pytest.raises(LobeError, match="'classificaton'.*'classification'"):
-        find_task("classificaton")
+    refused("'classificaton'.*'classification'", find_task, "classificaton", error=LobeError)
 
 
 def test_a_score_is_shown_with_its_factor_and_decimals():
@@ -111,6 +111,5 @@ def test_a_plugin_that_fails_leaves_no_task_behind(tmp_path):
     text = (SUPPORT / "claps.py").read_text().replace("if __name__", "raise OSError\nif __name__")
     path = tmp_path / "broken.py"
     path.write_text(text.replace('"clap_count"', '"broken_task"'))
-    with pytest.raises(PluginError, match="OSError"):
-        load_plugin(path)
+    refused("OSError", load_plugin, path, error=PluginError)
     assert "broken_task" not in TASKS

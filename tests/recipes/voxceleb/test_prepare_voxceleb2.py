@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from media_files import write_m4a
+from refusals import refused
 
 from auricle.processing.data.media import decode_media
 from auricle.recipes.training.preparation import PreparationError
@@ -109,8 +110,7 @@ def test_a_conversion_that_was_stopped_goes_on(corpora, converted, monkeypatch):
 
     with monkeypatch.context() as disc:
         disc.setattr(Path, "write_bytes", full)
-        with pytest.raises(PreparationError, match="voxceleb_cache.* is full.*cache_folder"):
-            prepare(corpora)
+        refused("voxceleb_cache.* is full.*cache_folder", prepare, corpora, error=PreparationError)
     assert not list((corpora / "voxceleb_cache").rglob("*.wav"))
     assert not list((corpora / "voxceleb_cache").rglob("*.part"))
     record = prepare(corpora)
@@ -143,8 +143,7 @@ def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, converted):
 
 
 def test_without_pyav_the_error_says_what_to_do(corpora, no_av):
-    with pytest.raises(PreparationError, match=r"10 files.*id00012.*auricle\[media\]"):
-        prepare(corpora)
+    refused(r"10 files.*id00012.*auricle\[media\]", prepare, corpora, error=PreparationError)
 
 
 def test_converted_files_beside_need_no_pyav(corpora, no_av):
@@ -180,8 +179,7 @@ def test_voxceleb2_may_lie_in_the_data_folder(corpora, converted):
     record = prepare(corpora, voxceleb2_folder=None)
     assert record.counts["train"]["utterances"] == 6
     shutil.rmtree(corpora / "vox1" / "dev")
-    with pytest.raises(PreparationError, match="voxceleb2_folder"):
-        prepare(corpora, voxceleb2_folder=None)
+    refused("voxceleb2_folder", prepare, corpora, error=PreparationError, voxceleb2_folder=None)
 
 
 def test_swapped_folders_are_noticed(corpora):

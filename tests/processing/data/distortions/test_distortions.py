@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from refusals import refused
 
 from auricle.processing.data.distortions import codecs
 from auricle.processing.data.distortions.acoustics import (
@@ -94,12 +95,9 @@ def test_the_ratio_measured_is_the_ratio_asked(snr_db, rate):
 
 
 def test_noise_needs_a_level_on_both_sides():
-    with pytest.raises(ValueError, match="silence: it has no speech level"):
-        add_noise(np.zeros(1000), np.ones(1000), 10, RATE)
-    with pytest.raises(ValueError, match="noise is silence"):
-        add_noise(tone(300), np.zeros(RATE), 10, RATE)
-    with pytest.raises(ValueError, match="1000 samples, the waveform 16000"):
-        add_noise(tone(300), np.ones(1000), 10, RATE)
+    refused("silence: it has no speech level", add_noise, np.zeros(1000), np.ones(1000), 10, RATE)
+    refused("noise is silence", add_noise, tone(300), np.zeros(RATE), 10, RATE)
+    refused("1000 samples, the waveform 16000", add_noise, tone(300), np.ones(1000), 10, RATE)
 
 
 def test_a_stretch_comes_from_anywhere_and_goes_round():
@@ -115,8 +113,7 @@ def test_talkers_are_equally_loud_in_babble():
     again = np.random.default_rng(5)
     alone = [stretch(v, 3000, again) / active_speech_rms(v, RATE) for v in voices]
     np.testing.assert_allclose(together, sum(alone), rtol=1e-12)
-    with pytest.raises(ValueError, match="at least one talker"):
-        babble([], 100, RATE, again)
+    refused("at least one talker", babble, [], 100, RATE, again)
 
 
 @pytest.mark.slow
@@ -148,8 +145,7 @@ def test_musan_is_read_by_kind_and_looped(tmp_path):
 def test_a_musan_without_audio_is_refused(tmp_path):
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise" / "README").write_text("nothing")
-    with pytest.raises(ValueError, match="noise/, speech/, music/"):
-        Musan(tmp_path)
+    refused("noise/, speech/, music/", Musan, tmp_path)
 
 
 # Rooms and telephones
@@ -228,8 +224,7 @@ def test_no_clipping_and_impossible_clipping():
     sound = np.array([0.5, -1.0, 0.25])
     assert np.array_equal(clip_loudest(sound, 0.0), sound.astype(np.float32))
     for share in (1.0, -0.1, float("nan")):
-        with pytest.raises(ValueError, match="share is"):
-            clip_loudest(sound, share)
+        refused("share is", clip_loudest, sound, share)
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])
@@ -244,8 +239,7 @@ def test_speed_multiplies_frequencies_and_divides_the_length(factor):
 
 def test_speeds_out_of_range_are_refused():
     for factor in (0.0, -1.0, 100.0, float("nan")):
-        with pytest.raises(ValueError, match="factor is"):
-            change_speed(tone(300), factor)
+        refused("factor is", change_speed, tone(300), factor)
 
 
 def test_resampling_there_and_back_keeps_a_tone():
@@ -312,10 +306,8 @@ def test_one_sample_can_be_coded():
 
 
 def test_settings_and_codecs_that_there_are_not():
-    with pytest.raises(ValueError, match="kbit/s from 8 .* to 160, got 320"):
-        codecs.code(tone(300), RATE, "mp3", 320)
-    with pytest.raises(ValueError, match="quality from 0 to 1, got 5"):
-        codecs.code(tone(300), RATE, "vorbis", 5)
+    refused("kbit/s from 8 .* to 160, got 320", codecs.code, tone(300), RATE, "mp3", 320)
+    refused("quality from 0 to 1, got 5", codecs.code, tone(300), RATE, "vorbis", 5)
     with pytest.raises(ValueError, match="unknown codec 'aac'; there are mp3, opus, vorbis"):
         codecs.code(tone(300), RATE, "aac", 32)
 
@@ -381,10 +373,8 @@ def test_conditions_are_chosen_by_group_or_kind():
         "opus 12 kbit/s",
         "opus 6 kbit/s",
     ]
-    with pytest.raises(ValueError, match="unknown conditions rain: there are the groups clean, "):
-        choose(["noise", "rain"])
-    with pytest.raises(ValueError, match="none given"):
-        choose([])
+    refused("unknown conditions rain: there are the groups clean, ", choose, ["noise", "rain"])
+    refused("none given", choose, [])
 
 
 def test_noise_without_its_sound_is_refused():
@@ -402,5 +392,4 @@ def test_what_is_no_waveform_is_refused(bad):
         lambda: codecs.code(bad, RATE, "vorbis", 0.5),
         lambda: reverberate(bad, RATE, np.random.default_rng(0), 0.3),
     ):
-        with pytest.raises(ValueError, match="the waveform"):
-            call()
+        refused("the waveform", call)

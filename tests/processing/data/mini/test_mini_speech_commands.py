@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from refusals import refused
 
 from auricle.processing.data import generated_noise, mini, rooms
 from auricle.processing.data.mini import espeak, speakers, speech_commands
@@ -224,8 +225,7 @@ def test_all_named_variants_are_in_the_wheel(synthesizer):
 
 
 def test_impossible_numbers_of_speakers_are_refused():
-    with pytest.raises(ValueError, match="0; 1 to"):
-        speakers.make_speakers("speech_commands", 0, 0)
+    refused("0; 1 to", speakers.make_speakers, "speech_commands", 0, 0)
 
 
 def test_phone_times_fit_the_sound(synthesizer):
@@ -266,8 +266,7 @@ def test_word_times_name_the_words(synthesizer):
     ],
 )
 def test_what_espeak_cannot_speak_is_refused(synthesizer, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        synthesizer.speak(**arguments)
+    refused(message, synthesizer.speak, **arguments)
 
 
 # --- rooms and noises -----------------------------------------------------------------------------
@@ -354,8 +353,7 @@ def test_a_written_corpus_is_left_alone_and_anything_else_is_not_overwritten(tmp
 )
 def test_unknown_names_list_the_known(tmp_path, arguments, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=message):
-        mini.write_mini(*arguments)
+    refused(message, mini.write_mini, *arguments)
     assert not list(tmp_path.iterdir())
 
 
@@ -368,8 +366,7 @@ def test_unknown_names_list_the_known(tmp_path, arguments, message, monkeypatch)
     ],
 )
 def test_impossible_subsets_are_refused(tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        speech_commands.write(tmp_path, "tiny", 0, **options)
+    refused(message, speech_commands.write, tmp_path, "tiny", 0, **options)
 
 
 def test_missing_espeak_is_one_clear_error_and_leaves_nothing(tmp_path, few, monkeypatch):
@@ -420,8 +417,7 @@ def test_a_failure_halfway_leaves_no_folder(cache, few, monkeypatch):
         real(path, *args, **kwargs)
 
     monkeypatch.setattr(soundfile, "write", fail_at_the_fifth)
-    with pytest.raises(OSError, match="disk full"):
-        mini.cached_mini("speech_commands")
+    refused("disk full", mini.cached_mini, "speech_commands", error=OSError)
     assert len(written) == 5 and not list(cache.iterdir())
     monkeypatch.setattr(soundfile, "write", real)
     assert mini.is_mini(mini.cached_mini("speech_commands"))

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from refusals import refused
 from speechbrain.utils.metric_stats import ErrorRateStats
 
 from auricle.processing.scoring.transcription.sequence import EditCounts, score_transcripts
@@ -178,8 +179,7 @@ def test_empty_references():
     assert (summary["wer"], summary["insertions"]) == (1.0, 1)
     assert summary["per_utterance_mean"] == 0.0  # of "u1" alone: "u2" has nothing to divide by
     empty = score_transcripts({"u": []}, {"u": ["b"]}, "word", allow_empty_references=True)
-    with pytest.raises(ValueError, match="no reference"):
-        empty.summarize()
+    refused("no reference", empty.summarize)
 
 
 def test_an_unknown_symbol_is_named_with_its_utterance():
@@ -201,8 +201,7 @@ def test_nothing_of_a_bad_batch_is_added():
     assert len(counts) == 0
     counts.append(["a"], [["x"]], [["x"]])
     for ids in (["a"], ["b", "b"]):
-        with pytest.raises(ValueError, match="scored twice"):
-            counts.append(ids, [["x"]] * len(ids), [["x"]] * len(ids))
+        refused("scored twice", counts.append, ids, [["x"]] * len(ids), [["x"]] * len(ids))
 
 
 @pytest.mark.parametrize(
@@ -237,18 +236,15 @@ def test_nothing_of_a_bad_batch_is_added():
     ],
 )
 def test_what_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+    refused(message, call)
 
 
 def test_shards_of_another_rule_or_with_the_same_utterance_are_not_merged():
     one, other = EditCounts("phone", TIMIT(39)), EditCounts("phone", TIMIT(39, "collapse"))
-    with pytest.raises(ValueError, match="'silence_rule': 'collapse'"):
-        one.merge(other)
+    refused("'silence_rule': 'collapse'", one.merge, other)
     for counts in (one, twin := EditCounts("phone", TIMIT(39))):
         counts.append(["u"], [["ae"]], [["ae"]])
-    with pytest.raises(ValueError, match="'u' is scored twice"):
-        one.merge(twin)
+    refused("'u' is scored twice", one.merge, twin)
 
 
 # ---- speed ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Files of transcripts: what is read, written, refused and scored, and what is printed."""
 
 import pytest
+from refusals import refused
 
 from auricle.processing.scoring.transcription.alignment import align
 from auricle.processing.scoring.transcription.sequence import score_transcripts
@@ -53,8 +54,7 @@ def test_files_of_other_systems(tmp_path):
 )
 def test_bad_files(tmp_path, content, format, message):
     (tmp_path / "t").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        read_transcripts(tmp_path / "t", format)
+    refused(message, read_transcripts, tmp_path / "t", format)
 
 
 def test_files_of_phones_are_folded_and_scored(tmp_path):
@@ -72,8 +72,7 @@ def test_files_of_phones_are_folded_and_scored(tmp_path):
     assert collapsed["reference_tokens"] == 9 == len(collapse_runs(fold(sentence))) + 2
     kept = score(glottal_stop="keep").summarize()
     assert (kept["edits"], kept["reference_tokens"], kept["glottal_stop"]) == (2, 11, "keep")
-    with pytest.raises(UnknownPhone, match="hyp, utterance 'u1': 'sil'"):
-        score(hyp_phone_set=61)
+    refused("hyp, utterance 'u1': 'sil'", score, error=UnknownPhone, hyp_phone_set=61)
     with pytest.raises(UnknownPhone, match="ref, utterance 'u1': 'h#'"):
         score_files(tmp_path / "hyp", tmp_path / "ref")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from error_rates import eer, min_cllr, min_dcf
+from refusals import refused
 from scipy.special import ndtri
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_curve
@@ -199,8 +200,7 @@ def test_speechbrain_where_it_is_wrong():
     """NaN scores: it has no false alarm for them and finds a perfect system; we refuse."""
     nan = torch.full((4,), math.nan)
     assert speechbrain_eer(nan, nan)[0] == 0.0
-    with pytest.raises(ValueError, match="8 of 8"):
-        eer(torch.cat([nan, nan]), [1] * 4 + [0] * 4)
+    refused("8 of 8", eer, torch.cat([nan, nan]), [1] * 4 + [0] * 4)
 
 
 # ---- invariances ---------------------------------------------------------------------------------
@@ -262,8 +262,7 @@ def test_tensors_lists_and_integers_are_alike():
 )
 def test_refused(scores, labels, message):
     for score in (eer, min_dcf, min_cllr):
-        with pytest.raises(ValueError, match=message):
-            score(scores, labels)
+        refused(message, score, scores, labels)
 
 
 @pytest.mark.parametrize(
@@ -276,13 +275,11 @@ def test_refused(scores, labels, message):
     ],
 )
 def test_impossible_operating_points_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        min_dcf([1.0, 0.0], [1, 0], **options)
+    refused(message, min_dcf, [1.0, 0.0], [1, 0], **options)
 
 
 def test_unknown_convention_is_refused():
-    with pytest.raises(ValueError, match="EER convention is 'mean'"):
-        eer([1.0, 0.0], [1, 0], "mean")
+    refused("EER convention is 'mean'", eer, [1.0, 0.0], [1, 0], "mean")
 
 
 # ---- intervals over speakers ---------------------------------------------------------------------
@@ -394,16 +391,12 @@ def test_pairing_is_what_makes_small_differences_visible():
 
 def test_refused_intervals():
     scores, labels, enroll, test = spoken(6, 3)
-    with pytest.raises(ValueError, match="contradict each other"):
-        speaker_intervals(scores, ~labels, enroll, test)
-    with pytest.raises(ValueError, match="both sides"):
-        speaker_intervals(scores, labels, enroll[1:], test[1:])
-    with pytest.raises(ValueError, match="too few speakers"):
-        speaker_intervals(*spoken(2, 3), n_resamples=100)
+    refused("contradict each other", speaker_intervals, scores, ~labels, enroll, test)
+    refused("both sides", speaker_intervals, scores, labels, enroll[1:], test[1:])
+    refused("too few speakers", speaker_intervals, *spoken(2, 3), n_resamples=100)
     with pytest.raises(ValueError, match="confidence is 95"):
         speaker_intervals(scores, labels, enroll, test, n_resamples=2, confidence=95)
-    with pytest.raises(ValueError, match="NaN"):
-        compare(scores, scores * math.nan, labels, enroll, test)
+    refused("NaN", compare, scores, scores * math.nan, labels, enroll, test)
 
 
 # ---- picture -------------------------------------------------------------------------------------
@@ -417,8 +410,7 @@ def test_det_curve_is_drawn(tmp_path):
     data = path.read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n") and int.from_bytes(data[16:20], "big") >= 1000
     assert len(data) < 400_000
-    with pytest.raises(ValueError, match="no system to draw"):
-        det_curve({})
+    refused("no system to draw", det_curve, {})
 
 
 def test_normal_scores_are_a_straight_line_of_slope_minus_one():
