@@ -1,8 +1,8 @@
 """What tests of preparation share: files of noise, edits of tables, the text of a refusal."""
 
 import numpy as np
-import pytest
 import soundfile
+from refusals import refused
 
 from auricle.recipes.training.preparation import PreparationError
 
@@ -24,6 +24,4 @@ def edit(path, old, new, count=-1):
 
 def refusal(prepare, *arguments, **options):
     """The text of the error that a preparation ends with."""
-    with pytest.raises(PreparationError) as caught:
-        prepare(*arguments, **options)
-    return str(caught.value)
+    return str(refused("", prepare, *arguments, error=PreparationError, **options))

@@ -4,6 +4,7 @@ import pytest
 
 
 def refused(match, call, *arguments, error=ValueError, **options):
-    """A call ends with an error whose text matches."""
-    with pytest.raises(error, match=match):
+    """The error that a call ends with; its text matches."""
+    with pytest.raises(error, match=match) as caught:
         call(*arguments, **options)
+    return caught.value

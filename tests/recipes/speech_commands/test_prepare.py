@@ -634,9 +634,7 @@ def test_a_missing_word_folder_is_an_empty_class(tree):
 
 def test_a_speaker_in_two_splits_is_an_error_or_a_note(tree):
     edit(tree / "testing_list.txt", "yes/cccc0001", "yes/aaaa0001")
-    with pytest.raises(PreparationError, match="2 of 6 speakers are in more than one") as error:
-        prepare(tree)
-    assert "aaaa0001, cccc0001" in str(error.value)
+    refused("2 of 6 speakers are in more than one.*aaaa0001, cccc0001", tree)
     assert "2 of 6 speakers" in prepare(tree, skip_broken=True).notes[0]
 
 
@@ -689,9 +687,7 @@ def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, ca
         (["--protocol", "v2-36"], "prepare.py: protocol 'v2-36' is not known; did you mean"),
         (["--official_test_folder", "nowhere"], "official_test_folder nowhere does not exist"),
     ):
-        with pytest.raises(SystemExit) as caught:
-            script.main([str(tree), str(out), *arguments])
-        assert message in caught.value.code
+        refusals.refused(message, script.main, [str(tree), str(out), *arguments], error=SystemExit)
     (tree / "yes" / "aaaa0001_nohash_0.wav").write_bytes(b"")
     refusals.refused("1 files or entries", script.main, [str(tree), str(out)], error=SystemExit)
     script.main([str(tree), str(out), "--skip_broken", "true"])
