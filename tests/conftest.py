@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-pytest.register_assert_rewrite("command_line", "every_recipe")
+pytest.register_assert_rewrite("command_line", "every_recipe", "prediction")
 
 TOGETHER = (
     "tests/recipes/timit/test_train.py",
@@ -108,3 +108,20 @@ class Command:
 def auricle(capsys):
     """The command `auricle`; a test file may give it a folder and first words."""
     return Command(capsys)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """The arguments of every call of a module's function from now on; it is still carried out."""
+
+    def watch(module, name):
+        calls, call = [], getattr(module, name)
+
+        def noted(*arguments, **options):
+            calls.append(arguments)
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(module, name, noted)
+        return calls
+
+    return watch

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from prediction import predicts_past_bad_files
 from random_bundle import random_bundle
 
 from auricle.lobes import ENCODERS, FRONTENDS
@@ -251,18 +252,7 @@ def test_predict_labels_files_of_any_rate_channels_and_length(auricle, bundle, t
 
 def test_predict_goes_on_after_a_bad_file(auricle, bundle, tmp_path):
     good = [noise(tmp_path / f"{i}.wav", 0.5, seed=i) for i in range(2)]
-    text_file, empty, nan = (tmp_path / name for name in ("text.wav", "empty.wav", "nan.wav"))
-    text_file.write_text("no audio")
-    empty.touch()
-    soundfile.write(nan, np.full(8000, np.nan), 16000, subtype="FLOAT")
-    bad = [tmp_path / "missing.wav", text_file, empty, nan, tmp_path]
-    status, text, error = auricle("predict", bundle, good[0], *bad, good[1])
-    assert status == 2
-    assert [line.split("\t")[0] for line in text.splitlines()] == [str(file) for file in good]
-    complaints = error.splitlines()
-    assert len(complaints) == len(bad)
-    for file, line in zip(bad, complaints, strict=True):
-        assert line.startswith("auricle: ") and str(file) in line
+    predicts_past_bad_files(auricle, bundle, good)
 
 
 def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):

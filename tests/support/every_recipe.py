@@ -30,6 +30,13 @@ class EveryRecipe:
     two = ("--number_of_epochs", 2)
     two_fall = 1.0
     launcher = None
+    #: Options that are refused, and words of the one message that says so.
+    bad_input = ()
+
+    def pytest_generate_tests(self, metafunc):
+        if "extra" in metafunc.fixturenames:
+            ids = [" ".join(extra) for extra, _ in self.bad_input]
+            metafunc.parametrize(("extra", "words"), self.bad_input, ids=ids)
 
     def test_a_run_learns_and_leaves_everything_behind(self, finished):
         folder, result, printed = finished
@@ -94,6 +101,9 @@ class EveryRecipe:
         assert recipe.main(finished[0], "--lr", 0.5) == 2
         printed = capsys.readouterr().err
         assert "lr: " in printed and "0.5 now" in printed and "--fresh true" in printed
+
+    def test_bad_input_gives_one_clear_error(self, recipe, tmp_path, capsys, extra, words):
+        refused(recipe, tmp_path / "bad", capsys, extra, words)
 
 
 def same_outcome(folder, other):

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from media_files import write_headless_mp3
+from prediction import predicts_past_bad_files
 from random_bundle import random_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
@@ -187,18 +188,7 @@ def test_an_mp3_that_does_not_say_its_length_is_heard_whole(auricle, tmp_path):
 def test_a_bad_file_does_not_keep_the_others_back(auricle, tmp_path):
     bundle = save(tmp_path / "bundle")
     good = [write(tmp_path / f"{i}.wav", 0.5) for i in range(2)]
-    no_audio, empty, nan = (tmp_path / name for name in ("text.mp3", "empty.wav", "nan.wav"))
-    no_audio.write_text("no audio")
-    empty.touch()
-    soundfile.write(nan, np.full(8000, np.nan), RATE, subtype="FLOAT")
-    bad = [tmp_path / "missing.mp3", no_audio, empty, nan, tmp_path]
-    status, text, error = auricle("predict", bundle, good[0], *bad, good[1])
-    assert status == 2
-    assert [line.split("\t")[0] for line in text.splitlines()] == [str(file) for file in good]
-    complaints = error.splitlines()
-    assert len(complaints) == len(bad)
-    for file, line in zip(bad, complaints, strict=True):
-        assert line.startswith("auricle: ") and str(file) in line
+    predicts_past_bad_files(auricle, bundle, good)
 
 
 # -- what is refused ---------------------------------------------------------------------------------

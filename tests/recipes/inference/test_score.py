@@ -9,7 +9,6 @@ import pytest
 
 from auricle.processing.scoring.transcription.transcripts import FORMATS, read_transcripts
 from auricle.processing.transcription.unit_options import RATES
-from auricle.recipes import cli
 
 REF = "u1 h# sh iy q ae dcl d pau h#\nu2 h# ao t h#\n"
 HYP = "u1 sil sh iy ae sil d sil\nu2 sil aa t s sil\n"
@@ -153,20 +152,15 @@ def test_a_file_that_is_no_text(auricle, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["--hyp", "--ref"])
-def test_both_files_are_needed(capsys, missing):
-    words = {"--hyp": ["--ref", "r"], "--ref": ["--hyp", "h"]}[missing]
-    with pytest.raises(SystemExit) as error:
-        cli.main(["score", *words])
-    assert error.value.code == 2 and f"required: {missing}" in capsys.readouterr().err
+def test_both_files_are_needed(auricle, missing):
+    auricle.first = ("score", *{"--hyp": ["--ref", "r"], "--ref": ["--hyp", "h"]}[missing])
+    assert f"required: {missing}" in auricle.refusal()
 
 
-def test_the_help_has_the_choices_there_are(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["--help"])
-    assert "phone, character or word error rate" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        cli.main(["score", "--help"])
-    text = capsys.readouterr().out
+def test_the_help_has_the_choices_there_are(auricle):
+    text = auricle.output("--help")
+    auricle.first = ()
+    assert "phone, character or word error rate" in auricle.output("--help")
     for choices in (RATES, FORMATS, ("keep", "collapse", "optional"), ("delete", "keep")):
         assert "{" + ",".join(choices) + "}" in text
 

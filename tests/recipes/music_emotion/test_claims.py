@@ -327,8 +327,8 @@ def test_claims_are_listed(auricle):
     assert [line.split()[:2] for line in printed.splitlines()][: len(COMPUTED)] == [
         [name, "computed"] for name in COMPUTED
     ]
-    status, printed, _ = auricle("claims", "--list", "--json", "resize")
-    assert json.loads(printed) == [{"name": "resize", "claim": resize.CLAIM, "trains": False}]
+    expected = [{"name": "resize", "claim": resize.CLAIM, "trains": False}]
+    assert auricle.json("claims", "--list", "resize") == expected
 
 
 def test_a_claim_is_printed_with_measurement_and_verdict(auricle):
@@ -340,9 +340,9 @@ def test_a_claim_is_printed_with_measurement_and_verdict(auricle):
 
 
 def test_several_claims_as_json(auricle):
-    printed = auricle.output("claims", "--json", "resize", "batch_ccc", "resize")
-    assert [found["name"] for found in json.loads(printed)] == ["resize", "batch_ccc"]
-    assert json.loads(printed)[0] == catalogue.claims()["resize"].measure().as_dict()
+    findings = auricle.json("claims", "resize", "batch_ccc", "resize")
+    assert [found["name"] for found in findings] == ["resize", "batch_ccc"]
+    assert findings[0] == catalogue.claims()["resize"].measure().as_dict()
 
 
 def test_an_unknown_claim_suggests_the_nearest(auricle):
@@ -359,8 +359,7 @@ def test_without_a_name_what_trains_is_only_told(auricle, known):
     printed = auricle.output("claims")
     assert "verdict: holds: it was measured." in printed
     assert "  auricle claims slow\n    slow!" in printed
-    status, printed, _ = auricle("claims", "--json")
-    assert [finding["name"] for finding in json.loads(printed)] == ["one"]
+    assert [finding["name"] for finding in auricle.json("claims")] == ["one"]
 
 
 def test_what_trains_gets_the_options(auricle, known):

@@ -301,7 +301,7 @@ def forbidden(path):
     raise AssertionError(f"{path} is decoded again")
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(deam, out, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_stopped(deam, out, monkeypatch, watched):
     decoded = []
     read = cache.read_song
 
@@ -314,25 +314,21 @@ def test_an_interrupted_run_goes_on_where_it_stopped(deam, out, monkeypatch):
     monkeypatch.setattr(cache, "read_song", read_some)
     with pytest.raises(KeyboardInterrupt):
         run(deam, out, num_workers=1)
-    before = set(decoded)
-    assert len(before) == 5
-    decoded.clear()
-    monkeypatch.setattr(cache, "read_song", lambda path: (decoded.append(path), read(path))[1])
+    assert len(decoded) == 5
+    monkeypatch.setattr(cache, "read_song", read)
+    rest = watched(cache, "read_song")
     run(deam, out)
-    assert len(decoded) == 26 - 5 and not before & set(decoded)
+    assert len(rest) == 26 - 5 and not set(decoded) & {path for (path,) in rest}
 
 
-def test_what_changed_is_decoded_again(deam, out, monkeypatch):
+def test_what_changed_is_decoded_again(deam, out, watched):
     run(deam, out)
     folders.write_song(deam / AUDIO / "5.mp3", 77, 3.2)
     (out / "audio" / "deam" / "1-3s-8000hz" / "6.wav").unlink()
     (out / "audio" / "deam" / "1-3s-8000hz" / "7.wav").write_bytes(b"half")
-    decoded, read = [], cache.read_song
-    monkeypatch.setattr(
-        cache, "read_song", lambda path: (decoded.append(Path(path).stem), read(path))[1]
-    )
+    decoded = watched(cache, "read_song")
     run(deam, out)
-    assert sorted(decoded) == ["5", "6", "7"]
+    assert sorted(Path(path).stem for (path,) in decoded) == ["5", "6", "7"]
 
 
 def test_the_clip_is_the_window_of_the_song(tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from command_line import TORCHRUN, Recipe, train_script
-from every_recipe import EveryRecipe, refused, same_outcome
+from every_recipe import EveryRecipe, same_outcome
 
 from auricle.lobes import bundles
 
@@ -36,6 +36,21 @@ class TestSpeechCommands(EveryRecipe):
     two = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
     two += ("--frontend", "leaf", "--frontend_freeze_epochs", 1, "--frontend_step_hz", 2.0)
     launcher = TORCHRUN
+    bad_input = [
+        (["--data_folder", "no/such/folder"], ["no/such/folder"]),
+        (["--frontend", "leef"], ["leef", "leaf", "--plugin FILE.py"]),
+        (["--encoder_options.linear.depth", "3"], ["encoder_options.linear.depth"]),
+        (["--frontned", "mel", "--lrr", "1"], ["frontned", "lrr", "2 problems"]),
+        (["--protocol", "v2-12"], ["v2-12", "v2-12-official"]),
+        (["--protocol", "v1-30"], ["v1-30"]),
+        (["--optimizing", "adammw"], ["adamw"]),
+        (["--frontend_options.mel.num_features", "many"], ["frontend mel", "many"]),
+        (
+            ["--frontend_options.mel.num_features", "7", "--encoder", "bcresnet"],
+            ["linear", "7 fea"],
+        ),
+        (["--plugin", "nowhere.py"], ["nowhere.py"]),
+    ]
 
 
 def test_it_is_scored_by_the_protocol(finished):
@@ -124,29 +139,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(r
     for checkpoint in checkpoints:
         state = torch.load(checkpoint / "model.ckpt", weights_only=True)
         assert all(torch.isfinite(value).all() for value in state.values())
-
-
-@pytest.mark.parametrize(
-    "extra, words",
-    [
-        (["--data_folder", "no/such/folder"], ["no/such/folder"]),
-        (["--frontend", "leef"], ["leef", "leaf", "--plugin FILE.py"]),
-        (["--encoder_options.linear.depth", "3"], ["encoder_options.linear.depth"]),
-        (["--frontned", "mel", "--lrr", "1"], ["frontned", "lrr", "2 problems"]),
-        (["--protocol", "v2-12"], ["v2-12", "v2-12-official"]),
-        (["--protocol", "v1-30"], ["v1-30"]),
-        (["--optimizing", "adammw"], ["adamw"]),
-        (["--frontend_options.mel.num_features", "many"], ["frontend mel", "many"]),
-        (
-            ["--frontend_options.mel.num_features", "7", "--encoder", "bcresnet"],
-            ["linear", "7 fea"],
-        ),
-        (["--plugin", "nowhere.py"], ["nowhere.py"]),
-    ],
-    ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
-)
-def test_bad_input_gives_one_clear_error(recipe, tmp_path, capsys, extra, words):
-    refused(recipe, tmp_path / "bad", capsys, extra, words)
 
 
 def test_fresh_deletes_what_was_there_and_trains_anew(recipe, tmp_path):

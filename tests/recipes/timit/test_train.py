@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from command_line import Recipe, history
-from every_recipe import EveryRecipe, refused
+from every_recipe import EveryRecipe
 
 from auricle.lobes import bundles
 from auricle.lobes.brains import ctc
@@ -34,6 +34,17 @@ class TestTimit(EveryRecipe):
     pictures = ("confusions.png",)
     falls = 0.5
     killed_at = 12  # of 8 in an epoch
+    bad_input = [
+        (["--data_folder", "no/such/folder"], ["no/such/folder"]),
+        (["--protocol", "kaldi"], ["kaldi", "standard"]),
+        (["--units", "phones40"], ["phones40", "phones39"]),
+        (["--decoding", "best"], ["best", "greedy"]),
+        (["--lm_weight", "0.5"], ["lm_weight", "greedy"]),
+        (["--silence_rule", "drop"], ["drop", "collapse"]),
+        (["--annealing", "bob"], ["bob", "newbob"]),
+        (["--encoder", "xvector"], ["xvector", "frames"]),
+        (["--encoder", "conformer", "--encoder_options.conformer.stride", "64"], ["stride"]),
+    ]
 
 
 def test_it_is_scored_by_the_protocol(finished):
@@ -105,22 +116,3 @@ def test_the_rate_stays_until_more_than_blanks_is_recognised():
         )
         factors.append(ctc.CTCBrain.annealing_factor(brain))
     assert factors == [1, 1, 1, 1, 1, 1, 1, 0.5, 0.5]
-
-
-@pytest.mark.parametrize(
-    "extra, words",
-    [
-        (["--data_folder", "no/such/folder"], ["no/such/folder"]),
-        (["--protocol", "kaldi"], ["kaldi", "standard"]),
-        (["--units", "phones40"], ["phones40", "phones39"]),
-        (["--decoding", "best"], ["best", "greedy"]),
-        (["--lm_weight", "0.5"], ["lm_weight", "greedy"]),
-        (["--silence_rule", "drop"], ["drop", "collapse"]),
-        (["--annealing", "bob"], ["bob", "newbob"]),
-        (["--encoder", "xvector"], ["xvector", "frames"]),
-        (["--encoder", "conformer", "--encoder_options.conformer.stride", "64"], ["stride"]),
-    ],
-    ids=lambda value: value[1] if isinstance(value, list) and len(value) > 1 else "",
-)
-def test_bad_input_gives_one_clear_error(recipe, tmp_path, capsys, extra, words):
-    refused(recipe, tmp_path / "bad", capsys, extra, words)

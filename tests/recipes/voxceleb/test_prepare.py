@@ -479,18 +479,15 @@ def test_what_has_not_changed_is_used_again(corpus, monkeypatch):
     assert other.settings["seed"] == 1 and checked == []
 
 
-def test_a_changed_file_is_read_again_and_only_it(corpus, monkeypatch):
+def test_a_changed_file_is_read_again_and_only_it(corpus, watched):
     first = prepare(corpus)
     name = next(iter(first.utterances["train"]))
     write_clip(Path(first.utterances["train"].path(name)), num_samples=12345)
-    checked, check = [], headers._check_one
-    monkeypatch.setattr(
-        headers, "_check_one", lambda path, whole: checked.append(path) or check(path, whole)
-    )
+    checked = watched(headers, "_check_one")
     again = prepare(corpus)
     assert again.utterances["train"][name]["duration_s"] == pytest.approx(12345 / RATE_HZ)
     assert again.digest != first.digest
-    assert len(checked) == 1 and checked[0].endswith(name)
+    assert len(checked) == 1 and checked[0][0].endswith(name)
 
 
 @pytest.mark.parametrize("file", ["manifest.csv", "valid_trials.txt", "prepare.json"])
@@ -502,7 +499,7 @@ def test_a_file_that_was_tampered_with_is_written_again(corpus, file):
     assert prepare(corpus).digest == first.digest and path.read_bytes() == content
 
 
-def test_a_check_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch):
+def test_a_check_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch, watched):
     files = list_files(find_folders(corpus, "voxceleb1"))
     wanted, decode = np.arange(len(files)), np.zeros(len(files), bool)
     monkeypatch.setattr(headers, "_BLOCK", 8)
@@ -519,10 +516,8 @@ def test_a_check_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         headers.check_files(files, wanted, cache, decode, num_workers=1)
     cache.write_bytes(cache.read_bytes()[:-3])  # the last line is cut off, too
-    rest = []
-    monkeypatch.setattr(
-        headers, "_check_one", lambda path, whole: rest.append(path) or check(path, whole)
-    )
+    monkeypatch.setattr(headers, "_check_one", check)
+    rest = watched(headers, "_check_one")
     num_samples, errors = headers.check_files(files, wanted, cache, decode, num_workers=1)
     assert (num_samples == 9600).all() and not errors
     assert len(rest) == len(files) - 15

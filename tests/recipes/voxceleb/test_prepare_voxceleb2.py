@@ -13,7 +13,6 @@ from data_folders import refusal
 from media_files import write_m4a
 from refusals import refused
 
-from auricle.processing.data.media import decode_media
 from auricle.recipes.training.preparation import PreparationError
 from auricle.recipes.voxceleb import convert
 from auricle.recipes.voxceleb import prepare as script
@@ -24,16 +23,9 @@ VOX2 = ("id00012", "id00015", "id00016", "id00017", "id00018")
 
 
 @pytest.fixture
-def converted(monkeypatch):
-    """The names of the files that are decoded for conversion, in no order."""
-    names = []
-
-    def decode(path, rate_hz):
-        names.append(path)
-        return decode_media(path, rate_hz)
-
-    monkeypatch.setattr(convert, "decode_media", decode)
-    return names
+def converted(watched):
+    """The files that are decoded for conversion, in no order."""
+    return watched(convert, "decode_media")
 
 
 @pytest.fixture

@@ -393,10 +393,8 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / ".cache" / "auricle"
 
 
-def test_the_cache_writes_once_per_corpus_size_seed_and_version(cache, few, monkeypatch):
-    calls = []
-    real = speech_commands.write
-    monkeypatch.setattr(speech_commands, "write", lambda *a, **k: calls.append(a) or real(*a, **k))
+def test_the_cache_writes_once_per_corpus_size_seed_and_version(cache, few, monkeypatch, watched):
+    calls = watched(speech_commands, "write")
     first = mini.cached_mini("speech_commands", "tiny", 0)
     assert mini.cached_mini("speech_commands", "tiny", 0) == first and len(calls) == 1
     assert first.parent == cache
