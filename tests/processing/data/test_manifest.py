@@ -119,8 +119,7 @@ def test_a_file_that_is_no_manifest_says_so(tmp_path):
     path = tmp_path / "m.csv"
     refused("no such manifest.*prepare the data", manifest.read_manifest, path, error=ManifestError)
     path.write_text("id,path,split\na,b,train\n")
-    with pytest.raises(ManifestError, match="columns duration_s, label, speaker are missing"):
-        manifest.read_manifest(path)
+    refused("duration_s, label, speaker are", manifest.read_manifest, path, error=ManifestError)
     path.write_text("id,path,duration_s,split,label,speaker\na,b,long,train,yes,\n")
     refused("line 2.*long", manifest.read_manifest, path, error=ManifestError)
     with pytest.raises(ManifestError, match="column label is missing in 1 rows"):

@@ -287,9 +287,7 @@ def test_confusion_matrix_refuses_what_is_none(counts, labels, message):
     ],
 )
 def test_filters_refuse_what_is_none(change, message):
-    with pytest.raises(ValueError, match=message):
-        bad = replace(filterbank(), **change)
-        learned_filters(filterbank(), bad)
+    refused(message, lambda: learned_filters(filterbank(), replace(filterbank(), **change)))
 
 
 @pytest.mark.parametrize(

@@ -232,8 +232,8 @@ def test_incomplete_records_are_refused(changes, message):
 
 
 def test_all_faults_are_named_at_once():
-    with pytest.raises(ValueError, match=r"(?s)seed is 'x'.*epochs is None.*started is 'now'"):
-        run(seed="x", epochs=None, started="now")
+    wrong = {"seed": "x", "epochs": None, "started": "now"}
+    refused("(?s)seed is 'x'.*epochs is None.*started is 'now'", run, **wrong)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
@@ -501,8 +501,8 @@ def test_readme_is_updated_once_and_checked(tmp_path):
         result.write(tmp_path / "runs" / str(result.seed))
     readme = tmp_path / "README.md"
     readme.write_text(f"# auricle\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    with pytest.raises(ValueError, match=r"(?s)README.*-old.*\+.*92\.0 ± 5\.0"):
-        update_readme(readme, tmp_path / "runs", check=True)
+    said = r"(?s)README.*-old.*\+.*92\.0 ± 5\.0"
+    refused(said, update_readme, readme, tmp_path / "runs", check=True)
     assert "old" in readme.read_text()  # a check writes nothing
     assert update_readme(readme, tmp_path / "runs") is True
     text = readme.read_text(encoding="utf-8")
@@ -614,5 +614,4 @@ def test_a_row_of_numbers_is_one_line_and_nothing_else_changes():
     text = results_module._readable(record)
     assert json.loads(text) == record
     assert "\n    [1, 2],\n    [3, 4]\n" in text and '"d": []' in text
-    with pytest.raises(ValueError):
-        results_module._readable({"a": float("nan")})
+    refused("", results_module._readable, {"a": float("nan")})

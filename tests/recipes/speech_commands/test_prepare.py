@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -659,17 +660,16 @@ def test_download_fetches_checks_and_unpacks_what_is_not_there(tree, tmp_path, m
 
     folder = tmp_path / "new" / "sc"
     publish("http://127.0.0.1:9/speech_commands_v0.02.tar.gz", f"sha256:{sha256}")
-    with pytest.raises(DownloadError, match="127.0.0.1:9/.* could not be fetched .*by hand"):
-        prepare(folder, protocol="v2-35", download=True)
+    options = {"protocol": "v2-35", "download": True}
+    failed = partial(refusals.refused, call=prepare, data_folder=folder, error=DownloadError)
+    failed("127.0.0.1:9/.* could not be fetched .*by hand", **options)
     publish(archive.as_uri(), "md5:0")
-    refusals.refused(
-        "expected 0", prepare, folder, error=DownloadError, protocol="v2-35", download=True
-    )
+    failed("expected 0", **options)
     publish(archive.as_uri(), f"sha256:{sha256}")
-    record = prepare(folder, protocol="v2-35", download=True)
+    record = prepare(folder, **options)
     assert record.completeness == "complete"
     archive.unlink()  # what is there is not fetched again
-    assert prepare(folder, protocol="v2-35", download=True) == record
+    assert prepare(folder, **options) == record
 
 
 def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, capsys):

@@ -284,12 +284,12 @@ def test_a_speaker_in_two_splits_would_be_an_error(corpus):
     check_apart([part], {"id10001"})
     for split in (part.train, part.valid):
         was, split[1] = bool(split[1]), True
-        with pytest.raises(PreparationError, match="speakers of test are in .*id10001"):
-            check_apart([part], {"id10001"})
+        text = refusal(check_apart, [part], {"id10001"})
+        assert "speakers of test are in" in text and "id10001" in text
         split[1] = was
     part.valid[-1] = True
-    with pytest.raises(PreparationError, match="speakers of valid are in train.*id10007"):
-        check_apart([part], {"id10001"})
+    text = refusal(check_apart, [part], {"id10001"})
+    assert "speakers of valid are in train" in text and "id10007" in text
 
 
 def test_unnamed_recordings_of_test_speakers_are_in_no_split(corpus):
@@ -374,8 +374,8 @@ def test_speakers_with_one_video_or_one_utterance_are_told():
     few_others = {"a": [f"a/v{i}/1.wav" for i in range(10)], "b": ["b/v/1.wav"]}
     counts = draw_trials(few_others, 100, 0)[0].counts
     assert counts["target"] == counts["nontarget"] == 10
-    with pytest.raises(PreparationError, match="no target trial"):
-        draw_trials({"a": ["a/v/1.wav"], "b": ["b/v/1.wav"]}, 100, 0)
+    alone = {"a": ["a/v/1.wav"], "b": ["b/v/1.wav"]}
+    assert "no target trial" in refusal(draw_trials, alone, 100, 0)
 
 
 # --- bad files -----------------------------------------------------------------------------------

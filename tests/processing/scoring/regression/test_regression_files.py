@@ -48,8 +48,7 @@ def test_what_is_read_is_what_was_written(tmp_path, level):
 
 
 def test_nothing_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="x.json"):
-        write_scores(tmp_path / "x.json", RegressionScores(NAMES))
+    refused("x.json", write_scores, tmp_path / "x.json", RegressionScores(NAMES))
     assert not list(tmp_path.iterdir())
 
 

@@ -279,8 +279,7 @@ def test_collector_merges_to_the_whole():
     gathered = EmbeddingCollector.from_state(*(shard.state() for shard in shards)).summarize()
     assert gathered.names == embeddings.names
     np.testing.assert_array_equal(gathered.vectors, embeddings.vectors)
-    with pytest.raises(ValueError, match="two different embeddings"):
-        shards[0].append(embeddings.names[:1], embeddings.vectors[1:2])
+    refused("two different", shards[0].append, embeddings.names[:1], embeddings.vectors[1:2])
     refused(r"\(3,\).*\(16,\)", shards[0].append, ["new"], np.ones((1, 3)))
     refused("no embedding was collected", EmbeddingCollector().summarize)
 
@@ -347,8 +346,8 @@ def test_refused_normalisation():
     refused("'zt'", normalized_scores, trials, embeddings, cohort_of(), "zt")
     refused("top_n.*'s'", normalized_scores, trials, embeddings, cohort_of(), "s", top_n=3)
     for top_n in (1, 41):
-        with pytest.raises(ValueError, match=f"top_n is {top_n}.*2 to the 40"):
-            normalized_scores(trials, embeddings, cohort_of(), "as", top_n=top_n)
+        said = f"top_n is {top_n}.*2 to the 40"
+        refused(said, normalized_scores, trials, embeddings, cohort_of(), "as", top_n=top_n)
     refused("6 recording.*'id0/v0", normalized_scores, trials, embeddings, embeddings, "s")
     refused("16.*cohort 8", normalized_scores, trials, embeddings, cohort_of(dimensions=8), "s")
     refused("cohort has 1 member", normalized_scores, trials, embeddings, cohort_of(1), "s")
