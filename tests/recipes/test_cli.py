@@ -11,6 +11,7 @@ import soundfile
 import torch
 from prediction import predicts_past_bad_files
 from random_bundle import random_bundle
+from run_results import run_result
 
 from auricle.lobes import ENCODERS, FRONTENDS
 from auricle.lobes.bundles import bundle as pretrained
@@ -278,32 +279,17 @@ def test_predict_with_something_that_is_no_bundle(auricle, bundle, tmp_path):
 
 
 def result(folder, seed, protocol="v2-12-official", accuracy=0.5):
-    from auricle.recipes.reports.results import RunResult
-
     score = {"accuracy": accuracy, "macro_f1": accuracy, "n": 100}
     interval = {key: [accuracy - 0.1, accuracy + 0.1] for key in ("accuracy", "macro_f1")}
-    return RunResult(
-        task="keyword_spotting",
-        dataset="speech_commands",
-        corpus={"name": "folder", "synthetic": False, "complete": False},
+    test = {**score, "interval": {**interval, "unit": "utterance"}}
+    made = run_result(
         protocol={"name": protocol, "split": "lists"},
-        data_digest="0123456789abcdef",
-        counts={split: {"yes": 50, "no": 50} for split in ("train", "valid", "test")},
         frontend="mel",
         encoder="linear",
-        options={},
         seed=seed,
-        params={"frontend": 0, "encoder": 0, "head": 12},
-        metrics={
-            "valid": {"epoch": 1, **score},
-            "test": {**score, "interval": {**interval, "unit": "utterance"}},
-        },
-        epochs=1,
-        started="2026-01-01T00:00:00Z",
-        wall_s=1.0,
-        audio_s_per_s=1.0,
-        device="cpu",
-    ).write(folder / protocol / f"seed_{seed}")
+        metrics={"valid": {"epoch": 1, **score}, "test": test},
+    )
+    made.write(folder / protocol / f"seed_{seed}")
 
 
 def test_table_of_folders_keeps_protocols_apart(auricle, tmp_path):

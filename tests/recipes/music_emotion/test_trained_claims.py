@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from refusals import refused
+from run_results import run_result
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
@@ -23,7 +24,7 @@ from auricle.recipes.music_emotion.claims.convergence import Curve
 from auricle.recipes.music_emotion.claims.runs import Wanted, by_variant, collect, planned
 from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_interval
 from auricle.recipes.music_emotion.claims.settings import Settings
-from auricle.recipes.reports.results import RunResult, load_results
+from auricle.recipes.reports.results import load_results
 from auricle.recipes.training import finish
 from auricle.recipes.training.messages import RecipeError
 
@@ -65,23 +66,16 @@ def write_run(settings, wanted, noise=1.0, folder=None, curve=None, **changes):
         "task": "music_emotion",
         "dataset": "mini DEAM",
         "protocol": {"name": "deam-random", "test_digest": "e"},
-        "data_digest": "0123",
         "corpus": {"name": "mini-small", "synthetic": True, "complete": True},
         "counts": {"train": 224, "valid": 48, "test": SONGS},
         "seed": wanted.seed,
         "params": {"frontend": 0, "encoder": 1000, "head": 10},
         "metrics": {"valid": {"ccc": 0.5}, "test": test},
         "epochs": len(curve or [0]),
-        "started": "2026-01-31T12:00:00Z",
-        "wall_s": 60.0,
-        "audio_s_per_s": 100.0,
-        "device": "cpu (1 threads)",
-        "versions": {"auricle": "0.1.0"},
-        "git_commit": None,
         **configured(*words[:place], *words[place + 2 :]),
     }
     folder = folder or wanted.folder(settings)
-    RunResult(**{**values, **changes}).write(folder)
+    run_result(**{**values, **changes}).write(folder)
     write_scores(folder / FILE_NAME, found)
     if curve:
         checkpoint = folder / "checkpoints" / "CKPT+1"

@@ -56,7 +56,9 @@ def _write_clip(path, num_samples=1600, **options):
     write_noise(path, num_samples, **options)
 
 
-def _make_tree(folder, words=V2.words, suffix=".wav", lists=True, noises=NOISES, speakers=SPEAKERS):
+def make_corpus(
+    folder, words=V2.words, suffix=".wav", lists=True, noises=NOISES, speakers=SPEAKERS
+):
     """A data set in the published layout: one clip per word and speaker."""
     listed = {"train": [], "valid": [], "test": []}
     for word in words:
@@ -84,17 +86,6 @@ def _make_official_test(folder):
             # some files of the real archive have the suffix twice
             _write_clip(folder / label / f"dddd000{i}_nohash_0.wav{'.wav' * i}")
     return folder
-
-
-@pytest.fixture(scope="module")
-def _tree(tmp_path_factory):
-    return _make_tree(tmp_path_factory.mktemp("tree") / "speech_commands")
-
-
-@pytest.fixture
-def tree(_tree, tmp_path):
-    """A complete tree that the test may change."""
-    return Path(shutil.copytree(_tree, tmp_path / "speech_commands"))
 
 
 def prepare(data_folder, output_folder=None, **options):
@@ -163,8 +154,8 @@ def test_the_protocols_have_the_published_words_counts_and_class_order():
     refusals.refused("'v2-36'.* did you mean 'v2-35'.*v2-12-official, ", PROTOCOLS.find, "v2-36")
 
 
-def test_the_official_protocol_has_the_lists_split_and_ten_percent_of_each_extra_class(tree):
-    record = prepare(tree)
+def test_the_official_protocol_has_the_lists_split_and_ten_percent_of_each_extra_class(corpus):
+    record = prepare(corpus)
     assert record.labels == list(TWELVE_LABELS)
     # 10 keywords x 3, 2 and 1 speakers, and ceil(10 %) of 30, 20 and 10
     for split, per_word, extra in (("train", 3, 3), ("valid", 2, 2), ("test", 1, 1)):
@@ -183,56 +174,56 @@ def test_the_official_protocol_has_the_lists_split_and_ten_percent_of_each_extra
     manifest.validate(record.rows(), labels=record.labels)
 
 
-def test_the_percentages_are_of_the_keyword_clips_rounded_up(tree):
-    record = prepare(tree, silence_percentage=34, unknown_percentage=51)
+def test_the_percentages_are_of_the_keyword_clips_rounded_up(corpus):
+    record = prepare(corpus, silence_percentage=34, unknown_percentage=51)
     for split, keywords in (("train", 30), ("valid", 20), ("test", 10)):
         assert record.counts[split]["_silence_"] == math.ceil(keywords * 0.34)
         assert record.counts[split]["_unknown_"] == math.ceil(keywords * 0.51)
     # more than there are: all 25 other words
-    every = prepare(tree, unknown_percentage=1000)
+    every = prepare(corpus, unknown_percentage=1000)
     assert every.counts["test"]["_unknown_"] == 25 and every.counts["train"]["_unknown_"] == 75
-    refused("unknown_percentage is -1", tree, unknown_percentage=-1)
+    refused("unknown_percentage is -1", corpus, unknown_percentage=-1)
 
 
 def test_the_hash_protocol_ignores_the_lists_and_is_the_fallback_without_them(tmp_path):
     # One speaker of each split by the hash rule (see above); the lists say something else.
     speakers = {"train": ("00000000",), "valid": ("00000002",), "test": ("0a7c2a8d",)}
-    tree = _make_tree(tmp_path / "data", speakers=speakers)
-    by_hash = prepare(tree, protocol="v2-12-hash")
+    corpus = make_corpus(tmp_path / "data", speakers=speakers)
+    by_hash = prepare(corpus, protocol="v2-12-hash")
     assert (by_hash.split_source, by_hash.test_source) == ("hash", "hash")
     for split, speaker in (("valid", "00000000"), ("test", "00000002"), ("train", "0a7c2a8d")):
         assert {row["speaker"] for row in by_hash.rows(split)} - {""} == {speaker}
-    by_lists = prepare(tree, tmp_path / "lists")
+    by_lists = prepare(corpus, tmp_path / "lists")
     assert {row["speaker"] for row in by_lists.rows("test")} - {""} == {"0a7c2a8d"}
 
     for name in LISTS.values():
-        (tree / name).unlink()
-    fallback = prepare(tree, tmp_path / "fallback")
+        (corpus / name).unlink()
+    fallback = prepare(corpus, tmp_path / "fallback")
     assert fallback.digest == by_hash.digest and fallback.split_source == "hash"
     assert "no list files: split by the hash rule" in fallback.notes
 
 
-def test_the_word_protocols_have_every_word_and_nothing_drawn(tree, tmp_path):
-    record = prepare(tree, protocol="v2-35")
+def test_the_word_protocols_have_every_word_and_nothing_drawn(corpus, tmp_path):
+    record = prepare(corpus, protocol="v2-35")
     assert record.labels == sorted(V2.words)
     assert record.counts["train"] == dict.fromkeys(sorted(V2.words), 3)
-    v1 = prepare(_make_tree(tmp_path / "v1", words=V1.words), protocol="v1-30")
+    v1 = prepare(make_corpus(tmp_path / "v1", words=V1.words), protocol="v1-30")
     assert v1.counts["test"] == dict.fromkeys(sorted(V1.words), 1)
 
 
-def test_another_release_is_named_with_the_protocols_that_fit(tree, tmp_path):
-    v1 = _make_tree(tmp_path / "v1", words=V1.words, noises=())
+def test_another_release_is_named_with_the_protocols_that_fit(corpus, tmp_path):
+    v1 = make_corpus(tmp_path / "v1", words=V1.words, noises=())
     refused("holds Speech Commands v0.01 .*v1-12-official, v1-", v1)
     for protocol in ("v1-12-official", "v1-30"):
-        refused("v0.02 .*fit: v2-12-official, v2-12-hash, v2-3", tree, protocol=protocol)
-    (tree / "hello").mkdir()
-    refused("no words of Speech Commands v0.02: hello", tree)
+        refused("v0.02 .*fit: v2-12-official, v2-12-hash, v2-3", corpus, protocol=protocol)
+    (corpus / "hello").mkdir()
+    refused("no words of Speech Commands v0.02: hello", corpus)
 
 
-def test_lists_that_say_wav_find_flac_and_draw_the_same_clips(tree, tmp_path):
-    flac = _make_tree(tmp_path / "flac", suffix=".flac")
+def test_lists_that_say_wav_find_flac_and_draw_the_same_clips(corpus, tmp_path):
+    flac = make_corpus(tmp_path / "flac", suffix=".flac")
     assert "_0.wav" in (flac / "testing_list.txt").read_text()
-    a, b = prepare(tree), prepare(flac, tmp_path / "out_flac")
+    a, b = prepare(corpus), prepare(flac, tmp_path / "out_flac")
     assert a.counts == b.counts
     assert {row["id"]: row["split"] for row in a.rows()} == {
         row["id"]: row["split"] for row in b.rows()
@@ -240,9 +231,9 @@ def test_lists_that_say_wav_find_flac_and_draw_the_same_clips(tree, tmp_path):
     assert all(row["path"].endswith(".flac") for row in b.rows() if row["speaker"])
 
 
-def test_the_official_test_archive_is_the_test_set(tree, tmp_path):
+def test_the_official_test_archive_is_the_test_set(corpus, tmp_path):
     official = _make_official_test(tmp_path / "test_set")
-    record = prepare(tree, official_test_folder=official)
+    record = prepare(corpus, official_test_folder=official)
     assert record.test_source == "official_archive"
     assert record.counts["test"] == dict.fromkeys(TWELVE_LABELS, 2)
     rows = record.rows("test")
@@ -254,49 +245,49 @@ def test_the_official_test_archive_is_the_test_set(tree, tmp_path):
     for row in record.rows():
         assert manifest.read_row(row, record.roots, RATE_HZ).ndim == 1
     # everything else is as without the archive
-    without = prepare(tree, tmp_path / "without")
+    without = prepare(corpus, tmp_path / "without")
     for split in ("train", "valid"):
         assert record.rows(split) == without.rows(split)
 
 
-def test_an_official_test_folder_that_does_not_fit_is_refused(tree, tmp_path, monkeypatch):
+def test_an_official_test_folder_that_does_not_fit_is_refused(corpus, tmp_path, monkeypatch):
     nowhere = tmp_path / "nowhere"
-    refused("official_test_folder .*nowhere does not exist", tree, official_test_folder=nowhere)
+    refused("official_test_folder .*nowhere does not exist", corpus, official_test_folder=nowhere)
     official = _make_official_test(tmp_path / "test_set")
-    refused("takes no official", tree, protocol="v2-35", official_test_folder=official)
+    refused("takes no official", corpus, protocol="v2-35", official_test_folder=official)
     # as many files as the archive of the other release has
     fake_v1 = dataclasses.replace(
         V1, test_archive=dataclasses.replace(V1.test_archive, num_files=24)
     )
     monkeypatch.setattr(corpus_module, "RELEASES", (fake_v1, V2))
-    refused("24 files, as the test archive of v0.01 does", tree, official_test_folder=official)
+    refused("24 files, as the test archive of v0.01 does", corpus, official_test_folder=official)
     shutil.rmtree(official / "_unknown_")
-    refused("lacks the folders _unknown_", tree, official_test_folder=official)
+    refused("lacks the folders _unknown_", corpus, official_test_folder=official)
 
 
 # --- draws ---------------------------------------------------------------------------------------
 
 
-def test_the_manifest_depends_neither_on_the_folder_nor_on_the_order_of_its_files(tree, tmp_path):
+def test_the_manifest_depends_neither_on_the_folder_nor_on_the_order_of_its_files(corpus, tmp_path):
     other = tmp_path / "elsewhere" / "renamed"
-    for path in sorted(tree.rglob("*"), reverse=True):
+    for path in sorted(corpus.rglob("*"), reverse=True):
         if path.is_file():
-            target = other / path.relative_to(tree)
+            target = other / path.relative_to(corpus)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    a, b = prepare(tree), prepare(other)
+    a, b = prepare(corpus), prepare(other)
     assert a.digest == b.digest == manifest.digest(a.rows())
     assert Path(a.manifest_path).read_bytes() == Path(b.manifest_path).read_bytes()
     assert str(tmp_path) not in Path(a.manifest_path).read_text()
 
 
-def test_the_seed_changes_the_training_draws_and_nothing_that_is_scored(tree, tmp_path):
-    runs = [prepare(tree, tmp_path / f"s{seed}", seed=seed) for seed in range(4)]
+def test_the_seed_changes_the_training_draws_and_nothing_that_is_scored(corpus, tmp_path):
+    runs = [prepare(corpus, tmp_path / f"s{seed}", seed=seed) for seed in range(4)]
     trains = {manifest.digest(run.rows("train")) for run in runs}
     assert len(trains) == 4
     assert len({run.test_digest for run in runs}) == 1
     assert runs[0].rows("valid") == runs[3].rows("valid")
-    assert prepare(tree, tmp_path / "again", seed=2).digest == runs[2].digest
+    assert prepare(corpus, tmp_path / "again", seed=2).digest == runs[2].digest
 
 
 def test_draws_are_even_and_a_smaller_one_is_part_of_a_larger_one():
@@ -314,8 +305,8 @@ def test_draws_are_even_and_a_smaller_one_is_part_of_a_larger_one():
     assert draw(names, 10, 8) != small
 
 
-def test_no_noise_recording_is_heard_in_two_splits(tree):
-    record = prepare(tree, silence_percentage=200)
+def test_no_noise_recording_is_heard_in_two_splits(corpus):
+    record = prepare(corpus, silence_percentage=200)
     used = {}
     for split in manifest.SPLITS:
         rows = [row for row in record.rows(split) if row["label"] == "_silence_"]
@@ -356,7 +347,7 @@ def test_noise_files_are_split_by_file(stems, expected):
 
 
 def test_without_noise_recordings_silence_is_digital_and_that_is_said(tmp_path):
-    record = prepare(_make_tree(tmp_path / "data", noises=()))
+    record = prepare(make_corpus(tmp_path / "data", noises=()))
     rows = [row for row in record.rows() if row["label"] == "_silence_"]
     assert len(rows) == 6 and all(row["path"] == "" and row["gain"] == 0 for row in rows)
     assert not manifest.read_row(rows[0], record.roots, RATE_HZ).any()
@@ -365,17 +356,17 @@ def test_without_noise_recordings_silence_is_digital_and_that_is_said(tmp_path):
     assert note in record.describe()
 
 
-def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(tree):
-    (tree / "_silence_").mkdir()
+def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(corpus):
+    (corpus / "_silence_").mkdir()
     for i in range(6):
-        _write_clip(tree / "_silence_" / f"{i}.flac")
+        _write_clip(corpus / "_silence_" / f"{i}.flac")
     for split, lines in (
         ("valid", "_silence_/3.wav\n"),
         ("test", "_silence_/4.wav\n_silence_/5.wav"),
     ):
-        with open(tree / LISTS[split], "a") as file:
+        with open(corpus / LISTS[split], "a") as file:
             file.write(lines)
-    record = prepare(tree)
+    record = prepare(corpus)
     assert [record.counts[s]["_silence_"] for s in manifest.SPLITS] == [3, 1, 2]
     # they are no keywords: ten percent of 30, 20 and 10 as before
     assert [record.counts[s]["_unknown_"] for s in manifest.SPLITS] == [3, 2, 1]
@@ -383,28 +374,28 @@ def test_recorded_silence_is_used_as_the_lists_split_it_and_none_is_drawn(tree):
     assert paths == {f"_silence_/{i}.flac" for i in range(6)}
     assert "recorded clips of _silence_/" in record.notes[0]
     # the word protocols do not ask what the lists say of silence
-    shutil.rmtree(tree / "_silence_")
-    assert prepare(tree, protocol="v2-35").skipped == []
-    refused("3 files or entries", tree)
+    shutil.rmtree(corpus / "_silence_")
+    assert prepare(corpus, protocol="v2-35").skipped == []
+    refused("3 files or entries", corpus)
 
 
-def test_caps_take_a_part_of_train_and_valid_and_all_of_test(tree, tmp_path):
-    record = prepare(tree, max_per_class=2, max_valid_per_class=1)
+def test_caps_take_a_part_of_train_and_valid_and_all_of_test(corpus, tmp_path):
+    record = prepare(corpus, max_per_class=2, max_valid_per_class=1)
     assert record.counts["train"] == dict.fromkeys(TWELVE_LABELS, 2)
     assert record.counts["valid"] == dict.fromkeys(TWELVE_LABELS, 1)
-    whole = prepare(tree, tmp_path / "whole")
+    whole = prepare(corpus, tmp_path / "whole")
     assert record.test_digest == whole.test_digest and record.digest != whole.digest
     small, large = _by_split(record), _by_split(whole)
     assert small["train"] < large["train"] and small["valid"] < large["valid"]
     assert record.settings["max_per_class"] == 2
-    refused("max_per_class is -1", tree, max_per_class=-1)
+    refused("max_per_class is -1", corpus, max_per_class=-1)
 
 
 # --- what is there, and what is missing ----------------------------------------------------------
 
 
 def _shrink_release(monkeypatch, extra=0):
-    """Make the tests' tree the whole of v0.02."""
+    """Make the tests' corpus the whole of v0.02."""
     sizes = {"train": 105, "valid": 70, "test": 35 + extra}
     release = dataclasses.replace(
         V2,
@@ -418,29 +409,29 @@ def _shrink_release(monkeypatch, extra=0):
     return release
 
 
-def test_a_complete_data_set_is_told_from_a_subset(tree, tmp_path, monkeypatch):
+def test_a_complete_data_set_is_told_from_a_subset(corpus, tmp_path, monkeypatch):
     official = _make_official_test(tmp_path / "test_set")
-    assert prepare(tree).completeness == (
+    assert prepare(corpus).completeness == (
         "subset of v0.02 (105619 of 105829 word files missing; 84738 of 84843 in train missing; "
         "9911 of 9981 in valid missing; 10970 of 11005 in test missing)"
     )
     _shrink_release(monkeypatch)
     out = tmp_path / "complete"
-    complete = prepare(tree, out, official_test_folder=official)
+    complete = prepare(corpus, out, official_test_folder=official)
     assert complete.completeness == "complete"
     (official / "go" / "dddd0000_nohash_0.wav").unlink()
-    subset = prepare(tree, out, official_test_folder=official)
+    subset = prepare(corpus, out, official_test_folder=official)
     text = "subset of v0.02 (1 of 24 in the official test archive missing)"
     assert subset.completeness == text and text in subset.describe()
-    _write_clip(tree / "go" / "eeee0000_nohash_0.wav")
-    more = prepare(tree, out)
+    _write_clip(corpus / "go" / "eeee0000_nohash_0.wav")
+    more = prepare(corpus, out)
     assert more.completeness == (
         "subset of v0.02 (1 more than the 210 word files; 1 more than the 105 in train)"
     )
 
 
-def test_the_description_shows_classes_splits_and_provenance(tree):
-    text = prepare(tree).describe()
+def test_the_description_shows_classes_splits_and_provenance(corpus):
+    text = prepare(corpus).describe()
     table = [line.split() for line in text.splitlines()]
     assert ["class", "train", "valid", "test"] in table
     assert ["_unknown_", "3", "2", "1"] in table and ["go", "3", "2", "1"] in table
@@ -449,13 +440,13 @@ def test_the_description_shows_classes_splits_and_provenance(tree):
         assert words in text
 
 
-def test_the_record_on_disk_names_everything_and_no_folder(tree):
-    record = prepare(tree)
-    text = (tree.parent / "out" / "prepare.json").read_text()
+def test_the_record_on_disk_names_everything_and_no_folder(corpus):
+    record = prepare(corpus)
+    text = (corpus.parent / "out" / "prepare.json").read_text()
     values = json.loads(text)
     for name in ("protocol", "test_source", "digest", "counts", "labels", "completeness"):
         assert values[name] == getattr(record, name)
-    assert str(tree.parent) not in text
+    assert str(corpus.parent) not in text
 
 
 # --- reuse ---------------------------------------------------------------------------------------
@@ -467,49 +458,49 @@ def decoded(watched):
     return watched(scan, "scan_audio")
 
 
-def test_a_second_run_decodes_nothing_and_rewrites_nothing(tree, decoded):
-    first = prepare(tree)
+def test_a_second_run_decodes_nothing_and_rewrites_nothing(corpus, decoded):
+    first = prepare(corpus)
     assert [len(files) for files, *_ in decoded] == [210 + 6]
-    out = tree.parent / "out"
+    out = corpus.parent / "out"
     times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     assert set(times) == {"manifest.csv", "prepare.json", "audio_scan.csv"}
-    second = prepare(tree)
+    second = prepare(corpus)
     assert second == first and isinstance(second, SpeechCommandsRecord) and len(decoded) == 1
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == times
 
 
-def test_other_settings_give_other_rows_without_decoding_again(tree, decoded):
-    first = prepare(tree)
-    second = prepare(tree, protocol="v2-35")
+def test_other_settings_give_other_rows_without_decoding_again(corpus, decoded):
+    first = prepare(corpus)
+    second = prepare(corpus, protocol="v2-35")
     assert len(decoded) == 1 and second.labels != first.labels
-    assert prepare(tree) == first and len(decoded) == 1
+    assert prepare(corpus) == first and len(decoded) == 1
 
 
-def test_a_changed_file_is_decoded_again_and_changes_the_digest(tree, decoded):
-    first = prepare(tree)
-    _write_clip(tree / "yes" / "aaaa0001_nohash_0.wav", 3200)
-    second = prepare(tree)
+def test_a_changed_file_is_decoded_again_and_changes_the_digest(corpus, decoded):
+    first = prepare(corpus)
+    _write_clip(corpus / "yes" / "aaaa0001_nohash_0.wav", 3200)
+    second = prepare(corpus)
     ((only,), *_) = decoded[1]
     assert len(decoded) == 2 and Path(only).name == "aaaa0001_nohash_0.wav"
     assert second.digest != first.digest and second.test_digest == first.test_digest
-    (tree / "yes" / "aaaa0002_nohash_0.wav").unlink()
-    assert prepare(tree).counts["train"]["yes"] == 2 and len(decoded) == 2
+    (corpus / "yes" / "aaaa0002_nohash_0.wav").unlink()
+    assert prepare(corpus).counts["train"]["yes"] == 2 and len(decoded) == 2
 
 
-def test_other_lists_or_a_tampered_manifest_are_noticed(tree):
-    first = prepare(tree)
+def test_other_lists_or_a_tampered_manifest_are_noticed(corpus):
+    first = prepare(corpus)
     edit(Path(first.manifest_path), "train", "valid")
-    assert prepare(tree) == first and len(first.rows("train")) == 36
-    (tree.parent / "out" / "prepare.json").write_text("{")
-    assert prepare(tree) == first
+    assert prepare(corpus) == first and len(first.rows("train")) == 36
+    (corpus.parent / "out" / "prepare.json").write_text("{")
+    assert prepare(corpus) == first
     for word in V2.words:
-        edit(tree / LISTS["valid"], f"{word}/bbbb0002_nohash_0.wav\n", "")
-    assert prepare(tree).counts["train"]["go"] == 4
+        edit(corpus / LISTS["valid"], f"{word}/bbbb0002_nohash_0.wav\n", "")
+    assert prepare(corpus).counts["train"]["go"] == 4
 
 
-def test_runs_can_share_what_was_decoded(tree, tmp_path, decoded):
+def test_runs_can_share_what_was_decoded(corpus, tmp_path, decoded):
     for name in ("a", "b"):
-        prepare(tree, tmp_path / name, scan_cache=tmp_path / "cache" / "scan.csv")
+        prepare(corpus, tmp_path / name, scan_cache=tmp_path / "cache" / "scan.csv")
     assert len(decoded) == 1
 
 
@@ -538,116 +529,116 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_file_is_one_clear_error_or_one_listed_skip(tree, what):
+def test_a_broken_file_is_one_clear_error_or_one_listed_skip(corpus, what):
     breaks, problem, cure = BROKEN[what]
     name = "left/aaaa0002_nohash_0.wav"
-    breaks(tree / name)
-    text = refusal(prepare, tree)
+    breaks(corpus / name)
+    text = refusal(prepare, corpus)
     assert text.startswith("1 files or entries") and " (1):" in text
     for part in (name, problem, cure, "--skip_broken true"):
         assert part in text
-    assert not (tree.parent / "out" / "manifest.csv").exists()
+    assert not (corpus.parent / "out" / "manifest.csv").exists()
 
-    record = prepare(tree, skip_broken=True)
+    record = prepare(corpus, skip_broken=True)
     (skip,) = record.skipped
     assert skip["path"] == name and problem in skip["reason"]
     assert record.counts["train"] == dict.fromkeys(TWELVE_LABELS, 3) | {"left": 2}
     assert f"skipped 1:\n  {name}" in record.describe()
-    assert prepare(tree, skip_broken=True) == record
+    assert prepare(corpus, skip_broken=True) == record
 
 
-def test_many_broken_files_are_counted_by_kind_and_the_first_are_named(tree):
+def test_many_broken_files_are_counted_by_kind_and_the_first_are_named(corpus):
     for word in KEYWORDS[:7]:
-        (tree / word / "aaaa0001_nohash_0.wav").write_bytes(b"")
-    _truncate(tree / "_background_noise_" / "pink_noise.wav")
-    text = refusal(prepare, tree)
+        (corpus / word / "aaaa0001_nohash_0.wav").write_bytes(b"")
+    _truncate(corpus / "_background_noise_" / "pink_noise.wav")
+    text = refusal(prepare, corpus)
     assert text.startswith("8 files or entries")
     assert "empty (7):" in text and "truncated (1):" in text and "... and 2 more" in text
-    record = prepare(tree, skip_broken=True)
+    record = prepare(corpus, skip_broken=True)
     assert len(record.skipped) == 8
     assert "_background_noise_/pink_noise.wav" not in sum(record.noise_files.values(), [])
 
 
-def test_a_file_that_is_no_audio_by_its_name_is_not_passed_over(tree):
-    (tree / "yes" / "aaaa0009_nohash_0.m4a").write_bytes(b"\0\0\0 ftypM4A ")
-    refused("aaaa0009_nohash_0.m4a.*ffmpeg", tree)
+def test_a_file_that_is_no_audio_by_its_name_is_not_passed_over(corpus):
+    (corpus / "yes" / "aaaa0009_nohash_0.m4a").write_bytes(b"\0\0\0 ftypM4A ")
+    refused("aaaa0009_nohash_0.m4a.*ffmpeg", corpus)
 
 
-def test_lists_that_name_absent_files_are_one_error_with_count_and_examples(tree):
+def test_lists_that_name_absent_files_are_one_error_with_count_and_examples(corpus):
     for word in V2.words[:8]:
-        (tree / word / "cccc0001_nohash_0.wav").unlink()
-    text = refusal(prepare, tree, protocol="v2-12-official")
+        (corpus / word / "cccc0001_nohash_0.wav").unlink()
+    text = refusal(prepare, corpus, protocol="v2-12-official")
     assert "list entry (8):" in text
     assert (
         "testing_list.txt: backward/cccc0001_nohash_0.wav is listed, but there is no such" in text
     )
     assert "... and 3 more" in text and "--skip_broken true" in text
-    record = prepare(tree, skip_broken=True)
+    record = prepare(corpus, skip_broken=True)
     assert len(record.skipped) == 8
     # `down` is among the eight, and loses its only test clip
     assert "test has no clip of down" in record.notes
 
 
-def test_one_list_without_the_other_is_refused(tree):
-    (tree / "testing_list.txt").unlink()
-    refused("validation_list.txt is there, but testing_l", tree)
+def test_one_list_without_the_other_is_refused(corpus):
+    (corpus / "testing_list.txt").unlink()
+    refused("validation_list.txt is there, but testing_l", corpus)
 
 
-def test_a_clip_in_both_lists_or_twice_on_disk_is_refused(tree):
-    with open(tree / "testing_list.txt", "a") as file:
+def test_a_clip_in_both_lists_or_twice_on_disk_is_refused(corpus):
+    with open(corpus / "testing_list.txt", "a") as file:
         file.write("yes/bbbb0001_nohash_0.wav\n")
-    _write_clip(tree / "no" / "aaaa0001_nohash_0.flac")
-    text = refusal(prepare, tree)
+    _write_clip(corpus / "no" / "aaaa0001_nohash_0.flac")
+    text = refusal(prepare, corpus)
     assert "testing_list.txt: yes/bbbb0001_nohash_0.wav is in both lists" in text
     assert "no/aaaa0001_nohash_0.wav is the same clip as no/aaaa0001_nohash_0.flac" in text
 
 
 @pytest.mark.parametrize("skip_broken", [False, True])
-def test_a_class_that_is_empty_in_train_is_always_an_error(tree, skip_broken):
-    for path in (tree / "stop").glob("aaaa*"):
+def test_a_class_that_is_empty_in_train_is_always_an_error(corpus, skip_broken):
+    for path in (corpus / "stop").glob("aaaa*"):
         path.unlink()
     options = {"skip_broken": skip_broken}
-    refused("by the list files:\n  train: stop\nCheck", tree, **options)
-    refused(r"speaker \(v2-12-hash reads no list", tree, protocol="v2-12-hash", **options)
-    refused("train: _silence_, stop\n", tree, silence_percentage=0, **options)
+    refused("by the list files:\n  train: stop\nCheck", corpus, **options)
+    refused(r"speaker \(v2-12-hash reads no list", corpus, protocol="v2-12-hash", **options)
+    refused("train: _silence_, stop\n", corpus, silence_percentage=0, **options)
 
 
-def test_a_class_that_is_empty_in_test_only_is_an_error_or_a_note(tree):
-    edit(tree / "testing_list.txt", "stop/cccc0001_nohash_0.wav\n", "")
-    (tree / "stop" / "cccc0001_nohash_0.wav").unlink()
-    refused("by the list files:\n  test: stop\nCheck", tree)
-    assert prepare(tree, skip_broken=True).notes == ["test has no clip of stop"]
+def test_a_class_that_is_empty_in_test_only_is_an_error_or_a_note(corpus):
+    edit(corpus / "testing_list.txt", "stop/cccc0001_nohash_0.wav\n", "")
+    (corpus / "stop" / "cccc0001_nohash_0.wav").unlink()
+    refused("by the list files:\n  test: stop\nCheck", corpus)
+    assert prepare(corpus, skip_broken=True).notes == ["test has no clip of stop"]
 
 
-def test_a_missing_word_folder_is_an_empty_class(tree):
-    shutil.rmtree(tree / "go")
+def test_a_missing_word_folder_is_an_empty_class(corpus):
+    shutil.rmtree(corpus / "go")
     for name in LISTS.values():
-        lines = (tree / name).read_text().splitlines()
-        (tree / name).write_text("\n".join(line for line in lines if line[:3] != "go/"))
-    refused("train: go\n  valid: go\n  test: go\n", tree)
+        lines = (corpus / name).read_text().splitlines()
+        (corpus / name).write_text("\n".join(line for line in lines if line[:3] != "go/"))
+    refused("train: go\n  valid: go\n  test: go\n", corpus)
 
 
-def test_a_speaker_in_two_splits_is_an_error_or_a_note(tree):
-    edit(tree / "testing_list.txt", "yes/cccc0001", "yes/aaaa0001")
-    refused("2 of 6 speakers are in more than one.*aaaa0001, cccc0001", tree)
-    assert "2 of 6 speakers" in prepare(tree, skip_broken=True).notes[0]
+def test_a_speaker_in_two_splits_is_an_error_or_a_note(corpus):
+    edit(corpus / "testing_list.txt", "yes/cccc0001", "yes/aaaa0001")
+    refused("2 of 6 speakers are in more than one.*aaaa0001, cccc0001", corpus)
+    assert "2 of 6 speakers" in prepare(corpus, skip_broken=True).notes[0]
 
 
-def test_a_missing_or_wrong_data_folder_says_what_it_should_hold(tree, tmp_path):
+def test_a_missing_or_wrong_data_folder_says_what_it_should_hold(corpus, tmp_path):
     refused("nowhere does not exist.*--download true", tmp_path / "nowhere")
-    refused("LICENSE is a file", tree / "LICENSE")
-    refused("none of the 35 word folders.*Did you mean .*spe", tmp_path)
+    refused("LICENSE is a file", corpus / "LICENSE")
+    refused("none of the 35 word folders.*Did you mean .*corpus", tmp_path)
     assert not (tmp_path / "out").exists()
 
 
 # --- download and command line -------------------------------------------------------------------
 
 
-def test_download_fetches_checks_and_unpacks_what_is_not_there(tree, tmp_path, monkeypatch):
+def test_download_fetches_checks_and_unpacks_what_is_not_there(corpus, tmp_path, monkeypatch):
     (tmp_path / "server").mkdir()
     archive = tmp_path / "server" / "speech_commands_v0.02.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tree, ".")
+        tar.add(corpus, ".")
     release = _shrink_release(monkeypatch)
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
 
@@ -672,24 +663,26 @@ def test_download_fetches_checks_and_unpacks_what_is_not_there(tree, tmp_path, m
     assert prepare(folder, **options) == record
 
 
-def test_the_command_prints_the_counts_and_errors_in_one_line(tree, tmp_path, capsys):
+def test_the_command_prints_the_counts_and_errors_in_one_line(corpus, tmp_path, capsys):
     out = tmp_path / "o"
-    script.main([str(tree), str(out), "--protocol", "v2-35", "--seed", "3", "--num_workers", "2"])
+    script.main([str(corpus), str(out), "--protocol", "v2-35", "--seed", "3", "--num_workers", "2"])
     text = capsys.readouterr().out
     assert "protocol v2-35" in text and "seed 3" in text and str(out / "manifest.csv") in text
     for arguments, message in (
         (["--protocol", "v2-36"], "prepare.py: protocol 'v2-36' is not known; did you mean"),
         (["--official_test_folder", "nowhere"], "official_test_folder nowhere does not exist"),
     ):
-        refusals.refused(message, script.main, [str(tree), str(out), *arguments], error=SystemExit)
-    (tree / "yes" / "aaaa0001_nohash_0.wav").write_bytes(b"")
-    refusals.refused("1 files or entries", script.main, [str(tree), str(out)], error=SystemExit)
-    script.main([str(tree), str(out), "--skip_broken", "true"])
+        refusals.refused(
+            message, script.main, [str(corpus), str(out), *arguments], error=SystemExit
+        )
+    (corpus / "yes" / "aaaa0001_nohash_0.wav").write_bytes(b"")
+    refusals.refused("1 files or entries", script.main, [str(corpus), str(out)], error=SystemExit)
+    script.main([str(corpus), str(out), "--skip_broken", "true"])
     assert "skipped 1:" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_the_script_runs_by_its_path(tree, tmp_path):
+def test_the_script_runs_by_its_path(corpus, tmp_path):
     command = [sys.executable, script.__file__, str(tmp_path / "nowhere"), str(tmp_path / "o")]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1 and "Traceback" not in run.stderr

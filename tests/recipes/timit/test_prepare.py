@@ -57,6 +57,7 @@ def write_audio(path, length=LENGTH, rate_hz=RATE_HZ, format="NIST"):
 
 
 def make_corpus(folder):
+    """A small one, which says that it is mini."""
     for part, regions in PEOPLE.items():
         for region, speakers in regions.items():
             for speaker in speakers:
@@ -72,17 +73,6 @@ def make_corpus(folder):
 
 def mark_as_mini(folder):
     (folder / "mini.json").write_text(json.dumps({"generator": "auricle mini corpus"}))
-
-
-@pytest.fixture(scope="module")
-def _corpus(tmp_path_factory):
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "timit")
-
-
-@pytest.fixture
-def corpus(_corpus, tmp_path):
-    """A small corpus that the test may change; it says that it is mini."""
-    return Path(shutil.copytree(_corpus, tmp_path / "timit"))
 
 
 @pytest.fixture
@@ -264,8 +254,8 @@ def strangers(corpus):
     "change",
     [lower_case, mixed_case, riff, riff_with_the_published_names, extra_folders, strangers],
 )
-def test_every_form_is_the_same_corpus(_corpus, corpus, tmp_path, change):
-    published = prepare(_corpus, tmp_path / "published")
+def test_every_form_is_the_same_corpus(untouched, corpus, tmp_path, change):
+    published = prepare(untouched, tmp_path / "published")
     change(corpus)
     record = prepare(corpus, tmp_path / "out")
     assert record.digest == published.digest and record.counts == published.counts
@@ -704,7 +694,7 @@ def test_runs_on_one_corpus_share_its_preparation(corpus, tmp_path):
     plain = {"results_folder": str(tmp_path / "r"), "protocol": "standard", "data_seed": 0}
     record = data.prepare_from({**plain, "skip_broken": False}, corpus)
     assert data.prepare_from({**plain, "skip_broken": False}, corpus) == record
-    expected = tmp_path / "r" / "prepared" / "timit-standard-seed0" / "manifest.csv"
+    expected = tmp_path / "r" / "prepared" / "corpus-standard-seed0" / "manifest.csv"
     assert Path(record.manifest_path) == expected and expected.is_file()
     assert record.counts["test"]["utterances"] == 4
 

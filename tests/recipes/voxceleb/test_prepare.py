@@ -1,7 +1,6 @@
 """VoxCeleb preparation: protocols, layouts, splits, validation trials, every kind of bad input."""
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -51,17 +50,6 @@ def make_corpus(folder, layout="wav", suffix=".wav"):
     lines += [f"0 {a}.wav {b}.wav" for a, b in zip(one, other, strict=True)]
     (folder / "trials.txt").write_text("\n".join(lines) + "\n")
     return folder
-
-
-@pytest.fixture(scope="module")
-def _corpus(tmp_path_factory):
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "vox")
-
-
-@pytest.fixture
-def corpus(_corpus, tmp_path):
-    """A complete corpus that the test may change."""
-    return Path(shutil.copytree(_corpus, tmp_path / "vox"))
 
 
 def prepare(data_folder, output_folder=None, **options):

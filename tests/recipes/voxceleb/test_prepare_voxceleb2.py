@@ -1,4 +1,4 @@
-"""VoxCeleb2: conversion of m4a by PyAV, and both corpora together."""
+"""VoxCeleb2: conversion of m4a by PyAV, and both corpus together."""
 
 import errno
 import os
@@ -49,9 +49,8 @@ def make_speakers(folder, speakers, suffix):
             write_clip(folder / speaker / video / f"00001{suffix}")
 
 
-@pytest.fixture(scope="module")
-def _corpora(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpora")
+def make_corpus(folder):
+    """Both corpora and a list of trials."""
     make_speakers(folder / "vox1" / "wav", VOX1, ".wav")
     make_speakers(folder / "vox2" / "dev" / "aac", VOX2, ".m4a")
     make_speakers(folder / "vox2" / "test" / "aac", ("id00020",), ".m4a")
@@ -61,26 +60,21 @@ def _corpora(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def corpora(_corpora, tmp_path):
-    return Path(shutil.copytree(_corpora, tmp_path / "corpora"))
-
-
-def prepare(corpora, output="out", **options):
+def prepare(corpus, output="out", **options):
     options = {
         "protocol": "list",
         "trial_list": "trials.txt",
         "train_on": "voxceleb2",
-        "voxceleb2_folder": corpora / "vox2",
+        "voxceleb2_folder": corpus / "vox2",
         "valid_speakers": 2,
     } | options
     return script.prepare(
-        corpora / "vox1", corpora / output, progress=False, num_workers=2, **options
+        corpus / "vox1", corpus / output, progress=False, num_workers=2, **options
     )
 
 
-def test_m4a_is_converted_once(corpora, converted):
-    record = prepare(corpora)
+def test_m4a_is_converted_once(corpus, converted):
+    record = prepare(corpus)
     assert record.counts["train"]["utterances"] == 6 and len(converted) == 10
     train = record.utterances["train"]
     assert all(name.endswith(".wav") and name.split("/")[0] in VOX2 for name in train)
@@ -89,74 +83,74 @@ def test_m4a_is_converted_once(corpora, converted):
         info = soundfile.info(train.path(name))
         shape = (info.samplerate, info.channels, info.subtype, info.frames)
         assert shape == (RATE_HZ, 1, "PCM_16", 10 * 1024)
-    cache = corpora / "voxceleb_cache"
+    cache = corpus / "voxceleb_cache"
     assert all(Path(train.path(name)).is_relative_to(cache) for name in train)
-    assert prepare(corpora).digest == record.digest
-    prepare(corpora, output="other", seed=5)  # another manifest of the same data
+    assert prepare(corpus).digest == record.digest
+    prepare(corpus, output="other", seed=5)  # another manifest of the same data
     assert len(converted) == 10
     assert not list(cache.rglob("*.part"))
 
 
-def test_a_conversion_that_was_stopped_goes_on(corpora, converted, monkeypatch):
+def test_a_conversion_that_was_stopped_goes_on(corpus, converted, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disc:
         disc.setattr(Path, "write_bytes", full)
-        refused("voxceleb_cache.* is full.*cache_folder", prepare, corpora, error=PreparationError)
-    assert not list((corpora / "voxceleb_cache").rglob("*.wav"))
-    assert not list((corpora / "voxceleb_cache").rglob("*.part"))
-    record = prepare(corpora)
+        refused("voxceleb_cache.* is full.*cache_folder", prepare, corpus, error=PreparationError)
+    assert not list((corpus / "voxceleb_cache").rglob("*.wav"))
+    assert not list((corpus / "voxceleb_cache").rglob("*.part"))
+    record = prepare(corpus)
     train = record.utterances["train"]
     gone, stale = (train.path(name) for name in list(train)[:2])
     os.unlink(gone)
     os.utime(stale, ns=(1, 1))  # older than its source
     converted.clear()
-    prepare(corpora, output="other", seed=1)
+    prepare(corpus, output="other", seed=1)
     assert len(converted) == 2
 
 
-def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpora, converted):
-    root = corpora / "vox2" / "dev" / "aac" / "id00012" / "vc"
+def test_a_broken_m4a_is_an_error_or_a_listed_skip(corpus, converted):
+    root = corpus / "vox2" / "dev" / "aac" / "id00012" / "vc"
     root.mkdir()
     (root / "00001.m4a").write_bytes(b"broken" * 50)
     (root / "00002.m4a").write_bytes(b"")
-    text = refusal(prepare, corpora)
+    text = refusal(prepare, corpus)
     assert "not_convertible (1):" in text and "Invalid data found" in text and "empty (1):" in text
-    record = prepare(corpora, skip_broken=True)
+    record = prepare(corpus, skip_broken=True)
     assert {skip["path"]: skip["kind"] for skip in record.skipped} == {
         "id00012/vc/00001.m4a": "not_convertible",
         "id00012/vc/00002.m4a": "empty",
     }
-    assert not list((corpora / "voxceleb_cache").rglob("*.part"))
+    assert not list((corpus / "voxceleb_cache").rglob("*.part"))
     used = sum(record.counts[split]["utterances"] for split in ("train", "valid"))
     assert used == 10
 
 
-def test_without_pyav_the_error_says_what_to_do(corpora, no_av):
-    refused(r"10 files.*id00012.*auricle\[media\]", prepare, corpora, error=PreparationError)
+def test_without_pyav_the_error_says_what_to_do(corpus, no_av):
+    refused(r"10 files.*id00012.*auricle\[media\]", prepare, corpus, error=PreparationError)
 
 
-def test_converted_files_beside_need_no_pyav(corpora, no_av):
-    make_speakers(corpora / "vox2" / "dev" / "wav", VOX2[:3], ".wav")
-    make_speakers(corpora / "vox2" / "dev" / "aac", VOX2[3:], ".flac")
-    record = prepare(corpora)
+def test_converted_files_beside_need_no_pyav(corpus, no_av):
+    make_speakers(corpus / "vox2" / "dev" / "wav", VOX2[:3], ".wav")
+    make_speakers(corpus / "vox2" / "dev" / "aac", VOX2[3:], ".flac")
+    record = prepare(corpus)
     train = record.utterances["train"]
     assert record.counts["train"]["utterances"] == 6
     assert not any(train.path(name).endswith(".m4a") for name in train)
     assert not any("second time" in note for note in record.notes)
 
 
-def test_conversion_to_flac(corpora, converted):
-    record = prepare(corpora, codec="flac")
+def test_conversion_to_flac(corpus, converted):
+    record = prepare(corpus, codec="flac")
     train = record.utterances["train"]
     assert all(train.path(name).endswith(".flac") for name in train)
     assert {soundfile.info(train.path(name)).format for name in train} == {"FLAC"}
 
 
-def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, converted):
-    alone = prepare(corpora, output="alone", train_on="voxceleb1")
-    both = prepare(corpora, train_on="both")
+def test_both_corpora_are_trained_on_with_all_their_speakers(corpus, converted):
+    alone = prepare(corpus, output="alone", train_on="voxceleb1")
+    both = prepare(corpus, train_on="both")
     assert len(alone.labels) == 2 and len(both.labels) == 7
     assert set(both.labels) < {*VOX1[2:], *VOX2}
     assert both.digest != alone.digest
@@ -165,23 +159,23 @@ def test_both_corpora_are_trained_on_with_all_their_speakers(corpora, converted)
         assert row["path"].endswith(name) and row["speaker"] == name.split("/")[0]
 
 
-def test_voxceleb2_may_lie_in_the_data_folder(corpora, converted):
-    shutil.move(corpora / "vox2" / "dev", corpora / "vox1" / "dev")
-    record = prepare(corpora, voxceleb2_folder=None)
+def test_voxceleb2_may_lie_in_the_data_folder(corpus, converted):
+    shutil.move(corpus / "vox2" / "dev", corpus / "vox1" / "dev")
+    record = prepare(corpus, voxceleb2_folder=None)
     assert record.counts["train"]["utterances"] == 6
-    shutil.rmtree(corpora / "vox1" / "dev")
-    refused("voxceleb2_folder", prepare, corpora, error=PreparationError, voxceleb2_folder=None)
+    shutil.rmtree(corpus / "vox1" / "dev")
+    refused("voxceleb2_folder", prepare, corpus, error=PreparationError, voxceleb2_folder=None)
 
 
-def test_swapped_folders_are_noticed(corpora):
+def test_swapped_folders_are_noticed(corpus):
     with pytest.raises(PreparationError, match="numbered as those of the other VoxCeleb"):
-        prepare(corpora, voxceleb2_folder=corpora / "vox1")
+        prepare(corpus, voxceleb2_folder=corpus / "vox1")
 
 
-def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, converted):
+def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpus, converted):
     # of an own corpus: VoxCeleb's two never clash
-    make_speakers(corpora / "vox2" / "dev" / "aac", ("id10001", "id10003"), ".m4a")
-    record = prepare(corpora, train_on="both")
+    make_speakers(corpus / "vox2" / "dev" / "aac", ("id10001", "id10003"), ".m4a")
+    record = prepare(corpus, train_on="both")
     splits = [record.utterances[split] for split in ("train", "valid")]
     rows = {name: row for split in splits for name, row in split.items()}
     assert "voxceleb2-id00012/va/00001.wav" in rows and "id10004/va/00001.wav" in rows
@@ -192,4 +186,4 @@ def test_speakers_of_one_name_in_both_corpora_get_a_prefix(corpora, converted):
         assert row["speaker"] == name.split("/")[0] and Path(row["path"]).is_file()
         assert ("voxceleb2-" in name) == ("voxceleb_cache" in row["path"])
     assert any("2 speakers have one name in both corpora" in note for note in record.notes)
-    assert prepare(corpora, train_on="both").digest == record.digest
+    assert prepare(corpus, train_on="both").digest == record.digest
