@@ -1,4 +1,4 @@
-"""VoxCeleb2: conversion of m4a by PyAV, and both corpus together."""
+"""VoxCeleb2: conversion of m4a by PyAV, and both corpora together."""
 
 import errno
 import os
