@@ -17,7 +17,6 @@ from .commands import (
     describe,
     embed,
     filters,
-    list_lobes,
     mini,
     predict,
     robustness,
@@ -26,6 +25,8 @@ from .commands import (
     transcribe,
     verify,
 )
+from .commands import list as list_lobes
+from .commands.common import add_command
 from .reports.printing import print_error
 
 __all__ = ["main"]
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:
-        module.add_parser(commands)
+        add_command(commands, module)
     return parser
 
 

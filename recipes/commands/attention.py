@@ -1,70 +1,65 @@
-"""Parser of `auricle attention`: where in a recording a patch transformer looks."""
+"""`auricle attention`: where in a recording a patch transformer looks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from .common import add_command, add_shared
+from ..reports.printing import show
+from ..training.command_line import UsageError
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    attention = add_command(
-        commands,
-        "attention",
-        run,
-        "draw where in a recording a patch transformer (vit, ast) looks: attention rollout over "
-        "its spectrogram, in s and Hz",
-    )
-    attention.add_argument("bundle", metavar="BUNDLE", help="a run's <output_folder>/bundle")
-    attention.add_argument("file", metavar="FILE", help="the recording")
-    attention.add_argument("--out", required=True, metavar="FILE.png", help="the picture")
-    attention.add_argument(
-        "--start",
-        type=float,
-        metavar="S",
-        help="where the clip begins, in s; default: where the training's window began, or 0 where "
-        "the recording ends before. It is as long as the training clips",
-    )
-    attention.add_argument(
-        "--heads", choices=["mean", "max", "min"], default="mean", help="how heads are joined"
-    )
-    attention.add_argument(
-        "--discard",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="share of each layer's smallest weights that is left out; default: 0",
-    )
-    add_shared(attention, "json")
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Save the picture and print where the strongest patch lies."""
-    if Path(arguments.out).suffix.lower() != ".png":
-        arguments.usage_error(f"--out {arguments.out}: the picture is a .png file")
-    from ...lobes.bundles import bundle as pretrained
+def run(
+    bundle: str,
+    file: str,
+    /,
+    *,
+    out: str,
+    start: float | None = None,
+    heads: Literal["mean", "max", "min"] = "mean",
+    discard: float = 0.0,
+    json: bool = False,
+) -> None:
+    """Draw where in a recording a patch transformer (vit, ast) looks: attention rollout over its
+    spectrogram, in s and Hz.
+
+    Arguments
+    ---------
+    bundle : BUNDLE
+        A run's <output_folder>/bundle.
+    file : FILE
+        The recording.
+    out : FILE.png
+        The picture.
+    start : S
+        Where the clip begins, in s. Default: where the training's window began, or 0 where the
+        recording ends before. It is as long as the training clips.
+    heads
+        How heads are joined.
+    discard : SHARE
+        Share of each layer's smallest weights that is left out. Default: 0.
+    json
+        Print JSON.
+    """
+    if Path(out).suffix.lower() != ".png":
+        raise UsageError(f"--out {out}: the picture is a .png file")
+    from ...lobes import bundles
     from ..inference.attention import attention_of_file, draw
-    from ..reports.printing import show
 
-    bundle = pretrained.load(arguments.bundle)
-    attention = attention_of_file(
-        bundle, arguments.file, arguments.start, arguments.heads, arguments.discard
-    )
-    encoder = bundle.description["encoder"]["name"]
-    title = f"{encoder}: {Path(arguments.file).name}, from {attention.start_s:g} s"
-    picture = draw(attention, arguments.out, title)
+    model = bundles.load(bundle)
+    attention = attention_of_file(model, file, start, heads, discard)
+    begin, top = attention.start_s, attention.strongest
+    title = f"{model.description['encoder']['name']}: {Path(file).name}, from {begin:g} s"
+    picture = draw(attention, out, title)
     rows, columns = attention.rollout.shape
-    top = attention.strongest
-    record = {"file": arguments.file, "start_s": attention.start_s, "patches": [rows, columns]}
+    record = {"file": file, "start_s": begin, "patches": [rows, columns]}
     record |= {"rollout": attention.rollout.tolist(), "strongest": top, "picture": str(picture)}
     lines = [
-        f"{arguments.file}: {rows} by {columns} patches from {attention.start_s:g} s; the strongest is "
+        f"{file}: {rows} by {columns} patches from {begin:g} s; the strongest is "
         f"{top['start_s']:.2f} to {top['end_s']:.2f} s, {top['low_hz']:.0f} to "
         f"{top['high_hz']:.0f} Hz, {top['times_even']:.1f} times the mean",
         f"Picture: {picture}",
     ]
-    show(record, lines, arguments.json, indent=None)
-    return 0
+    show(record, lines, json, indent=None)

@@ -1,50 +1,36 @@
-"""Parser of `auricle calibrate`: verification scores to log-likelihood ratios, fitted on trials."""
+"""`auricle calibrate`: from verification scores to log-likelihood ratios, fitted on trials."""
 
 from __future__ import annotations
 
-from .common import add_command, add_shared, options_for
-from .trial_options import add_system_options, check_system
+from ..inference.verification_system import System
+from ..reports.printing import show
+from .trial_options import check_system
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    calibrate = add_command(
-        commands, "calibrate", run, "fit what turns verification scores into probabilities"
-    )
-    add_system_options(calibrate)
-    calibrate.add_argument(
-        "--prior",
-        type=float,
-        default=0.01,
-        help="share of target trials where it matters most; default: 0.01",
-    )
-    calibrate.add_argument(
-        "--penalty",
-        type=float,
-        default=0.0,
-        help="on the scale, for scores that separate without an error; default: 0",
-    )
-    calibrate.add_argument(
-        "--out",
-        required=True,
-        metavar="FILE.json",
-        help="where to; a bundle's folder gets it as calibration.json, for `auricle verify`",
-    )
-    add_shared(calibrate, "json")
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Fit on held-out trials, write the file, say what it is."""
+def run(
+    system: System, *, prior: float = 0.01, penalty: float = 0.0, out: str, json: bool = False
+) -> None:
+    """Fit what turns verification scores into probabilities.
+
+    Arguments
+    ---------
+    prior
+        Share of target trials where it matters most.
+    penalty
+        On the scale, for scores that separate without an error. Default: 0.
+    out : FILE.json
+        Where to; a bundle's folder gets it as calibration.json, for `auricle verify`.
+    json
+        Print JSON.
+    """
+    check_system(system)
     from ..inference.calibration_files import calibrate, write_calibration
-    from ..inference.trial_scoring import System, score_system
-    from ..reports.printing import show
+    from ..inference.trial_scoring import score_system
 
-    check_system(arguments)
-    scored = score_system(System(**options_for(System, arguments)))
-    fitted = calibrate(scored, arguments.prior, arguments.penalty)
-    path = write_calibration(arguments.out, fitted)
+    fitted = calibrate(score_system(system), prior, penalty)
+    path = write_calibration(out, fitted)
     record = fitted.to_dict()
     on = record["fitted_on"]
     lines = [
@@ -57,5 +43,4 @@ def run(arguments) -> int:
         "higher, so measure it there: auricle score --calibration",
         f"Calibration: {path}",
     ]
-    show({**record, "file": str(path)}, lines, arguments.json)
-    return 0
+    show({**record, "file": str(path)}, lines, json)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from ...processing.system.listing import first_lines
+from ..reports.printing import show
 
 __all__ = ["check_labels", "check_leakage"]
 
@@ -21,12 +21,7 @@ def check_labels(folder: str, as_json: bool = False) -> int:
         raise ValueError(f"{folder}: no song of {corpus.dataset} has static and dynamic labels")
     bad = [block for block in blocks if block.verdict in ("exchanged", "undecided")]
     decided = any(block.verdict == "straight" for block in blocks)
-    if as_json:
-        shown = [{"ids": block.name, **asdict(block)} for block in blocks]
-        print(json.dumps({"dataset": corpus.dataset, "blocks": shown}, indent=2))
-        return 1 if bad or not decided else 0
-    print(f"{corpus.dataset} in {folder}")
-    print(describe_agreement(blocks))
+    lines = [f"{corpus.dataset} in {folder}", describe_agreement(blocks)]
     for block in bad:
         straight, exchanged = block.mean_correlation
         if block.verdict == "undecided":
@@ -35,12 +30,14 @@ def check_labels(folder: str, as_json: bool = False) -> int:
             problem = "are EXCHANGED; swap_2013_static auto or true puts them right"
         else:
             problem = "are EXCHANGED; the recipe does not put this right"
-        print(
+        lines.append(
             f"ids {block.name}: valence and arousal of the static labels {problem} "
             f"(mean correlation {straight:.3f} as named, {exchanged:.3f} exchanged)"
         )
     if not bad:
-        print("no block is exchanged" if decided else "too few songs to tell")
+        lines.append("no block is exchanged" if decided else "too few songs to tell")
+    shown = [{"ids": block.name, **asdict(block)} for block in blocks]
+    show({"dataset": corpus.dataset, "blocks": shown}, lines, as_json)
     return 1 if bad or not decided else 0
 
 
@@ -56,28 +53,31 @@ def check_leakage(a: str, b: str, audio: bool = True, as_json: bool = False) -> 
     ]
     audio = audio and all(heard)
     shared = find_shared(one, other, audio=audio, progress=not as_json)
-    if as_json:
-        record = {
-            "a": {"dataset": one.dataset, "songs": len(one.songs)},
-            "b": {"dataset": other.dataset, "songs": len(other.songs)},
-            "compared": [what for what, is_so in (("ids", by_id), ("audio", audio)) if is_so],
-            "shared": [song._asdict() for song in shared],
-        }
-        print(json.dumps(record, indent=2))
-        return 1 if shared else 0
+    lines = []
     if not by_id:
-        print("the numbers of the two data sets mean different songs: they are not compared")
+        lines.append("the numbers of the two data sets mean different songs: they are not compared")
     if not audio:
-        print("sounds are not compared")
-    if not by_id and not audio:
+        lines.append("sounds are not compared")
+    if not by_id and not audio and not as_json:
         raise ValueError("nothing is left to compare: both data sets need their audio")
-    print(f"{one.dataset} ({len(one.songs)} songs) and {other.dataset} ({len(other.songs)} songs)")
+    lines.append(" and ".join(f"{side.dataset} ({len(side.songs)} songs)" for side in (one, other)))
     songs = [f"{song.a} of A is {song.b} of B: {song.reason}" for song in shared]
     if shared:
-        print(first_lines(songs, most=10).lstrip("\n"))
+        lines.append(first_lines(songs, most=10).lstrip("\n"))
     if len(shared) > 10:
-        print("  all of them: --json")
-    print(f"{len(shared)} songs are shared" if shared else "no song is shared")
+        lines.append("  all of them: --json")
+    lines.append(f"{len(shared)} songs are shared" if shared else "no song is shared")
     if shared:
-        print("to train on A and test on B, leave them out: exclude_leakage = the folder of B")
+        lines.append(
+            "to train on A and test on B, leave them out: exclude_leakage = the folder of B"
+        )
+    record = {
+        **{
+            key: {"dataset": side.dataset, "songs": len(side.songs)}
+            for key, side in (("a", one), ("b", other))
+        },
+        "compared": [what for what, is_so in (("ids", by_id), ("audio", audio)) if is_so],
+        "shared": [song._asdict() for song in shared],
+    }
+    show(record, lines, as_json)
     return 1 if shared else 0

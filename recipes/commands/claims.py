@@ -1,136 +1,78 @@
-"""Parser of `auricle claims`: published claims about waveform models, measured."""
+"""`auricle claims`: published claims about waveform models, measured."""
 
 from __future__ import annotations
 
-import json
-import sys
+from ..music_emotion.claims.settings import Settings
+from ..reports.printing import show
+from ..training.command_line import UsageError, changed
+from .common import for_each
 
-from .common import add_command, add_shared, spellings
-
-__all__ = ["add_parser", "run"]
-
-#: Option -> field of the settings of a claim that trains.
-_TRAINING = {
-    "--results-folder": "results_folder",
-    "--data-folder": "data_folder",
-    "--seeds": "seeds",
-    "--number-of-epochs": "epochs",
-    "--dry": "dry",
-    "--pretrained": "pretrained",
-}
+__all__ = ["run"]
 
 
-def add_parser(commands) -> None:
-    """Add the command."""
-    claims = add_command(
-        commands, "claims", run, "measure what is claimed of waveform and spectrogram models"
-    )
-    claims.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="claims to measure; default: all that are computed without training",
-    )
-    claims.add_argument("--list", action="store_true", help="only list them")
-    add_shared(claims, "json")
-    training = claims.add_argument_group("claims that train networks")
-    training.add_argument(
-        *spellings("--results-folder"),
-        metavar="FOLDER",
-        help="where the runs go, and those that are there are read; default: results/claims",
-    )
-    training.add_argument(
-        *spellings("--data-folder"), metavar="FOLDER", help="the corpus; default: mini"
-    )
-    training.add_argument(
-        "--seeds", type=int, metavar="N", help="runs of each system; default: the claim's own"
-    )
-    training.add_argument(
-        *spellings("--number-of-epochs"),
-        dest="epochs",
-        type=int,
-        metavar="N",
-        help="of each run; default: the claim's own",
-    )
-    training.add_argument(
-        "--dry",
-        action="store_true",
-        default=None,
-        help="train nothing: judge by the runs that are there",
-    )
-    training.add_argument(
-        "--pretrained",
-        metavar="FILE",
-        help="weights of a transformer trained on images, for the claims about such weights",
-    )
+def run(
+    names: list[str] = (), /, *, list_: bool = False, json: bool = False, settings: Settings
+) -> int:
+    """Measure what is claimed of waveform and spectrogram models.
 
+    Each claim is printed with its measurement and verdict, whatever the verdict.
 
-def run(arguments) -> int:
-    """Print each claim with its measurement and verdict, whatever the verdict."""
+    Arguments
+    ---------
+    names : NAME
+        Claims to measure. Default: all that are computed without training.
+    list_
+        Only list them.
+    json
+        Print JSON.
+
+    Returns
+    -------
+    2 where a claim could not be measured.
+    """
     from ..music_emotion.claims.catalogue import claims, find_claims
-    from ..music_emotion.claims.settings import Settings
 
-    given = {
-        option: getattr(arguments, field)
-        for option, field in _TRAINING.items()
-        if getattr(arguments, field) is not None
-    }
-    chosen = find_claims(arguments.names) if arguments.names else list(claims().values())
-    if given and (
-        arguments.list or not any(claim.trains for claim in find_claims(arguments.names))
-    ):
+    chosen = find_claims(names) if names else [*claims().values()]
+    options = changed(settings)
+    if options and (list_ or not any(claim.trains for claim in find_claims(names))):
         trained = ", ".join(claim.name for claim in claims().values() if claim.trains)
-        arguments.usage_error(
-            f"{', '.join(given)}: of claims that train, to be named ({trained or 'none'})"
+        raise UsageError(
+            f"{', '.join(options)}: of claims that train, to be named ({trained or 'none'})"
         )
-    if arguments.list:
-        return _list(chosen, arguments.json)
-    settings = Settings(**{_TRAINING[option]: value for option, value in given.items()})
-    wanted = [claim for claim in chosen if arguments.names or not claim.trains]
+    if list_:
+        width = max(len(claim.name) for claim in chosen)
+        rows = [{"name": c.name, "claim": c.sentence, "trains": c.trains} for c in chosen]
+        lines = [
+            f"{c.name:<{width}}  {'trains  ' if c.trains else 'computed'}  {c.sentence}"
+            for c in chosen
+        ]
+        show(rows, lines, json)
+        return 0
+    wanted = [claim for claim in chosen if names or not claim.trains]
     refusals: tuple[type[Exception], ...] = (ValueError,)
     if any(claim.trains for claim in wanted):
         from ..training.messages import RecipeError  # heavy, as training is
 
         refusals += (RecipeError,)
-    findings, failed = [], False
-    for claim in wanted:
+    findings = []
+
+    def measure(claim) -> None:
         try:
             findings.append(claim.measure(settings))
         except refusals as error:  # an extra is not installed: the others can be measured
-            failed = True
-            print(f"auricle: claim {claim.name!r}: {error}", file=sys.stderr)
-            continue
-        if not arguments.json:
+            raise ValueError(f"claim {claim.name!r}: {error}") from error
+        if not json:
             print(findings[-1].text(), end="\n\n", flush=True)
-    if arguments.json:
-        print(json.dumps([found.as_dict() for found in findings], indent=2, ensure_ascii=False))
-    elif not arguments.names:
-        _tell_left_out([claim for claim in chosen if claim.trains])
-    return 2 if failed else 0
 
-
-def _list(chosen, as_json: bool) -> int:
-    """A line per claim, or JSON."""
-    if as_json:
-        rows = [
-            {"name": claim.name, "claim": claim.sentence, "trains": claim.trains}
-            for claim in chosen
-        ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return 0
-    width = max(len(claim.name) for claim in chosen)
-    for claim in chosen:
-        print(
-            f"{claim.name:<{width}}  {'trains  ' if claim.trains else 'computed'}  {claim.sentence}"
+    status = for_each(wanted, measure)
+    trained = [] if names else [claim for claim in chosen if claim.trains]
+    lines = [f"  auricle claims {claim.name}\n    {claim.sentence}" for claim in trained]
+    if trained:
+        lines.insert(0, "These train networks, and are measured when they are named:")
+        lines.append(
+            "Their options: --results_folder, --data_folder, --seeds, --number_of_epochs, --dry, "
+            "--pretrained"
         )
-    return 0
-
-
-def _tell_left_out(trained) -> None:
-    if not trained:
-        return
-    print("These train networks, and are measured when they are named:")
-    for claim in trained:
-        print(f"  auricle claims {claim.name}\n    {claim.sentence}")
-    options = "--results_folder, --data_folder, --seeds, --number_of_epochs, --dry, --pretrained"
-    print(f"Their options: {options}")
+    if json or lines:
+        show([finding.as_dict() for finding in findings], lines, json)
+    return status

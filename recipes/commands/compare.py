@@ -1,54 +1,74 @@
-"""Parser of `auricle compare`: whether two systems differ on the same trials or songs."""
+"""`auricle compare`: whether two systems differ on the same trials or songs."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
+from typing import Literal
 
-from .common import add_command, add_shared, changed_options, options_for
+from ..training.command_line import UsageError, changed
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 TRIAL_METRICS = ("eer", "min_dcf_0.01", "min_dcf_0.05")
-#: What only scores of trials have.
-_OF_TRIALS = ("trials", "trials_format", "speakers", "partial")
 
 
-def add_parser(commands) -> None:
-    """Add the command."""
-    compare = add_command(
-        commands,
-        "compare",
-        run,
-        "whether two systems differ on the same verification trials, or two music emotion models "
-        "on the same songs",
-    )
-    compare.add_argument(
-        "a",
-        metavar="A",
-        help="one system: scores of trials (auricle score --save-scores), or predictions (a music "
-        "emotion run's folder, or its test_predictions.json)",
-    )
-    compare.add_argument("b", metavar="B", help="the other, on the same trials or songs")
-    compare.add_argument(
-        "--metric",
-        help=f"of scores of trials {{{','.join(TRIAL_METRICS)}}}, default: eer; of predictions "
-        "{ccc,r2,rmse,pearson}, each also of one dimension (ccc_valence), default: ccc",
-    )
-    draws = {"help": "draws of speakers or songs for the interval; default: 1000"}
-    add_shared(compare, "n_resamples", "seed", "json", n_resamples=draws)
-    add_shared(
-        compare.add_argument_group("scores of trials"),
-        *_OF_TRIALS,
-        trials={"help": "the list; default: the labels of A"},
-        partial={"help": "the files are meant to hold more than the list"},
-    )
+@dataclass(frozen=True)
+class TrialFiles:
+    """The list that two files of scores are compared on.
+
+    Arguments (scores of trials)
+    ----------------------------
+    trials : FILE
+        The list. Default: the labels of A.
+    trials_format
+        '1|0 A B', 'A B target|nontarget', 'A B SCORE target|nontarget'; auto: as it looks.
+    speakers : FILE
+        Lines 'RECORDING SPEAKER' (Kaldi's utt2spk). Default: a name's first folder.
+    partial
+        The files are meant to hold more than the list.
+    """
+
+    trials: str | None = None
+    trials_format: Literal["auto", "voxceleb", "kaldi", "wespeaker"] = "auto"
+    speakers: str | None = None
+    partial: bool = False
 
 
-def run(arguments) -> int:
-    """Print both scores, their difference with interval and p, and a verdict."""
+def run(
+    a: str,
+    b: str,
+    /,
+    listed: TrialFiles,
+    *,
+    metric: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Tell whether two systems differ on the same verification trials, or two music emotion models
+    on the same songs.
+
+    Arguments
+    ---------
+    a : A
+        One system: scores of trials (auricle score --save-scores), or predictions (a music emotion
+        run's folder, or its test_predictions.json).
+    b : B
+        The other, on the same trials or songs.
+    metric
+        Of scores of trials {eer,min_dcf_0.01,min_dcf_0.05}, default: eer; of predictions
+        {ccc,r2,rmse,pearson}, each also of one dimension (ccc_valence), default: ccc.
+    n_resamples : N
+        Draws of speakers or songs for the interval.
+    seed
+        Of the interval's draws.
+    json
+        Print JSON.
+    """
     from ..inference.comparison import compare_predictions, compare_systems, prediction_file
 
-    a, b = arguments.a, arguments.b
+    draws = {"n_resamples": n_resamples, "seed": seed, "as_json": json}
     kinds = [prediction_file(side) is not None for side in (a, b)]
     if kinds[0] != kinds[1]:
         predictions, other = (a, b) if kinds[0] else (b, a)
@@ -56,18 +76,15 @@ def run(arguments) -> int:
         raise ValueError(
             f"{predictions} holds predictions and {other} {what}: give two files of one kind"
         )
-    arguments.metric = arguments.metric or ("ccc" if kinds[0] else "eer")
     if kinds[0]:
-        if given := changed_options(arguments, _OF_TRIALS):
-            arguments.usage_error(f"{given[0]} is for scores of trials; {a} holds predictions")
-        compare_predictions(**options_for(compare_predictions, arguments))
-        return 0
-    if arguments.metric not in TRIAL_METRICS:
-        arguments.usage_error(
-            f"--metric {arguments.metric} is not one of scores of trials: "
-            + ", ".join(TRIAL_METRICS)
-        )
-    if arguments.partial and not arguments.trials:
-        arguments.usage_error("--partial says that the files hold more than --trials FILE: give it")
-    compare_systems(**options_for(compare_systems, arguments))
-    return 0
+        if of_trials := changed(listed):
+            raise UsageError(f"{of_trials[0]} is for scores of trials; {a} holds predictions")
+        compare_predictions(a, b, metric=metric or "ccc", **draws)
+        return
+    metric = metric or "eer"
+    if metric not in TRIAL_METRICS:
+        known = ", ".join(TRIAL_METRICS)
+        raise UsageError(f"--metric {metric} is not one of scores of trials: {known}")
+    if listed.partial and not listed.trials:
+        raise UsageError("--partial says that the files hold more than --trials FILE: give it")
+    compare_systems(a, b, **asdict(listed), metric=metric, **draws)

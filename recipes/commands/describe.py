@@ -1,60 +1,46 @@
-"""Parser of `auricle describe`: what a lobe is, its options and its size."""
+"""`auricle describe`: what a lobe is, its options and its size."""
 
 from __future__ import annotations
 
-import json
-
 from ...lobes.registry import LobeError, Registry, nearest
-from .common import add_command, add_shared
-from .list_lobes import REGISTRIES
+from ..reports.printing import show
+from .list import REGISTRIES
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    describe = add_command(commands, "describe", run, "what a lobe is, its options and its size")
-    describe.add_argument("name")
-    add_shared(describe, "json")
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Print the facts of one lobe, built with its defaults."""
+def run(name: str, /, *, json: bool = False) -> None:
+    """Tell what a lobe is, its options and its size.
+
+    Arguments
+    ---------
+    name
+        Of the lobe, which is built with its defaults.
+    json
+        Print JSON.
+    """
     from ...lobes.build import options_of
 
-    registry = _find(arguments.name)
-    cls = registry.get(arguments.name)
-    lobe = registry.describe(arguments.name)
+    registry = _find(name)
+    cls = registry.get(name)
+    lobe = registry.describe(name)
     options = {
-        name: "required" if parameter.default is parameter.empty else parameter.default
-        for name, parameter in options_of(registry, arguments.name).items()
+        option: "required" if parameter.default is parameter.empty else parameter.default
+        for option, parameter in options_of(registry, name).items()
     }
-    facts = {
-        "name": lobe.name,
-        "kind": registry.kind,
-        "summary": lobe.summary,
-        "paper": lobe.paper,
-        "source": lobe.source,
-        "origin": lobe.origin,
-        "options": options,
-        "built_with_defaults": _facts(registry, cls),
-    }
-    if arguments.json:
-        print(json.dumps(facts, indent=2, default=str))
-        return 0
-    print(f"{lobe.name} ({registry.kind}): {lobe.summary}")
-    for key in ("paper", "source", "origin"):
-        print(f"  {key:<7} {facts[key] or '-'}")
-    print(
+    about = {key: getattr(lobe, key) for key in ("paper", "source", "origin")}
+    built = _facts(registry, cls)
+    record = {"name": lobe.name, "kind": registry.kind, "summary": lobe.summary, **about}
+    lines = [
+        f"{lobe.name} ({registry.kind}): {lobe.summary}",
+        *(f"  {key:<7} {value or '-'}" for key, value in about.items()),
         "  options (key them by the lobe's name, e.g. "
-        f"--{registry.kind}_options.{lobe.name}.{next(iter(options), 'NAME')} VALUE):"
-    )
-    for name, default in options.items():
-        print(f"    {name} = {default!r}")
-    print("  built with its defaults:")
-    for name, value in facts["built_with_defaults"].items():
-        print(f"    {name}: {value}")
-    return 0
+        f"--{registry.kind}_options.{lobe.name}.{next(iter(options), 'NAME')} VALUE):",
+        *(f"    {option} = {default!r}" for option, default in options.items()),
+        "  built with its defaults:",
+        *(f"    {fact}: {value}" for fact, value in built.items()),
+    ]
+    show({**record, "options": options, "built_with_defaults": built}, lines, json)
 
 
 def _find(name: str) -> Registry:
@@ -75,9 +61,9 @@ def _facts(registry: Registry, cls: type) -> dict:
         names = ("sample_rate", "hop", "window", "num_features", "normalization")
         sizes = {"frames_per_second": lobe.num_frames(16000)}
     else:
-        given = {"in_frames": 101} if cls.needs_in_frames else {}
+        needed = {"in_frames": 101} if cls.needs_in_frames else {}
         # What takes the waveform itself takes nothing else.
-        lobe = cls(in_features=1 if cls.unfit(40, 101) else 40, **given)
+        lobe = cls(in_features=1 if cls.unfit(40, 101) else 40, **needed)
         names, sizes = ("in_features", "out_features", "output", "stride"), {}
     trainable = sum(p.numel() for p in lobe.parameters() if p.requires_grad)
     return {

@@ -1,64 +1,74 @@
-"""Parser of `auricle embed`: embeddings of recordings, in a file."""
+"""`auricle embed`: embeddings of recordings, in a file."""
 
 from __future__ import annotations
 
 import time
 
-from .common import add_command, add_shared
+from ..reports.printing import show
+from ..training.command_line import UsageError
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    embed = add_command(commands, "embed", run, "write the embeddings of recordings to a file")
-    embed.add_argument("bundle", metavar="BUNDLE", help="trained for speaker verification")
-    # With "*", argparse would take it for given, and empty, as soon as it has seen the bundle.
-    files = embed.add_argument(
-        "files", nargs="+", metavar="NAME", default=[], help="recordings, as in --data-folder"
-    )
-    files.required = False
-    trials = {"help": "embed the recordings of this trial list"}
-    add_shared(embed, "data_folder", "trials", trials=trials)
-    embed.add_argument("--list", metavar="FILE", help="embed those named here, one to a line")
-    embed.add_argument(
-        "--out", required=True, metavar="FILE", help=".safetensors or .npz; has names and vectors"
-    )
-    add_shared(embed, "crops", "crop_s", "json")
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Embed, write, say how many and how fast."""
+def run(
+    bundle: str,
+    files: list[str] = (),
+    /,
+    *,
+    data_folder: str,
+    trials: str | None = None,
+    list_: str | None = None,
+    out: str,
+    crops: int = 0,
+    crop_s: float = 4.0,
+    json: bool = False,
+) -> None:
+    """Write the embeddings of recordings to a file.
+
+    Arguments
+    ---------
+    bundle : BUNDLE
+        Trained for speaker verification.
+    files : NAME
+        Recordings, as in --data-folder.
+    data_folder : FOLDER
+        Where the audio is.
+    trials : FILE
+        Embed the recordings of this trial list.
+    list_ : FILE
+        Embed those named here, one to a line.
+    out : FILE
+        .safetensors or .npz; has names and vectors.
+    crops : N
+        Average N evenly spaced crops of every recording; 0: the whole recording.
+    crop_s : S
+        Length of a crop in s.
+    json
+        Print JSON.
+    """
     from ...processing.scoring.verification.embedding_files import SUFFIXES, write_embeddings
     from ...processing.scoring.verification.trials import read_trials
     from ..inference.input_files import read_names
     from ..inference.trial_scoring import embedder
-    from ..reports.printing import show
 
-    forms = [bool(arguments.files), bool(arguments.trials), bool(arguments.list)]
-    if sum(forms) != 1:
-        arguments.usage_error(
+    if sum(map(bool, (files, trials, list_))) != 1:
+        raise UsageError(
             "say what to embed by one of: names of recordings, --trials FILE, --list FILE"
         )
-    if not arguments.out.endswith(SUFFIXES):
-        arguments.usage_error(f"--out {arguments.out}: the file ends in {' or '.join(SUFFIXES)}")
-    names = arguments.files
-    if arguments.trials:
-        names = list(read_trials(arguments.trials).names)
-    elif arguments.list:
-        names = read_names(arguments.list)
+    if not out.endswith(SUFFIXES):
+        raise UsageError(f"--out {out}: the file ends in {' or '.join(SUFFIXES)}")
+    if trials:
+        files = list(read_trials(trials).names)
+    elif list_:
+        files = read_names(list_)
     begin = time.perf_counter()
-    embed = embedder(
-        arguments.bundle, arguments.data_folder, arguments.crops, arguments.crop_s, progress=True
-    )
-    embeddings, about = embed(names)
+    embeddings, about = embedder(bundle, data_folder, crops, crop_s, progress=True)(files)
     seconds = time.perf_counter() - begin
-    path = write_embeddings(arguments.out, embeddings, about)
+    path = write_embeddings(out, embeddings, about)
     count, dimensions = len(embeddings), embeddings.vectors.shape[1]
     record = {"file": str(path), "recordings": count, "dimensions": dimensions}
     line = (
         f"{count:,} embeddings of {dimensions} dimensions in {path} "
         f"({count / seconds:.1f} recordings/s, reading included)"
     )
-    show({**record, "wall_s": seconds, **about}, [line], arguments.json)
-    return 0
+    show({**record, "wall_s": seconds, **about}, [line], json)

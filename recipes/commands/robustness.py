@@ -1,59 +1,71 @@
-"""Parser of `auricle robustness`: EER under noise, reverberation, codecs and other distortions."""
+"""`auricle robustness`: EER under noise, reverberation, codecs and other distortions."""
 
 from __future__ import annotations
 
-from .common import add_command, add_shared, options_for
+from typing import Literal
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    robustness = add_command(
-        commands, "robustness", run, "EER under noise, reverberation, codecs and other distortions"
-    )
-    robustness.add_argument(
-        "bundles",
-        nargs="+",
-        metavar="BUNDLE",
-        help="trained models, FOLDER or NAME=FOLDER; each further one is compared with the first",
-    )
-    shared = ("trials", "trials_format", "speakers", "data_folder")
-    add_shared(robustness, *shared, trials={"required": True})
-    robustness.add_argument(
-        "--out",
-        default="robustness",
-        metavar="FOLDER",
-        help="where robustness.json, .md and .png go; default: robustness",
-    )
-    robustness.add_argument(
-        "--conditions",
-        type=lambda text: text.split(","),
-        metavar="NAME,NAME",
-        help="noise, reverberation, telephone, mulaw, codec, clipping, speed, or one kind of them "
-        "(white, babble, music, mp3, opus, vorbis); default: all; clean always",
-    )
-    robustness.add_argument(
-        "--sides",
-        choices=["test", "both"],
-        default="test",
-        help="which recordings of a trial are distorted: the second (default), or both",
-    )
-    robustness.add_argument(
-        "--musan",
-        metavar="FOLDER",
-        help="noise, speech and music of MUSAN in place of generated sounds",
-    )
-    draws = "draws of speakers for the intervals; default: 1000; 0: no intervals, no comparison"
-    seed = "of the distortions and the intervals' draws"
-    add_shared(
-        robustness, "n_resamples", "seed", "json", n_resamples={"help": draws}, seed={"help": seed}
-    )
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Measure the bundles, print the table, draw the picture."""
+def run(
+    bundles: list[str],
+    /,
+    *,
+    trials: str,
+    trials_format: Literal["auto", "voxceleb", "kaldi", "wespeaker"] = "auto",
+    speakers: str | None = None,
+    data_folder: str,
+    out: str = "robustness",
+    conditions: list[str] | None = None,
+    sides: Literal["test", "both"] = "test",
+    musan: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure EER under noise, reverberation, codecs and other distortions.
+
+    Arguments
+    ---------
+    bundles : BUNDLE
+        Trained models, FOLDER or NAME=FOLDER; each further one is compared with the first.
+    trials : FILE
+        The list.
+    trials_format
+        '1|0 A B', 'A B target|nontarget', 'A B SCORE target|nontarget'; auto: as it looks.
+    speakers : FILE
+        Lines 'RECORDING SPEAKER' (Kaldi's utt2spk). Default: a name's first folder.
+    data_folder : FOLDER
+        Where the audio is.
+    out : FOLDER
+        Where robustness.json, .md and .png go.
+    conditions : NAME,NAME
+        noise, reverberation, telephone, mulaw, codec, clipping, speed, or one kind of them (white,
+        babble, music, mp3, opus, vorbis). Default: all; clean always.
+    sides
+        Which recordings of a trial are distorted: the second, or both.
+    musan : FOLDER
+        Noise, speech and music of MUSAN in place of generated sounds.
+    n_resamples : N
+        Draws of speakers for the intervals; 0: no intervals, no comparison.
+    seed
+        Of the distortions and the intervals' draws.
+    json
+        Print JSON.
+    """
     from ..inference.robustness import robustness
 
-    robustness(**options_for(robustness, arguments))
-    return 0
+    robustness(
+        bundles,
+        trials,
+        data_folder,
+        out=out,
+        conditions=conditions,
+        sides=sides,
+        musan=musan,
+        trials_format=trials_format,
+        speakers=speakers,
+        n_resamples=n_resamples,
+        seed=seed,
+        as_json=json,
+    )

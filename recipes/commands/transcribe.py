@@ -1,86 +1,67 @@
-"""Parser of `auricle transcribe`: what is said in audio files."""
+"""`auricle transcribe`: what is said in audio files."""
 
 from __future__ import annotations
 
 import json
+from typing import Literal
 
-from ..reports.printing import print_error
-from .common import add_command, spellings
+from ..training.command_line import UsageError
+from .common import for_each
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands) -> None:
-    """Add the command."""
-    transcribe = add_command(
-        commands, "transcribe", run, "print what is said in audio files: phones, characters, words"
-    )
-    transcribe.add_argument("bundle", metavar="BUNDLE", help="trained by the TIMIT recipe")
-    transcribe.add_argument("files", nargs="+", metavar="FILE")
-    transcribe.add_argument(
-        "--decoding", choices=["greedy", "beam"], default="greedy", help="default: greedy"
-    )
-    transcribe.add_argument(
-        *spellings("--beam-size"), type=int, metavar="N", help="prefixes kept; default: 16"
-    )
-    transcribe.add_argument(
-        *spellings("--lm-weight"),
-        type=float,
-        metavar="W",
-        help="weight of the bigram in the bundle, with --decoding beam; default: 0",
-    )
-    transcribe.add_argument(
-        "--format",
-        choices=["kaldi", "json"],
-        default="kaldi",
-        help="kaldi (default): 'NAME TOKEN ...', as `auricle score --hyp` reads; json: an object "
-        "per line",
-    )
-    transcribe.add_argument(
-        "--names",
-        choices=["stem", "path"],
-        default="stem",
-        help="what NAME is: the file's name without folder and suffix (default), or its path",
-    )
+__all__ = ["run"]
 
 
-def run(arguments) -> int:
-    """Print a line per file; 2 where one could not be read."""
-    if arguments.decoding == "greedy":
-        for option in ("beam_size", "lm_weight"):
-            if getattr(arguments, option) is not None:
-                name = "--" + option.replace("_", "-")
-                arguments.usage_error(f"{name} belongs to --decoding beam")
-    from ..inference.transcribe import (
-        decoder_of,
-        names_of,
-        open_recogniser,
-        transcribe_file,
-        written,
-    )
+def run(
+    bundle: str,
+    files: list[str],
+    /,
+    *,
+    decoding: Literal["greedy", "beam"] = "greedy",
+    beam_size: int | None = None,
+    lm_weight: float | None = None,
+    format: Literal["kaldi", "json"] = "kaldi",
+    names: Literal["stem", "path"] = "stem",
+) -> int:
+    """Print what is said in audio files: phones, characters, words.
 
-    as_json = arguments.format == "json"
-    names = arguments.files if as_json else names_of(arguments.files, arguments.names)
-    bundle, units = open_recogniser(arguments.bundle)
-    decode = decoder_of(
-        arguments.bundle,
-        units,
-        arguments.decoding,
-        16 if arguments.beam_size is None else arguments.beam_size,
-        arguments.lm_weight or 0.0,
-    )
-    status = 0
-    for file, name in zip(arguments.files, names, strict=True):
-        try:
-            tokens = transcribe_file(bundle, units, decode, file)
-        except ValueError as error:
-            # One bad file must not keep the others from being transcribed.
-            print_error(error)
-            status = 2
-            continue
+    Arguments
+    ---------
+    bundle : BUNDLE
+        Trained by the TIMIT recipe.
+    files : FILE
+        Recordings, a line each.
+    decoding
+        The best unit of every step, or prefix beam search.
+    beam_size : N
+        Prefixes kept, with --decoding beam. Default: 16.
+    lm_weight : W
+        Weight of the bigram in the bundle, with --decoding beam. Default: 0.
+    format
+        kaldi: 'NAME TOKEN ...', as `auricle score --hyp` reads; json: an object per line.
+    names
+        What NAME is: the file's name without folder and suffix, or its path.
+
+    Returns
+    -------
+    2 where a file could not be read.
+    """
+    for option, value in (("--beam-size", beam_size), ("--lm-weight", lm_weight)):
+        if decoding == "greedy" and value is not None:
+            raise UsageError(f"{option} belongs to --decoding beam")
+    from ..inference import transcribe
+
+    as_json = format == "json"
+    called = dict(zip(files, files if as_json else transcribe.names_of(files, names), strict=True))
+    model, units = transcribe.open_recogniser(bundle)
+    size, weight = 16 if beam_size is None else beam_size, lm_weight or 0.0
+    decode = transcribe.decoder_of(bundle, units, decoding, size, weight)
+
+    def answer(file: str) -> None:
+        tokens = transcribe.transcribe_file(model, units, decode, file)
         if as_json:
-            found = {"file": file, "unit": units.scored_as, "tokens": tokens}
-            print(json.dumps(found, ensure_ascii=False))
+            record = {"file": file, "unit": units.scored_as, "tokens": tokens}
+            print(json.dumps(record, ensure_ascii=False))
         else:
-            print(" ".join([name, *written(units, tokens).split()]))
-    return status
+            print(" ".join([called[file], *transcribe.written(units, tokens).split()]))
+
+    return for_each(files, answer)

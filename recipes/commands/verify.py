@@ -1,31 +1,35 @@
-"""Parser of `auricle verify`: whether two recordings are of one speaker."""
+"""`auricle verify`: whether two recordings are of one speaker."""
 
 from __future__ import annotations
 
-from .common import add_command, add_shared, options_for, spellings
-
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 
-def add_parser(commands) -> None:
-    """Add the command."""
-    verify = add_command(commands, "verify", run, "whether two recordings are of one speaker")
-    verify.add_argument("bundle", metavar="BUNDLE", help="trained for speaker verification")
-    verify.add_argument("one", metavar="A.wav")
-    verify.add_argument("other", metavar="B.wav")
-    verify.add_argument(
-        *spellings("--threshold-prior"),
-        type=float,
-        metavar="P",
-        help="share of comparisons that are of one speaker where this is used; default: the prior "
-        "that the bundle was calibrated for",
-    )
-    add_shared(verify, "json")
+def run(
+    bundle: str,
+    one: str,
+    other: str,
+    /,
+    *,
+    threshold_prior: float | None = None,
+    json: bool = False,
+) -> None:
+    """Tell whether two recordings are of one speaker.
 
-
-def run(arguments) -> int:
-    """Print score, probability and decision."""
+    Arguments
+    ---------
+    bundle : BUNDLE
+        Trained for speaker verification.
+    one : A.wav
+        A recording.
+    other : B.wav
+        The other recording.
+    threshold_prior : P
+        Share of comparisons that are of one speaker where this is used. Default: the prior that the
+        bundle was calibrated for.
+    json
+        Print JSON.
+    """
     from ..inference.verify import verify
 
-    verify(**options_for(verify, arguments))
-    return 0
+    verify(bundle, one, other, threshold_prior, as_json=json)

@@ -22,12 +22,12 @@ def score(
     ref: str,
     unit: str = "phone",
     *,
-    phones: dict | None = None,
     format: str = "auto",
     allow_empty: bool = False,
     alignment: str | None = None,
     seed: int = 0,
     as_json: bool = False,
+    **phones,
 ) -> None:
     """Score a file of hypotheses and print the error rate.
 
@@ -35,13 +35,12 @@ def score(
     ---------
     hyp, ref : files of transcripts.
     unit : "phone", "char" or "word".
-    phones : what was said about phones, None for what was not: phone_set, hyp_phones, ref_phones,
-        silence, glottal_stop.
     format : of both files: "auto", "kaldi" or "trn".
     allow_empty : whether references without a token are scored, or refused.
     alignment : file for the alignment of every utterance; must be none of the other two.
     seed : of the interval's draws.
     as_json : print one JSON object in place of a line.
+    phones : phone_set, hyp_phones, ref_phones, silence and glottal_stop; None: not given.
 
     Raises
     ------
@@ -51,7 +50,7 @@ def score(
     OSError
         A file that is not there; no folder for the alignment.
     """
-    given = {name: value for name, value in (phones or {}).items() if value is not None}
+    given = {name: value for name, value in phones.items() if value is not None}
     if given and unit != "phone":
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")

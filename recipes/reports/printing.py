@@ -14,7 +14,7 @@ __all__ = ["markdown_rows", "print_error", "show"]
 def show(record, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:
     """Print a record as strict JSON, or the lines that say the same in words."""
     if as_json:
-        print(json.dumps(record, indent=indent, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(record, indent=indent, ensure_ascii=False, allow_nan=False, default=str))
     else:
         print("\n".join(lines))
 

@@ -53,8 +53,8 @@ class Wanted:
     def words(self, settings: Settings) -> list[str]:
         """The command line behind the YAML's name, without folders for what it writes."""
         options = {"data_folder": settings.data_folder, "seed": self.seed, **self.options}
-        if settings.epochs:
-            options["number_of_epochs"] = settings.epochs
+        if settings.number_of_epochs:
+            options["number_of_epochs"] = settings.number_of_epochs
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
         return ["--experiment", self.experiment, *words]
 
@@ -63,8 +63,8 @@ class Wanted:
         variant = self.variant
         if settings.data_folder != "mini":
             variant += f"-{Path(settings.data_folder).expanduser().resolve().name}"
-        if settings.epochs:
-            variant += f"-{settings.epochs}_epochs"
+        if settings.number_of_epochs:
+            variant += f"-{settings.number_of_epochs}_epochs"
         base = Path(settings.results_folder).expanduser().resolve()
         return base / self.experiment / variant / f"seed_{self.seed}"
 

@@ -20,6 +20,7 @@ from auricle.processing.scoring.paired import holm
 from auricle.processing.scoring.verification.trial_scores import summarize_trials
 from auricle.processing.scoring.verification.trials import TrialList
 from auricle.recipes.commands import robustness as command
+from auricle.recipes.commands.common import add_command
 from auricle.recipes.inference import robustness as suite
 from auricle.recipes.inference.robustness_noise import TALKERS, BabbleTalkers
 
@@ -339,7 +340,7 @@ def _save_bundle(folder, task, seed):
 
 def run_command(corpus, bundles, *words):
     parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
+    add_command(parser.add_subparsers(), command)
     fixed = ["--trials", corpus / "trials.txt", "--data_folder", corpus / "data"]
     words = ["robustness", *bundles, *fixed, "--n-resamples", 50, *words]
     arguments = parser.parse_args([str(word) for word in words])

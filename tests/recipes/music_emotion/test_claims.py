@@ -374,7 +374,7 @@ def test_what_trains_gets_the_options(auricle, known):
     words = "--results_folder r --data-folder d --seeds 2 --number_of_epochs 3 --dry".split()
     printed = auricle.output("claims", "one", "slow", *words)
     assert "verdict: not decided: " in printed
-    assert given == [Settings(), Settings("r", "d", seeds=2, epochs=3, dry=True)]
+    assert given == [Settings(), Settings("r", "d", seeds=2, number_of_epochs=3, dry=True)]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_an_option_that_is_given_as_it_is_anyway_changes_nothing(settings):
 def test_epochs_and_corpus_of_the_settings_make_other_runs(settings, tmp_path):
     (tmp_path / "DEAM").mkdir()
     base = settings.results_folder
-    given = Settings(base, data_folder=str(tmp_path / "DEAM"), epochs=3)
+    given = Settings(base, data_folder=str(tmp_path / "DEAM"), number_of_epochs=3)
     words = vit().words(given)
     assert words[words.index("--number_of_epochs") + 1] == "3"
     assert str(vit().folder(given)).endswith("results/emotion_freezing/vit-DEAM-3_epochs/seed_1")
@@ -434,7 +434,7 @@ def test_the_catalogue_has_them():
 
 
 def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
-    settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), epochs=2)
+    settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), number_of_epochs=2)
     small = {
         "encoder_options.vit.depth": 2,
         "batch_size": 4,
