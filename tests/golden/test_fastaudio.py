@@ -116,20 +116,3 @@ def test_sorting_keeps_each_centre_with_its_width():
     assert (np.diff(lobe.filters().centre_hz) > 0).all()
     swapped = lobe.filters().bandwidth_hz
     assert swapped[2] == pytest.approx(lobe.band[7].item() * 16000, rel=0.02)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"shape": "rectangular"}, "no gradient"),
-        ({"shape": "round"}, "shape must be one of"),
-        ({"power": 3}, "power must be one of"),
-        ({"top_db": -80.0}, "top_db must be .*above 0"),
-        ({"max_freq_hz": 8001.0}, "half the sample rate"),
-        ({"num_features": 128}, "narrower than 0.75 bins"),
-        ({"n_fft": 200}, "n_fft=200 is shorter"),
-    ],
-)
-def test_wrong_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        build(**options)

@@ -64,36 +64,6 @@ def test_dropout_is_what_is_drawn_in_training(name):
     torch.testing.assert_close(*runs(dropout=0.0))
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "says"),
-    [
-        ("blstm", {"hidden": 0}, "hidden must be a whole number of at least 1, got 0"),
-        ("blstm", {"layers": 1.5}, "layers must be a whole number of at least 1, got 1.5"),
-        ("blstm", {"dropout": 1}, "dropout must be .* below 1, got 1"),
-        ("bcresnet_blstm", {"tau": 0}, "tau must be .* at least 0.125, got 0"),
-        ("bcresnet_blstm", {"hidden": "64"}, "hidden must be .* got '64'"),
-        ("bcresnet_blstm", {"sub_bands": 0}, "sub_bands must be .* got 0"),
-        ("crdnn", {"channels": (4, 6, 8)}, r"channels must be 2 whole numbers, got \(4, 6, 8\)"),
-        ("crdnn", {"channels": 4}, "channels must be 2 whole numbers, got 4"),
-        ("crdnn", {"channels": (4, 0)}, "channels must be .* at least 1, got 0"),
-        ("crdnn", {"time_pooling": 0}, "time_pooling must be .* got 0"),
-        ("crdnn", {"rnn_units": -1}, "rnn_units must be .* got -1"),
-        ("crdnn", {"rnn_layers": 0}, "rnn_layers must be .* got 0"),
-        ("crdnn", {"dnn_layers": 0}, "dnn_layers must be .* got 0"),
-        ("crdnn", {"dropout": -0.1}, "dropout must be .* got -0.1"),
-        ("conformer", {"heads": 3}, "d_model must be even and divisible by heads.* heads 3"),
-        ("conformer", {"d_model": 15, "heads": 1}, "d_model must be even"),
-        ("conformer", {"kernel": 30}, "kernel must be an odd whole number, got 30"),
-        ("conformer", {"stride": 0}, "stride must be .* got 0"),
-        ("conformer", {"layers": 0}, "layers must be .* got 0"),
-        ("conformer", {"ff": None}, "ff must be .* got None"),
-    ],
-)
-def test_options_out_of_range(name, options, says):
-    with pytest.raises(ValueError, match=says):
-        build(name, **options)
-
-
 # -- blstm -----------------------------------------------------------------------------------------
 
 

@@ -274,25 +274,3 @@ def test_padding_changes_no_valid_frame_in_any_convention(convention):
         alone = mel(wavs[1:2, :num_valid])
         frames = mel.num_frames(num_valid)
         torch.testing.assert_close(out[1:2, :frames], alone, atol=1e-4, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        ({"convention": "librosa"}, "convention .*'librosa'"),
-        ({"mel_scale": "bark"}, "mel_scale .*'bark'"),
-        ({"slopes": "erb"}, "slopes .*'erb'"),
-        ({"slopes": "mel", "mel_scale": "slaney"}, 'slopes=.*needs mel_scale="htk"'),
-        ({"norm": "l1"}, "norm .*'l1'"),
-        ({"log": "log10"}, "log .*'log10'"),
-        ({"power": 3.0}, "power .*3.0"),
-        ({"log_offset": 0.0}, "log_offset .*0.0"),
-        ({"top_db": -80.0}, "top_db .*-80"),
-        ({"max_freq_hz": 9000.0}, "max_freq_hz <= 8000"),
-        ({"min_freq_hz": 8000.0}, "min_freq_hz < max_freq_hz"),
-        ({"num_features": 400}, "num_features=400 with n_fft=512"),
-    ],
-)
-def test_bad_options_are_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build_frontend("mel", options={"mel": options})

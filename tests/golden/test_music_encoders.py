@@ -41,30 +41,3 @@ def test_what_does_not_fit_is_refused_before_it_is_built(name):
     else:
         with pytest.raises(LobeError, match="frontend: mel.*Encoders that fit"):
             build(name, 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "value"),
-    [
-        ("sample_cnn", "channels", (8,)),
-        ("sample_cnn", "channels", (8, 0)),
-        ("sample_cnn", "last_kernel", 2),
-        ("sample_cnn", "dropout", 1.0),
-        ("m5", "channels", (8, 8)),
-        ("m5", "stride", 81),
-        ("wavenet_dilated", "stride", 0),
-        ("wavenet_dilated", "layers", 17),
-        ("wavenet_dilated", "output", "steps"),
-        ("envnet", "dense", 0),
-        ("envnet", "dropout", -0.1),
-        ("vggish", "channels", (4, 4, 4, 4, 4, 4)),
-        ("vggish", "patch_frames", 0.96),
-        ("crnn", "time_pools", (2, 2)),
-        ("crnn", "output", "clip"),
-        ("musicnn", "output", None),
-        ("musicnn", "vertical", 0),
-    ],
-)
-def test_bad_options(name, option, value):
-    with pytest.raises(ValueError, match=f"(?s){option}.*got "):
-        build(name, **{option: value})

@@ -66,28 +66,6 @@ def test_silence_has_finite_gradients_through_the_deepest_chain_of_normalisation
     assert all(p.grad.isfinite().all() for p in encoder.parameters())
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "match"),
-    [
-        ("ecapa", {"channels": 500}, "multiple of res2net_scale=8; got 500"),
-        ("ecapa", {"channels": (64, 64, 32, 64, 96)}, "second to fourth are equal"),
-        ("ecapa", {"channels": (64, 64, 64, 96)}, "channels must be 5"),
-        ("ecapa", {"channels": "512"}, "channels must be a whole number"),
-        ("ecapa", {"res2net_scale": 1}, "res2net_scale .* at least 2"),
-        ("ecapa", {"embedding_size": 0}, "embedding_size"),
-        ("ecapa", {"dropout": 1.0}, "dropout .* below 1"),
-        ("resnet34", {"channels": 32}, "channels must be 4"),
-        ("resnet34", {"block_sizes": (3, 4, 6)}, "block_sizes must be 4"),
-        ("resnet34", {"channels": (32, 64, 128, 0)}, "channels must be a whole number"),
-        ("redimnet", {"size": "b9"}, "size must be one of .*'b0'.*'b9'"),
-        ("redimnet", {"size": 0}, "size must be one of"),
-    ],
-)
-def test_bad_options(name, options, match):
-    with pytest.raises(ValueError, match=match):
-        build(name, **options)
-
-
 # -- ecapa -----------------------------------------------------------------------------------------
 
 

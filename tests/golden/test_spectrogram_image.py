@@ -171,24 +171,6 @@ def test_one_normalisation_for_all_channels_needs_no_bias():
 
 
 @pytest.mark.parametrize(
-    "options, says",
-    [
-        ({"image_frames": 0}, "image_frames .*0"),
-        ({"num_features": 0}, "num_features .*0"),
-        ({"num_mels": 0}, "num_mels .*0"),
-        ({"scaling": "max"}, "scaling .*'max'"),
-        ({"value_range": [0.0, -80.0]}, "value_range .*low < high"),
-        ({"std": 0.0}, "std .*0.0"),
-        ({"mean": [0.5, 0.5]}, "mean must be one number or three"),
-        ({"mel": {"windw_ms": 25}}, "mel.windw_ms"),
-    ],
-)
-def test_bad_options_are_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build(**options)
-
-
-@pytest.mark.parametrize(
     "arguments, says",
     [
         ((torch.ones(8, 1, 4, 4), None, 0.5, 0.5), r"\(D, 3, P, Q\)"),

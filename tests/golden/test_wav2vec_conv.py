@@ -244,16 +244,3 @@ def test_filters_are_those_of_the_first_layer():
     found = frontend.filters(2049)
     assert found.centre_hz == pytest.approx([3000.0, 4000.0, 5000.0], abs=200.0)
     assert len(found) == 3 and found.freqs_hz[-1] == pytest.approx(8000.0)
-
-
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        ({"norm": "batch"}, "norm must be one of .*group.*layer.*'batch'"),
-        ({"channels": 1}, "channels must be a whole number of at least 2, got 1"),
-        ({"channels": 2.5}, "channels must be a whole number of at least 2, got 2.5"),
-    ],
-)
-def test_wrong_options_are_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build_frontend("wav2vec_conv", options={"wav2vec_conv": options})

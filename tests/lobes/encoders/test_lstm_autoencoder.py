@@ -179,22 +179,3 @@ def test_a_batch_of_one_clip_and_one_frame_is_taken():
     loss = build(decoder=True).train()(torch.randn(1, 1, 7)).sum()
     loss.backward()
     assert loss.isfinite()
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"decoder": 1}, "decoder must be True or False, got 1"),
-        ({"noise": -0.1}, "noise must be .* at least 0, got -0.1"),
-        ({"lstm_dropout": 1.0}, "lstm_dropout must be .* below 1, got 1.0"),
-        ({"dropout": "some"}, "dropout must be .* got 'some'"),
-        ({"latent": 0}, "latent must be a whole number of at least 1, got 0"),
-        ({"lstm_layers": 1.5}, "lstm_layers must be a whole number .* got 1.5"),
-        ({"channels": None}, "channels must be .* got None"),
-        ({"lstm_units": 0}, "lstm_units .* got 0"),
-        ({"embedding_size": True}, "embedding_size .* got True"),
-    ],
-)
-def test_an_option_out_of_range_is_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build(**options)

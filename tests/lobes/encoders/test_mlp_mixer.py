@@ -145,23 +145,3 @@ def test_token_mixing_learns_an_order():
 
     assert correct_of_new_clips(token_mixing=True, token_frames=25) > 0.95
     assert correct_of_new_clips() < 0.75
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"hidden": 18}, "multiple of groups, got hidden 18 and groups 4"),
-        ({"token_frames": 8}, "token_frames must be odd, got 8"),
-        ({"token_frames": 1}, "token_frames must be a whole number of at least 3, got 1"),
-        ({"token_mixing": "no"}, "token_mixing must be True or False, got 'no'"),
-        ({"convolution": "outside"}, "convolution must be one of .*branch.*got 'outside'"),
-        ({"pooling": "mean"}, "pooling must be one of .*bottleneck.*got 'mean'"),
-        ({"dropout": 1.0}, "dropout must be .* below 1, got 1.0"),
-        ({"blocks": 0}, "blocks must be a whole number of at least 1, got 0"),
-        ({"expansion": 2.5}, "expansion must be a whole number .* got 2.5"),
-        ({"embedding_size": 0}, "embedding_size .* got 0"),
-    ],
-)
-def test_an_option_out_of_range_is_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build(**options)

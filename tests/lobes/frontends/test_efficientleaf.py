@@ -206,26 +206,6 @@ def test_shapes_are_those_of_the_initial_filters():
     assert trained.strides == [10, 4, 2, 1]
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"compression": "log"}, "compression must be one of .*log_tbn.*'log'"),
-        ({"channels": "stacked"}, "channels must be one of"),
-        ({"pcen_parameters": "exp"}, "pcen_parameters must be one of"),
-        ({"num_groups": 0}, "num_groups must be .*from 1 to 40"),
-        ({"num_filters": 3}, "num_groups must be .*from 1 to 3"),
-        ({"window_factor": 2.0}, "window_factor must be .*at least 2.668"),
-        ({"stride_factor": -1.0}, "stride_factor must be .*at least 0"),
-        ({"max_freq_hz": 9000.0}, "half the sample rate"),
-        ({"hop_ms": 0.01}, "shorter than one sample"),
-        ({"window_ms": 0.1}, "at least 5"),
-    ],
-)
-def test_wrong_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        build(**options)
-
-
 @pytest.mark.parametrize("frames", [[0, 0], [1, 0]])
 def test_too_few_frames_leave_the_running_statistics_alone(frames):
     """`nn.BatchNorm1d` refuses a batch of one; a decayed variance would last for many batches."""

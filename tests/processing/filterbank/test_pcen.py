@@ -239,8 +239,3 @@ def test_leaf_in_logarithms_equals_leaf_and_can_be_folded():
 def test_wrong_values_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         PCEN(3, **options)
-
-
-def test_leaf_names_its_wrong_option():
-    with pytest.raises(ValueError, match="pcen_parameters must be one of .*'exp'"):
-        build_frontend("leaf", options={"leaf": {"pcen_parameters": "exp"}})
