@@ -6,7 +6,6 @@ from picture_encoders import (
     alone_and_together,
     build,
     close,
-    count,
     perturbed,
     picture_net,
     saved,
@@ -46,13 +45,12 @@ def test_ast_reads_an_items_own_patches_with_its_own_positions(options):
 
 
 @pytest.mark.slow
-def test_ast_parameters_and_tokens():
+def test_ast_tokens():
     tokens = {1024: 1214, 1292: 1538, 3000: 3590}
     with torch.device("meta"):
         for frames, want in tokens.items():
             encoder = build("ast", 128, size="base", frames=frames)
             assert encoder.tokens(frames) == encoder.pos_embed.shape[1] == want
-            assert count(encoder) + 2 * 769 == 86_188_802 + 768 * (want - 1214)
         assert build("ast", 128, edges="pad").grid == (13, 102)
 
 

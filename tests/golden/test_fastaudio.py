@@ -79,13 +79,6 @@ def test_projection_leaves_the_initial_bands_alone(sample_rate, num_features):
         assert (lobe.band * 16000 > 603.7).sum() == 4
 
 
-def test_two_values_per_band():
-    assert sum(p.numel() for p in build().parameters()) == 80
-    assert sum(p.numel() for p in build(num_features=20).parameters()) == 40
-    fixed = build(learnable=False)
-    assert fixed.fixed and not any(p.requires_grad for p in fixed.parameters())
-
-
 def test_the_floor_is_an_items_own_over_its_valid_frames():
     loud, quiet = SIGNALS["noise"], 1e-6 * SIGNALS["noise"]
     lobe = build(top_db=30.0)

@@ -44,11 +44,6 @@ def close(got, want, tolerance=ROUNDING):
     assert float(want.detach().std()) > 1e-2 * largest
 
 
-def count(module, classes=None):
-    head = 0 if classes is None else classes * (module.out_features + 1)
-    return sum(p.numel() for p in module.parameters()) + head
-
-
 # -- all of them -----------------------------------------------------------------------------------
 
 
@@ -100,12 +95,6 @@ def test_blstm_is_torchs_on_packed_sequences(change):
     close(ours.grad, other.grad)
 
 
-def test_blstm_parameters():
-    assert count(build("blstm", hidden=128), classes=40) == 579_624
-    assert count(build("blstm", hidden=32, layers=1), classes=40) == 21_544
-    assert count(build_encoder("blstm", 40), classes=40) == 579_624
-
-
 # -- bcresnet_blstm --------------------------------------------------------------------------------
 
 
@@ -121,14 +110,6 @@ def test_bcresnet_blstm_is_bcresnet_without_its_mean_and_an_lstm():
     means = mask_padding(seen[0], lengths).sum(1) / frames[:, None]
     close(means, bcresnet(signals(50), lengths)[:, 0])
     close(got, packed(torchs_lstm(encoder.lstm), seen[0], frames))
-    assert count(build_encoder("bcresnet_blstm", 40), classes=40) == 64_172
-    assert (
-        count(
-            build_encoder("bcresnet_blstm", 40, None, {"bcresnet_blstm": {"tau": 3, "hidden": 32}}),
-            40,
-        )
-        == 88_884
-    )
 
 
 # -- crdnn -----------------------------------------------------------------------------------------
@@ -197,9 +178,10 @@ def test_crdnn_drops_recurrent_units_for_a_whole_clip():
     assert not torch.equal(silent[0], silent[1])
 
 
-def test_crdnn_as_it_comes():
+def test_crdnn_and_conformer_as_they_come():
     encoder = build_encoder("crdnn", 40)
-    assert count(encoder) == 285_424 and encoder.stride == 2
+    assert count(encoder) == 285_424
+    assert encoder.stride == build_encoder("conformer", 40).stride == 2
     means = [part.running_mean for part in encoder.modules() if isinstance(part, nn.BatchNorm1d)]
     assert len(means) == 4 and not any(mean.any() for mean in means)
 
@@ -251,11 +233,6 @@ def test_conformer_gives_every_item_what_speechbrains_gives_it_alone():
         close(got[item, :size], alone[0])
         if size < 60:
             assert (theirs[item, :size] - alone[0]).abs().max() > 1e-2 * alone.abs().max()
-
-
-def test_conformer_as_it_comes():
-    encoder = build_encoder("conformer", 40)
-    assert count(encoder) == 2_037_168 and encoder.stride == 2
 
 
 # -- wav2vec2 --------------------------------------------------------------------------------------

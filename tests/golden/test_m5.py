@@ -3,15 +3,9 @@
 import math
 
 import torch
-from every_encoder import build, close, perturbed, published, signals, with_head
+from every_encoder import build, close, perturbed, published, signals
 from torch import nn
 from torch.nn import functional as F
-
-
-def test_m5_sizes():
-    assert with_head(published("m5", 1), 2) == 555_010
-    tutorial = published("m5", 1, channels=(32, 32, 64, 64), stride=16)
-    assert with_head(tutorial, 35) == 26_915
 
 
 def test_m5_steps_of_the_paper_s_table():

@@ -1,7 +1,7 @@
 """musicnn against published counts, and against the source's layers."""
 
 import torch
-from every_encoder import build, close, perturbed, published, signals, with_head
+from every_encoder import build, close, perturbed, published, signals
 from torch import nn
 from torch.nn import functional as F
 
@@ -9,11 +9,6 @@ from torch.nn import functional as F
 def test_musicnn_sizes():
     small = published("musicnn", 96)
     assert small.convolutions[0].in_channels == 561
-    assert with_head(small, 50) == 784_300
-    # The authors' own: 787 thousand. It normalises the pooled values once more, and its filters of
-    # 128, 64 and 32 frames are one shorter.
-    assert with_head(small, 50) + 2 * 2 * (561 + 3 * 64) - 3 * 51 == 787_159
-    assert with_head(published("musicnn", 96, channels=512, dense=500), 50) == 7_972_000
     heights = [layer.kernel_size for layer in small.vertical]
     assert heights == [(67, 7), (38, 7)]
 

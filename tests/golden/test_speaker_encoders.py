@@ -49,13 +49,6 @@ SIGNALS = {
 }
 
 
-def parameters(name, in_features=80, **options):
-    """Of the published size, without memory for them."""
-    with torch.device("meta"):
-        encoder = build_encoder(name, in_features, None, {name: options})
-    return sum(p.numel() for p in encoder.parameters())
-
-
 # -- all of them -----------------------------------------------------------------------------------
 
 
@@ -67,13 +60,6 @@ def test_silence_has_finite_gradients_through_the_deepest_chain_of_normalisation
 
 
 # -- ecapa -----------------------------------------------------------------------------------------
-
-
-def test_ecapa_parameters():
-    assert parameters("ecapa", channels=1024) == 20_767_552  # SpeechBrain's VoxCeleb recipe
-    assert parameters("ecapa", channels=(1024, 1024, 1024, 1024, 3072)) == 20_767_552
-    assert parameters("ecapa") == 6_194_048  # wespeaker states 6.19 million
-    assert parameters("ecapa", in_features=81) - parameters("ecapa") == 5 * 512
 
 
 def speechbrains_ecapa(encoder, in_features=40):
@@ -130,15 +116,6 @@ def test_ecapa_of_a_padded_item_is_speechbrains_of_the_item_alone():
 # -- resnet34 --------------------------------------------------------------------------------------
 
 
-def test_resnet34_parameters():
-    recipe = (128, 128, 256, 256)
-    with torch.device("meta"):
-        speechbrains = ResNet(channels=list(recipe))
-    assert sum(p.numel() for p in speechbrains.parameters()) == 15_438_336
-    assert parameters("resnet34", channels=recipe) == 15_438_336
-    assert parameters("resnet34") == 7_660_704
-
-
 def test_resnet34_without_what_speechbrain_adds_is_wespeakers():
     """6.63 million: no gates, no third convolutions, no attention, no norms at the end."""
     with torch.device("meta"):
@@ -179,24 +156,6 @@ def test_resnet34_of_a_padded_item_is_speechbrains_of_the_item_alone():
 
 
 # -- redimnet --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("size", "in_features", "count", "paper_millions"),
-    [
-        ("b0", 60, 1_004_250, 1.0),
-        ("b1", 72, 2_126_936, 2.2),
-        ("b2", 72, 4_892_848, 4.7),
-        ("b3", 72, 3_225_020, 3.0),
-        ("b4", 72, 6_441_520, 6.3),
-        ("b5", 72, 7_659_760, 7.7),  # by the released file's size; 9.2 in the paper
-        ("b6", 72, 15_015_472, 15.0),
-    ],
-)
-def test_redimnet_parameters(size, in_features, count, paper_millions):
-    got = parameters("redimnet", in_features, size=size)
-    assert got == count
-    assert got / 1e6 == pytest.approx(paper_millions, rel=0.08)
 
 
 def eval_norm(x, norm):
@@ -319,9 +278,3 @@ def test_redimnet_adds_rows_of_zeros_above_the_highest_feature():
     assert encoder.state_dict().keys() == wider.state_dict().keys()
     feats = torch.randn(2, 30, 22)
     close(encoder(feats), wider(F.pad(feats, (0, 2))))
-
-
-@pytest.mark.slow
-def test_redimnet_sizes_differ_and_b0_is_the_default():
-    assert parameters("redimnet", 60) == parameters("redimnet", 60, size="b0")
-    assert len({parameters("redimnet", 72, size=f"b{i}") for i in range(4)}) == 4

@@ -78,15 +78,9 @@ def test_vit_positions_are_cut_or_stretched():
 
 
 @pytest.mark.slow
-def test_vit_parameters():
+def test_vit_learns_what_is_not_frozen():
+    """With a head of two outputs."""
     with torch.device("meta"):
-        counts = {
-            size: count(build("vit", 224, size=size, frames=224))
-            for size in ("tiny", "small", "base")
-        }
-        assert counts == {"tiny": 5_426_112, "small": 21_469_056, "base": 85_405_440}
-        # The published model reads three channels; with a head of two outputs.
-        assert counts["base"] + 2 * 16 * 16 * 768 + 2 * 769 == 85_800_194
         learned = {
             frozen: 2 * 769 + count(build("vit", 224, size="base", freeze_blocks=frozen), True)
             for frozen in (4, 6, 8, 12)

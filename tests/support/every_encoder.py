@@ -76,10 +76,6 @@ def count(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def with_head(encoder, outputs):
-    return count(encoder) + outputs * (encoder.out_features + 1)
-
-
 def close(got, expected, tolerance=1e-5):
     """Equal to a fraction of what tells the items apart, which is less than the values are."""
     spread = float((expected - expected.mean(0)).abs().max())

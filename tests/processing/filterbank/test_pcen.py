@@ -160,7 +160,6 @@ def test_default_values_do_not_depend_on_the_parametrisation():
     logs, linear = PCEN(3, parameters="log"), PCEN(3)
     torch.testing.assert_close(logs.values(), linear.values())
     assert [name for name, _ in logs.named_parameters()] == [f"log_{name}" for name in NAMES]
-    assert sum(p.numel() for p in logs.parameters()) == 12
 
 
 @pytest.mark.parametrize("floor", [1e-12, 1e-6])
@@ -225,7 +224,6 @@ def test_leaf_in_logarithms_equals_leaf_and_can_be_folded():
     first, state = folded.stream(wavs[:, :1234])
     rest, _ = folded.stream(wavs[:, 1234:], state, last=True)
     torch.testing.assert_close(torch.cat([first, rest], 1), folded(wavs), rtol=1e-5, atol=1e-5)
-    assert sum(p.numel() for p in logs.parameters()) == 28
 
 
 @pytest.mark.parametrize(
