@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 import transformers
-from every_encoder import build
+from every_encoder import build, count, perturbed
+from picture_encoders import close
+from sounds import waveforms
 from spectrogram_signals import signals
 from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoder
@@ -17,32 +19,6 @@ from auricle.lobes import build_encoder
 from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
 from auricle.lobes.layers.masks import mask_padding
-
-ROUNDING = 1e-5
-
-
-def perturbed(module, seed=1):
-    """Every parameter and statistic away from what it begins with."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.add_(
-                0.2 * (p.std() if p.numel() > 1 else 1) * torch.randn(p.shape, generator=generator)
-            )
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
-        for part in module.modules():
-            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                size = part.running_mean.shape
-                part.running_mean.copy_(torch.randn(size, generator=generator) / 10)
-                part.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
-    return module
-
-
-def close(got, want, tolerance=ROUNDING):
-    largest = float(want.detach().abs().max())
-    torch.testing.assert_close(got, want, rtol=0, atol=tolerance * largest)
-    assert float(want.detach().std()) > 1e-2 * largest
-
 
 # -- all of them -----------------------------------------------------------------------------------
 
@@ -259,14 +235,6 @@ def saved(folder, kind, seed=0):
 
 def from_path(path, **options):
     return build_encoder("wav2vec2", 1, options={"wav2vec2": {"path": str(path), **options}})
-
-
-def waveforms(samples=5000):
-    time = torch.arange(samples) / 16000
-    noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
-    chirp = torch.sin(2 * math.pi * (200 + 4000 * time) * time)
-    voiced = torch.sin(2 * math.pi * 120 * time).sign() * torch.sin(2 * math.pi * 4 * time)
-    return torch.stack([noise, chirp, voiced])
 
 
 @pytest.mark.parametrize("kind", MODELS)

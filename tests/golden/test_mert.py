@@ -1,13 +1,13 @@
 """MERT against transformers' HuBERT, and folders that are refused."""
 
 import json
-import math
 
 import pytest
 import torch
 import transformers
 from picture_encoders import build, close, perturbed
 from safetensors.torch import save_file
+from sounds import waveforms
 
 from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 
@@ -52,18 +52,10 @@ def from_folder(folder, **options):
     return build("mert", 1, path=str(folder), **options)
 
 
-def waveforms(samples=5000):
-    time = torch.arange(samples) / 24000
-    noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))
-    chirp = torch.sin(2 * math.pi * (200 + 4000 * time) * time)
-    voiced = torch.sin(2 * math.pi * 120 * time).sign() * torch.sin(2 * math.pi * 4 * time)
-    return torch.stack([noise, chirp, voiced])
-
-
 @pytest.mark.parametrize("settings", [BASE, LARGE], ids=["base", "large"])
 @torch.no_grad()
 def test_mert_is_the_mean_of_a_huberts_hidden_state(tmp_path, settings):
-    model, wavs = mert_folder(tmp_path, **settings), waveforms()
+    model, wavs = mert_folder(tmp_path, **settings), waveforms(24000)
     frames = [5000, 2999, 400]
 
     def states(wavs):
@@ -94,7 +86,7 @@ def test_mert_learns_up_to_its_layer(tmp_path):
     mert_folder(tmp_path, **LARGE)
     for layer, frozen in ((1, "none"), ("weighted", "feature_encoder"), ("weighted", "all")):
         encoder = from_folder(tmp_path, layer=layer, freeze=frozen).train()
-        encoder(waveforms()[..., None]).square().sum().backward()
+        encoder(waveforms(24000)[..., None]).square().sum().backward()
         lacks = {n for n, p in encoder.named_parameters() if p.requires_grad and p.grad is None}
         assert lacks <= {"model.masked_spec_embed"}
         assert len(encoder.model.encoder.layers) == (1 if layer == 1 else 2)

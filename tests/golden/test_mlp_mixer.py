@@ -1,9 +1,9 @@
 """The mixer against its published counts and against its layers written with torch's own."""
 
-import math
-
 import pytest
 import torch
+from every_encoder import perturbed
+from spectrogram_signals import signals
 from torch import nn
 from torch.nn import functional as F
 
@@ -13,39 +13,12 @@ from auricle.lobes.layers.max_feature_map import max_feature_map
 from auricle.lobes.layers.pooling import AttentiveStatistics
 
 RAW = {"convolution": "trunk", "pooling": "bottleneck"}
-SMALL = {"hidden": 16, "blocks": 2, "embedding_size": 12, "dropout": 0.0}
 
 
-def build(features=80, **options):
+def build(features=10, **options):
     torch.manual_seed(0)
-    return build_encoder("mlp_mixer", features, None, {"mlp_mixer": options})
-
-
-def perturbed(module):
-    """Other parameters and running statistics than those of the beginning."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for values in module.parameters():
-            values.add_(0.2 * torch.randn(values.shape, generator=generator))
-        for name, values in module.named_buffers():
-            if name.endswith("running_mean"):
-                values.copy_(torch.randn(values.shape, generator=generator) / 3)
-            if name.endswith("running_var"):
-                values.copy_(torch.rand(values.shape, generator=generator) + 0.5)
-    return module
-
-
-def signals(frames=57, features=10):
-    """Noise, a rising tone and something with the rhythm of syllables, as frames."""
-    torch.manual_seed(2)
-    time = torch.linspace(0, 1, frames)[:, None]
-    band = torch.linspace(0, 1, features)
-    chirp = torch.exp(-40 * (band - time).square())
-    syllables = torch.sin(2 * math.pi * 4 * time) * torch.cos(3 * math.pi * band + 5 * time)
-    return torch.stack([torch.randn(frames, features), 4 * chirp - 1, 2 * syllables])
-
-
-# -- counts ----------------------------------------------------------------------------------------
+    small = {"hidden": 16, "blocks": 2, "embedding_size": 12, "dropout": 0.0}
+    return build_encoder("mlp_mixer", features, None, {"mlp_mixer": {**small, **options}})
 
 
 # -- the published network, in the layout (B, C, N) and with torch's own layers --------------------
@@ -105,10 +78,11 @@ def network(feats, own, training):
     "options", [{}, RAW, {"token_mixing": True, "token_frames": 9}, {"groups": 2, "expansion": 4}]
 )
 def test_every_output_and_slope_is_that_of_the_published_layers(options, change, training):
-    encoder = build(10, **SMALL, **options).train(training)
+    encoder = build(**options)
     if change:
         perturbed(encoder)
-    feats = signals()
+    encoder.train(training)
+    feats = signals(57, 10)
     want = network(feats, encoder, training)
     direction = torch.randn(want.shape, generator=torch.Generator().manual_seed(3))
     parameters = dict(encoder.named_parameters())
@@ -127,8 +101,8 @@ def test_every_output_and_slope_is_that_of_the_published_layers(options, change,
 @pytest.mark.parametrize("options", [{}, RAW])
 @torch.no_grad()
 def test_clips_taken_a_few_at_a_time_give_what_the_whole_batch_gives(options):
-    encoder = perturbed(build(10, **SMALL, **options)).eval()
-    feats = signals(300).repeat(3, 1, 1) * torch.arange(1, 10)[:, None, None]
+    encoder = perturbed(build(**options)).eval()
+    feats = signals(300, 10).repeat(3, 1, 1) * torch.arange(1, 10)[:, None, None]
     lengths = torch.tensor([1.0, 0.5, 0.2, 1 / 300, 1, 1, 0.9, 0.3, 0.7])
     with torch.enable_grad():
         want, padded = encoder(feats), encoder(feats, lengths)

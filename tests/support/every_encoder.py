@@ -52,9 +52,9 @@ def build(name, in_features=None, **options):
     return build_encoder(name, in_features, 101, {name: {**SMALL[name], **options}})
 
 
-def perturbed(encoder):
+def perturbed(encoder, seed=1):
     """In eval mode, with running statistics and parameters that are not those of the beginning."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in encoder.modules():
             if hasattr(module, "running_mean"):

@@ -5,9 +5,9 @@ import json
 import timm
 import torch
 import transformers
+from every_encoder import perturbed
 from safetensors.torch import save_file
 from spectrogram_signals import signals
-from torch import nn
 
 from auricle.lobes import build_encoder
 
@@ -18,20 +18,6 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 def build(name, in_features=40, **options):
     torch.manual_seed(0)
     return build_encoder(name, in_features, options={name: options})
-
-
-def perturbed(module, seed=1):
-    """Every parameter and statistic away from what it begins with."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=generator))
-        for part in module.modules():
-            if isinstance(part, nn.BatchNorm2d):
-                size = part.running_mean.shape
-                part.running_mean.copy_(torch.randn(size, generator=generator) / 10)
-                part.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
-    return module
 
 
 def close(got, want, tolerance=ROUNDING):
@@ -70,7 +56,7 @@ def saved(folder, model, **config):
 
 def picture_net(name="vit_tiny_patch16_224", seed=0, **options):
     torch.manual_seed(seed)
-    return perturbed(timm.create_model(name, num_classes=5, depth=3, img_size=96, **options)).eval()
+    return perturbed(timm.create_model(name, num_classes=5, depth=3, img_size=96, **options))
 
 
 def transformers_ast(folder, strides, frames=200, features=40, depth=2):
@@ -85,6 +71,6 @@ def transformers_ast(folder, strides, frames=200, features=40, depth=2):
         time_stride=strides[1],
     )
     torch.manual_seed(0)
-    model = perturbed(transformers.ASTModel(config)).eval()
+    model = perturbed(transformers.ASTModel(config))
     model.save_pretrained(folder)
     return model

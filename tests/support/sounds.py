@@ -28,6 +28,14 @@ SIGNALS = {
 }
 
 
+def waveforms(sample_rate=16000, num_samples=5000):
+    """Noise, a chirp, and a buzz that comes and goes: (3, num_samples)."""
+    time = torch.arange(num_samples) / sample_rate
+    chirp = torch.sin(2 * math.pi * (200 + 4000 * time) * time)
+    voiced = torch.sin(2 * math.pi * 120 * time).sign() * torch.sin(2 * math.pi * 4 * time)
+    return torch.stack([noise(num_samples, scale=1.0), chirp, voiced])
+
+
 def loud_and_quiet(kind, num_samples=4000):
     """Noise, or a chirp or a vowel once loud and once quiet: (2, num_samples) at 16 kHz."""
     time = torch.arange(num_samples, dtype=torch.float64) / 16000
