@@ -53,10 +53,10 @@ def test_a_better_model_is_told_from_a_worse_one(auricle, runs, metric):
 
 def test_what_is_printed(auricle, runs):
     files = [runs / name / FILE_NAME for name in ("good", "poor")]
-    status, out, _ = auricle("compare", *files, "--metric", "rmse_valence", "--n_resamples", 200)
+    words = ("--metric", "rmse_valence", "--n_resamples", 200)
+    lines = auricle.output("compare", *files, *words).splitlines()
     scores = [read_scores(file).summarize()["rmse_valence"] for file in files]
-    lines = out.splitlines()
-    assert status == 0 and len(lines) == 5
+    assert len(lines) == 5
     assert lines[0] == "60 songs: valence and arousal on 1 to 9"
     assert lines[1] == f"A  {scores[0]:.4f} RMSE of valence  {files[0]}"
     assert lines[2] == f"B  {scores[1]:.4f} RMSE of valence  {files[1]}"

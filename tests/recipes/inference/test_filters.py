@@ -126,7 +126,7 @@ def test_a_name_shows_its_initial_filters(auricle):
     assert len(found["before"]["centre_hz"]) == 9
     assert found["after"] is found["displacement"] is found["per_filter"] is None
     assert "initial filters" in found["remark"]
-    status, text, _ = auricle("leaf")
+    text = auricle.output("leaf")
     assert "initial filters" in text and "moved" not in text
     assert sum(line.strip()[:1].isdigit() for line in text.splitlines()) == 40
 

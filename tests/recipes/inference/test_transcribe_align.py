@@ -108,8 +108,8 @@ def phones39(tmp_path_factory):
 def test_transcripts_are_what_score_reads(auricle, tmp_path):
     folder = make_bundle("bundle")
     always(folder, "sh")
-    status, out, err = auricle("transcribe", folder, "a.wav", "b.wav")
-    assert (status, out, err) == (0, "a sh\nb sh\n", "")
+    out = auricle.output("transcribe", folder, "a.wav", "b.wav")
+    assert out == "a sh\nb sh\n"
     (tmp_path / "hyp.txt").write_text(out)
     (tmp_path / "ref.txt").write_text("a sh iy\nb sh\n")
     assert read_transcripts("hyp.txt") == {"a": ["sh"], "b": ["sh"]}
@@ -122,8 +122,8 @@ def test_a_file_of_another_rate_and_nothing_said(auricle):
     write_noise("c.flac", rate_hz=22050, channels=2)
     always(folder, "<blank>")
     assert auricle("transcribe", folder, "c.flac") == (0, "c\n", "")
-    _, out, _ = auricle("transcribe", folder, "c.flac", "--format", "json")
-    assert json.loads(out) == {"file": "c.flac", "unit": "phone", "tokens": []}
+    found = json.loads(auricle.output("transcribe", folder, "c.flac", "--format", "json"))
+    assert found == {"file": "c.flac", "unit": "phone", "tokens": []}
 
 
 def test_greedy_is_what_the_model_says(auricle, phones39):

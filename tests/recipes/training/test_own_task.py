@@ -67,10 +67,9 @@ def test_an_own_task_goes_all_the_way(trained, auricle, tmp_path):
     with pytest.raises(bundles.BundleError, match="clap_count"):
         bundles.load(run / "bundle").predict(np.zeros(8))
     file = min((trained / "data" / "test").glob("8_*.wav"))
-    out = auricle.output("predict", run / "bundle", file, "--json", "--plugin", plugin)
-    assert json.loads(out)["claps"] == pytest.approx(8, abs=3)
-    status, out, err = auricle("predict", run / "bundle", file, "--plugin", plugin)
-    assert out.strip().endswith("claps")
+    words = ("predict", run / "bundle", file, "--plugin", plugin)
+    assert auricle.json(*words)["claps"] == pytest.approx(8, abs=3)
+    assert auricle.output(*words).strip().endswith("claps")
     assert "RMSE (claps)" in auricle.output("table", trained / "results", "--plugin", plugin)
 
 
