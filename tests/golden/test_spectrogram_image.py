@@ -93,14 +93,6 @@ def test_each_items_own_frames_are_resized():
         assert ours.frame_lengths(lengths, 8000).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_without_a_size_padding_changes_no_valid_frame():
-    ours, wavs = build(num_features=64, num_mels=80), noise(2, 8000)
-    padded = wavs.clone()
-    padded[1, 4321:] = 3.0
-    out, alone = ours(padded, torch.tensor([1.0, 4321 / 8000])), ours(wavs[1:, :4321])
-    torch.testing.assert_close(out[1:, : alone.shape[1]], alone, atol=1e-4, rtol=0)
-
-
 def test_scaling_by_item_spans_zero_to_one_whatever_the_level():
     ours = build(mean=0.0, std=1.0)
     wavs = noise(1, 16000)

@@ -21,22 +21,6 @@ def build(sample_rate=16000, **options):
     return build_frontend("efficientleaf", sample_rate=sample_rate, options=options)
 
 
-@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
-@torch.no_grad()
-def test_a_tone_peaks_in_its_channel(sample_rate):
-    """Inside a group: from group to group the energies shrink with the stride."""
-    frontend = build(sample_rate)
-    centres_hz = frontend.filters().centre_hz
-    group = np.repeat(range(4), 10)
-    time = torch.arange(sample_rate // 2, dtype=torch.float64) / sample_rate
-    for channel in range(3, 40, 4):
-        wave = torch.sin(2 * math.pi * centres_hz[channel] * time).float()
-        energy = frontend.energy(wave[None])[0, 25].masked_fill(
-            torch.from_numpy(group != group[channel]), 0
-        )
-        assert energy.argmax().item() == channel
-
-
 def test_filters_are_what_the_parameters_say():
     found = build().filters(num_bins=4096)
     assert (np.diff(found.centre_hz) > 0).all() and len(found) == 40
@@ -45,30 +29,6 @@ def test_filters_are_what_the_parameters_say():
     # 0.75 times the distance between the neighbours' centres, as its docstring says.
     distance = found.centre_hz[2:] - found.centre_hz[:-2]
     assert found.bandwidth_hz[1:-1] == pytest.approx(0.75 * distance, rel=0.01)
-
-
-@torch.no_grad()
-def test_twice_the_amplitude_is_four_times_the_energy():
-    frontend, wavs = build(), noise(1, 4000)
-    torch.testing.assert_close(frontend.energy(2 * wavs), 4 * frontend.energy(wavs))
-
-
-@torch.no_grad()
-def test_one_hop_of_shift_moves_one_frame():
-    frontend, wavs = build(), noise(1, 8000)
-    shifted = nn.functional.pad(wavs, (frontend.hop, 0))
-    torch.testing.assert_close(
-        frontend.energy(shifted)[:, 6:46], frontend.energy(wavs)[:, 5:45], rtol=1e-4, atol=1e-8
-    )
-
-
-@pytest.mark.parametrize("num_samples", [1, 100, 160, 161, 401, 802, 4001])
-@pytest.mark.parametrize("options", [{}, {"num_groups": 8, "stride_factor": 16.0}])
-def test_any_length_gives_the_declared_frames(options, num_samples):
-    frontend = build(**options).eval()
-    out = frontend(noise(2, num_samples))
-    assert out.shape == (2, -(-num_samples // 160), 80) and out.isfinite().all()
-    assert frontend.num_frames(num_samples) == out.shape[1]
 
 
 @torch.no_grad()
@@ -85,20 +45,6 @@ def test_channels():
     )
     median = difference(wavs).median(1).values
     torch.testing.assert_close(median, torch.zeros_like(median))
-
-
-@pytest.mark.parametrize("compression", ["log_tbn", "pcen"])
-@pytest.mark.parametrize("num_valid", [1, 150, 401, 801, 2001, 3999])
-@torch.no_grad()
-def test_padding_changes_no_valid_frame(compression, num_valid):
-    frontend, wavs = build(compression=compression).eval(), noise(2, 4000)
-    padded = wavs.clone()
-    padded[1, num_valid:] = 3.0
-    out = frontend(padded, torch.tensor([1.0, num_valid / 4000]))
-    alone = frontend(wavs[1:, :num_valid])
-    frames = frontend.num_frames(num_valid)
-    torch.testing.assert_close(out[1:, :frames], alone, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(out[:1], frontend(wavs[:1]), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -39,38 +39,6 @@ def levels(frontend, wavs, lengths=None):
                 return getattr(frontend, method)(wavs, lengths)
 
 
-BANKS = [
-    ("sincnet", {}),
-    ("sincnet", {"form": "original", "hop_ms": 10.0}),
-    ("sincnet_plus", {}),
-    ("sincnet_plus", {"rectifier": "square"}),
-    ("sinc_conv", {"rectify": True}),
-]
-banks = pytest.mark.parametrize("name, options", BANKS, ids=[f"{n}-{o}" for n, o in BANKS])
-
-
-@banks
-@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050])
-def test_a_tone_peaks_in_its_channel(name, options, sample_rate):
-    # 20 filters: so wide that the gain of the lowest is not the window's.
-    frontend = build(name, sample_rate, num_features=20, **options)
-    centres_hz = frontend.filters().centre_hz
-    for channel in range(1, 20, 3):
-        level = levels(frontend, tone(centres_hz[channel], sample_rate))
-        assert level[0, level.shape[1] // 2].argmax().item() == channel
-
-
-@banks
-def test_gain_and_shift(name, options):
-    frontend, wavs = build(name, **options), noise(1, 8000)
-    gain = 9.0 if options.get("rectifier") == "square" else 3.0
-    level = levels(frontend, wavs)
-    torch.testing.assert_close(levels(frontend, 3 * wavs), gain * level, rtol=1e-4, atol=1e-5)
-    hop = getattr(frontend, "stride", frontend.hop)
-    shifted = levels(frontend, functional.pad(wavs, (hop, 0)))
-    torch.testing.assert_close(shifted[:, 6:46], level[:, 5:45], rtol=1e-3, atol=1e-4)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, options",
@@ -82,24 +50,6 @@ def test_gain_and_shift(name, options):
 )
 def test_other_forms_keep_every_promise(name, options):
     assert [r.detail for r in check("frontend", name, {name: options}) if not r.passed] == []
-
-
-@pytest.mark.parametrize("num_valid", [1, 401, 4001, 7999])
-@pytest.mark.parametrize(
-    "name, options", [*BANKS, ("sincnet", {"form": "original"}), ("sinc_conv", {})]
-)
-def test_padding_changes_no_valid_frame(name, options, num_valid):
-    frontend, wavs = build(name, **options).eval(), noise(2, 8000)
-    padded = wavs.clone()
-    padded[1, num_valid:] = 3.0
-    with torch.no_grad():
-        out = frontend(padded, torch.tensor([1.0, num_valid / 8000]))
-        alone = frontend(wavs[1:, :num_valid])
-        whole = frontend(wavs[:1])
-    frames = frontend.num_frames(num_valid)
-    assert alone.shape[1] == frames
-    torch.testing.assert_close(out[1:, :frames], alone, atol=2e-4, rtol=1e-4)
-    torch.testing.assert_close(out[:1], whole, atol=2e-4, rtol=1e-4)
 
 
 def test_batch_norm_of_sinc_conv_knows_nothing_of_padding():
