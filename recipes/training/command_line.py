@@ -1,17 +1,15 @@
 """Command lines of functions: options from a signature, their help from its docstring.
 
 An argument that is positional only, or that has no default, is a positional one; what is keyword
-only and has no default is a required option. An argument whose annotation is a dataclass stands for
-the fields of it, a group of options that several functions share. The annotation says how a word is
-read, and the docstring has the help:
+only and has no default is a required option. An argument of a dataclass stands for the fields of it.
+The annotation says how a word is read, and the docstring has the help:
 
     Arguments (of the picture)
     --------------------------
     out : FILE.png
         Where the picture goes.
 
-The words in brackets are the title of a group in the help; upper-case words after the colon are
-what stands for the value there (elsewhere than in a help text they may be a type).
+Words in brackets are the title of a group in the help; a word in capitals stands for the value.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 __all__ = ["UsageError", "add_options", "call", "changed", "parser_of", "run_prepare", "summary_of"]
 
@@ -45,8 +42,7 @@ def run_prepare(prepare: Callable, words: list[str] | None = None) -> None:
 
     Arguments
     ---------
-    prepare : of a recipe.
-    words : the command line; None: the process'.
+    prepare, words : of a recipe; the command line, None for the process'.
     """
     options = vars(parser_of(prepare, hidden=("progress",)).parse_args(words))
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
@@ -80,17 +76,14 @@ def add_options(
 
     Arguments
     ---------
-    parser
-        Of any options before.
+    parser, hidden
+        Of any options before; arguments that are no option.
     function
-        With annotations, and with sections Arguments in its docstring that have all of them. An
-        underscore at the end of a name is no part of the option.
-    hidden
-        Arguments that are no option.
+        With annotations and a docstring. An underscore at the end of a name is no part of the
+        option.
     dashes
-        `--with-dashes` or `--with_underscores`, and bool is a switch without a value. Otherwise
-        underscores only, and bool is `--name`, `--name true` or `--name false`, as in the options
-        of a training run.
+        `--with-dashes` or `--with_underscores`, and bool is a switch without a value. Otherwise as
+        the options of a training run: underscores only; `--name`, `--name true`, `--name false`.
     """
     texts, groups = _argument_texts(inspect.getdoc(function)), {None: parser}
     follows = False
@@ -101,8 +94,7 @@ def add_options(
             add_options(parser, parameter.annotation, dashes=dashes)
             continue
         title, kind, text = texts[name]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
+        groups[title] = groups.get(title) or parser.add_argument_group(title)
         default, required = parameter.default, parameter.default is parameter.empty
         reading = _reading(parameter.annotation, dashes) | {"help": text.replace("%", "%%")}
         if re.fullmatch(r"[A-Z][A-Z_,]*(\.\w+)?", kind):
@@ -111,27 +103,23 @@ def add_options(
             reading["default"] = default
             if default not in (None, False, ()):
                 reading["help"] += " (default: %(default)s)"
-        keyword = parameter.kind is parameter.KEYWORD_ONLY
-        if parameter.kind is parameter.POSITIONAL_ONLY or (required and not keyword):
-            is_list = typing.get_origin(parameter.annotation) is list
-            if is_list:
-                # "*" would take a list for given, and empty, as soon as another word is read
-                reading |= {"type": str, "nargs": "+" if required or follows else "*"}
-            elif not required:
-                reading["nargs"] = "?"
-            action = groups[title].add_argument(name, **reading)
-            action.required = required
-            follows = True
+        positional = parameter.kind is parameter.POSITIONAL_ONLY
+        if not positional and (not required or parameter.kind is parameter.KEYWORD_ONLY):
+            plain = "--" + name.rstrip("_")
+            spellings = dict.fromkeys([_spelling(name) if dashes else plain, plain])
+            groups[title].add_argument(*spellings, dest=name, required=required, **reading)
             continue
-        option = name.rstrip("_")
-        spellings = dict.fromkeys([option.replace("_", "-") if dashes else option, option])
-        if keyword and required:
-            reading["required"] = True
-        groups[title].add_argument(*(f"--{word}" for word in spellings), dest=name, **reading)
+        if typing.get_origin(parameter.annotation) is list:
+            # "*" would take a list for given, and empty, as soon as another word is read
+            reading |= {"type": str, "nargs": "+" if required or follows else "*"}
+        elif not required:
+            reading["nargs"] = "?"
+        groups[title].add_argument(name, **reading).required = required
+        follows = True
 
 
 def call(function: Callable, values: Mapping):
-    """Call a function with the values that its options were parsed to; groups are built."""
+    """Call a function with the values of its options; dataclasses are built."""
     arguments = {}
     for name, parameter in _parameters(function).items():
         if dataclasses.is_dataclass(parameter.annotation):
@@ -145,11 +133,15 @@ def call(function: Callable, values: Mapping):
 def changed(*groups) -> list[str]:
     """Options, spelt with dashes, of instances of dataclasses that are not at their default."""
     return [
-        "--" + field.name.rstrip("_").replace("_", "-")
+        _spelling(field.name)
         for group in groups
         for field in dataclasses.fields(group)
         if getattr(group, field.name) != field.default
     ]
+
+
+def _spelling(name: str) -> str:
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def _parameters(function: Callable) -> Mapping[str, inspect.Parameter]:
@@ -172,12 +164,12 @@ def _argument_texts(docstring: str) -> dict[str, tuple[str | None, str, str]]:
 def _reading(annotation, dashes: bool) -> dict:
     """How argparse reads the words of an option with this annotation."""
     is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
-    kinds = typing.get_args(annotation) if is_union else (annotation,)
+    kinds = typing.get_args(annotation) if is_union else [annotation]
     kinds = [kind for kind in kinds if kind is not types.NoneType]
     origin, parts = typing.get_origin(kinds[0]), typing.get_args(kinds[0])
     if dashes and kinds == [bool]:
         return {"action": "store_true"}
-    if dashes and origin is Literal:
+    if dashes and origin is typing.Literal:
         return {"type": type(parts[0]), "choices": parts}
     if origin is tuple:
         return {"type": parts[0], "nargs": len(parts)}
@@ -185,12 +177,9 @@ def _reading(annotation, dashes: bool) -> dict:
         return {"type": lambda words: words.split(",")}
     if kinds == [dict]:
         return {"type": json.loads}
-    values = {}
-    for kind in kinds:
-        if kind is bool:
-            values |= {"true": True, "false": False}
-        elif typing.get_origin(kind) is Literal:
-            values |= {str(value): value for value in typing.get_args(kind)}
+    values = {str(value): value for kind in kinds for value in typing.get_args(kind)}
+    if bool in kinds:
+        values |= {"true": True, "false": False}
     numbers = [kind for kind in kinds if kind in _NUMBERS]
     if not values and len(numbers) < 2:
         return {"type": numbers[0] if numbers else str}

@@ -1,11 +1,13 @@
 """Command lines made from signatures: the options of every prepare.py, and how words are read."""
 
+import argparse
 import importlib
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 
-from auricle.recipes.training.command_line import parser_of
+from auricle.recipes.training.command_line import add_options, call, changed, parser_of
 
 OPTIONS = {
     "speech_commands": {
@@ -124,3 +126,92 @@ def test_help_is_that_of_the_docstring():
 def test_an_argument_without_help_is_an_error():
     with pytest.raises(KeyError, match="hidden"):
         parser_of(measure)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture.
+
+    Arguments (of the picture)
+    --------------------------
+    out_file : FILE.png
+        Where it goes.
+    grey
+        Without colours.
+    """
+
+    out_file: str | None = None
+    grey: bool = False
+
+
+def draw(
+    kind: Literal[1, 2],
+    files: list[str] = (),
+    /,
+    picture: Picture = None,
+    *,
+    size_px: int,
+    list_: bool = False,
+    names: list[str] | None = None,
+    settings: dict | None = None,
+):
+    """Draw.
+
+    Arguments
+    ---------
+    kind, files : NAME
+        What is drawn.
+    size_px : N
+        In pixels.
+    list_, names, settings
+        Others.
+    """
+    return {name: value for name, value in locals().items() if value}
+
+
+def run_draw(*words):
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_options(parser, draw, dashes=True)
+    return call(draw, vars(parser.parse_args(words)))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), {"picture": Picture()}),
+        (("a", "b"), {"files": ["a", "b"], "picture": Picture()}),
+        (("--out-file", "x", "--grey"), {"picture": Picture("x", True)}),
+        (("--out_file", "x", "--list"), {"picture": Picture("x"), "list_": True}),
+        (("--grey", "a"), {"files": ["a"], "picture": Picture(grey=True)}),
+        (("--names", "a,b"), {"picture": Picture(), "names": ["a", "b"]}),
+        (("--settings", '{"a": 1}'), {"picture": Picture(), "settings": {"a": 1}}),
+    ],
+)
+def test_a_function_is_called_with_its_options(words, expected):
+    assert run_draw("1", *words, "--size-px", "3") == {"kind": 1, "size_px": 3} | expected
+    assert run_draw("--size_px", "3", "1", *words) == {"kind": 1, "size_px": 3} | expected
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (("1",), "--size-px"),
+        (("--size-px", "1"), "NAME"),
+        (("3", "--size-px", "1"), "invalid choice: 3 (choose from 1, 2)"),
+        (("1", "--size-px", "1", "--settings", "{"), "--settings"),
+        (("1", "--size-px", "1", "--size", "1"), "--size"),
+    ],
+)
+def test_wrong_words_of_a_command_are_refused(capsys, words, allowed):
+    with pytest.raises(SystemExit):
+        run_draw(*words)
+    assert allowed in capsys.readouterr().err
+
+
+def test_groups_have_a_title_and_know_what_was_changed():
+    parser = argparse.ArgumentParser()
+    add_options(parser, draw, dashes=True)
+    text = " ".join(parser.format_help().split())
+    assert "of the picture: --out-file FILE.png, --out_file FILE.png Where it goes." in text
+    assert "--size-px N" in text and "[--list]" in text
+    assert changed(Picture(), Picture("x", True)) == ["--out-file", "--grey"]
