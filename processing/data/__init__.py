@@ -1,4 +1,1 @@
 """Reading, checking, batching and augmenting audio, and the mini corpora."""
-
-if not __name__.startswith("auricle."):
-    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
