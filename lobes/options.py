@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,11 +15,13 @@ from ..processing.filterbank.framing import hop_samples, odd_window_samples
 __all__ = [
     "MAX_MS",
     "choice",
+    "failures",
     "flag",
     "frequency_range",
     "hop",
     "number",
     "odd_window",
+    "takes_options_of",
     "whole",
     "wholes",
 ]
@@ -121,6 +124,60 @@ def flag(name: str, value) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def failures(values: Mapping, checks: Iterable[tuple], prefix: str = "") -> list[str]:
+    """What is wrong with the values of a configuration.
+
+    Arguments
+    ---------
+    values : dict
+    checks : (check, key, limits)
+        One of the checks of this file, the key of the value, and the keyword arguments of the
+        check.
+    prefix : str
+        Stands before the keys in the messages.
+
+    Example
+    -------
+    >>> failures({"lr": -1}, [(number, "lr", {"above": 0})])
+    ['lr must be a finite number above 0, got -1']
+    """
+    problems = []
+    for check, key, limits in checks:
+        try:
+            check(f"{prefix}{key}", values[key], **limits)
+        except (TypeError, ValueError) as error:
+            problems.append(str(error))
+    return problems
+
+
+def takes_options_of(function: Callable) -> Callable[[Callable], Callable]:
+    """Decorator of an `__init__` that hands its `**options` on to `function`.
+
+    The signature then shows the arguments of `function` that have a default, in the place of
+    `**options`: what reads the options of a lobe finds them there.
+
+    Example
+    -------
+    >>> @takes_options_of(odd_window)
+    ... def window(sample_rate, **options): ...
+    >>> list(inspect.signature(window).parameters)
+    ['sample_rate', 'least', 'name']
+    """
+
+    def decorate(init: Callable) -> Callable:
+        own = inspect.signature(init).parameters
+        handed_on = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.default is not parameter.empty and name not in own
+        ]
+        kept = [parameter for parameter in own.values() if parameter.kind != parameter.VAR_KEYWORD]
+        init.__signature__ = inspect.Signature([*kept, *handed_on])
+        return init
+
+    return decorate
 
 
 def odd_window(sample_rate: int, window_ms: float, least: int = 5, name: str = "window_ms") -> int:

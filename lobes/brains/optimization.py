@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..build import build_frontend
+from ..options import choice, failures, number
 
 __all__ = [
     "ANNEALING",
@@ -28,52 +29,28 @@ __all__ = [
 ]
 
 
-def _sgd(groups, momentum, betas):
-    return torch.optim.SGD(groups, momentum=momentum)
+OPTIMIZERS = {
+    "sgd": lambda groups, momentum, betas: torch.optim.SGD(groups, momentum=momentum),
+    "adam": lambda groups, momentum, betas: torch.optim.Adam(groups, betas=betas),
+    "adamw": lambda groups, momentum, betas: torch.optim.AdamW(groups, betas=betas),
+    "adadelta": lambda groups, momentum, betas: torch.optim.Adadelta(groups, rho=0.95, eps=1e-8),
+}
 
 
-def _adam(groups, momentum, betas):
-    return torch.optim.Adam(groups, betas=betas)
+def _cosine(angle: float) -> float:
+    return 0.5 * (1 + math.cos(angle))
 
 
-def _adamw(groups, momentum, betas):
-    return torch.optim.AdamW(groups, betas=betas)
-
-
-def _adadelta(groups, momentum, betas):
-    return torch.optim.Adadelta(groups, rho=0.95, eps=1e-8)
-
-
-OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
-
-
-def _constant(epoch, epochs, restart_epochs):
-    return 1.0
-
-
-def _linear(epoch, epochs, restart_epochs):
-    return max(0.0, 1 - epoch / epochs)
-
-
-def _cosine(epoch, epochs, restart_epochs):
-    return 0.5 * (1 + math.cos(math.pi * min(epoch / epochs, 1.0)))
-
-
-def _cosine_restarts(epoch, epochs, restart_epochs):
-    return 0.5 * (1 + math.cos(math.pi * (epoch % restart_epochs) / restart_epochs))
-
-
-def _cyclic(epoch, epochs, restart_epochs):
-    # From the top, down and up again: what a warm-up leads to, as in the other schedules.
-    return abs(2 * (epoch % restart_epochs) / restart_epochs - 1)
-
-
+#: Factor of the learning rate after so many epochs, of so many, with restarts after so many.
 SCHEDULES = {
-    "constant": _constant,
-    "linear": _linear,
-    "cosine": _cosine,
-    "cosine_restarts": _cosine_restarts,
-    "cyclic": _cyclic,
+    "constant": lambda epoch, epochs, restart: 1.0,
+    "linear": lambda epoch, epochs, restart: max(0.0, 1 - epoch / epochs),
+    "cosine": lambda epoch, epochs, restart: _cosine(math.pi * min(epoch / epochs, 1.0)),
+    "cosine_restarts": lambda epoch, epochs, restart: _cosine(
+        math.pi * (epoch % restart) / restart
+    ),
+    # From the top, down and up again: what a warm-up leads to, as in the other schedules.
+    "cyclic": lambda epoch, epochs, restart: abs(2 * (epoch % restart) / restart - 1),
 }
 
 
@@ -290,19 +267,15 @@ def annealing_factor(
 
 def annealing_problems(plain: dict) -> list[str]:
     """What is wrong with the annealing of a configuration that has one."""
-    problems = []
-    if plain["annealing"] not in ANNEALING:
-        problems.append(
-            f"annealing must be one of {', '.join(ANNEALING)}, got {plain['annealing']!r}"
-        )
-    if not 0 < plain["annealing_factor"] <= 1:
-        problems.append(
-            f"annealing_factor must be above 0 and at most 1, got {plain['annealing_factor']!r}"
-        )
-    for key in ("annealing_threshold", "annealing_patience"):
-        if plain[key] < 0:
-            problems.append(f"{key} must be 0 or above, got {plain[key]!r}")
-    return problems
+    return failures(
+        plain,
+        [
+            (choice, "annealing", {"allowed": ANNEALING}),
+            (number, "annealing_factor", {"above": 0, "high": 1}),
+            (number, "annealing_threshold", {"low": 0}),
+            (number, "annealing_patience", {"low": 0}),
+        ],
+    )
 
 
 def prepare_step(
@@ -350,37 +323,29 @@ def prepare_step(
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the optimisation part of a configuration."""
-    problems = []
-    for key, known in (("optimizing", OPTIMIZERS), ("schedule", SCHEDULES)):
-        if plain[key] not in known:
-            problems.append(f"{key} must be one of {', '.join(known)}, got {plain[key]!r}")
-    for key in ("lr", "number_of_epochs", "batch_size", "restart_epochs"):
-        if isinstance(plain[key], (int, float)) and not plain[key] > 0:
-            problems.append(f"{key} must be above 0, got {plain[key]!r}")
-    if plain["warmup_epochs"] < 0 or plain["warmup_epochs"] > plain["number_of_epochs"]:
-        problems.append(
-            f"warmup_epochs must lie between 0 and number_of_epochs ({plain['number_of_epochs']}), "
-            f"got {plain['warmup_epochs']!r}"
-        )
-    return problems + _frontend_problems(plain)
-
-
-def _frontend_problems(plain: dict) -> list[str]:
-    problems = []
-    if plain["frontend_schedule"] not in ("same", *SCHEDULES):
-        problems.append(
-            f"frontend_schedule must be one of same, {', '.join(SCHEDULES)}, "
-            f"got {plain['frontend_schedule']!r}"
-        )
-    for key in ("frontend_lr_factor", "frontend_step_hz"):
-        if not 0 <= plain[key] < math.inf:
-            problems.append(f"{key} must be 0 or above, got {plain[key]!r}")
-    if not 0 <= plain["frontend_freeze_epochs"] <= plain["number_of_epochs"]:
-        problems.append(
-            "frontend_freeze_epochs must lie between 0 and number_of_epochs "
-            f"({plain['number_of_epochs']}), got {plain['frontend_freeze_epochs']!r}"
-        )
-    if plain["frontend_step_hz"] and not problems:
+    positive = ("lr", "number_of_epochs", "batch_size", "restart_epochs")
+    problems = failures(
+        plain,
+        [
+            (choice, "optimizing", {"allowed": tuple(OPTIMIZERS)}),
+            (choice, "schedule", {"allowed": tuple(SCHEDULES)}),
+            (choice, "frontend_schedule", {"allowed": ("same", *SCHEDULES)}),
+            (number, "frontend_lr_factor", {"low": 0}),
+            (number, "frontend_step_hz", {"low": 0}),
+            *(
+                (number, key, {"above": 0})
+                for key in positive
+                if isinstance(plain[key], (int, float))
+            ),
+        ],
+    )
+    epochs = plain["number_of_epochs"]
+    problems += [
+        f"{key} must lie between 0 and number_of_epochs ({epochs}), got {plain[key]!r}"
+        for key in ("warmup_epochs", "frontend_freeze_epochs")
+        if not 0 <= plain[key] <= epochs
+    ]
+    if 0 < plain["frontend_step_hz"] < math.inf:
         try:
             frontend = build_frontend(
                 plain["frontend"], plain["sample_rate"], plain["frontend_options"]

@@ -11,7 +11,7 @@ from torch import nn
 from ...processing.system.listing import first_of
 from ...processing.system.names import nearest
 from ..layers.masks import valid_lengths
-from ..options import choice, flag, number
+from ..options import choice, failures, flag, number
 from .losses import (
     cosine_distance,
     decoupled_divergence,
@@ -282,11 +282,7 @@ def distillation_problems(plain: dict, changing: tuple[str, ...] | list[str] = (
     ]
     if settings["teacher_scale"] is not None:
         checks.append((number, "teacher_scale", {"above": 0}))
-    for check, key, limits in checks:
-        try:
-            check(f"distillation.{key}", settings[key], **limits)
-        except (TypeError, ValueError) as error:
-            problems.append(str(error))
+    problems += failures(settings, checks, "distillation.")
     if problems:
         return problems
     loss, teacher = settings["loss"], settings["teacher"]

@@ -58,6 +58,8 @@ class Teacher:
     def __init__(self, path: Path):
         self.path = path
         self.module: torch.nn.Module | None = None
+        self.classifier: torch.nn.Module | None = None
+        self.scale: float | None = None
         self._device = torch.device("cpu")
 
     def _freeze(self, module: torch.nn.Module) -> None:
@@ -89,7 +91,19 @@ class Teacher:
 
     def logits(self, embedding):
         """Output of `embed` -> class logits (B, C) or (B, 1, C)"""
-        raise TeacherError(f"the teacher {self.path} gives embeddings and no class logits")
+        from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
+
+        if self.classifier is None:
+            raise TeacherError(f"the teacher {self.path} gives embeddings and no class logits")
+        output = self.classifier(embedding)
+        if not isinstance(self.classifier, (CosineClassifier, EcapaClassifier)):
+            return output
+        if self.scale is None:
+            raise TeacherError(
+                f"the teacher {self.path} gives cosines, which are logits only when multiplied by "
+                "the scale it was trained with: set distillation.teacher_scale (30 in most recipes)"
+            )
+        return self.scale * output
 
     def digest(self) -> str:
         """SHA-256 over names and contents of the teacher's files."""
@@ -144,13 +158,11 @@ class _BundleTeacher(Teacher):
         self._freeze(bundle)
         self.task, self.sample_rate = bundle.description["task"], bundle.sample_rate
         self.labels = bundle.labels
-        self._scale = scale or bundle.description.get("margin_scale")
+        self.classifier = bundle.classifier
+        self.scale = scale or bundle.description.get("margin_scale")
 
     def embed(self, wavs, lengths):
         return self.module.embed(wavs, lengths)
-
-    def logits(self, embedding):
-        return _scaled(self.module.classifier, embedding, self._scale, self.path)
 
 
 class _SpeechBrainTeacher(Teacher):
@@ -168,7 +180,7 @@ class _SpeechBrainTeacher(Teacher):
         encoder = getattr(model.hparams, "label_encoder", None)
         if encoder is not None and len(encoder):
             self.labels = [str(encoder.ind2lab[index]) for index in range(len(encoder))]
-        self._scale = scale
+        self.classifier, self.scale = model.mods.classifier, scale
 
     def _move(self, device):
         super()._move(device)
@@ -176,9 +188,6 @@ class _SpeechBrainTeacher(Teacher):
 
     def embed(self, wavs, lengths):
         return self.module.encode_batch(wavs, lengths)
-
-    def logits(self, embedding):
-        return _scaled(self.module.mods.classifier, embedding, self._scale, self.path)
 
 
 class _OnnxTeacher(Teacher):
@@ -222,20 +231,6 @@ class _OnnxTeacher(Teacher):
     def _run(self, wavs):
         output = self.session.run(None, {self._input: wavs.cpu().numpy()})[0]
         return torch.from_numpy(output).to(wavs.device)
-
-
-def _scaled(classifier, embedding, scale, path):
-    from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
-
-    output = classifier(embedding)
-    if not isinstance(classifier, (CosineClassifier, EcapaClassifier)):
-        return output
-    if scale is None:
-        raise TeacherError(
-            f"the teacher {path} gives cosines, which are logits only when multiplied by the scale "
-            "it was trained with: set distillation.teacher_scale (30 in most recipes)"
-        )
-    return scale * output
 
 
 def load_teacher(

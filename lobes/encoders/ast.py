@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
+from ..options import takes_options_of
 from ..registry import register_encoder
 from ._patch.positions import resized_positions, square_grid
 from ._patch.transformer import PatchTransformer
-from ._patch.weights import load_weights
 
 __all__ = ["AST"]
 
@@ -85,43 +83,18 @@ class AST(PatchTransformer):
 
     prefix_tokens, interpolation = 2, "bilinear"
 
+    @takes_options_of(PatchTransformer.__init__)
     def __init__(
         self,
         in_features: int,
-        size: str = "tiny",
         stride_frames: int = 10,
         stride_features: int = 10,
-        frames: int = 1024,
         positions: str = "cut",
         edges: str = "drop",
-        path: str | None = None,
-        mean: float | Sequence[float] = 0.5,
-        std: float | Sequence[float] = 0.5,
-        freeze_blocks: int = 0,
-        depth: int | None = None,
-        dropout: float = 0.0,
-        drop_path: float = 0.0,
-        pooling: str = "token",
-        norm_epsilon: float | None = None,
+        **options,
     ):
-        super().__init__(
-            in_features,
-            frames=frames,
-            size=size,
-            patch=16,
-            stride_features=stride_features,
-            stride_frames=stride_frames,
-            positions=positions,
-            edges=edges,
-            pooling=pooling,
-            depth=depth,
-            dropout=dropout,
-            drop_path=drop_path,
-            freeze_blocks=freeze_blocks,
-            norm_epsilon=norm_epsilon,
-        )
-        if path is not None:
-            load_weights(self, path, mean, std)
+        stride = stride_features, stride_frames
+        super().__init__(in_features, 16, stride, positions, edges, **options)
 
     def positions_in(self, path: str, weights: dict, about: dict) -> torch.Tensor:
         if "dist_token" not in weights:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
+from ..options import takes_options_of
 from ..registry import register_encoder
 from ._patch.positions import resized_positions, square_grid
 from ._patch.transformer import PatchTransformer
-from ._patch.weights import load_weights
 
 __all__ = ["ViT"]
 
@@ -83,41 +81,11 @@ class ViT(PatchTransformer):
 
     prefix_tokens, interpolation = 1, "bicubic"
 
+    @takes_options_of(PatchTransformer.__init__)
     def __init__(
-        self,
-        in_features: int,
-        size: str = "tiny",
-        patch: int = 16,
-        frames: int = 1024,
-        positions: str = "interpolate",
-        path: str | None = None,
-        mean: float | Sequence[float] = 0.5,
-        std: float | Sequence[float] = 0.5,
-        freeze_blocks: int = 0,
-        depth: int | None = None,
-        dropout: float = 0.0,
-        drop_path: float = 0.0,
-        pooling: str = "token",
-        norm_epsilon: float | None = None,
+        self, in_features: int, patch: int = 16, positions: str = "interpolate", **options
     ):
-        super().__init__(
-            in_features,
-            frames=frames,
-            size=size,
-            patch=patch,
-            stride_features=patch,
-            stride_frames=patch,
-            positions=positions,
-            edges="pad",
-            pooling=pooling,
-            depth=depth,
-            dropout=dropout,
-            drop_path=drop_path,
-            freeze_blocks=freeze_blocks,
-            norm_epsilon=norm_epsilon,
-        )
-        if path is not None:
-            load_weights(self, path, mean, std)
+        super().__init__(in_features, patch, (patch, patch), positions, "pad", **options)
 
     def positions_in(self, path: str, weights: dict, about: dict) -> torch.Tensor:
         if "num_mel_bins" in about:

@@ -22,7 +22,7 @@ from speechbrain.nnet.losses import AdditiveAngularMargin, AngularMargin
 from torch import nn
 from torch.nn import functional as F
 
-from ..options import choice, number, whole
+from ..options import choice, failures, number, whole
 
 __all__ = ["KINDS", "SCHEDULES", "CosineClassifier", "MarginSoftmax", "margin_at", "problems"]
 
@@ -215,19 +215,17 @@ def problems(plain: dict) -> list[str]:
     ['margin must be a finite number at least 0 and below 1, got 11']
     """
     epochs = plain.get("number_of_epochs")
-    problems = []
-    for check, key, limits in (
-        (choice, "margin_kind", {"allowed": KINDS}),
-        (number, "margin", {"low": 0, "below": 1}),
-        (number, "margin_scale", {"above": 0}),
-        (number, "margin_start_epoch", {"low": 0}),
-        (number, "margin_end_epoch", {"low": 0}),
-        (whole, "subcenters", {}),
-    ):
-        try:
-            check(key, plain[key], **limits)
-        except (TypeError, ValueError) as error:
-            problems.append(str(error))
+    problems = failures(
+        plain,
+        [
+            (choice, "margin_kind", {"allowed": KINDS}),
+            (number, "margin", {"low": 0, "below": 1}),
+            (number, "margin_scale", {"above": 0}),
+            (number, "margin_start_epoch", {"low": 0}),
+            (number, "margin_end_epoch", {"low": 0}),
+            (whole, "subcenters", {}),
+        ],
+    )
     if any("_epoch must" in problem for problem in problems):
         return problems
     start, end = plain["margin_start_epoch"], plain["margin_end_epoch"]

@@ -13,6 +13,7 @@ from .subject import (
     Subject,
     promise,
     require,
+    require_built_for,
     require_finite,
     require_finite_gradients,
     require_same,
@@ -156,11 +157,7 @@ def rates(subject: Subject) -> None:
     for rate_hz in (8000, 22050):
         lobe = subject.build(rate_hz).eval()
         size = rate_hz // 4 + 1
-        require(
-            lobe.sample_rate == rate_hz,
-            f"sample_rate {lobe.sample_rate} when built for {rate_hz} Hz",
-            "hand the argument sample_rate on to super().__init__",
-        )
+        require_built_for(lobe, "sample_rate", rate_hz, " Hz")
         # A hop of one sample is the waveform itself; any other is a duration.
         require(
             lobe.hop == 1 or abs(lobe.hop / rate_hz / hop_s - 1) < 0.1,

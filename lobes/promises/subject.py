@@ -165,6 +165,15 @@ def require_same(
     )
 
 
+def require_built_for(lobe: nn.Module, name: str, want: int, unit: str = "") -> None:
+    """The lobe has the value of an argument that it was built with."""
+    require(
+        getattr(lobe, name) == want,
+        f"{name} {getattr(lobe, name)} when built for {want}{unit}",
+        f"hand the argument {name} on to super().__init__",
+    )
+
+
 def shape_of(tensor: torch.Tensor) -> str:
     return str(tuple(tensor.shape))
 

@@ -150,7 +150,7 @@ def test_everything_that_is_wrong_comes_in_one_message():
         r"lr must be a number \(default 0.005\), got 'fast'",
         r"frontend_options\.leaf\.num_feature: .*did you mean 'num_features'\?",
         r"no encoder is called 'linaer'; did you mean 'linear'\?",
-        r"schedule must be one of constant, .*'cosin'",
+        r"schedule must be one of .*'constant', .*'cosin'",
         r"--precision must be one of fp32, fp16, bf16, got 'fp8'",
     ):
         assert any(re.search(expected, problem) for problem in found), expected

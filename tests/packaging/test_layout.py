@@ -1,6 +1,5 @@
 """The package map equals the folders; each folder has one name; the core stays light."""
 
-import ast
 import configparser
 import json
 import subprocess

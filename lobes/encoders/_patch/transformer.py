@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -19,16 +20,10 @@ from ...layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ...options import choice, number, whole
 from .._extras import timm
 from .positions import patches_along, positions_of_items
+from .weights import SIZES, load_weights
 
-__all__ = ["SIZES", "PatchTransformer"]
+__all__ = ["PatchTransformer"]
 
-#: Width, heads, blocks.
-SIZES = {
-    "tiny": (192, 3, 12),
-    "small": (384, 6, 12),
-    "base": (768, 12, 12),
-    "large": (1024, 16, 24),
-}
 FF_RATIO = 4
 #: timm's own.
 NORM_EPSILON = 1e-6
@@ -48,19 +43,21 @@ class PatchTransformer(Encoder):
     ---------
     in_features : int
         F, rows of the image.
-    frames : int
-        Length in frames that the learned positions are made for.
-    size : str
-        Of `SIZES`.
     patch : int
         Side of the square patches, in features and in frames.
-    stride_features, stride_frames : int
-        Between patches; at most `patch`.
+    patch_stride : (int, int)
+        Features and frames between patches; at most `patch`.
     positions : str
         For clips of another length than `frames`: "interpolate" stretches or shrinks them in time
         to the item's length; "cut" takes the first ones, and stretches for longer items only.
     edges : str
         "pad": zeros complete the last patch. "drop": what does not fill a patch is not read.
+    size : str
+        Of `SIZES`.
+    frames : int
+        Length in frames that the learned positions are made for.
+    path, mean, std : str or None, floats
+        As in `load_weights`; None: random values.
     pooling : str
         "token": mean of the prefix tokens; "mean": mean of the item's patches.
     depth : int or None
@@ -86,26 +83,29 @@ class PatchTransformer(Encoder):
     def __init__(
         self,
         in_features: int,
-        frames: int,
-        size: str,
         patch: int,
-        stride_features: int,
-        stride_frames: int,
+        patch_stride: tuple[int, int],
         positions: str,
         edges: str,
-        pooling: str,
-        depth: int | None,
-        dropout: float,
-        drop_path: float,
-        freeze_blocks: int,
-        norm_epsilon: float | None,
+        *,
+        size: str = "tiny",
+        frames: int = 1024,
+        path: str | None = None,
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
+        freeze_blocks: int = 0,
+        depth: int | None = None,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        pooling: str = "token",
+        norm_epsilon: float | None = None,
     ):
         whole("in_features", in_features)
         whole("frames", frames)
         choice("size", size, tuple(SIZES))
         whole("patch", patch)
-        whole("stride_features", stride_features, high=patch)
-        whole("stride_frames", stride_frames, high=patch)
+        for name, stride in zip(("stride_features", "stride_frames"), patch_stride, strict=True):
+            whole(name, stride, high=patch)
         choice("positions", positions, POSITIONS)
         choice("edges", edges, ("pad", "drop"))
         choice("pooling", pooling, POOLINGS)
@@ -124,13 +124,13 @@ class PatchTransformer(Encoder):
                 "mask: pip install --upgrade 'auricle[timm]'"
             )
         self.size, self.patch = size, patch
-        self.patch_stride = (stride_features, stride_frames)
+        self.patch_stride = patch_stride
         self.positions = positions
         self.edges, self.pooling = edges, pooling
         self.freeze_blocks = freeze_blocks
         #: Rows and columns of the grid that the positions are learned for.
         self.grid = (
-            patches_along(in_features, patch, stride_features, edges),
+            patches_along(in_features, patch, patch_stride[0], edges),
             self.columns(frames),
         )
         self.patch_embed = nn.Module()
@@ -157,15 +157,13 @@ class PatchTransformer(Encoder):
         )
         self.norm = layer_norm(width)
         self._draw()
-        frozen = [self.blocks[index] for index in range(freeze_blocks)]
         if freeze_blocks:
-            frozen.append(self.patch_embed)
-            for p in (self.cls_token, self.pos_embed, getattr(self, "dist_token", None)):
-                if p is not None:
-                    p.requires_grad_(False)
-        for part in frozen:
-            part.requires_grad_(False)
+            own = self.parameters(recurse=False)  # tokens and positions
+            for part in (*self.blocks[:freeze_blocks], self.patch_embed, *own):
+                part.requires_grad_(False)
         self.train()
+        if path is not None:
+            load_weights(self, path, mean, std)
 
     def lasting_options(self, options: dict) -> dict:
         if options.get("path") is None:

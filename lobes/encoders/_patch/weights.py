@@ -8,6 +8,7 @@ belongs to another network is refused, and the error says what it is and what wa
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -15,9 +16,19 @@ from torch import nn
 from ....processing.system.listing import first_of
 from ...frontends.spectrogram_image import fold_channels
 from .._pretrained_weights import Weights, check_against, read_safetensors
-from .transformer import SIZES, PatchTransformer
 
-__all__ = ["load_weights"]
+if TYPE_CHECKING:
+    from .transformer import PatchTransformer
+
+__all__ = ["SIZES", "load_weights"]
+
+#: Width, heads, blocks.
+SIZES = {
+    "tiny": (192, 3, 12),
+    "small": (384, 6, 12),
+    "base": (768, 12, 12),
+    "large": (1024, 16, 24),
+}
 
 #: transformers' name of a part of a block, and timm's.
 BLOCK_PARTS = {

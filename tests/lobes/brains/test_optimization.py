@@ -1,5 +1,7 @@
 """Optimisers and schedules: groups, ranges, and the rate as a function of progress alone."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -226,18 +228,18 @@ def test_problems_are_found_all_at_once():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"frontend_schedule": "cosin"}, "frontend_schedule must be one of same, constant"),
-        ({"frontend_lr_factor": -0.1}, "frontend_lr_factor must be 0 or above, got -0.1"),
-        ({"frontend_step_hz": -1.0}, "frontend_step_hz must be 0 or above, got -1.0"),
-        ({"frontend_step_hz": float("nan")}, "frontend_step_hz must be 0 or above, got nan"),
-        ({"frontend_freeze_epochs": 31}, "between 0 and number_of_epochs (30), got 31"),
-        ({"frontend_freeze_epochs": -1}, "between 0 and number_of_epochs (30), got -1"),
+        ({"frontend_schedule": "cosin"}, "frontend_schedule .*'same', 'constant'.*'cosin'"),
+        ({"frontend_lr_factor": -0.1}, "frontend_lr_factor .*at least 0, got -0.1"),
+        ({"frontend_step_hz": -1.0}, "frontend_step_hz .*at least 0, got -1.0"),
+        ({"frontend_step_hz": float("nan")}, "frontend_step_hz .*at least 0, got nan"),
+        ({"frontend_freeze_epochs": 31}, r"between 0 and number_of_epochs \(30\), got 31"),
+        ({"frontend_freeze_epochs": -1}, r"between 0 and number_of_epochs \(30\), got -1"),
         ({"frontend_step_hz": 5.0, "frontend": "mel"}, "Mel has none: set it to 0"),
     ],
 )
 def test_levers_of_the_frontend_that_do_not_work_are_problems(given, said):
     (found,) = problems({**shipped_defaults("speech_commands"), **given})
-    assert said in found
+    assert re.search(said, found)
 
 
 def test_levers_of_the_frontend_in_their_range_are_none():
