@@ -157,7 +157,11 @@ def load_hparams(
             branch = {key: branch}
         problems += _unknown_below(branch, tree, "")
         _merge(overrides, branch)
-    problems += _placeholders(tree, overrides)
+    problems += [
+        f"{key} has no default: give --{key} VALUE"
+        for key, value in tree.items()
+        if _tag(value) == "!PLACEHOLDER" and key not in overrides
+    ]
 
     wrong += _wrong_types(overrides, tree)
     problems += [problem for _, problem in wrong]
@@ -230,15 +234,11 @@ def _split(argv, run_names, problems):
             )
         else:
             try:
-                given.append((name, values[0], _scalar(values[0])))
+                # The safe loader refuses a tag such as !apply, which would run code.
+                given.append((name, values[0], YAML(typ="safe", pure=True).load(values[0])))
             except YAMLError:
                 problems.append(f"--{name}: {values[0]!r} is not a plain YAML value")
     return path, plugins, experiment, run_given, given
-
-
-def _scalar(text: str):
-    """A plain YAML value; a tag such as !apply is refused, because it would run code."""
-    return YAML(typ="safe", pure=True).load(text)
 
 
 def _run_value(name: str, values: list[str]):
@@ -405,13 +405,9 @@ def _wrong_types(values: dict, defaults, prefix: str = "") -> list[tuple[str, st
     wrong = []
     for key, value in values.items():
         full, top = f"{prefix}{key}", f"{prefix}{key}".split(".")[0]
-        if key not in defaults or _tag(value).startswith("!"):
+        if key not in defaults or full in OPEN_MAPS or _tag(value).startswith("!"):
             continue
-        if full in OPEN_MAPS:
-            for lobe, options in value.items() if isinstance(value, dict) else ():
-                if not isinstance(options, (dict, type(None))):
-                    wrong.append((top, f"{full}.{lobe} must be a map of options, got {options!r}"))
-        elif isinstance(value, dict) and isinstance(defaults[key], dict):
+        if isinstance(value, dict) and isinstance(defaults[key], dict):
             wrong += _wrong_types(value, defaults[key], f"{full}.")
         elif kind := _wrong_kind(defaults[key], value):
             default = _plain(defaults[key])
@@ -439,14 +435,6 @@ def _wrong_kind(default, value) -> str:
         if isinstance(default, kind):
             return "" if good else words
     return ""
-
-
-def _placeholders(tree, overrides) -> list[str]:
-    return [
-        f"{key} has no default: give --{key} VALUE"
-        for key, value in tree.items()
-        if _tag(value) == "!PLACEHOLDER" and key not in overrides
-    ]
 
 
 def _merge(into: dict, new: dict) -> dict:

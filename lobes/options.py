@@ -210,15 +210,17 @@ def hop(sample_rate: int, hop_ms: float) -> int:
 
 
 def frequency_range(
-    sample_rate: int, min_freq_hz: float, max_freq_hz: float
+    sample_rate: int, min_freq_hz: float, max_freq_hz: float | None
 ) -> tuple[float, float]:
-    """0 <= min_freq_hz < max_freq_hz <= sample_rate / 2.
+    """0 <= min_freq_hz < max_freq_hz <= sample_rate / 2; None is half the sample rate.
 
     Example
     -------
     >>> frequency_range(16000, 0, 8000)
     (0.0, 8000.0)
     """
+    if max_freq_hz is None:
+        max_freq_hz = sample_rate / 2
     low, high = number("min_freq_hz", min_freq_hz), number("max_freq_hz", max_freq_hz)
     if not 0 <= low < high <= sample_rate / 2:
         raise ValueError(

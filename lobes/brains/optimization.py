@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..build import build_frontend
+from ..model import PARTS
 from ..options import choice, failures, number
 
 __all__ = [
@@ -63,7 +64,6 @@ def build_optimizer(
     frontend_step_hz: float = 0.0,
     momentum: float = 0.9,
     betas: tuple = (0.9, 0.999),
-    frontend: str = "compute_features",
 ) -> torch.optim.Optimizer | None:
     """Everything that is trainable in one optimiser, the frontend in groups of its own.
 
@@ -102,7 +102,7 @@ def build_optimizer(
             seen[id(parameter)] = module_name
         if not parameters:
             continue
-        if module_name != frontend:
+        if module_name != PARTS[0]:
             groups.append(_group(parameters, lr, weight_decay))
             continue
         if frontend_step_hz:

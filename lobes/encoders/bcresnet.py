@@ -10,8 +10,6 @@ from ..contracts import Encoder
 from ..layers.masks import batch_mask, zero_padding
 from ..registry import register_encoder
 
-__all__ = ["BCResNet", "SubSpectralNorm"]
-
 #: Blocks, stride over frequency and dilation over time of the four stages.
 STAGES = ((2, 1, 1), (2, 2, 2), (4, 2, 4), (4, 1, 8))
 #: Rows of the last depthwise kernel, where there are as many.

@@ -10,8 +10,6 @@ from ..registry import register_encoder
 from .bcresnet import BCResNet
 from .blstm import BidirectionalLSTM
 
-__all__ = ["BCResNetBLSTM"]
-
 
 @register_encoder(
     "bcresnet_blstm",

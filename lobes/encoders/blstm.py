@@ -11,8 +11,6 @@ from ..layers.masks import batch_mask, counts_of_mask, reversed_items, zero_padd
 from ..options import number, whole
 from ..registry import register_encoder
 
-__all__ = ["BLSTM", "BidirectionalLSTM"]
-
 
 @register_encoder(
     "blstm",

@@ -10,8 +10,6 @@ from ..contracts import Encoder
 from ..layers.masks import frame_counts, frame_mask, zero_padding
 from ..registry import register_encoder
 
-__all__ = ["CNN14"]
-
 
 @register_encoder(
     "cnn14",

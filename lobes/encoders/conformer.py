@@ -18,8 +18,6 @@ from ..layers.masks import batch_mask, zero_padding
 from ..options import number, whole
 from ..registry import register_encoder
 
-__all__ = ["Conformer"]
-
 
 @register_encoder(
     "conformer",

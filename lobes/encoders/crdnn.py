@@ -17,8 +17,6 @@ from ..layers.masks import batch_mask, counts_of_mask, reflect_items, reversed_i
 from ..options import number, whole, wholes
 from ..registry import register_encoder
 
-__all__ = ["CRDNN"]
-
 #: Every convolutional block halves the features, and reflects them at their ends before.
 BLOCKS = 2
 

@@ -14,8 +14,6 @@ from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_paddin
 from ..options import choice, number, whole, wholes
 from ..registry import register_encoder
 
-__all__ = ["CRNN"]
-
 FEATURE_POOLS = (2, 3, 4, 4)
 
 

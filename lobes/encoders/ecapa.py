@@ -20,8 +20,6 @@ from ..layers.statistics import even_weights, masked_mean, masked_softmax, mean_
 from ..options import number, whole, wholes
 from ..registry import register_encoder
 
-__all__ = ["ECAPA"]
-
 
 @register_encoder(
     "ecapa",

@@ -12,8 +12,6 @@ from ..options import number, whole
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
-__all__ = ["EnvNet"]
-
 WINDOW_SAMPLES = 24_014
 FILTERS = 40
 #: Channels x rows x columns of what the dense layers are given.

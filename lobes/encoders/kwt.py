@@ -10,8 +10,6 @@ from ..contracts import Encoder
 from ..layers.masks import frame_counts, frame_mask, mask_padding
 from ..registry import register_encoder
 
-__all__ = ["KWT", "SelfAttention"]
-
 #: Width per head, layers, and how much wider the feed-forward part is: the same in all sizes.
 HEAD_WIDTH, LAYERS, FF_RATIO = 64, 12, 4
 SIZES = (1, 2, 3)

@@ -9,10 +9,8 @@ from ..contracts import Encoder
 from ..layers.masks import mask_padding
 from ..registry import register_encoder
 
-__all__ = ["Linear"]
 
-
-@register_encoder("linear", paper="", source="")
+@register_encoder("linear")
 class Linear(Encoder):
     """All frames of a clip side by side; with its linear head this is the "Simple" model.
 

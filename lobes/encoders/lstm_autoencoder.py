@@ -16,8 +16,6 @@ from ..layers.pooling import AttentiveStatistics
 from ..options import flag, number, whole
 from ..registry import register_encoder
 
-__all__ = ["LSTMAutoencoder"]
-
 KERNEL_FRAMES = 3
 
 

@@ -12,8 +12,6 @@ from ..options import whole, wholes
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
-__all__ = ["M5"]
-
 KERNEL_SAMPLES = 80
 POOL = 4
 

@@ -12,8 +12,6 @@ from ._pretrained_weights import check_against, read_safetensors
 from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
-__all__ = ["MERT"]
-
 MERT_RATE_HZ = 24000
 #: model_type, and what transformers calls it.
 FAMILIES = {"mert_model": "Hubert", "hubert": "Hubert", "wav2vec2": "Wav2Vec2"}

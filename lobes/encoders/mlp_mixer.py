@@ -15,8 +15,6 @@ from ..layers.pooling import AttentiveStatistics
 from ..options import choice, flag, number, whole
 from ..registry import register_encoder
 
-__all__ = ["MLPMixer"]
-
 KERNEL_FRAMES = 3
 #: Rows of the intermediate results of a dense layer that stay in a core's second-level cache.
 TILE_FRAMES = 400

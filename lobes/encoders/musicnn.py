@@ -12,8 +12,6 @@ from ..layers.masks import frame_mask, trim_padding, zero_padding
 from ..options import choice, number, whole
 from ..registry import register_encoder
 
-__all__ = ["MusicNN"]
-
 #: Heights of the vertical filters, as parts of the spectrum; all are 7 frames wide.
 HEIGHTS, WIDTH_FRAMES = (0.7, 0.4), 7
 #: Lengths of the horizontal filters.

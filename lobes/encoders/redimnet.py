@@ -21,8 +21,6 @@ from ..layers.statistics import (
 from ..options import choice, whole
 from ..registry import register_encoder
 
-__all__ = ["ReDimNet"]
-
 HEADS = 4
 #: Channels of the picture; kind of its blocks; channels per group of a convolution; and for each
 #: stage: stride along frequency, blocks, widening of the channels inside the stage, and the part

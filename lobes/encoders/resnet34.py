@@ -14,8 +14,6 @@ from ..layers.statistics import masked_mean, masked_softmax, mean_and_deviation
 from ..options import whole, wholes
 from ..registry import register_encoder
 
-__all__ = ["ResNet34"]
-
 
 @register_encoder(
     "resnet34",

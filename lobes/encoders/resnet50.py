@@ -14,8 +14,6 @@ from ..registry import register_encoder
 from ._extras import timm
 from ._pretrained_weights import check_against, read_safetensors
 
-__all__ = ["ResNet50"]
-
 LAYERS = (3, 4, 6, 3)
 EXPANSION = 4
 PUBLISHED_WIDTH = 64

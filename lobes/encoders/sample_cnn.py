@@ -12,8 +12,6 @@ from ..options import choice, number, wholes
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
-__all__ = ["SampleCNN"]
-
 
 @register_encoder(
     "sample_cnn",

@@ -10,10 +10,8 @@ from ..contracts import Encoder
 from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..registry import register_encoder
 
-__all__ = ["SmallCNN"]
 
-
-@register_encoder("small_cnn", paper="", source="")
+@register_encoder("small_cnn")
 class SmallCNN(Encoder):
     """Three convolutions over time and frequency and a dense layer, for short commands.
 

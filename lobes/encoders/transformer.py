@@ -11,13 +11,10 @@ from ..contracts import Encoder
 from ..layers.masks import batch_mask, mask_padding, zero_padding
 from ..registry import register_encoder
 
-__all__ = ["Transformer", "sinusoidal_positions"]
-
 
 @register_encoder(
     "transformer",
     paper="Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762",
-    source="",
 )
 class Transformer(Encoder):
     """Self-attention over the frames of a clip of any length.

@@ -10,8 +10,6 @@ from ..layers.clip_windows import cut_windows, mean_of_windows
 from ..options import whole, wholes
 from ..registry import register_encoder
 
-__all__ = ["VGGish"]
-
 
 @register_encoder(
     "vggish",

@@ -9,8 +9,6 @@ from ..registry import register_encoder
 from ._patch.positions import resized_positions, square_grid
 from ._patch.transformer import PatchTransformer
 
-__all__ = ["ViT"]
-
 
 @register_encoder(
     "vit",

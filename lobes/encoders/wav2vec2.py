@@ -14,8 +14,6 @@ from ..registry import register_encoder
 from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
-__all__ = ["Wav2Vec2"]
-
 #: model_type, and what transformers calls it.
 FAMILIES = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}
 

@@ -12,8 +12,6 @@ from ..options import choice, whole
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
-__all__ = ["WaveNetDilated"]
-
 
 @register_encoder(
     "wavenet_dilated",

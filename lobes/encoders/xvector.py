@@ -11,8 +11,6 @@ from ..contracts import Encoder
 from ..layers.masks import batch_mask, counts_of_mask, reflect_items, zero_padding
 from ..registry import register_encoder
 
-__all__ = ["XVector"]
-
 
 @register_encoder(
     "xvector",

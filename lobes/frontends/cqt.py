@@ -76,8 +76,6 @@ class CQT(SpectralFrontend):
     torch.Size([1, 101, 84])
     """
 
-    normalization = "sentence"
-
     def __init__(
         self,
         sample_rate: int = 16000,

@@ -87,8 +87,6 @@ class FastAudio(SpectralFrontend):
     (torch.Size([2, 101, 40]), 80)
     """
 
-    normalization = "sentence"
-
     def __init__(
         self,
         sample_rate: int = 16000,
@@ -116,9 +114,7 @@ class FastAudio(SpectralFrontend):
         self.top_db = None if top_db is None else number("top_db", top_db, above=0)
         self.sort, learnable = flag("sort", sort), flag("learnable", learnable)
         self.fixed = not learnable
-        min_freq_hz, max_freq_hz = frequency_range(
-            sample_rate, min_freq_hz, sample_rate / 2 if max_freq_hz is None else max_freq_hz
-        )
+        min_freq_hz, max_freq_hz = frequency_range(sample_rate, min_freq_hz, max_freq_hz)
         edges = torch.from_numpy(mel_edges_hz(num_features, min_freq_hz, max_freq_hz, "htk"))
         band_hz = edges.diff()[:-1]
         least_hz = NARROWEST_BINS * sample_rate / self.n_fft

@@ -86,8 +86,6 @@ class Gammatone(FilterbankFrontend):
     (torch.Size([2, 100, 40]), 80)
     """
 
-    normalization = "sentence"
-
     def __init__(
         self,
         sample_rate: int = 16000,

@@ -173,7 +173,6 @@ class Mel(SpectralFrontend):
     """
 
     fixed = True
-    normalization = "sentence"
 
     def __init__(
         self,
@@ -217,21 +216,14 @@ class Mel(SpectralFrontend):
         highest = chosen["max_freq_hz"]
         if highest == math.inf:
             highest = sample_rate / 2
-        low, high = filter_range(sample_rate, chosen["min_freq_hz"], highest)
+        range_hz = filter_range(sample_rate, chosen["min_freq_hz"], highest)
         self.convention = convention
         self.power, self.log = float(chosen["power"]), chosen["log"]
         self.log_offset, self.top_db = log_offset, top_db
-        bank = mel_bank(
-            self.num_features,
-            self.n_fft,
-            self.sample_rate,
-            low,
-            high,
-            chosen["mel_scale"],
-            chosen["slopes"],
-            chosen["norm"],
-            flag("allow_empty", allow_empty),
-        )
+        sizes = self.num_features, self.n_fft, self.sample_rate
+        shape = {name: chosen[name] for name in ("mel_scale", "slopes", "norm")}
+        empty = flag("allow_empty", allow_empty)
+        bank = mel_bank(*sizes, *range_hz, **shape, allow_empty=empty)
         self.register_buffer("bank", bank, persistent=False)
 
     def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:

@@ -67,7 +67,6 @@ class MFCC(MelBased):
     """
 
     fixed = True
-    normalization = "sentence"
 
     def __init__(
         self,

@@ -85,8 +85,6 @@ class StftMel(SpectralFrontend):
     (torch.Size([2, 101, 40]), 241000)
     """
 
-    normalization = "sentence"
-
     def __init__(
         self,
         sample_rate: int = 16000,
@@ -124,11 +122,7 @@ class StftMel(SpectralFrontend):
 
     def _initial_basis(self, mel_init: str, min_freq_hz, max_freq_hz) -> torch.Tensor:
         choice("mel_init", mel_init, MEL_INITS)
-        low_hz, high_hz = frequency_range(
-            self.sample_rate,
-            min_freq_hz,
-            self.sample_rate / 2 if max_freq_hz is None else max_freq_hz,
-        )
+        range_hz = frequency_range(self.sample_rate, min_freq_hz, max_freq_hz)
         if mel_init == "random":
             if not self.trainable_mel:
                 raise ValueError(
@@ -137,15 +131,8 @@ class StftMel(SpectralFrontend):
                 )
             basis = torch.empty(self.num_features, self.num_bins)
             return nn.init.kaiming_uniform_(basis, mode="fan_in").relu_()
-        return mel_bank(
-            self.num_features,
-            self.n_fft,
-            self.sample_rate,
-            low_hz,
-            high_hz,
-            mel_init,
-            norm="slaney",
-        ).T.contiguous()
+        sizes = self.num_features, self.n_fft, self.sample_rate
+        return mel_bank(*sizes, *range_hz, mel_init, norm="slaney").T.contiguous()
 
     def _fourier_kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         # k t is reduced to whole periods before it is scaled: exact in any precision.

@@ -101,8 +101,6 @@ class TDFilterbanks(FilterbankFrontend):
     (torch.Size([2, 100, 40]), 48120)
     """
 
-    normalization = "sentence"
-
     def __init__(
         self,
         sample_rate: int = 16000,

@@ -157,8 +157,6 @@ class Wav2VecConv(Frontend):
     (torch.Size([2, 49, 32]), 320, 400)
     """
 
-    normalization = "sentence"
-
     def __init__(self, sample_rate: int = 16000, channels: int = 512, norm: str = "group"):
         choice("norm", norm, NORMS)
         whole("channels", channels, 2)

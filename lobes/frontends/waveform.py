@@ -35,7 +35,6 @@ class Waveform(Frontend):
     """
 
     fixed = True
-    normalization = "sentence"
 
     def __init__(self, sample_rate: int = 16000):
         super().__init__(whole("sample_rate", sample_rate), hop=1, window=1, num_features=1)
