@@ -63,17 +63,15 @@ def option_problems(registry: Registry, name: str, options: dict | None) -> list
             f"{registry.kind}_options must map lobe names to their options, got {options!r}",
         ]
     for lobe, given in options.items():
-        if lobe in registry.lobes and not isinstance(given, (dict, type(None))):
-            problems.append(
-                f"{registry.kind}_options.{lobe} must map option names to values, got {given!r}"
-            )
-            continue
+        where = f"{registry.kind}_options.{lobe}"
         if lobe not in registry.lobes:
             problems.append(
-                f"{registry.kind}_options.{lobe}: no {registry.kind} is called {lobe!r}"
-                f"{nearest(lobe, registry.lobes)} Options are keyed by lobe: "
-                f"{registry.kind}_options: {{{name}: {{...}}}}"
+                f"{where}: no {registry.kind} is called {lobe!r}{nearest(lobe, registry.lobes)} "
+                f"Options are keyed by lobe: {registry.kind}_options: {{{name}: {{...}}}}"
             )
+            continue
+        if not isinstance(given, (dict, type(None))):
+            problems.append(f"{where} must map option names to values, got {given!r}")
             continue
         try:
             allowed = options_of(registry, lobe)
@@ -82,13 +80,11 @@ def option_problems(registry: Registry, name: str, options: dict | None) -> list
             continue
         for key in given or {}:
             if key in RESERVED[registry.kind]:
-                problems.append(
-                    f"{registry.kind}_options.{lobe}.{key}: {key} is set by the YAML as a whole"
-                )
+                problems.append(f"{where}.{key}: {key} is set by the YAML as a whole")
             elif key not in allowed:
                 problems.append(
-                    f"{registry.kind}_options.{lobe}.{key}: {lobe} has no option {key!r}"
-                    f"{nearest(key, allowed)} Options of {lobe}: {', '.join(allowed) or 'none'}"
+                    f"{where}.{key}: {lobe} has no option {key!r}{nearest(key, allowed)} "
+                    f"Options of {lobe}: {', '.join(allowed) or 'none'}"
                 )
     return problems
 

@@ -133,10 +133,7 @@ class Frontend(Lobe):
         }.items():
             if int(value) != value or value < 1:
                 raise ValueError(f"{name} must be a positive whole number, got {value!r}")
-        self.sample_rate = int(sample_rate)
-        self.hop = int(hop)
-        self.window = int(window)
-        self.num_features = int(num_features)
+            setattr(self, name, int(value))
 
     def num_frames(self, num_samples: int) -> int:
         """Exact number of frames for a waveform of `num_samples` samples: ceil(T / hop)."""

@@ -12,7 +12,7 @@ from ...processing.plots import emotion as emotion_plots
 from ...processing.plots.common import save_figure
 from ...processing.scoring.regression.metrics import RegressionScores
 from ...processing.scoring.regression.scales import from_unit
-from ..heads.concordance import regression_loss
+from ..heads.concordance import RegressionLoss
 from ..layers.masks import frame_mask, valid_lengths
 from .base import BaseBrain
 
@@ -83,7 +83,7 @@ class RegressionBrain(BaseBrain):
         super().__init__(model, *args, **kwargs)
         self.dimensions, self.scale = list(dimensions), dict(scale)
         hparams = self.hparams
-        self.loss = regression_loss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
+        self.loss = RegressionLoss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
 
     def on_stage_start(self, stage, epoch=None):
         super().on_stage_start(stage, epoch)

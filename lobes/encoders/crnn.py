@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import norm_values
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
-from ..options import choice, number, whole, wholes
+from ..options import number, whole, wholes
 from ..registry import register_encoder
 
 FEATURE_POOLS = (2, 3, 4, 4)
@@ -85,7 +85,6 @@ class CRNN(Encoder):
     ):
         widths = wholes("channels", channels, 4)
         pools = wholes("time_pools", time_pools, 4)
-        choice("output", output, ("utterance", "frames"))
         stride = math.prod(pools) if output == "frames" else 1
         super().__init__(in_features, whole("hidden", hidden), output, stride)
         self.time_pools = tuple(pools)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames, norm_values
 from ..layers.masks import frame_mask, trim_padding, zero_padding
-from ..options import choice, number, whole
+from ..options import number, whole
 from ..registry import register_encoder
 
 #: Heights of the vertical filters, as parts of the spectrum; all are 7 frames wide.
@@ -92,7 +92,6 @@ class MusicNN(Encoder):
     ):
         tall, long = whole("vertical", vertical), whole("horizontal", horizontal)
         width = whole("channels", channels)
-        choice("output", output, ("utterance", "frames"))
         super().__init__(in_features, whole("dense", dense), output)
         self.input_norm = nn.BatchNorm2d(1)
         self.vertical = nn.ModuleList(

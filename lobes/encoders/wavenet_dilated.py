@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
 from ..layers.statistics import masked_mean
-from ..options import choice, whole
+from ..options import whole
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
 
@@ -82,7 +82,6 @@ class WaveNetDilated(WaveformEncoder):
         stride = whole("stride", stride)
         stacks, layers = whole("stacks", stacks), whole("layers", layers, high=16)
         channels, skip = whole("channels", channels), whole("skip_channels", skip_channels)
-        choice("output", output, ("utterance", "frames"))
         super().__init__(in_features, skip, output, stride if output == "frames" else 1)
         self.front_stride = stride
         self.receptive_steps = 1 + stacks * (2**layers - 1)

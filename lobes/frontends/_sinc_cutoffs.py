@@ -24,12 +24,13 @@ class SincCutoffs:
         self,
         num_filters: int,
         taps: int,
-        min_freq_hz: float,
-        max_freq_hz: float | None,
-        min_bandwidth_hz: float,
-        double_minimum: bool,
-        taper: str,
-        quadrature: bool = False,
+        quadrature: bool,
+        *,
+        min_freq_hz: float = 50.0,
+        min_bandwidth_hz: float = 50.0,
+        max_freq_hz: float | None = None,
+        double_minimum: bool = False,
+        taper: str = "hamming",
     ) -> None:
         """Check the options and make the parameters; `self.sample_rate` is set before.
 

@@ -18,70 +18,31 @@ from ..registry import register_frontend
 from ._filterbank import filter_range
 from ._spectral import SpectralFrontend, limit_range
 
-#: Values of each convention for options that are not given. `max_freq_hz` None: LEAF's range,
-#: min(7800, 0.4875 sample_rate); infinity: half the sample rate.
+#: Values of an option in each convention, where it is not given. `max_freq_hz` None: LEAF's range,
+#: min(7800, 0.4875 sample_rate); infinity: half the sample rate. 25.0625 ms are 401 samples at
+#: 16 kHz, one more than 25 ms.
+DEFAULTS = {
+    "convention": ("auricle", "leaf_audio", "nnaudio", "kaldi", "speechbrain"),
+    "window_ms": (25.0, 25.0625, 30.0, 25.0, 25.0),
+    "n_fft": ("power_of_two", "power_of_two", "window", "power_of_two", "window"),
+    "window_shape": ("hann", "hann_symmetric", "hann", "povey", "hamming"),
+    "padding": ("zeros", "end", "reflect", "none", "zeros"),
+    "preemphasis": (0.0, 0.0, 0.0, 0.97, 0.0),
+    "remove_dc": (False, False, False, True, False),
+    "power": (2.0, 2.0, 2.0, 2.0, 2.0),
+    "min_freq_hz": (60.0, 60.0, 0.0, 20.0, 0.0),
+    "max_freq_hz": (None, None, math.inf, math.inf, math.inf),
+    "mel_scale": ("htk", "htk", "slaney", "htk", "htk"),
+    "slopes": ("hz", "mel", "hz", "mel", "symmetric"),
+    "norm": ("none", "none", "slaney", "none", "none"),
+    "log": ("offset", "offset", "offset", "floor", "db"),
+    "log_offset": (1e-6, 1e-5, 1e-10, float(np.finfo(np.float32).eps), 1e-10),
+    "top_db": (math.inf, math.inf, math.inf, math.inf, 80.0),
+}
 CONVENTIONS = {
-    "auricle": {
-        "window_ms": 25.0,
-        "n_fft": "power_of_two",
-        "window_shape": "hann",
-        "padding": "zeros",
-        "preemphasis": 0.0,
-        "remove_dc": False,
-        "power": 2.0,
-        "min_freq_hz": 60.0,
-        "max_freq_hz": None,
-        "mel_scale": "htk",
-        "slopes": "hz",
-        "norm": "none",
-        "log": "offset",
-        "log_offset": 1e-6,
-        "top_db": math.inf,
-    }
+    name: {option: values[column] for option, values in DEFAULTS.items() if option != "convention"}
+    for column, name in enumerate(DEFAULTS["convention"])
 }
-CONVENTIONS["leaf_audio"] = {
-    **CONVENTIONS["auricle"],
-    "window_ms": 25.0625,  # 401 samples at 16 kHz: one more than 25 ms
-    "window_shape": "hann_symmetric",
-    "padding": "end",
-    "slopes": "mel",
-    "log_offset": 1e-5,
-}
-CONVENTIONS["nnaudio"] = {
-    **CONVENTIONS["auricle"],
-    "window_ms": 30.0,
-    "n_fft": "window",
-    "padding": "reflect",
-    "min_freq_hz": 0.0,
-    "max_freq_hz": math.inf,
-    "mel_scale": "slaney",
-    "norm": "slaney",
-    "log_offset": 1e-10,
-}
-CONVENTIONS["kaldi"] = {
-    **CONVENTIONS["auricle"],
-    "window_shape": "povey",
-    "padding": "none",
-    "preemphasis": 0.97,
-    "remove_dc": True,
-    "min_freq_hz": 20.0,
-    "max_freq_hz": math.inf,
-    "slopes": "mel",
-    "log": "floor",
-    "log_offset": float(np.finfo(np.float32).eps),
-}
-CONVENTIONS["speechbrain"] = {
-    **CONVENTIONS["auricle"],
-    "n_fft": "window",
-    "window_shape": "hamming",
-    "min_freq_hz": 0.0,
-    "max_freq_hz": math.inf,
-    "slopes": "symmetric",
-    "log": "db",
-    "log_offset": 1e-10,
-    "top_db": 80.0,
-}
-
 CHOICES = {
     "mel_scale": MEL_SCALES,
     "slopes": SLOPES,

@@ -13,7 +13,7 @@ from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
 from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..layers.statistics import standardized
-from ..options import flag, hop, odd_window, whole
+from ..options import flag, hop, odd_window, takes_options_of, whole
 from ..registry import register_frontend
 from ._filterbank import waveform
 from ._sinc_cutoffs import SincCutoffs
@@ -85,18 +85,15 @@ class SincConv(SincCutoffs, Frontend):
 
     normalization = "none"
 
+    @takes_options_of(SincCutoffs.add_cutoffs)
     def __init__(
         self,
         sample_rate: int = 16000,
         num_features: int = 80,
         window_ms: float = 15.625,
         hop_ms: float = 10.0,
-        min_freq_hz: float = 50.0,
-        min_bandwidth_hz: float = 50.0,
-        max_freq_hz: float | None = None,
-        double_minimum: bool = False,
-        taper: str = "hamming",
         rectify: bool = False,
+        **cutoffs,
     ):
         sample_rate = whole("sample_rate", sample_rate)
         num_features, rectify = whole("num_features", num_features), flag("rectify", rectify)
@@ -108,8 +105,7 @@ class SincConv(SincCutoffs, Frontend):
             apart *= POOL_FRAMES
         window = (frames - 1) * stride + taps + lowpass - 1
         super().__init__(sample_rate, apart * stride, window, num_features)
-        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
-        self.add_cutoffs(num_features, taps, *bounds, double_minimum, taper)
+        self.add_cutoffs(num_features, taps, False, **cutoffs)
         self.stride, self.lowpass = stride, lowpass
         if rectify:
             self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))

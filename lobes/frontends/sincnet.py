@@ -11,7 +11,7 @@ from ...processing.filterbank.sinc import filtered
 from ..contracts import Frontend
 from ..layers.masks import batch_mask, strided_counts, zero_padding
 from ..layers.statistics import standardized
-from ..options import choice, hop, number, odd_window, whole
+from ..options import choice, hop, number, odd_window, takes_options_of, whole
 from ..registry import register_frontend
 from ._filterbank import waveform
 from ._sinc_cutoffs import SincCutoffs
@@ -99,6 +99,7 @@ class SincNet(SincCutoffs, Frontend):
 
     normalization = "none"
 
+    @takes_options_of(SincCutoffs.add_cutoffs)
     def __init__(
         self,
         sample_rate: int = 16000,
@@ -106,13 +107,9 @@ class SincNet(SincCutoffs, Frontend):
         num_features: int | None = None,
         window_ms: float | None = None,
         hop_ms: float | None = None,
-        min_freq_hz: float = 50.0,
-        min_bandwidth_hz: float = 50.0,
-        max_freq_hz: float | None = None,
-        double_minimum: bool = False,
-        taper: str = "hamming",
         frame_centre: str = "centered",
         energy_floor: float = 1e-5,
+        **cutoffs,
     ):
         filters, default_ms = FORMS[choice("form", form, tuple(FORMS))]
         choice("frame_centre", frame_centre, FRAME_CENTRES)
@@ -125,8 +122,7 @@ class SincNet(SincCutoffs, Frontend):
             hop_samples = hop(sample_rate, 10.0 if hop_ms is None else hop_ms)
         pool = taps if form == "leaf_paper" else hop_samples
         super().__init__(sample_rate, hop_samples, taps + pool - 1, num_features)
-        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
-        self.add_cutoffs(num_features, taps, *bounds, double_minimum, taper)
+        self.add_cutoffs(num_features, taps, False, **cutoffs)
         self.form, self.pool = form, pool
         self.frame_centre = frame_centre
         self.energy_floor = number("energy_floor", energy_floor, above=0, high=1e6)

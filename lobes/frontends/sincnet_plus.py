@@ -7,7 +7,7 @@ from torch import nn
 
 from ...processing.filterbank.pcen import PCEN
 from ...processing.filterbank.shapes import gaussian_lowpass
-from ..options import choice, flag, number
+from ..options import choice, flag, number, takes_options_of
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend
 from ._sinc_cutoffs import SincCutoffs
@@ -89,22 +89,20 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
 
     normalization = "none"
 
+    @takes_options_of(SincCutoffs.add_cutoffs)
     def __init__(
         self,
         sample_rate: int = 16000,
         num_features: int = 40,
         window_ms: float = 25.0,
         hop_ms: float = 10.0,
-        min_freq_hz: float = 50.0,
-        min_bandwidth_hz: float = 50.0,
-        max_freq_hz: float | None = None,
-        double_minimum: bool = False,
         taper: str | None = None,
         rectifier: str = "leaky_relu",
         pcen_trainable: bool = True,
         pcen_floor: float = 1e-6,
         frame_centre: str = "centered",
         backend: str = "auto",
+        **cutoffs,
     ):
         choice("rectifier", rectifier, RECTIFIERS)
         pcen_floor = number("pcen_floor", pcen_floor, above=0, high=1e6)
@@ -114,10 +112,8 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
         )
         if taper is None:
             taper = "blackman" if rectifier == "square" else "hamming"
-        bounds = min_freq_hz, max_freq_hz, min_bandwidth_hz
-        self.add_cutoffs(
-            num_features, self.taps, *bounds, double_minimum, taper, rectifier == "square"
-        )
+        square = rectifier == "square"
+        self.add_cutoffs(num_features, self.taps, square, taper=taper, **cutoffs)
         self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))
         self.compression = PCEN(num_features, floor=pcen_floor, trainable=pcen_trainable)
 

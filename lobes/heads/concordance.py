@@ -7,7 +7,7 @@ from torch import nn
 
 from ..options import choice, number, whole
 
-__all__ = ["ConcordanceLoss", "RegressionLoss", "regression_loss"]
+__all__ = ["ConcordanceLoss", "RegressionLoss"]
 
 
 def _world_size() -> int:
@@ -145,8 +145,25 @@ class ConcordanceLoss(nn.Module):
 class RegressionLoss(nn.Module):
     """CCC loss, mean squared error, or alpha of the one and 1 - alpha of the other.
 
-    The squared error too is over the items of all ranks in training. Arguments as for
-    `regression_loss`, shapes as for `ConcordanceLoss`.
+    The squared error too is over the items of all ranks in training. Shapes as for
+    `ConcordanceLoss`.
+
+    Arguments
+    ---------
+    kind : "ccc" (1 - CCC), "mse", or "mix": alpha (1 - CCC) + (1 - alpha) MSE.
+    alpha : share of the CCC in "mix", 0 to 1.
+    window : items of past batches in the CCC, see `ConcordanceLoss`.
+
+    Raises
+    ------
+    ValueError
+        An option out of range.
+
+    Example
+    -------
+    >>> x = torch.tensor([[0.1], [0.5]])
+    >>> float(RegressionLoss("mse")(x, x))
+    0.0
     """
 
     def __init__(self, kind: str = "ccc", alpha: float = 0.5, window: int = 0):
@@ -179,26 +196,3 @@ class RegressionLoss(nn.Module):
         both = torch.stack([squares.sum(), squares.new_tensor(len(squares))])
         total, n = _over_ranks(both)
         return (total + _world_size() * (both[0] - both[0].detach())) / n.clamp(min=1)
-
-
-def regression_loss(kind: str = "ccc", alpha: float = 0.5, window: int = 0) -> RegressionLoss:
-    """The loss of a regression by name.
-
-    Arguments
-    ---------
-    kind : "ccc" (1 - CCC), "mse", or "mix": alpha (1 - CCC) + (1 - alpha) MSE.
-    alpha : share of the CCC in "mix", 0 to 1.
-    window : items of past batches in the CCC, see `ConcordanceLoss`.
-
-    Raises
-    ------
-    ValueError
-        An option out of range.
-
-    Example
-    -------
-    >>> x = torch.tensor([[0.1], [0.5]])
-    >>> float(regression_loss("mse")(x, x))
-    0.0
-    """
-    return RegressionLoss(kind, alpha, window)

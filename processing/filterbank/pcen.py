@@ -289,10 +289,11 @@ class PCEN(nn.Module):
 def _fits_c(energy: torch.Tensor, state: torch.Tensor | None, *values: torch.Tensor) -> bool:
     """Whether shapes are those of `_SmoothAndCompress`, not merely broadcastable to them, and C
     takes the tensors."""
-    if energy.ndim != 3 or not energy.shape[1]:
-        return False
-    if state is not None and state.shape != energy[:, 0].shape:
-        return False
-    if any(value.shape != energy.shape[2:] for value in values):
-        return False
-    return backend.takes(energy, *values, *([] if state is None else [state]))
+    states = [] if state is None else [state]
+    return (
+        energy.ndim == 3
+        and energy.shape[1] > 0
+        and all(state.shape == energy[:, 0].shape for state in states)
+        and all(value.shape == energy.shape[2:] for value in values)
+        and backend.takes(energy, *values, *states)
+    )

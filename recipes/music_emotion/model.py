@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ...lobes.heads.concordance import regression_loss
+from ...lobes.heads.concordance import RegressionLoss
 
 __all__ = [
     "describe_bundle",
@@ -58,7 +58,7 @@ def problems(plain: dict) -> list[str]:
     """What is wrong with the loss, the crops and the folders of a configuration."""
     problems = []
     try:
-        regression_loss(plain["loss"], plain["loss_mix"], plain["ccc_window"])
+        RegressionLoss(plain["loss"], plain["loss_mix"], plain["ccc_window"])
     except ValueError as error:
         problems.append(str(error))
     for key, without in (("crop_s", "for the whole window"), ("max_batch_s", "for no limit")):

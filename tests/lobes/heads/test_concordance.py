@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from auricle.lobes.heads.concordance import ConcordanceLoss, regression_loss
+from auricle.lobes.heads.concordance import ConcordanceLoss, RegressionLoss
 from auricle.lobes.heads.regression import RegressionHead
 from auricle.processing.scoring.regression.moments import concordance
 
@@ -137,23 +137,23 @@ def test_float32_under_autocast():
 def test_padding_of_sequences_does_not_count(kind):
     p, t = (v.view(4, 6, 2) for v in batch(24))
     valid = torch.arange(6) < torch.tensor([6, 3, 1, 5])[:, None]
-    expected = regression_loss(kind)(p[valid], t[valid])
+    expected = RegressionLoss(kind)(p[valid], t[valid])
     spoilt = torch.where(valid[..., None], p, 1e3)
-    torch.testing.assert_close(regression_loss(kind)(spoilt, t, valid), expected)
+    torch.testing.assert_close(RegressionLoss(kind)(spoilt, t, valid), expected)
 
 
 def test_mix():
     p, t = batch()
     ccc, mse = direct(p, t), (p - t).square().mean()
     for kind, alpha, share in (("ccc", 0.3, 1.0), ("mse", 0.3, 0.0), ("mix", 0.3, 0.3)):
-        loss = regression_loss(kind, alpha)
+        loss = RegressionLoss(kind, alpha)
         torch.testing.assert_close(loss(p, t), share * ccc + (1 - share) * mse)
         torch.testing.assert_close(loss.combine(1 - ccc, mse), loss(p, t))
 
 
 RANK = """
 import sys, torch
-from auricle.lobes.heads.concordance import regression_loss
+from auricle.lobes.heads.concordance import RegressionLoss
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group(
     "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
@@ -164,13 +164,13 @@ result = {}
 for kind in ("ccc", "mse", "mix"):
     torch.manual_seed(0)
     net = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 2))
-    loss = regression_loss(kind)(net(x[part]), t[part])
+    loss = RegressionLoss(kind)(net(x[part]), t[part])
     loss.backward()
     result[kind] = (loss.detach(), net.module.weight.grad, net.module.bias.grad)
 # a window of 48 over both: the second step sees the first one's items
 torch.manual_seed(0)
 net = torch.nn.Linear(3, 2)
-loss = regression_loss("ccc", window=48)
+loss = RegressionLoss("ccc", window=48)
 loss(net(x[part]), t[part])
 result["window"] = loss(net(x[part]) * 2, t[part]).detach()
 loss.eval()
@@ -202,7 +202,7 @@ def test_two_ranks_have_the_gradient_of_one_process_with_the_whole_batch(tmp_pat
     for kind in ("ccc", "mse", "mix"):
         torch.manual_seed(0)
         net = torch.nn.Linear(3, 2)
-        loss = regression_loss(kind)(net(x), t)
+        loss = RegressionLoss(kind)(net(x), t)
         loss.backward()
         for rank in found:
             for mine, one in zip(rank[kind], (loss, net.weight.grad, net.bias.grad), strict=True):
@@ -218,7 +218,7 @@ def test_head_learns_by_ccc_what_is_linear():
     torch.manual_seed(0)
     _, t = batch(200)
     feats = torch.cat([t, torch.randn(200, 4)], 1)  # two of six say it, the others nothing
-    head, loss = RegressionHead(6), regression_loss("ccc", window=96)
+    head, loss = RegressionHead(6), RegressionLoss("ccc", window=96)
     optimizer = torch.optim.Adam(head.parameters(), 0.03)
     for step in range(150):
         chosen = torch.arange(12) + 12 * (step % 16)
@@ -236,9 +236,9 @@ def test_bad_options_and_shapes():
         ({"window": -1}, "ccc_window"),
     ):
         with pytest.raises(ValueError, match=said):
-            regression_loss(**options)
+            RegressionLoss(**options)
     with pytest.raises(ValueError, match="shape"):
-        regression_loss()(torch.zeros(3, 2), torch.zeros(3, 1))
+        RegressionLoss()(torch.zeros(3, 2), torch.zeros(3, 1))
     with pytest.raises(ValueError, match="activation"):
         RegressionHead(3, activation="relu")
     bounded = RegressionHead(3, 2, activation="tanh")(100 * torch.randn(4, 1, 3))
