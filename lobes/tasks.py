@@ -166,8 +166,9 @@ def find_task(name: str) -> Task:
     """
     task = _named(name)
     if task is None:
+        names = [name for task in TASKS.values() for name in (task.name, *task.also_called)]
         raise LobeError(
-            f"no task is called {name!r}{nearest(name, _names())} Known tasks: "
+            f"no task is called {name!r}{nearest(name, names)} Known tasks: "
             f"{', '.join(TASKS)}. A task of somebody's own is registered by its file"
         )
     return task
@@ -175,10 +176,6 @@ def find_task(name: str) -> Task:
 
 def _named(name: str) -> Task | None:
     return next((t for t in TASKS.values() if name in (t.name, *t.also_called)), None)
-
-
-def _names() -> list[str]:
-    return [name for task in TASKS.values() for name in (task.name, *task.also_called)]
 
 
 register_task(

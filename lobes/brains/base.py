@@ -41,10 +41,6 @@ def of_waves(augment):
     return None if augment is None else lambda wavs, lengths, batch: augment(wavs, lengths)
 
 
-def _numbers(record: dict) -> dict:
-    return {key: value for key, value in record.items() if isinstance(value, (int, float))}
-
-
 class BaseBrain(sb.Brain):
     """SpeechBrain's Brain around one Model, with what auricle promises.
 
@@ -373,10 +369,14 @@ class BaseBrain(sb.Brain):
                     "epoch": epoch,
                     "lr": self.optimizer.param_groups[-1]["lr"],
                     "train": self._train_record,
-                    "valid": _numbers(record),
+                    "valid": {k: v for k, v in record.items() if isinstance(v, (int, float))},
                 }
             )
-            self._log(epoch, record)
+            self.hparams.train_logger.log_stats(
+                stats_meta={"epoch": epoch, "lr": f"{self.optimizer.param_groups[-1]['lr']:.2e}"},
+                train_stats={"loss": self._train_record["loss"]},
+                valid_stats={key: record[key] for key in ("loss", self.headline) if key in record},
+            )
             if self.checkpointer is not None:
                 keys = [self.headline] if self.task.higher_is_better else []
                 self.checkpointer.save_and_keep_only(
@@ -403,13 +403,6 @@ class BaseBrain(sb.Brain):
         # Speakers who were not trained on have no class, so no loss either.
         return (
             {"loss": sum(share["loss"] for share in shares) / total, **record} if total else record
-        )
-
-    def _log(self, epoch: int, record: dict) -> None:
-        self.hparams.train_logger.log_stats(
-            stats_meta={"epoch": epoch, "lr": f"{self.optimizer.param_groups[-1]['lr']:.2e}"},
-            train_stats={"loss": self._train_record["loss"]},
-            valid_stats={key: record[key] for key in ("loss", self.headline) if key in record},
         )
 
     @property

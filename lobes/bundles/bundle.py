@@ -73,7 +73,10 @@ class Bundle(Model):
         BundleError
             A task that this installation does not know.
         """
-        return _task(self.description)
+        try:
+            return find_task(self.description.get("task", "classification"))
+        except LobeError as error:
+            raise BundleError(f"the bundle is of an unknown task: {error}") from None
 
     def require(self, name: str) -> None:
         """Check that it was trained for a task.
@@ -115,13 +118,6 @@ class Bundle(Model):
         wav = read_audio(path, self.sample_rate, resample="convert", channels="mix")
         answer = self.predict(wav).values
         return answer["label"], answer["probability"]
-
-
-def _task(description: dict) -> Task:
-    try:
-        return find_task(description.get("task", "classification"))
-    except LobeError as error:
-        raise BundleError(f"the bundle is of an unknown task: {error}") from None
 
 
 def _build(description: dict) -> Bundle:
