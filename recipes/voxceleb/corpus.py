@@ -114,7 +114,7 @@ class Files:
 
     def speakers(self):
         """(names of the speakers, sorted; (n,) int32 place of each file's speaker)."""
-        of_file = pack((name.partition(b"/")[0] for name in self.names), len(self))
+        of_file = pack(name.partition(b"/")[0] for name in self.names)
         names, place = np.unique(of_file, return_inverse=True)
         return [to_text(name) for name in names], place.astype(np.int32)
 
@@ -134,12 +134,12 @@ def to_bytes(name):
     return name.encode("utf-8", "surrogateescape")
 
 
-def pack(strings, count):
-    """So many bytes objects as one array, without a list of them all."""
-    strings, blocks = iter(strings), []
-    for start in range(0, count, 65536):
-        blocks.append(np.array(list(itertools.islice(strings, min(65536, count - start)))))
-    return np.concatenate(blocks) if blocks else np.zeros(0, "S1")
+def pack(strings, block=65536):
+    """Bytes objects as one array, without a list of them all."""
+    strings, blocks = iter(strings), [np.zeros(0, "S1")]
+    while strings_of_block := list(itertools.islice(strings, block)):
+        blocks.append(np.array(strings_of_block))
+    return np.concatenate(blocks)
 
 
 def split_suffix(name):
@@ -236,7 +236,8 @@ def list_files(roots, speakers=None, num_workers=None, progress=False):
         for name in sorted(_speakers_in(folder, False))
         if speakers is None or name in speakers
     ]
-    suffixes, parts = [], []
+    suffixes = []
+    parts = [(np.zeros(0, "S1"), *np.zeros((2, 0), np.uint8), *np.zeros((2, 0), np.int64))]
     with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
         listed = pool.map(_list_speaker, (path for _, path in folders))
         bar = tqdm(
@@ -248,15 +249,10 @@ def list_files(roots, speakers=None, num_workers=None, progress=False):
             names, its_suffixes, sizes, times = zip(*rows, strict=True)
             suffixes += sorted(set(its_suffixes).difference(suffixes))
             places = np.array([suffixes.index(suffix) for suffix in its_suffixes], np.uint8)
-            parts.append((np.array(names), places, np.array(sizes), np.array(times), number))
-    if not parts:
-        return Files(np.zeros(0, "S1"), *np.zeros((2, 0), np.uint8), *np.zeros((2, 0), np.int64),
-                     roots, suffixes)  # fmt: skip
-    root = np.concatenate([np.full(len(part[0]), part[4], np.uint8) for part in parts])
-    columns = [np.concatenate([part[i] for part in parts]) for i in range(4)]
-    del parts
-    names, suffix, size, mtime_ns = columns
-    return _one_of_each(names, root, suffix, size, mtime_ns, roots, suffixes)
+            root = np.full(len(rows), number, np.uint8)
+            parts.append((np.array(names), root, places, np.array(sizes), np.array(times)))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return _one_of_each(*columns, roots, suffixes)
 
 
 def _one_of_each(names, root, suffix, size, mtime_ns, roots, suffixes):

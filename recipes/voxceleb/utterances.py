@@ -5,6 +5,8 @@ columns they take about 50 MB, which workers share because reading them writes n
 """
 
 import csv
+import itertools
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
 
@@ -16,7 +18,6 @@ from .corpus import pack, split_suffix, to_bytes, to_text
 from .protocols import SAMPLE_RATE_HZ
 
 COLUMNS = ("id", "path", "duration_s", "split", "label", "speaker", "root")
-_BLOCK = 65536
 
 
 class Utterances(Mapping):
@@ -116,8 +117,7 @@ class Rows:
 
     def add(self, files, places, num_samples, ids, prefix=""):
         """Add files by place, with their ids (str) and what the speakers have in front."""
-        ids = pack(map(to_bytes, ids), len(places))
-        self.parts.append((files, places, num_samples, prefix, ids))
+        self.parts.append((files, places, num_samples, prefix, pack(map(to_bytes, ids))))
 
     def __iter__(self):
         """(id, path, number of samples, speaker, root name), by id."""
@@ -197,66 +197,38 @@ def read_rows(path, counts, roots, prefixes):
     ManifestError
         The file has other columns or other numbers of rows.
     """
-    root_names = list(roots)
-    number_of_root = {name: number for number, name in enumerate(root_names)}
-    columns = {split: _Columns(counts[split]["utterances"]) for split in SPLITS}
+    root_names, suffixes, columns = list(roots), {}, {}
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != COLUMNS:
             raise ManifestError(f"{path}: not a manifest of VoxCeleb; prepare the data again")
-        suffixes = {}
-        for name, file_name, duration_s, split, _, speaker, root in reader:
-            suffix = file_name[len(split_suffix(name)[0]) - len(prefixes[root]) :]
-            columns[split].add(
-                name,
-                float(duration_s),
-                speaker,
-                number_of_root[root],
-                suffixes.setdefault(suffix, len(suffixes)),
-            )
+        for split, rows in itertools.groupby(reader, lambda row: row[3]):
+            columns[split] = _columns(rows, root_names, prefixes, suffixes)
     folders = [str(roots[name]) for name in root_names]
     shared = (folders, [prefixes[name] for name in root_names], list(suffixes))
-    return {split: columns[split].finish(path, *shared) for split in SPLITS}
+    read = {s: Utterances(*(columns.get(s) or _columns((), (), {}, {})), *shared) for s in SPLITS}
+    if any(len(read[split]) != counts[split]["utterances"] for split in SPLITS):
+        raise ManifestError(f"{path}: rows are missing or too many; prepare the data again")
+    return read
 
 
-class _Columns:
-    """Columns that are filled row by row; the ids of a block are packed before the next."""
+def _columns(rows, root_names, prefixes, suffixes):
+    """Ids, durations, places of the speakers, their names, places of the roots and suffixes."""
+    durations_s, spoken_by, roots, endings = array("f"), array("i"), array("B"), array("B")
+    speakers = {}
 
-    def __init__(self, count):
-        self.count, self.done = count, 0
-        self.durations_s = np.zeros(count, np.float32)
-        self.speaker_index = np.zeros(count, np.int32)
-        self.root_index, self.suffix_index = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
-        self.blocks, self.block, self.speakers = [], [], {}
+    def ids():
+        for name, file_name, duration_s, _, _, speaker, root in rows:
+            suffix = file_name[len(split_suffix(name)[0]) - len(prefixes[root]) :]
+            durations_s.append(float(duration_s))
+            spoken_by.append(speakers.setdefault(speaker, len(speakers)))
+            roots.append(root_names.index(root))
+            endings.append(suffixes.setdefault(suffix, len(suffixes)))
+            yield to_bytes(name)
 
-    def add(self, name, duration_s, speaker, root, suffix):
-        if self.done == self.count:
-            self.done += 1  # finish() tells
-            return
-        self.durations_s[self.done] = duration_s
-        self.speaker_index[self.done] = self.speakers.setdefault(speaker, len(self.speakers))
-        self.root_index[self.done], self.suffix_index[self.done] = root, suffix
-        self.block.append(to_bytes(name))
-        self.done += 1
-        if len(self.block) == _BLOCK:
-            self.blocks.append(np.array(self.block))
-            self.block = []
-
-    def finish(self, path, folders, prefixes, suffixes):
-        if self.done != self.count:
-            raise ManifestError(f"{path}: rows are missing or too many; prepare the data again")
-        self.blocks.append(np.array(self.block or [b""])[: len(self.block)])
-        ids = np.empty(self.count, f"S{max(block.itemsize for block in self.blocks)}")
-        start = 0
-        while self.blocks:
-            block = self.blocks.pop(0)
-            ids[start : start + len(block)] = block
-            start += len(block)
-        names = sorted(self.speakers)
-        place = np.empty(len(names), np.int32)
-        place[[self.speakers[name] for name in names]] = np.arange(len(names))
-        index = place[self.speaker_index] if len(names) else self.speaker_index
-        return Utterances(
-            ids, self.durations_s, index, names, self.root_index, self.suffix_index,
-            folders, prefixes, suffixes,
-        )  # fmt: skip
+    packed = pack(ids())
+    names = sorted(speakers)
+    place = np.empty(len(names), np.int32)
+    place[[speakers[name] for name in names]] = np.arange(len(names))
+    index = place[np.array(spoken_by, np.int32)]
+    return packed, np.array(durations_s), index, names, np.array(roots), np.array(endings)

@@ -113,7 +113,7 @@ def test_memory_is_that_of_the_columns(tmp_path):
     count = 120_000
     names = (b"id%05d/%011d/%05d" % (i // 200, i // 5, i % 5) for i in range(count))
     files = Files(
-        pack(names, count), *np.zeros((2, count), np.uint8), *np.zeros((2, count), np.int64),
+        pack(names), *np.zeros((2, count), np.uint8), *np.zeros((2, count), np.int64),
         {"voxceleb2": Path("/data")}, [".m4a"],
     )  # fmt: skip
     samples = np.full(count, 128_000)
