@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ...lobes.heads.concordance import RegressionLoss
+from ...processing.system.rules import is_number, whole, wrong_values
 
 __all__ = [
     "describe_bundle",
@@ -61,22 +62,23 @@ def problems(plain: dict) -> list[str]:
         RegressionLoss(plain["loss"], plain["loss_mix"], plain["ccc_window"])
     except ValueError as error:
         problems.append(str(error))
-    for key, without in (("crop_s", "for the whole window"), ("max_batch_s", "for no limit")):
-        value = plain[key]
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        # A default of null takes anything: text must not reach a comparison.
-        if value is not None and not (number and 0 < value < math.inf):
-            problems.append(f"{key} must be a number above 0 s, or null {without}, got {value!r}")
-    for key in ("exclude_leakage", "decoded_folder"):
-        if not isinstance(plain[key], (str, type(None))):
-            problems.append(f"{key} must be a folder, or null for none, got {plain[key]!r}")
+    folder = (lambda value: value is None or isinstance(value, str), "a folder, or null for none")
+    # A default of null takes anything: text must not reach a comparison.
+    rules = {
+        "crop_s": (_is_duration, "a number above 0 s, or null for the whole window"),
+        "max_batch_s": (_is_duration, "a number above 0 s, or null for no limit"),
+        "exclude_leakage": folder,
+        "decoded_folder": folder,
+        "average_checkpoints": whole(1),
+    }
+    problems += wrong_values(plain, rules)
     if plain["loss"] != "mse" and plain["batch_size"] == 1 and not plain["ccc_window"]:
         problems.append(
             "batch_size 1 without ccc_window: a CCC of one song is 0 whatever is predicted; give a "
             "larger batch_size, a ccc_window, or --loss mse"
         )
-    if plain["average_checkpoints"] < 1:
-        problems.append(
-            f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}"
-        )
     return problems
+
+
+def _is_duration(value) -> bool:
+    return value is None or (is_number(value) and 0 < value < math.inf)

@@ -17,11 +17,20 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ...processing.system.files import read_text, write_text
+from ...processing.system.rules import (
+    Rule,
+    is_number,
+    is_whole,
+    number,
+    or_null,
+    whole,
+    wrong_values,
+)
 
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
@@ -170,57 +179,65 @@ class RunResult:
         return write_text(folder / RESULTS_NAME, _readable(self.to_dict()) + "\n")
 
     def _faults(self) -> list[str]:
-        faults = []
-        for name in ("task", "dataset", "data_digest", "frontend", "encoder", "device"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value:
-                faults.append(f"{name} is {value!r}: give a non-empty string")
-        if not isinstance(self.protocol, (str, dict)) or not self.protocol:
-            faults.append(
-                f"protocol is {self.protocol!r}: give its name, or a dict that defines it"
-            )
-        for name in ("counts", "options", "versions", "corpus", "params", "metrics"):
-            if not isinstance(getattr(self, name), dict):
-                faults.append(f"{name} is {getattr(self, name)!r}: give a dict")
-        if faults:
-            return faults
-        for name in ("seed", "epochs"):
-            if not _is_count(getattr(self, name)):
-                faults.append(f"{name} is {getattr(self, name)!r}: give an integer of at least 0")
-        for name in ("wall_s", "audio_s_per_s"):
-            value = getattr(self, name)
-            if not _is_number(value) or value < 0:
-                faults.append(f"{name} is {value!r}: give a number of at least 0")
-        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(self.started)):
-            faults.append(f"started is {self.started!r}: give UTC as 2026-01-31T12:00:00Z")
-        if set(self.params) != set(_PARTS) or not all(map(_is_count, self.params.values())):
-            faults.append(f"params is {self.params}: give a count for each of {', '.join(_PARTS)}")
-        corpus = self.corpus
-        if not isinstance(corpus.get("name"), str) or not isinstance(corpus.get("synthetic"), bool):
-            faults.append(f"corpus is {corpus}: give name (a string) and synthetic (true or false)")
-        if "complete" not in corpus or corpus["complete"] not in (True, False, None):
-            faults.append(f"corpus is {corpus}: give complete (true, false, or null: not known)")
-        for split in ("valid", "test"):
+        faults = wrong_values(vars(self), _RULES, "{name} is {value!r}: give {what}")
+        for split in ("valid", "test") if isinstance(self.metrics, dict) else ():
             if not isinstance(self.metrics.get(split), dict) or not self.metrics[split]:
                 faults.append(f"metrics.{split} is missing or empty: give the scores of that split")
-        if self.filters is not None and not (
-            isinstance(self.filters, dict) and all(map(_is_number, self.filters.values()))
-        ):
-            faults.append(f"filters is {self.filters!r}: give numbers by name, or null")
-        if self.experiment is not None and (
-            not isinstance(self.experiment, str) or not self.experiment
-        ):
-            faults.append(f"experiment is {self.experiment!r}: give a non-empty string, or null")
-        memory = self.memory
-        if memory is not None and not (
-            isinstance(memory, dict)
-            and set(memory) == set(_MEMORY)
-            and all(map(_is_count, memory.values()))
-        ):
-            faults.append(f"memory is {memory!r}: give bytes for {', '.join(_MEMORY)}, or null")
-        if self.git_commit is not None and not re.match(r"[0-9a-f]{7,}", str(self.git_commit)):
-            faults.append(f"git_commit is {self.git_commit!r}: give a commit, or null")
         return faults
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_corpus(value) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("synthetic"), bool)
+        and value.get("complete", "") in (True, False, None)
+    )
+
+
+def _counts_of(*names: str) -> Callable[[object], bool]:
+    """Whether a value is a dict with a count of each of the names and nothing else."""
+    return lambda value: (
+        isinstance(value, dict)
+        and set(value) == set(names)
+        and all(is_whole(count, 0) for count in value.values())
+    )
+
+
+def _are_numbers(value) -> bool:
+    return isinstance(value, dict) and all(map(is_number, value.values()))
+
+
+_DICT = (lambda value: isinstance(value, dict), "a dict")
+_TEXT = (_is_text, "a non-empty string")
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(("task", "dataset", "data_digest", "frontend", "encoder", "device"), _TEXT),
+    "protocol": (
+        lambda value: isinstance(value, (str, dict)) and len(value) > 0,
+        "its name, or a dict that defines it",
+    ),
+    **dict.fromkeys(("counts", "options", "versions", "metrics"), _DICT),
+    "corpus": (
+        _is_corpus,
+        "a dict of name (a string), synthetic (true or false) and complete (true, false, or null: "
+        "not known)",
+    ),
+    "params": (_counts_of(*_PARTS), f"a count for each of {', '.join(_PARTS)}"),
+    **dict.fromkeys(("seed", "epochs"), whole(0)),
+    **dict.fromkeys(("wall_s", "audio_s_per_s"), number(0)),
+    "started": (
+        lambda value: re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(value)) is not None,
+        "UTC as 2026-01-31T12:00:00Z",
+    ),
+    "filters": or_null((_are_numbers, "numbers by name")),
+    "experiment": or_null(_TEXT),
+    "memory": or_null((_counts_of(*_MEMORY), f"bytes for {', '.join(_MEMORY)}")),
+    "git_commit": or_null((lambda v: re.match(r"[0-9a-f]{7,}", str(v)) is not None, "a commit")),
+}
 
 
 def _readable(value, indent: str = "") -> str:
@@ -339,11 +356,3 @@ def _without_machine(text: str) -> str:
     if not host.isalpha():
         text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "<host>", text)
     return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[\\/]", match[0].rstrip("\\/"))[-1], text)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_count(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -15,6 +15,7 @@ try:
     from auricle.processing.data import manifest
     from auricle.processing.data.download import extract_tar, fetch
     from auricle.processing.data.scan import scan_files
+    from auricle.processing.system.rules import number, wrong_values
     from auricle.recipes.speech_commands.checks import (
         check_speakers,
         completeness,
@@ -162,16 +163,11 @@ def prepare(
 
 
 def _check_settings(settings):
-    wrong = [
-        f"{name} is {value:g}; it is {what}"
-        for name, value in settings.items()
-        for kind, what, most in (
-            ("max_", "a number of clips, where 0 stands for all", float("inf")),
-            ("_percentage", "the class's size in percent of the keyword clips, 0 to 1000", 1000),
-        )
-        if kind in name and not 0 <= value <= most
-    ]
-    if wrong:
+    most = number(0, what="a number of clips, where 0 stands for all")
+    share = number(0, 1000, "the class's size in percent of the keyword clips, 0 to 1000")
+    rules = dict.fromkeys(("max_per_class", "max_valid_per_class"), most)
+    rules |= dict.fromkeys(("silence_percentage", "unknown_percentage"), share)
+    if wrong := wrong_values(settings, rules, "{name} is {value:g}; it is {what}"):
         raise PreparationError("\n".join(wrong))
 
 

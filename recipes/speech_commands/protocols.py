@@ -14,6 +14,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from ...processing.system.rules import wrong_values
 from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
@@ -143,12 +144,9 @@ def num_classes(name):
 
 def problems(plain):
     """What is wrong with the protocol part of a configuration."""
+    rules = {
+        "sample_rate": (SAMPLE_RATE_HZ.__eq__, f"{SAMPLE_RATE_HZ}, the rate of Speech Commands"),
+        "clip_s": (lambda value: bool(value) and value > 0, "above 0"),
+    }
     wrong = setting_problems({"protocol": plain["protocol"]}, PROTOCOLS, {})
-    if plain["sample_rate"] != SAMPLE_RATE_HZ:
-        wrong.append(
-            f"sample_rate must be {SAMPLE_RATE_HZ}, the rate of Speech Commands, got "
-            f"{plain['sample_rate']!r}"
-        )
-    if not plain["clip_s"] or plain["clip_s"] <= 0:
-        wrong.append(f"clip_s must be above 0, got {plain['clip_s']!r}")
-    return wrong
+    return wrong + wrong_values(plain, rules)

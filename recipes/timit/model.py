@@ -8,6 +8,7 @@ from ...lobes import bundles
 from ...lobes.brains.optimization import annealing_problems
 from ...processing.data.augmentation.additive_noise import AddNoise
 from ...processing.data.augmentation.noise_sources import GeneratedNoise
+from ...processing.system.rules import number, whole, wrong_values
 from ...processing.transcription.bigram import Bigram
 from ...processing.transcription.ctc_decoding import GreedyDecoder, build_decoder, decoding_problems
 from ...processing.transcription.units import Units
@@ -88,11 +89,5 @@ def describe_protocol(record, units: Units, hparams: dict) -> dict:
 
 def problems(plain: dict) -> list[str]:
     """What is wrong with the decoding, the noise and the annealing of a configuration."""
-    problems = decoding_problems(plain) + annealing_problems(plain)
-    if not 0 <= plain["noise_probability"] <= 1:
-        problems.append(
-            f"noise_probability must be from 0 to 1, got {plain['noise_probability']!r}"
-        )
-    if plain["sorted_epochs"] < 0:
-        problems.append(f"sorted_epochs must be 0 or above, got {plain['sorted_epochs']!r}")
-    return problems
+    rules = {"noise_probability": number(0, 1, "from 0 to 1"), "sorted_epochs": whole(0)}
+    return decoding_problems(plain) + annealing_problems(plain) + wrong_values(plain, rules)

@@ -15,6 +15,7 @@ part divided at random into 4,000 and 620, the full test part.
 from dataclasses import dataclass
 
 from ...processing.data.augmentation.speed import SpeedPerturbation
+from ...processing.system.rules import number, wrong_values
 from ...processing.transcription.unit_options import unit_problems
 from ..training.preparation import Protocols, setting_problems
 
@@ -115,13 +116,11 @@ def problems(plain):
 trainable_stft, manifest"]
     """
     wrong = setting_problems(plain, PROTOCOLS, {"data_seed": 0})
-    if plain.get("sample_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
-        wrong.append(
-            f"sample_rate is {plain['sample_rate']!r}; it must be {SAMPLE_RATE_HZ}, the rate of TIMIT"
-        )
-    cache_gb = plain.get("cache_gb", 0)
-    if isinstance(cache_gb, bool) or not isinstance(cache_gb, int | float) or not cache_gb >= 0:
-        wrong.append(f"cache_gb is {cache_gb!r}; it must be 0 or more GB")
+    rules = {
+        "sample_rate": (SAMPLE_RATE_HZ.__eq__, f"must be {SAMPLE_RATE_HZ}, the rate of TIMIT"),
+        "cache_gb": number(0, what="must be 0 or more GB"),
+    }
+    wrong += wrong_values(plain, rules, "{name} is {value!r}; it {what}")
     try:
         SpeedPerturbation(1, plain.get("speed_factors") or [])
     except (TypeError, ValueError) as error:

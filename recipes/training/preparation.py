@@ -9,6 +9,7 @@ from pathlib import Path
 from ...processing.data.manifest import SPLITS
 from ...processing.system.listing import by_kind, first_of
 from ...processing.system.names import nearest
+from ...processing.system.rules import whole, wrong_values
 
 __all__ = [
     "PreparationError",
@@ -68,10 +69,8 @@ def setting_problems(plain: Mapping, protocols: Protocols, least: Mapping[str, i
             protocols.find(plain["protocol"])
         except ValueError as error:
             problems.append(str(error))
-    for name, low in least.items():
-        value = plain.get(name, low)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            problems.append(f"{name} is {value!r}; it must be a whole number, {low} or more")
+    rules = {name: whole(low) for name, low in least.items()}
+    problems += wrong_values(plain, rules, "{name} is {value!r}; it must be {what}")
     if not isinstance(plain.get("skip_broken", False), bool):
         problems.append(f"skip_broken is {plain['skip_broken']!r}; it can be true or false")
     return problems

@@ -13,6 +13,7 @@ from ...lobes.model import Model
 from ...processing.data.augmentation.speaker_augmentation import build_speaker_augmentation
 from ...processing.data.augmentation.speed import SpeedPerturbation
 from ...processing.scoring.verification.calibration import Calibration, fit_calibration
+from ...processing.system.rules import number, whole, wrong_values
 from ..inference.calibration_files import describe, write_calibration
 from ..inference.trial_scoring import Scored, about_bundle, cosine_scoring
 from ..training.messages import RecipeError, tell
@@ -110,24 +111,17 @@ def keep_calibration(folder: Path, brain, held_out) -> None:
 def problems(plain: dict) -> list[str]:
     """What is wrong with the loss, the teacher and the augmentation of a configuration."""
     problems = margin_problems(plain) + distillation_problems(plain, _changing(plain))
-    if not plain["eval_batch_s"] > 0:
-        problems.append(f"eval_batch_s must be above 0 s, got {plain['eval_batch_s']!r}")
-    for key in ("crop_s", "valid_crop_s"):
-        if plain[key] < 0:
-            problems.append(f"{key} must be 0 (all of it) or above, got {plain[key]!r}")
-    if not 0 <= plain["augment_probability"] <= 1:
-        problems.append(
-            f"augment_probability must be from 0 to 1, got {plain['augment_probability']!r}"
-        )
-    if plain["average_checkpoints"] < 1:
-        problems.append(
-            f"average_checkpoints must be at least 1, got {plain['average_checkpoints']}"
-        )
-    if not 0 <= plain["pretrain_epochs"] < plain["number_of_epochs"]:
-        problems.append(
-            "pretrain_epochs must lie between 0 and number_of_epochs - 1 "
-            f"({plain['number_of_epochs'] - 1}), got {plain['pretrain_epochs']!r}"
-        )
+    epochs = plain["number_of_epochs"] - 1
+    crop = number(0, what="0 (all of it) or above")
+    rules = {
+        "eval_batch_s": (lambda value: value > 0, "above 0 s"),
+        "crop_s": crop,
+        "valid_crop_s": crop,
+        "augment_probability": number(0, 1, "from 0 to 1"),
+        "average_checkpoints": whole(1),
+        "pretrain_epochs": number(0, epochs, f"between 0 and number_of_epochs - 1 ({epochs})"),
+    }
+    problems += wrong_values(plain, rules)
     try:
         SpeedPerturbation(1, plain["speed_factors"])
     except ValueError as error:

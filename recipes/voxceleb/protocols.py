@@ -14,6 +14,7 @@ recordings that were labelled wrongly. Counts are those of the published files.
 import math
 from dataclasses import dataclass
 
+from ...processing.system.rules import is_number, is_whole
 from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
@@ -101,14 +102,13 @@ def problems(plain):
         if value is not None and (not isinstance(value, str) or not value):
             wrong.append(f"{name} is {value!r}; give a path, or nothing (null)")
     share = plain.get("valid_speakers", 2)
-    is_count = isinstance(share, int) and not isinstance(share, bool) and share >= 2
-    if not is_count and not (isinstance(share, float) and 0 < share < 1):
+    if not is_whole(share, 2) and not (isinstance(share, float) and 0 < share < 1):
         wrong.append(
             f"valid_speakers is {share!r}; it must be a share of the training speakers above 0 "
             "and below 1, or a whole number of speakers, 2 or more"
         )
     shortest = plain.get("min_duration_s", 0)
-    if isinstance(shortest, bool) or not isinstance(shortest, int | float):
+    if not is_number(shortest):
         wrong.append(f"min_duration_s is {shortest!r}; it must be a number of seconds")
     elif not 0 <= shortest < math.inf:
         wrong.append(f"min_duration_s is {shortest!r}; it must be 0 or more seconds")

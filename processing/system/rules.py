@@ -1,0 +1,58 @@
+"""Check named values against rules, and say of all that break one what they must be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+__all__ = ["Rule", "is_number", "is_whole", "number", "or_null", "whole", "wrong_values"]
+
+#: Whether a value fits, and what it must be, in words.
+Rule = tuple[Callable[[object], bool], str]
+
+
+def wrong_values(
+    values: Mapping[str, object],
+    rules: Mapping[str, Rule],
+    text: str = "{name} must be {what}, got {value!r}",
+) -> list[str]:
+    """A text for every value that breaks its rule; what is absent is not checked.
+
+    Example
+    -------
+    >>> wrong_values({"lr": -1.0, "epochs": 3}, {"lr": number(0), "epochs": whole(1)})
+    ['lr must be a number of at least 0, got -1.0']
+    """
+    return [
+        text.format(name=name, what=what, value=values[name])
+        for name, (fits, what) in rules.items()
+        if name in values and not fits(values[name])
+    ]
+
+
+def is_number(value, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether a value is a number within bounds, and not true or false."""
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+    )
+
+
+def is_whole(value, least: float = -math.inf) -> bool:
+    """Whether a value is a whole number of at least `least`, and not true or false."""
+    return isinstance(value, int) and is_number(value, least)
+
+
+def number(least: float = -math.inf, most: float = math.inf, what: str = "") -> Rule:
+    """The rule of `is_number`, in the words given or in words of its own."""
+    return lambda value: is_number(value, least, most), what or f"a number of at least {least:g}"
+
+
+def whole(least: int, what: str = "") -> Rule:
+    """The rule of `is_whole`."""
+    return lambda value: is_whole(value, least), what or f"a whole number, {least} or more"
+
+
+def or_null(rule: Rule) -> Rule:
+    """The rule, or null."""
+    fits, what = rule
+    return lambda value: value is None or fits(value), f"{what}, or null"
