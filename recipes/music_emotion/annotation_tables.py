@@ -112,10 +112,27 @@ class Reader:
                     values[int(match[1]) / 1000] = value
         return values
 
-    def wide_table(self, path, scale):
-        """{song: {time: value}} of a table with a row per song and a column per time."""
-        rows = self.songs(path, ["song_id", "sample_15000ms"], "row")
-        return {song: self.series(path, song, row, scale) for song, row in rows}
+    def wide_tables(self, tree, pattern, scale):
+        """Read the tables of valence and of arousal: a row per song and a column per time.
+
+        Arguments
+        ---------
+        tree : Tree
+        pattern : str
+            End of a table's path, with {} for the dimension; a table may be missing.
+        scale : dict
+
+        Returns
+        -------
+        list of (dimension, path or None, {song: {time: value}})
+        """
+        tables = []
+        for dimension in ("valence", "arousal"):
+            path = tree.find_one(pattern.format(dimension), required=False)
+            rows = self.songs(path, ["song_id", "sample_15000ms"], "row") if path else ()
+            series = {song: self.series(path, song, row, scale) for song, row in rows}
+            tables.append((dimension, path, series))
+        return tables
 
     def problem(self, path, kind, reason):
         self.problems.append((self.name(path), kind, f"{self.name(path)}: {reason}"))

@@ -8,13 +8,12 @@ songs are decoded: a preparation that was interrupted goes on where it stopped.
 import csv
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import soundfile
 import torch
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
@@ -120,10 +119,7 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
     if not unknown:
         return clips
     lock = threading.Lock()
-    with (
-        open(folder / _JOURNAL, "a", newline="", encoding="utf-8") as journal,
-        ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as pool,
-    ):
+    with open(folder / _JOURNAL, "a", newline="", encoding="utf-8") as journal:
         writer = csv.writer(journal, lineterminator="\n")
 
         def decode(song):
@@ -136,10 +132,11 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
                 journal.flush()
             return clip
 
-        results = tqdm(
-            pool.map(decode, unknown),
-            "decoding songs",
-            len(unknown),
+        results = thread_map(
+            decode,
+            unknown,
+            max_workers=num_workers or os.cpu_count(),
+            desc="decoding songs",
             unit="song",
             disable=not progress,
         )

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import AudioFile
@@ -94,11 +94,11 @@ class Tree:
                     self.by_key[key] = Path(entry.path)
 
     def find(self, *endings):
-        """Paths whose last parts are one of the endings ("dynamic*/valence.csv": * ends a part)."""
+        """Paths whose last parts are one of the endings ("dynamic*/valence.csv": * stays in its part)."""
         return [
             path
             for key, path in self.by_key.items()
-            if any(_ends_with(_plain(key).split("/"), ending.split("/")) for ending in endings)
+            if any(PurePosixPath(_plain(key)).match(ending) for ending in endings)
         ]
 
     def find_one(self, *endings, required=True):
@@ -184,13 +184,3 @@ def build_corpus(dataset, tree, reader, songs, tables, scales, unlabelled_is_pub
 
 def _plain(name):
     return name.lower().replace(" ", "_")
-
-
-def _ends_with(parts, ending):
-    if len(ending) > len(parts):
-        return False
-    pairs = zip(parts[len(parts) - len(ending) :], ending, strict=True)
-    return all(
-        part.startswith(wanted[:-1]) if wanted.endswith("*") else part == wanted
-        for part, wanted in pairs
-    )

@@ -23,10 +23,9 @@ def read(tree):
     for path in filter(None, tables):
         for id, row in reader.songs(path, _COLUMNS, "static label", songs):
             songs[id] = Song(id, reader.emotion(path, id, row, _COLUMNS[1:], ONE_TO_NINE))
-    for dimension in ("valence", "arousal"):
-        path = tree.find_one(f"dynamic*/{dimension}.csv", required=False)
+    for dimension, path, by_song in reader.wide_tables(tree, "dynamic*/{}.csv", DYNAMIC):
         tables.append(path)
-        for id, series in reader.wide_table(path, DYNAMIC).items() if path else ():
+        for id, series in by_song.items():
             songs.setdefault(id, Song(id)).dynamic[dimension] = series
     for path in tree.find("metadata_2013.csv", "metadata_2014.csv", "metadata_2015.csv"):
         tables.append(path)

@@ -32,10 +32,9 @@ def read(tree):
             reader.problem(static, "no set", f"song {id} is not in {INFO}")
         else:
             songs[id].static = reader.emotion(static, id, row, columns, ONE_TO_NINE)
-    for dimension in ("valence", "arousal"):
-        path = tree.find_one(f"{dimension}_cont_average.csv", required=False)
+    for dimension, path, by_song in reader.wide_tables(tree, "{}_cont_average.csv", DYNAMIC):
         tables.append(path)
-        for id, series in reader.wide_table(path, DYNAMIC).items() if path else ():
+        for id, series in by_song.items():
             if id in songs:
                 songs[id].dynamic[dimension] = series
     scales = ONE_TO_NINE, DYNAMIC

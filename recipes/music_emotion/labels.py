@@ -6,7 +6,7 @@ correlation of 0.9998), and its arousal column with valence. Nobody who trains o
 trains on valence and arousal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -96,12 +96,11 @@ def _agreement(first, last, labels):
         a: {b: _pearson(static[:, i], dynamic[:, j]) for j, b in enumerate(names)}
         for i, a in enumerate(names)
     }
-    block = BlockAgreement(first, last, len(labels), correlation, "")
+    block = BlockAgreement(first, last, len(labels), correlation, "undecided")
     straight, exchanged = block.mean_correlation
-    verdict = "undecided"
-    if abs(straight - exchanged) >= MIN_DIFFERENCE:
-        verdict = "straight" if straight > exchanged else "exchanged"
-    return BlockAgreement(first, last, len(labels), correlation, verdict)
+    if abs(straight - exchanged) < MIN_DIFFERENCE:
+        return block
+    return replace(block, verdict="straight" if straight > exchanged else "exchanged")
 
 
 def _pearson(x, y):

@@ -13,12 +13,11 @@ J. Haitsma, T. Kalker, "A highly robust audio fingerprinting system", ISMIR 2002
 frames here are longer and do not overlap, because both cuts begin at the same place.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from ...processing.data.audio import AudioError, probe_audio
 from ...processing.data.media import read_song
@@ -148,12 +147,12 @@ def _fingerprints(corpus, num_workers, progress):
         except AudioError:
             return np.zeros((0, 32), np.int8)  # an error of the preparation
 
-    with ThreadPoolExecutor(num_workers) as pool:
-        bar = tqdm(
-            pool.map(one, songs),
-            f"listening to {corpus.dataset}",
-            len(songs),
-            unit="song",
-            disable=not progress,
-        )
-        return {song.id: bits for song, bits in zip(songs, bar, strict=True) if len(bits)}
+    prints = thread_map(
+        one,
+        songs,
+        max_workers=num_workers,
+        desc=f"listening to {corpus.dataset}",
+        unit="song",
+        disable=not progress,
+    )
+    return {song.id: bits for song, bits in zip(songs, prints, strict=True) if len(bits)}

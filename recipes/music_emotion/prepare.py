@@ -16,14 +16,9 @@ try:
     from auricle.processing.data.synthetic import mini_info
     from auricle.processing.scoring.regression.scales import LABEL_STEP_S
     from auricle.processing.system.files import file_digest
+    from auricle.recipes.music_emotion import labels
     from auricle.recipes.music_emotion.cache import Window, clip_path, decode_songs
     from auricle.recipes.music_emotion.datasets import read_corpus
-    from auricle.recipes.music_emotion.labels import (
-        check_agreement,
-        decide_exchange,
-        describe_agreement,
-        exchange,
-    )
     from auricle.recipes.music_emotion.leakage import find_shared
     from auricle.recipes.music_emotion.protocols import DEFAULT_WINDOW_S, PROTOCOLS, problems
     from auricle.recipes.music_emotion.record import MusicRecord
@@ -144,10 +139,10 @@ def prepare(
     if record := MusicRecord.read(output_folder, inputs, roots):
         return record
 
-    exchanged, reason = decide_exchange(corpus, swap_2013_static)
+    exchanged, reason = labels.decide_exchange(corpus, swap_2013_static)
     notes = corpus.notes + _label_notes(corpus, exchanged)
     if exchanged:
-        exchange(corpus)
+        labels.exchange(corpus)
     broken = list(corpus.problems)
     songs = [song for song in corpus.songs.values() if song.id not in shared]
     if exclude_leakage:
@@ -223,14 +218,14 @@ def _shared_with(corpus, other_folder, num_workers, progress):
 
 def _label_notes(corpus, exchanged):
     """What the labels look like beyond the one error that is known."""
-    blocks = check_agreement(corpus)
+    blocks = labels.check_agreement(corpus)
     notes = []
     wrong = "straight" if exchanged else "exchanged"
     if any(block.first == 1 and block.verdict == wrong for block in blocks):
         notes.append(
             "valence and arousal of the static labels of the first block of ids are used "
             f"{'exchanged' if exchanged else 'as named'}, against what the dynamic labels say:\n"
-            + describe_agreement(blocks)
+            + labels.describe_agreement(blocks)
         )
     for block in blocks:
         if block.first > 1 and block.verdict == "exchanged":

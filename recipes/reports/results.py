@@ -16,7 +16,6 @@ import platform
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -38,11 +37,6 @@ _OPTIONAL = ("filters", "experiment", "memory")
 _PARTS = ("frontend", "encoder", "head")
 _MEMORY = ("estimate_bytes", "peak_bytes")
 _SOURCE_TREE = Path(__file__).resolve().parents[1]
-
-
-def now_utc() -> str:
-    """The present moment, to the second, as 2026-01-31T12:00:00Z."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def collect_versions() -> dict[str, str | None]:
@@ -116,7 +110,7 @@ class RunResult:
     params : number of parameters {"frontend": int, "encoder": int, "head": int}.
     metrics : {"valid": {...}, "test": {...}}, as the scoring classes summarize.
     epochs : epochs trained.
-    started : when training began, as `now_utc` gives it.
+    started : when training began, in UTC, as 2026-01-31T12:00:00Z.
     wall_s : seconds from the start to the end of the run.
     audio_s_per_s : seconds of audio trained on per second of training.
     device : as `describe_device` gives it.

@@ -16,12 +16,7 @@ try:
     from auricle.processing.data.download import extract_tar, fetch
     from auricle.processing.data.scan import scan_files
     from auricle.processing.system.rules import number, wrong_values
-    from auricle.recipes.speech_commands.checks import (
-        check_speakers,
-        completeness,
-        count_classes,
-        drop_broken,
-    )
+    from auricle.recipes.speech_commands import checks
     from auricle.recipes.speech_commands.corpus import OFFICIAL_TEST, read_corpus
     from auricle.recipes.speech_commands.draw import draw, silence_rows, split_noises
     from auricle.recipes.speech_commands.protocols import (
@@ -132,7 +127,7 @@ def prepare(
     scan_cache = scan_cache or output_folder / "audio_scan.csv"
     Path(scan_cache).parent.mkdir(parents=True, exist_ok=True)
     scanned = scan_files(corpus.files(), scan_cache, SAMPLE_RATE_HZ, num_workers, progress)
-    skipped = drop_broken(corpus, scanned, skip_broken)
+    skipped = checks.drop_broken(corpus, scanned, skip_broken)
     notes = []
     rows = _clip_rows(corpus, scanned, protocol, settings)
     noise_files = _noise_files(corpus)
@@ -141,8 +136,8 @@ def prepare(
     rows = _cap(rows, settings)
     if protocol.split == "lists" and not corpus.lists:
         notes.append("no list files: split by the hash rule")
-    counts = count_classes(rows, protocol, data_folder, corpus, settings, notes)
-    check_speakers(rows, skip_broken, notes)
+    counts = checks.count_classes(rows, protocol, data_folder, corpus, settings, notes)
+    checks.check_speakers(rows, skip_broken, notes)
     split_source, test_source = ("lists", "testing_list") if corpus.lists else ("hash", "hash")
     return SpeechCommandsRecord.create(
         rows,
@@ -155,7 +150,7 @@ def prepare(
         test_source="official_archive" if corpus.official_test else test_source,
         counts=counts,
         noise_files=noise_files,
-        completeness=completeness(corpus, protocol),
+        completeness=checks.completeness(corpus, protocol),
         skipped=skipped,
         notes=notes,
         settings=settings,

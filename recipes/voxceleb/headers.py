@@ -6,6 +6,7 @@ as it is seen, so that a preparation that was stopped goes on where it was.
 
 import csv
 import io
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,15 +157,10 @@ def _read_cache(path, files, num_samples, whole):
     except FileNotFoundError:
         return
     with lines:
-        block = []
         rows = csv.reader(line.replace("\0", "") for line in lines)
-        for row in rows:
-            if len(row) == 7 and row[6] in (_HEADER, _DECODED):
-                block.append(row)
-            if len(block) == 65536:
-                _take(block, files, num_samples, whole)
-                block = []
-        _take(block, files, num_samples, whole)
+        whole_rows = (row for row in rows if len(row) == 7 and row[6] in (_HEADER, _DECODED))
+        while block := list(itertools.islice(whole_rows, 65536)):
+            _take(block, files, num_samples, whole)
 
 
 def _take(block, files, num_samples, whole):

@@ -16,21 +16,11 @@ try:
     from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import PreparationError
     from auricle.recipes.training.record import MANIFEST, fingerprint
+    from auricle.recipes.voxceleb import splitting
     from auricle.recipes.voxceleb.convert import CODECS, CONVERTED
     from auricle.recipes.voxceleb.corpus import find_folders, list_files, split_suffix
     from auricle.recipes.voxceleb.protocols import OWN_LIST, PROTOCOLS, PUBLISHED, problems
     from auricle.recipes.voxceleb.record import VALID_TRIALS, VoxCelebRecord
-    from auricle.recipes.voxceleb.splitting import (
-        Part,
-        cap_speakers,
-        check_apart,
-        check_audio,
-        drop_unusable,
-        hold_out_speakers,
-        note_unusual,
-        rows_of,
-        tell_apart,
-    )
     from auricle.recipes.voxceleb.trial_list import find_list, find_recordings, read_list
     from auricle.recipes.voxceleb.utterances import write_rows
 except ModuleNotFoundError as error:
@@ -158,23 +148,25 @@ def prepare(
 
     notes = []
     parts = [
-        Part(name, files, test_places[:0] if number else test_places, test_speakers,
+        splitting.Part(name, files, test_places[:0] if number else test_places, test_speakers,
              train_on in (name, "both"), split_suffix(trials.names[0])[1])
         for number, (name, files) in enumerate(corpora.items())
     ]  # fmt: skip
     del corpora
-    tell_apart(parts, notes)
-    errors = [check_audio(p, caches[p.corpus], codec, num_workers, progress) for p in parts]
-    skipped = drop_unusable(parts, errors, min_duration_s, skip_broken, list_path.name)
+    splitting.tell_apart(parts, notes)
+    errors = [
+        splitting.check_audio(p, caches[p.corpus], codec, num_workers, progress) for p in parts
+    ]
+    skipped = splitting.drop_unusable(parts, errors, min_duration_s, skip_broken, list_path.name)
     completeness = _completeness(protocol, mini, parts, settings)
-    valid_list = hold_out_speakers(parts, settings, notes)
+    valid_list = splitting.hold_out_speakers(parts, settings, notes)
     for part in parts:
-        cap_speakers(part, max_per_speaker, seed)
-    check_apart(parts, test_speakers)
-    note_unusual(parts, trials, test_places, list_path.name, min_duration_s, notes)
+        splitting.cap_speakers(part, max_per_speaker, seed)
+    splitting.check_apart(parts, test_speakers)
+    splitting.note_unusual(parts, trials, test_places, list_path.name, min_duration_s, notes)
 
     total = hashlib.sha256()
-    splits = rows_of(parts, trials, test_places)
+    splits = splitting.rows_of(parts, trials, test_places)
     counts = write_rows(splits, output_folder / MANIFEST, total)
     write_trials(output_folder / VALID_TRIALS, valid_list)
     for split, its_trials in (("valid", valid_list), ("test", trials)):

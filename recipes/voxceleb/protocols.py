@@ -108,8 +108,6 @@ def problems(plain):
             "and below 1, or a whole number of speakers, 2 or more"
         )
     shortest = plain.get("min_duration_s", 0)
-    if not is_number(shortest):
-        wrong.append(f"min_duration_s is {shortest!r}; it must be a number of seconds")
-    elif not 0 <= shortest < math.inf:
-        wrong.append(f"min_duration_s is {shortest!r}; it must be 0 or more seconds")
+    if not is_number(shortest, 0) or shortest == math.inf:
+        wrong.append(f"min_duration_s is {shortest!r}; it must be a number of seconds, 0 or more")
     return wrong

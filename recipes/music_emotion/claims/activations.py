@@ -129,26 +129,21 @@ def measure() -> Finding:
     """The table, batches of 12 by arithmetic, one clip by arithmetic and measured."""
     chosen = networks()
     rows = [_row(network) for network in chosen]
-    by_input = {
-        kind: [
-            row
-            for row, network in zip(rows, chosen, strict=True)
-            if network.reads == kind and network.whole
-        ]
+    raw, image = (
+        sorted(
+            (row for row, n in zip(rows, chosen, strict=True) if n.reads == kind and n.whole),
+            key=lambda row: row[KEPT],
+        )
         for kind in ("waveform", "spectrogram")
-    }
-    least = min(by_input["waveform"], key=lambda row: row[KEPT])
-    most_raw = max(by_input["waveform"], key=lambda row: row[KEPT])
-    least_image = min(by_input["spectrogram"], key=lambda row: row[KEPT])
-    most = max(by_input["spectrogram"], key=lambda row: row[KEPT])
+    )
     worst = max((abs(row["deviation (%)"]) for row in rows if "measured" in row), default=0.0)
     return Finding(
         rows,
-        verdict_of(least[KEPT] > most[KEPT]),
-        f"on the waveform it is from {least[KEPT]:,.0f} MiB "
-        f"({least['network']}) to {most_raw[KEPT]:,.0f} ({most_raw['network']}), on the "
-        f"spectrogram from {least_image[KEPT]:,.0f} ({least_image['network']}) to "
-        f"{most[KEPT]:,.0f} ({most['network']}), with fused attention, batches of {BATCH} and "
+        verdict_of(raw[0][KEPT] > image[-1][KEPT]),
+        f"on the waveform it is from {raw[0][KEPT]:,.0f} MiB ({raw[0]['network']}) to "
+        f"{raw[-1][KEPT]:,.0f} ({raw[-1]['network']}), on the spectrogram from "
+        f"{image[0][KEPT]:,.0f} ({image[0]['network']}) to {image[-1][KEPT]:,.0f} "
+        f"({image[-1]['network']}), with fused attention, batches of {BATCH} and "
         f"float32. What was measured of one clip deviates by at most {worst:.1g} % from the "
         f"estimate; without a measurement, it would keep more than {MEASURED_BYTES / 2**30:.0f} "
         "GiB. Not included: weights, gradients, optimiser, workspace.",
