@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ....processing.plots.common import new_figure, save_figure
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
-from .runs import Done, by_variant, collect, planned
+from .runs import Done, collect, planned
 from .seed_pairs import t_interval
 from .settings import Settings
 
@@ -68,14 +68,13 @@ def measure(settings: Settings) -> Finding:
         for variant, (inputs, name) in systems.items()
     }
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    runs_by_variant = by_variant(collected.done)
     curves = {
-        v: {s: curve_of(run) for s, run in runs.items()} for v, runs in runs_by_variant.items()
+        v: {s: curve_of(run) for s, run in runs.items()} for v, runs in collected.runs.items()
     }
     if not curves:
         rows = [{"input": inputs, "model": name} for inputs, name in systems.values()]
         return Finding(rows, NOT_DECIDED, f"nothing was measured.{collected.lacking}")
-    rows = [_row(*systems[v], runs_by_variant[v], curves[v]) for v in systems if v in curves]
+    rows = [_row(*systems[v], collected.runs[v], curves[v]) for v in systems if v in curves]
     picture = draw(
         {systems[v]: list(curves[v].values()) for v in systems if v in curves},
         Path(settings.results_folder).expanduser() / PICTURE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
-from .runs import Done, by_variant, collect, planned
+from .runs import Done, collect, planned
 from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
 
@@ -34,8 +34,7 @@ def measure(settings: Settings) -> Finding:
         for count, name in names.items()
     }
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    runs_by_variant = by_variant(collected.done)
-    runs = {count: runs_by_variant.get(name, {}) for count, name in names.items()}
+    runs = {count: collected.runs.get(name, {}) for count, name in names.items()}
     compared, adjusted = compare_all({n: (runs[BEST], runs[n]) for n in OTHERS})
     rows = [_row(count, runs[count], compared.get(count), adjusted.get(count)) for count in runs]
     verdict, because = _judge(compared, adjusted)

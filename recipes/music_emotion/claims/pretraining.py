@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
-from .runs import by_variant, collect, planned
+from .runs import collect, planned
 from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
 
@@ -44,9 +44,8 @@ def measure(settings: Settings) -> Finding:
         # Half of the claim decides nothing: show what is there.
         settings = replace(settings, dry=True)
     collected = collect(planned(EXPERIMENT, variants, settings.seeds or SEEDS), settings)
-    runs_by_variant = by_variant(collected.done)
     runs = {
-        (encoder, source): runs_by_variant.get(_variant(encoder, source, settings), {})
+        (encoder, source): collected.runs.get(_variant(encoder, source, settings), {})
         for source in sources
         for encoder in ENCODERS
     }

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ....hparams.loader import Config, load_hparams, shipped, shipped_defaults
@@ -20,7 +21,7 @@ from ...training.messages import RecipeError
 from ...training.output_folder import NO_OPTIONS
 from .settings import Settings
 
-__all__ = ["Collected", "Done", "Wanted", "by_variant", "collect", "planned"]
+__all__ = ["Collected", "Done", "Wanted", "collect", "planned"]
 
 RECIPE = "music_emotion"
 _LAST_LINES = 5
@@ -94,6 +95,14 @@ class Collected:
     done: list[Done] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    @cached_property
+    def runs(self) -> dict[str, dict[int, Done]]:
+        """Those that are there by variant and seed."""
+        runs: dict[str, dict[int, Done]] = {}
+        for run in self.done:
+            runs.setdefault(run.wanted.variant, {})[run.wanted.seed] = run
+        return runs
+
     @property
     def lacking(self) -> str:
         """A sentence on what is missing; empty where nothing is."""
@@ -112,14 +121,6 @@ def planned(
         for seed in range(1, seeds + 1)
         for variant, options in variants.items()
     ]
-
-
-def by_variant(done: Iterable[Done]) -> dict[str, dict[int, Done]]:
-    """Runs by variant and seed."""
-    runs: dict[str, dict[int, Done]] = {}
-    for run in done:
-        runs.setdefault(run.wanted.variant, {})[run.wanted.seed] = run
-    return runs
 
 
 def collect(wanted: list[Wanted], settings: Settings) -> Collected:

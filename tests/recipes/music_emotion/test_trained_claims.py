@@ -21,7 +21,7 @@ from auricle.processing.scoring.regression.metrics import RegressionScores
 from auricle.recipes.music_emotion.claims import convergence, freezing, pretraining, runs
 from auricle.recipes.music_emotion.claims.catalogue import claims
 from auricle.recipes.music_emotion.claims.convergence import Curve
-from auricle.recipes.music_emotion.claims.runs import Wanted, by_variant, collect, planned
+from auricle.recipes.music_emotion.claims.runs import Wanted, collect, planned
 from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_interval
 from auricle.recipes.music_emotion.claims.settings import Settings
 from auricle.recipes.reports.results import load_results
@@ -122,7 +122,7 @@ def test_what_is_there_is_found_wherever_it_lies_and_the_rest_is_trained(
     assert found.done[1].folder == elsewhere
     assert collect(wanted, settings).done == found.done
     assert len(trained) == 3  # nothing is trained again
-    assert set(by_variant(found.done)["b"]) == {1, 2}
+    assert set(found.runs["b"]) == {1, 2}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def runs_of(settings, variant, noises, **options):
     wanted = [Wanted("emotion_freezing", variant, options, s) for s in range(1, len(noises) + 1)]
     for run, noise in zip(wanted, noises, strict=True):
         write_run(settings, run, noise)
-    return by_variant(collect(wanted, settings).done)[variant]
+    return collect(wanted, settings).runs[variant]
 
 
 def test_two_systems_are_compared_by_seed_and_by_song(settings):
