@@ -108,9 +108,8 @@ def _options(config) -> dict:
     }
     # Options of lobes that were not built say nothing about this run.
     for kind in ("frontend", "encoder"):
-        used = (plain[f"{kind}_options"] or {}).get(plain[kind])
         differing.pop(f"{kind}_options", None)
-        if used:
+        if used := lobe_options(plain, kind):
             differing[f"{kind}_options"] = used
     return differing
 
@@ -143,11 +142,11 @@ def _describe(result: RunResult, run: Run, model, labels: list[str]) -> dict:
         "normalization": _normalization(plain["normalization"], frontend),
         "frontend": {
             "name": plain["frontend"],
-            "options": frontend.lasting_options(_lobe_options(plain, "frontend")),
+            "options": frontend.lasting_options(lobe_options(plain, "frontend")),
         },
         "encoder": {
             "name": plain["encoder"],
-            "options": encoder.lasting_options(_lobe_options(plain, "encoder")),
+            "options": encoder.lasting_options(lobe_options(plain, "encoder")),
             "in_frames": count_frames(frontend, clip_s),
         },
         "head": run.head,
@@ -155,7 +154,8 @@ def _describe(result: RunResult, run: Run, model, labels: list[str]) -> dict:
     }
 
 
-def _lobe_options(plain: dict, kind: str) -> dict:
+def lobe_options(plain: dict, kind: str) -> dict:
+    """What the YAML sets of the lobe that is built, "frontend" or "encoder"."""
     return (plain[f"{kind}_options"] or {}).get(plain[kind]) or {}
 
 

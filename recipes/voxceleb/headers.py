@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ...processing.data.audio import AudioError, probe_audio, read_audio
+from ...processing.data.audio import AudioError, audio_error, probe_audio, read_audio
 from .protocols import SAMPLE_RATE_HZ
 
 # Files that are decoded as a whole without being asked: below a minute.
@@ -99,13 +99,7 @@ def _check_one(path, decode):
     if not decode:
         info = probe_audio(path)
         if info.sample_rate_hz != SAMPLE_RATE_HZ:
-            raise AudioError(
-                path,
-                f"has a sample rate of {info.sample_rate_hz} Hz where {SAMPLE_RATE_HZ} Hz is "
-                "required",
-                f"resample it, e.g. ffmpeg -i IN -ar {SAMPLE_RATE_HZ} OUT",
-                "rate",
-            )
+            raise audio_error(path, "rate", info.sample_rate_hz, SAMPLE_RATE_HZ)
         spot = min(_SPOT_SAMPLES, info.num_samples)
         start = (info.num_samples - spot) // 2
         try:
@@ -113,13 +107,8 @@ def _check_one(path, decode):
         except AudioError as error:
             if error.kind != "range":
                 raise
-            raise AudioError(
-                path,
-                f"is cut off or damaged: its header promises {info.num_samples} samples, and the "
-                f"one in the middle cannot be decoded",
-                "copy or unpack the file again, or remove it",
-                "truncated",
-            ) from error
+            promise = f"its header promises {info.num_samples} samples, and the one in the middle"
+            raise audio_error(path, "truncated", f"{promise} cannot be decoded") from error
         if waveform.any():
             return info.num_samples
     waveform = read_audio(path, SAMPLE_RATE_HZ)

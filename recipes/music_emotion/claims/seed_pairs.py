@@ -132,11 +132,8 @@ def t_interval(
     values = np.asarray(differences, float)
     if len(values) < 2:
         return None, None
-    mean, error = values.mean(), values.std(ddof=1) / len(values) ** 0.5
-    free = len(values) - 1
-    half = float(stats.t.ppf((1 + confidence) / 2, free)) * error
-    if error == 0:  # all differences are the same
-        p_value = float(mean == 0)
-    else:
-        p_value = float(2 * stats.t.sf(abs(mean) / error, free))
-    return (float(mean - half), float(mean + half)), p_value
+    if np.ptp(values) == 0:
+        return (float(values[0]),) * 2, float(values[0] == 0)
+    test = stats.ttest_1samp(values, 0.0)
+    low, high = test.confidence_interval(confidence)
+    return (float(low), float(high)), float(test.pvalue)
