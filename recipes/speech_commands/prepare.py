@@ -160,8 +160,8 @@ def prepare(
 def _check_settings(settings):
     most = number(0, what="a number of clips, where 0 stands for all")
     share = number(0, 1000, "the class's size in percent of the keyword clips, 0 to 1000")
-    rules = dict.fromkeys(("max_per_class", "max_valid_per_class"), most)
-    rules |= dict.fromkeys(("silence_percentage", "unknown_percentage"), share)
+    rules = dict.fromkeys(("silence_percentage", "unknown_percentage"), share)
+    rules |= dict.fromkeys(("max_per_class", "max_valid_per_class"), most)
     if wrong := wrong_values(settings, rules, "{name} is {value:g}; it is {what}"):
         raise PreparationError("\n".join(wrong))
 
