@@ -107,8 +107,7 @@ def token_confusion(counts, labels: Mapping[str, Sequence[str]], title: str = "C
     cells = {place: f"{share[place]:.0f}" for place in large}
     axes, bar = _share_map(counts, cells, max(7.2, 2.4 + 0.24 * len(rows)), 6.5)
     _name_cells(axes, counts, rows, columns, 90, 8)
-    axes.set_xlabel("recognised")
-    axes.set_ylabel("reference (number of tokens)")
+    axes.set(xlabel="recognised", ylabel="reference (number of tokens)")
     axes.set_title(f"{title}\nper cent of each reference token", fontsize=11)
     bar.set_label("share of the reference token (%)")
     return axes.figure

@@ -65,36 +65,21 @@ def det_curve(
         colour = COLOURS[index % len(COLOURS)]
         style = _STYLES[index // len(COLOURS) % len(_STYLES)]
         rate = curve.eer()[0]
-        axes.plot(
-            np.clip(false_alarms, low / 10, 1 - low / 10),
-            np.clip(misses, low / 10, 1 - low / 10),
-            style,
-            color=colour,
-            linewidth=1.6,
-            label=f"{name}: EER {100 * rate:.2f} %",
-        )
+        points = np.clip([false_alarms, misses], low / 10, 1 - low / 10)
+        label = f"{name}: EER {100 * rate:.2f} %"
+        axes.plot(*points, style, color=colour, linewidth=1.6, label=label)
         axes.plot(max(rate, low), max(rate, low), "o", color=colour, markersize=5)
         if p_target is not None:
-            threshold = curve.min_dcf(p_target)[1]
-            at = int(np.searchsorted(curve.thresholds, threshold))
-            axes.plot(
-                np.clip(curve.false_alarm_rates[at], low, high),
-                np.clip(curve.miss_rates[at], low, high),
-                "o",
-                markerfacecolor="none",
-                color=colour,
-                markersize=8,
-            )
+            at = np.searchsorted(curve.thresholds, curve.min_dcf(p_target)[1])
+            ring = np.clip([curve.false_alarm_rates[at], curve.miss_rates[at]], low, high)
+            axes.plot(*ring, "o", markerfacecolor="none", color=colour, markersize=8)
     ticks = [tick for tick in _TICKS if low <= tick <= high]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ticks, [f"{100 * tick:g}" for tick in ticks])
         axis.set_ticks([], minor=True)
-    axes.set_xlim(low, high)
-    axes.set_ylim(low, high)
-    axes.set_aspect("equal")
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.set(xlabel="False alarms (% of non-target trials)", ylabel="Misses (% of target trials)")
     axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_xlabel("False alarms (% of non-target trials)")
-    axes.set_ylabel("Misses (% of target trials)")
     marks = "dot: EER" if p_target is None else f"dot: EER, ring: minDCF at p_target {p_target:g}"
     axes.set_title(f"{title}\n{marks}", fontsize=11)
     axes.legend(loc="upper right", fontsize=9)

@@ -12,6 +12,7 @@ from .common import BLUE, GREY, ORANGE, new_figure
 __all__ = ["attention_over_spectrogram", "dynamic_curves", "valence_arousal_plane"]
 
 _MAX_ARROWS = 400
+_TICKS_HZ = (0, 100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 #: Scale of labels where nothing else is said.
 _SCALE = {"low": 1.0, "high": 9.0}
 
@@ -52,35 +53,20 @@ def valence_arousal_plane(
         raise ValueError(f"{len(targets)} labels and {len(predictions)} predictions: one each")
     scale = scale or _SCALE
     low, high = scale["low"], scale["high"]
-    middle, span = (low + high) / 2, high - low
+    middle = (low + high) / 2
     figure = new_figure(12.4, 6.8)
     plane, errors = figure.subplots(1, 2, width_ratios=[1.25, 1])
     # Of very many points an even choice is drawn; the counts are of all.
-    drawn = np.unique(np.linspace(0, len(targets) - 1, _MAX_ARROWS).round().astype(int))
-    drawn = np.arange(len(targets)) if len(targets) <= _MAX_ARROWS else drawn
+    num_drawn = min(len(targets), _MAX_ARROWS)
+    drawn = np.linspace(0, len(targets) - 1, num_drawn).round().astype(int)
     way = (predictions - targets)[drawn]
-    plane.quiver(
-        *targets[drawn].T,
-        *way.T,
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        width=0.002,
-        headwidth=8,
-        headlength=9,
-        color=GREY,
-        alpha=0.75,
-        zorder=2,
-    )
+    shape = {"width": 0.002, "headwidth": 8, "headlength": 9, "color": GREY, "alpha": 0.75}
+    data_units = {"angles": "xy", "scale_units": "xy", "scale": 1}
+    plane.quiver(*targets[drawn].T, *way.T, **data_units, **shape, zorder=2)
     plane.plot(*targets[drawn].T, "o", color=BLUE, markersize=4, label="label", zorder=3)
     plane.plot(*predictions[drawn].T, "D", color=ORANGE, markersize=2, label="prediction", zorder=4)
-    plane.axhline(middle, color="black", linewidth=0.8, zorder=1)
-    plane.axvline(middle, color="black", linewidth=0.8, zorder=1)
     everything = np.concatenate([targets, predictions])
-    ends = [
-        min(low, everything.min()) - 0.02 * span,
-        max(high, everything.max()) + 0.02 * span,
-    ]
+    ends = _ends(everything, scale)
     true_counts, found_counts = (quadrant_counts(v, scale) for v in (targets, predictions))
     for (right, up), number in {(1, 1): 1, (0, 1): 2, (0, 0): 3, (1, 0): 4}.items():
         plane.text(
@@ -94,16 +80,12 @@ def valence_arousal_plane(
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
             zorder=5,
         )
-    plane.set_xlim(ends)
-    plane.set_ylim(ends)
-    plane.set_aspect("equal")
-    plane.set_xlabel(f"Valence ({low:g} negative to {high:g} positive)")
-    plane.set_ylabel(f"Arousal ({low:g} calm to {high:g} excited)")
-    plane.legend(
-        loc="upper center", ncols=2, fontsize=9, bbox_to_anchor=(0.5, -0.09), frameon=False
+    names = (
+        f"Valence ({low:g} negative to {high:g} positive)",
+        f"Arousal ({low:g} calm to {high:g} excited)",
     )
-    plane.set_title("From label to prediction", fontsize=10)
-    _draw_errors(errors, predictions - targets, span)
+    _square(plane, ends, middle, names, "From label to prediction", legend_below=0.09)
+    _draw_errors(errors, predictions - targets, high - low)
     shown = "" if len(drawn) == len(targets) else f" ({len(drawn)} of them drawn)"
     figure.suptitle(f"{title}\n{len(targets)} points{shown}", fontsize=11)
     return figure
@@ -143,16 +125,25 @@ def _draw_errors(axes, errors: np.ndarray, span: float) -> None:
     mean = errors.mean(0)
     label = f"mean error ({mean[0]:+.2f}, {mean[1]:+.2f})"
     axes.plot(*mean, "P", color=ORANGE, markersize=9, markeredgecolor="white", label=label)
-    axes.axhline(0, color="black", linewidth=0.8, zorder=1)
-    axes.axvline(0, color="black", linewidth=0.8, zorder=1)
     reach = 1.08 * max(np.abs(errors).max(), np.abs(error_ellipse(errors)).max(), 0.05 * span)
-    axes.set_xlim(-reach, reach)
-    axes.set_ylim(-reach, reach)
-    axes.set_aspect("equal")
-    axes.set_xlabel("Error of valence (prediction minus label)")
-    axes.set_ylabel("Error of arousal (prediction minus label)")
-    axes.set_title("Errors", fontsize=10)
-    axes.legend(loc="upper center", ncols=2, fontsize=9, bbox_to_anchor=(0.5, -0.12), frameon=False)
+    names = [f"Error of {what} (prediction minus label)" for what in ("valence", "arousal")]
+    _square(axes, (-reach, reach), 0, names, "Errors", legend_below=0.12)
+
+
+def _square(axes, ends, middle: float, names: Sequence[str], title: str, legend_below: float):
+    """Two axes of one scale, crossed in the middle, and a legend below them."""
+    axes.axhline(middle, color="black", linewidth=0.8, zorder=1)
+    axes.axvline(middle, color="black", linewidth=0.8, zorder=1)
+    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=names[0], ylabel=names[1])
+    axes.set_title(title, fontsize=10)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -legend_below)}
+    axes.legend(**place, ncols=2, fontsize=9, frameon=False)
+
+
+def _ends(values: np.ndarray, scale: Mapping[str, float]) -> tuple[float, float]:
+    """Ends of an axis that shows the scale, and the values beyond it, with a margin."""
+    margin = 0.02 * (scale["high"] - scale["low"])
+    return values.min(initial=scale["low"]) - margin, values.max(initial=scale["high"]) + margin
 
 
 def dynamic_curves(
@@ -186,12 +177,7 @@ def dynamic_curves(
     drawn = np.concatenate(
         [to_numpy(v).astype(float).ravel() for c in curves.values() for v in c[1:]]
     )
-    drawn = drawn[np.isfinite(drawn)]
-    margin = 0.02 * (scale["high"] - scale["low"])
-    ends = [
-        drawn.min(initial=scale["low"]) - margin,
-        drawn.max(initial=scale["high"]) + margin,
-    ]
+    ends = _ends(drawn[np.isfinite(drawn)], scale)
     figure = new_figure(5.6 * len(dimensions), 1.2 + 2.1 * len(curves))
     grid = figure.subplots(len(curves), len(dimensions), squeeze=False, sharey=True, sharex="row")
     for row, (song, values) in zip(grid, curves.items(), strict=True):
@@ -204,15 +190,11 @@ def dynamic_curves(
             )
         for index, (axes, dimension) in enumerate(zip(row, dimensions, strict=True)):
             axes.axhline((scale["low"] + scale["high"]) / 2, color="#C8C8C8", linewidth=0.8)
-            axes.plot(times_s, targets[:, index], color=BLUE, linewidth=1.8, label="label")
-            axes.plot(
-                times_s,
-                predictions[:, index],
-                "--",
-                color=ORANGE,
-                linewidth=1.6,
-                label="prediction",
-            )
+            for values, line, colour, width, label in (
+                (targets, "-", BLUE, 1.8, "label"),
+                (predictions, "--", ORANGE, 1.6, "prediction"),
+            ):
+                axes.plot(times_s, values[:, index], line, color=colour, lw=width, label=label)
             axes.set_ylim(ends)
             axes.set_title(f"{song}: {dimension}", fontsize=10)
             axes.grid(color="#E6E6E6", linewidth=0.6)
@@ -271,18 +253,17 @@ def attention_over_spectrogram(
     bands_hz = _edges(frequencies_hz)
     times_s = hop_s * np.arange(spectrogram.shape[1] + 1)
     # Patches divide the bands evenly, by number, and so unevenly in Hz.
-    patch_hz = np.interp(
-        np.linspace(0, len(spectrogram), rollout.shape[0] + 1),
-        np.arange(len(bands_hz)),
-        bands_hz,
-    )
+    patch_rows = np.linspace(0, len(spectrogram), rollout.shape[0] + 1)
+    patch_hz = np.interp(patch_rows, np.arange(len(bands_hz)), bands_hz)
     patch_s = np.linspace(0, times_s[-1], rollout.shape[1] + 1)
     share = rollout / rollout.sum() * rollout.size  # 1: what an even look would give
     figure = new_figure(11.0, 7.0)
     above, below = figure.subplots(2, 1, sharex=True, sharey=True)
-    colours = above.pcolormesh(times_s, bands_hz, spectrogram, cmap="gray_r", rasterized=True)
+    colours, _ = (
+        axes.pcolormesh(times_s, bands_hz, spectrogram, cmap="gray_r", rasterized=True)
+        for axes in (above, below)
+    )
     figure.colorbar(colours, ax=above, pad=0.01).set_label("spectrogram (as given)")
-    below.pcolormesh(times_s, bands_hz, spectrogram, cmap="gray_r", rasterized=True)
     top = max(2.0, float(share.max()))
     heat = below.pcolormesh(
         patch_s, patch_hz, share, cmap="inferno", alpha=0.65, vmin=0, vmax=top, linewidth=0
@@ -292,20 +273,14 @@ def attention_over_spectrogram(
     for axes in (above, below):
         # Linear below, logarithmic above, as mel bands lie, and with a place for 0 Hz.
         axes.set_yscale("symlog", linthresh=scale_hz)
-        axes.set_ylim(max(0.0, bands_hz[0]), bands_hz[-1])
-        ticks = [
-            hz
-            for hz in (0, 100, 250, 500, 1000, 2000, 4000, 8000, 16000)
-            if bands_hz[0] <= hz <= bands_hz[-1]
-        ]
+        axes.set(ylim=(max(0.0, bands_hz[0]), bands_hz[-1]), ylabel="Frequency (Hz)")
+        ticks = [hz for hz in _TICKS_HZ if bands_hz[0] <= hz <= bands_hz[-1]]
         axes.set_yticks(ticks, [f"{hz}" for hz in ticks])
         axes.set_yticks([], minor=True)
-        axes.set_ylabel("Frequency (Hz)")
     below.set_xlabel("Time (s)")
     above.set_title("Spectrogram", fontsize=10)
-    below.set_title(
-        f"Attention rollout, {rollout.shape[0]} by {rollout.shape[1]} patches", fontsize=10
-    )
+    rows, columns = rollout.shape
+    below.set_title(f"Attention rollout, {rows} by {columns} patches", fontsize=10)
     figure.suptitle(title, fontsize=11)
     return figure
 

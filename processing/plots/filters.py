@@ -62,10 +62,8 @@ def learned_filters(
     mel_spaced = spaced_hz(before.centre_hz.min(), before.centre_hz.max(), len(before))
     left.plot(index, mel_spaced, "--", color="black", lw=1, label="mel-spaced")
     _draw_ways(left, [(index, bank.centre_hz) for bank, _ in banks], names)
-    left.set_xlabel("filter (index)")
-    left.set_xlim(0.5, len(before) + 0.5)
+    _index_axis(left, len(before), ylabel="centre frequency (Hz), mel scale")
     _mel_axis(left, "y", before)
-    left.set_ylabel("centre frequency (Hz), mel scale")
 
     for axes in middle:
         _draw_shifts(axes, index, shifts["centre_shift_erb"])
@@ -76,10 +74,9 @@ def learned_filters(
     right.plot(frequency, erb, "--", color="black", lw=1, label="hearing (ERB)")
     _draw_ways(right, [(bank.centre_hz, bank.bandwidth_hz) for bank, _ in banks], names)
     _mel_axis(right, "x", before)
-    right.set_xlabel("centre frequency (Hz), mel scale")
     if all((bank.bandwidth_hz > 0).all() for bank, _ in banks):
         _log_hz_axis(right, np.concatenate([erb, *(bank.bandwidth_hz for bank, _ in banks)]))
-    right.set_ylabel("bandwidth at half maximum (Hz)")
+    right.set(xlabel="centre frequency (Hz), mel scale", ylabel="bandwidth at half maximum (Hz)")
     titles = ["Centre frequencies", "Bandwidths"]
     if after is not None:
         titles[0] += f": moved by {_hz(moved['centre_shift_hz'])} on average"
@@ -97,20 +94,15 @@ def learned_filters(
 def _draw_responses(axes, bank: FilterSet):
     peak = np.maximum(bank.responses.max(axis=1, keepdims=True), np.finfo(float).tiny)
     level_db = 20 * np.log10(np.maximum(bank.responses / peak, 1e-3))
-    image = axes.pcolormesh(
-        np.arange(1, len(bank) + 1),
-        bank.freqs_hz,
-        level_db.T,
-        cmap="magma",
-        vmin=-60,
-        vmax=0,
-        shading="nearest",
-    )
-    axes.set_xlabel("filter (index)")
-    axes.set_xlim(0.5, len(bank) + 0.5)
+    index, colours = np.arange(1, len(bank) + 1), {"cmap": "magma", "vmin": -60, "vmax": 0}
+    image = axes.pcolormesh(index, bank.freqs_hz, level_db.T, **colours, shading="nearest")
+    _index_axis(axes, len(bank), ylabel="frequency (Hz), mel scale")
     _mel_axis(axes, "y", bank)
-    axes.set_ylabel("frequency (Hz), mel scale")
     return image
+
+
+def _index_axis(axes, num_filters: int, **others) -> None:
+    axes.set(xlabel="filter (index)", xlim=(0.5, num_filters + 0.5), **others)
 
 
 def _draw_shifts(axes, index: np.ndarray, shift_erb: np.ndarray) -> None:
@@ -119,10 +111,7 @@ def _draw_shifts(axes, index: np.ndarray, shift_erb: np.ndarray) -> None:
     axes.axhline(0, color="black", lw=0.8)
     # Not so near that the noise of a bank that stayed where it was looks like learning.
     reach = max(0.1, 1.15 * np.abs(shift_erb).max())
-    axes.set_ylim(-reach, reach)
-    axes.set_xlim(0.5, len(index) + 0.5)
-    axes.set_xlabel("filter (index)")
-    axes.set_ylabel("after minus before (ERB)")
+    _index_axis(axes, len(index), ylim=(-reach, reach), ylabel="after minus before (ERB)")
 
 
 def _draw_ways(axes, points: list[tuple], names) -> None:

@@ -11,16 +11,8 @@ from .common import COLOURS, new_figure
 __all__ = ["robustness_picture"]
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_NOISES = ("white", "noise", "babble", "music")
 _TITLES = {"white": "White noise", "noise": "Noise", "babble": "Babble", "music": "Music"}
-_KINDS = {
-    "room": "RT60",
-    "mp3": "MP3",
-    "opus": "Opus",
-    "vorbis": "Vorbis",
-    "mu-law 8 kHz": "mu-law",
-}
-_UNITS = {"kbit/s": "kbit/s", "quality": "", "%": "%", "": ""}
+_KINDS = {"mp3": "MP3", "opus": "Opus", "vorbis": "Vorbis", "mu-law 8 kHz": "mu-law"}
 
 
 def robustness_picture(report: Mapping, title: str = "Speaker verification under distortions"):
@@ -74,12 +66,12 @@ def _panels(measured: Sequence[Mapping]) -> list[tuple]:
     groups = {row["group"] for row in measured}
     kinds = {row["kind"] for row in measured}
     panels = [
-        (_draw_curve, _TITLES[kind], ("kind", kind, "signal-to-noise ratio (dB)"))
-        for kind in _NOISES
+        (_draw_curve, title, (kind, "signal-to-noise ratio (dB)"))
+        for kind, title in _TITLES.items()
         if kind in kinds
     ]
     if "reverberation" in groups:
-        panels.append((_draw_curve, "Reverberation", ("kind", "room", "RT60 (s)")))
+        panels.append((_draw_curve, "Reverberation", ("room", "RT60 (s)")))
     if "codec" in groups:
         panels.append((_draw_points, "Codecs", ("codec",)))
     rest = tuple(g for g in ("telephone", "mulaw", "clipping", "speed") if g in groups)
@@ -89,19 +81,16 @@ def _panels(measured: Sequence[Mapping]) -> list[tuple]:
 
 
 def _draw_curve(axes, systems, measured, what) -> None:
-    _, kind, label = what
-    values = list(
-        dict.fromkeys(row["value"] for row in measured if row["kind"] == kind)
-    )  # from weak to strong, as in the tables
+    kind, label = what
+    # from weak to strong, as in the tables
+    values = list(dict.fromkeys(row["value"] for row in measured if row["kind"] == kind))
     for number, system in enumerate(systems):
         rows = {row["value"]: row for row in measured if _is(row, system, kind)}
         clean = [row for row in measured if _is(row, system, "clean")]
         places = [0.0] * len(clean) + [1.0 + values.index(value) for value in rows]
-        _draw_system(axes, number, len(systems), system, places, [*clean, *rows.values()], "-")
-        _draw_clean(axes, number, clean)
+        _draw_system(axes, number, systems, places, [*clean, *rows.values()], clean, "-")
     axes.set_xticks(range(len(values) + 1), ["clean", *(f"{value:g}" for value in values)])
-    axes.set_xlim(-0.4, len(values) + 0.4)
-    axes.set_xlabel(label)
+    axes.set(xlim=(-0.4, len(values) + 0.4), xlabel=label)
 
 
 def _draw_points(axes, systems, measured, groups) -> None:
@@ -109,42 +98,38 @@ def _draw_points(axes, systems, measured, groups) -> None:
     names = list(dict.fromkeys(_label(row) for row in chosen))
     for number, system in enumerate(systems):
         rows = [row for row in chosen if row["system"] == system]
+        clean = [row for row in measured if _is(row, system, "clean")]
         places = [float(names.index(_label(row))) for row in rows]
-        _draw_system(axes, number, len(systems), system, places, rows, "none")
-        _draw_clean(axes, number, [row for row in measured if _is(row, system, "clean")])
+        _draw_system(axes, number, systems, places, rows, clean, "none")
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 
-def _draw_system(axes, number, n_systems, system, places, rows, line) -> None:
-    """One system's points, beside those of the others so that their bars do not overlap."""
-    if not rows:
-        return
-    step = min(0.14, 0.6 / n_systems)
-    offset = step * (number - (n_systems - 1) / 2)
+def _draw_system(axes, number, systems, places, rows, clean, line) -> None:
+    """One system's points, beside those of the others so that their bars do not overlap, and a
+    dashed line at its clean EER."""
+    colour = COLOURS[number % len(COLOURS)]
+    offset = min(0.14, 0.6 / len(systems)) * (number - (len(systems) - 1) / 2)
     eer = np.array([100 * row["eer"] for row in rows])
     ends = np.array([[100 * end for end in row["interval"] or (row["eer"],) * 2] for row in rows])
+    ends = ends.reshape(-1, 2).T
     # an interval of quantiles may lie beside the value itself: a bar has no negative length
-    bars = np.abs([np.minimum(ends[:, 0] - eer, 0), np.maximum(ends[:, 1] - eer, 0)])
-    axes.errorbar(
-        np.array(places) + offset,
-        eer,
-        yerr=bars,
-        color=COLOURS[number % len(COLOURS)],
-        marker=_MARKERS[number % len(_MARKERS)],
-        markersize=4.5,
-        linestyle=line,
-        linewidth=1.5,
-        elinewidth=1.0,
-        capsize=2,
-        label=system,
-    )
-
-
-def _draw_clean(axes, number, clean) -> None:
+    bars = np.abs([np.minimum(ends[0] - eer, 0), np.maximum(ends[1] - eer, 0)])
+    look = {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 4.5, "linewidth": 1.5}
+    if rows:
+        axes.errorbar(
+            np.array(places) + offset,
+            eer,
+            yerr=bars,
+            color=colour,
+            linestyle=line,
+            elinewidth=1.0,
+            capsize=2,
+            label=systems[number],
+            **look,
+        )
     for row in clean:
-        colour = COLOURS[number % len(COLOURS)]
-        axes.axhline(100 * row["eer"], color=colour, linestyle="--", linewidth=0.9, alpha=0.6)
+        axes.axhline(100 * row["eer"], color=colour, ls="--", lw=0.9, alpha=0.6)
 
 
 def _is(row: Mapping, system: str, kind: str) -> bool:
@@ -155,7 +140,8 @@ def _label(row: Mapping) -> str:
     name = _KINDS.get(row["kind"], row["kind"])
     if row["value"] is None:
         return name
-    return f"{name} {row['value']:g} {_UNITS.get(row['unit'], row['unit'])}".strip()
+    unit = "" if row["unit"] == "quality" else row["unit"]
+    return f"{name} {row['value']:g} {unit}".strip()
 
 
 def _facts(report: Mapping, measured: Sequence[Mapping]) -> list[str]:

@@ -47,15 +47,13 @@ def training_curves(
     if not all("epoch" in epoch for epoch in history):
         raise ValueError('every epoch of the history needs its number as "epoch"')
     sides = ("train_", "valid_")
-    measures: list[str] = []
-    for epoch in history:
-        for name in epoch:
-            if name.startswith(sides) and name[6:] not in (*measures, *_NOT_DRAWN):
-                measures.append(name[6:])
+    names = dict.fromkeys(n[6:] for epoch in history for n in epoch if n.startswith(sides))
     measures = [
         name
-        for name in measures
-        if not _is_count(history, name) and not name.startswith(_DRAWN_ELSEWHERE)
+        for name in names
+        if not _is_count(history, name)
+        and not name.startswith(_DRAWN_ELSEWHERE)
+        and name not in _NOT_DRAWN
     ]
     if not measures:
         raise ValueError(

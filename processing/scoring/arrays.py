@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["first_repeated", "to_numpy"]
+__all__ = ["first_repeated", "sum_by_group", "to_numpy"]
 
 
 def to_numpy(values) -> np.ndarray:
@@ -13,6 +13,19 @@ def to_numpy(values) -> np.ndarray:
         values = values.detach().cpu()
         values = values.float().numpy() if str(values.dtype) == "torch.bfloat16" else values.numpy()
     return np.asarray(values)
+
+
+def sum_by_group(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Sums over the rows of each group, in float64. (n, ...), (n,) from 0 -> (G, ...)
+
+    Example
+    -------
+    >>> sum_by_group(np.array([1, 2, 4]), np.array([0, 1, 0])).tolist()
+    [5.0, 2.0]
+    """
+    total = np.zeros((int(group.max()) + 1, *values.shape[1:]))
+    np.add.at(total, group, values)
+    return total
 
 
 def first_repeated(names) -> str | None:

@@ -82,7 +82,7 @@ def percentile_interval(
     seed: int,
     confidence: float = 0.95,
     repeats: Sequence[int] | np.ndarray | None = None,
-) -> tuple[float, float]:
+) -> list[float]:
     """Percentile bootstrap interval of a score that is a function of summed counts.
 
     Whole groups are drawn with replacement, their counts are added, and the score is computed
@@ -104,7 +104,7 @@ def percentile_interval(
 
     Returns
     -------
-    (low, high)
+    [low, high]
 
     Raises
     ------
@@ -154,8 +154,12 @@ def percentile_interval(
             f"the statistic is not finite in {int((~np.isfinite(scores)).sum())} of {n_resamples} "
             "resamples: define it for counts that miss a class or a side, or resample larger groups"
         )
-    low, high = np.quantile(scores, quantiles)
-    return float(low), float(high)
+    return np.quantile(scores, quantiles).tolist()
+
+
+def ratio(summed: np.ndarray) -> np.ndarray:
+    """The statistic first count / second count, such as edits per token. (r, 2) -> (r,)"""
+    return summed[:, 0] / summed[:, 1]
 
 
 def tails(confidence: float) -> tuple[float, float]:

@@ -248,7 +248,7 @@ class ConfusionCounts(Collector):
         if 0 < hits < len(self):
             method = "percentile bootstrap"
             interval = {
-                name: list(percentile_interval(score, rows, repeats=repeats, **draw))
+                name: percentile_interval(score, rows, repeats=repeats, **draw)
                 for name, score in (("accuracy", _accuracy), ("macro_f1", _macro_f1))
             }
         else:
@@ -284,12 +284,10 @@ class ConfusionCounts(Collector):
     def _counts_by_group(self) -> tuple[np.ndarray, np.ndarray]:
         """One flat confusion matrix per group, in the order of the names: order of arrival and
         sharding must not change the draws."""
-        names = sorted({group for _, _, group in self._records.values()})
-        place = {name: index for index, name in enumerate(names)}
-        size = len(self.labels)
-        rows = np.zeros((len(names), size, size), np.int64)
-        for true, predicted, group in self._records.values():
-            rows[place[group], true, predicted] += 1
+        true, predicted, groups = zip(*self._records.values(), strict=True)
+        names, place = np.unique(groups, return_inverse=True)
+        rows = np.zeros((len(names), len(self.labels), len(self.labels)), np.int64)
+        np.add.at(rows, (place, true, predicted), 1)
         return rows, np.ones(len(names), np.int64)
 
     def _add(self, records) -> None:

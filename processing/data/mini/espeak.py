@@ -21,7 +21,7 @@ _OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 0x0001
 _INITIALIZE_DONT_EXIT = 0x8000
 _EVENT_LIST_TERMINATED, _EVENT_WORD, _EVENT_END, _EVENT_PHONEME = 0, 1, 5, 7
-_PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
+_RATE, _PITCH, _RANGE = 1, 3, 4  # parameters
 _POSITION_CHARACTER = 1
 _CHARS_UTF8 = 1
 
@@ -191,9 +191,8 @@ class Synthesizer:
             self._samples, self._events = [], []
             library = ctypes.CDLL(self._library_path)
             try:
-                sample_rate_hz = self._speak_with(
-                    library, text, voice, rate, pitch, pitch_range, seed
-                )
+                parameters = {_RATE: rate, _PITCH: pitch, _RANGE: pitch_range}
+                sample_rate_hz = self._speak_with(library, text, voice, parameters, seed)
             finally:
                 library.espeak_Terminate()
                 _unload(library)
@@ -203,12 +202,10 @@ class Synthesizer:
         audio = np.concatenate(samples).astype(np.float32) / 32768.0
         return audio, sample_rate_hz, _pair_events(raw_events, text, len(audio))
 
-    def _speak_with(self, library, text, voice, rate, pitch, pitch_range, seed) -> int:
+    def _speak_with(self, library, text, voice, parameters, seed) -> int:
+        options = _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT
         sample_rate_hz = library.espeak_Initialize(
-            _OUTPUT_SYNCHRONOUS,
-            0,
-            self._data_path.encode(),
-            _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT,
+            _OUTPUT_SYNCHRONOUS, 0, self._data_path.encode(), options
         )
         if sample_rate_hz <= 0:
             raise EspeakMissingError(
@@ -221,23 +218,13 @@ class Synthesizer:
                 f"espeak-ng has no voice {voice!r}; allowed are an accent ('en' for British, "
                 "'en-us', 'en-gb-scotland', 'en-029', ...) or '<accent>+<variant>' as 'en-us+f3'"
             )
-        for parameter, value in (
-            (_PARAMETER_RATE, rate),
-            (_PARAMETER_PITCH, pitch),
-            (_PARAMETER_RANGE, pitch_range),
-        ):
+        for parameter, value in parameters.items():
             library.espeak_SetParameter(parameter, int(value), 0)
         library.espeak_ng_SetRandSeed(ctypes.c_long(int(seed) & 0x7FFFFFFF))
         encoded = text.encode("utf-8")
+        size = ctypes.c_size_t(len(encoded) + 1)
         status = library.espeak_Synth(
-            encoded,
-            ctypes.c_size_t(len(encoded) + 1),
-            0,
-            _POSITION_CHARACTER,
-            0,
-            _CHARS_UTF8,
-            None,
-            None,
+            encoded, size, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
         )
         if status != 0:
             raise RuntimeError(f"espeak-ng could not speak {text!r} (status {status})")
@@ -275,11 +262,8 @@ def _pair_events(raw_events, text: str, num_samples: int) -> list[SpeechEvent]:
         phones_in_word = [phone for phone in spoken if mark <= phone.start_samples < next_mark]
         if phones_in_word:
             word = text[position : position + length]
-            intervals.append(
-                SpeechEvent(
-                    "word", word, phones_in_word[0].start_samples, phones_in_word[-1].end_samples
-                )
-            )
+            start, end = phones_in_word[0].start_samples, phones_in_word[-1].end_samples
+            intervals.append(SpeechEvent("word", word, start, end))
     return sorted(intervals, key=lambda e: (e.start_samples, e.kind != "word"))
 
 

@@ -19,7 +19,6 @@ import csv
 import hashlib
 import io
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +54,7 @@ _STEREO_EVERY = 8
 _YEARS = {2013: (2, 1000, 744), 2014: (1001, 2000, 1000), 2015: (2001, 2058, 58)}
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How much there is of everything."""
 
     num_songs: int
@@ -79,10 +77,8 @@ class Song(NamedTuple):
     def emotion(self, dimension: int, time_s: float) -> float:
         """Valence (0) or arousal (1) at a time."""
         amplitude, period_s, phase = self.swing[dimension]
-        value = self.level[dimension] + amplitude * math.sin(
-            2 * math.pi * time_s / period_s + phase
-        )
-        return min(1.0, max(-1.0, value))
+        turn = math.sin(2 * math.pi * time_s / period_s + phase)
+        return min(1.0, max(-1.0, self.level[dimension] + amplitude * turn))
 
 
 def write(folder: Path, size: str, seed: int) -> dict:
@@ -202,12 +198,10 @@ def _write_static(folder: Path, songs: list[Song], seed: int) -> None:
     names = [f"{dimension}{which}" for dimension in ("valence", "arousal")
              for which in ("", "_max", "_min")]  # fmt: skip
     columns = [f"{name}_{moment}" for name in names for moment in ("mean", "std")]
-    place = folder / STATIC_FOLDER
-    header = ["song_id", "valence_mean", "valence_std", "arousal_mean", "arousal_std"]
-    _write_table(place / "static_annotations_averaged_songs_1_2000.csv", header, early, ", ")
-    _write_table(
-        place / "static_annotations_averaged_songs_2000_2058.csv", ["song_id", *columns], late, ", "
-    )
+    header = ["valence_mean", "valence_std", "arousal_mean", "arousal_std"]
+    for ids, names, rows in (("1_2000", header, early), ("2000_2058", columns, late)):
+        path = folder / STATIC_FOLDER / f"static_annotations_averaged_songs_{ids}.csv"
+        _write_table(path, ["song_id", *names], rows, ", ")
 
 
 def _write_dynamic(folder: Path, songs: list[Song], seed: int) -> None:

@@ -17,6 +17,9 @@ from .speakers import Speaker
 __all__ = ["Delivery", "Spoken", "Voices", "record", "to_int16"]
 
 _TRIM_MARGIN_SAMPLES = 110  # of espeak-ng's 22,050 in a second: 5 ms
+# Slowest and fastest, as factors of the speaker's own rate; largest steps away from the speaker's
+# own pitch and range, in espeak-ng's units (0 to 100).
+_RATE_FACTORS, _PITCH_STEP, _RANGE_STEP = (0.88, 1.14), 8, 15
 
 
 class Delivery(NamedTuple):
@@ -28,35 +31,15 @@ class Delivery(NamedTuple):
     voice_seed: int
 
     @classmethod
-    def of(
-        cls,
-        speaker: Speaker,
-        rng: np.random.Generator,
-        rate: tuple[float, float] = (0.88, 1.14),
-        pitch: int = 8,
-        pitch_range: int = 15,
-    ) -> "Delivery":
-        """Draw a delivery around the speaker's own rate and pitch.
-
-        Arguments
-        ---------
-        rate : tuple[float, float]
-            Slowest and fastest, as factors of the speaker's own rate.
-        pitch, pitch_range : int
-            Largest step away from the speaker's own, in espeak-ng's units (0 to 100).
-        """
-        return cls(
-            speaker.rate_wpm * rng.uniform(*rate),
-            int(np.clip(speaker.pitch + rng.integers(-pitch, pitch + 1), 0, 100)),
-            int(
-                np.clip(
-                    speaker.pitch_range + rng.integers(-pitch_range, pitch_range + 1),
-                    0,
-                    100,
-                )
-            ),
-            int(rng.integers(2**31)),
+    def of(cls, speaker: Speaker, rng: np.random.Generator) -> "Delivery":
+        """Draw a delivery around the speaker's own rate and pitch."""
+        rate_wpm = speaker.rate_wpm * rng.uniform(*_RATE_FACTORS)
+        steps = (
+            rng.integers(-_PITCH_STEP, _PITCH_STEP + 1),
+            rng.integers(-_RANGE_STEP, _RANGE_STEP + 1),
         )
+        pitch, pitch_range = np.clip(np.add((speaker.pitch, speaker.pitch_range), steps), 0, 100)
+        return cls(rate_wpm, int(pitch), int(pitch_range), int(rng.integers(2**31)))
 
 
 class Spoken(NamedTuple):
@@ -95,14 +78,8 @@ class Voices:
 
     def say(self, text: str, speaker: Speaker, delivery: Delivery) -> Spoken:
         """The bare speech without the silence around it. Shape: () -> (T,), float64"""
-        samples, _, events = self.synthesizer.speak(
-            text,
-            speaker.voice,
-            round(delivery.rate_wpm),
-            delivery.pitch,
-            delivery.pitch_range,
-            delivery.voice_seed,
-        )
+        rate_wpm, *others = delivery
+        samples, _, events = self.synthesizer.speak(text, speaker.voice, round(rate_wpm), *others)
         start, stop = _loud_part(samples)
         resampled = self._resample(samples[start:stop], speaker.pretended_rate_hz)
         # espeak-ng's clock runs at the pretended rate as its samples do.
@@ -123,11 +100,7 @@ class Voices:
 
 
 def record(
-    dry: np.ndarray,
-    response: np.ndarray,
-    noise: np.ndarray,
-    level_dbfs: float,
-    snr_db: float,
+    dry: np.ndarray, response: np.ndarray, noise: np.ndarray, level_dbfs: float, snr_db: float
 ) -> np.ndarray:
     """Record dry speech with a microphone in a noisy room.
 
@@ -165,9 +138,8 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 def _loud_part(samples: np.ndarray, floor_db: float = -60.0) -> tuple[int, int]:
     """Where speech begins and ends, the silence that espeak-ng puts around it left out."""
     loud = np.flatnonzero(np.abs(samples) > 10.0 ** (floor_db / 20.0) * np.max(np.abs(samples)))
-    return max(0, int(loud[0]) - _TRIM_MARGIN_SAMPLES), min(
-        len(samples), int(loud[-1]) + 1 + _TRIM_MARGIN_SAMPLES
-    )
+    start, stop = int(loud[0]) - _TRIM_MARGIN_SAMPLES, int(loud[-1]) + 1 + _TRIM_MARGIN_SAMPLES
+    return max(0, start), min(len(samples), stop)
 
 
 def _move_events(
@@ -178,8 +150,5 @@ def _move_events(
     def move(time_samples: int) -> int:
         return min(max(round((time_samples - start_samples) * scale), 0), num_samples)
 
-    moved = [
-        SpeechEvent(event.kind, event.text, move(event.start_samples), move(event.end_samples))
-        for event in events
-    ]
+    moved = [SpeechEvent(kind, text, move(start), move(end)) for kind, text, start, end in events]
     return [event for event in moved if event.end_samples > event.start_samples]

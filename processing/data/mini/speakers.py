@@ -1,7 +1,7 @@
 """Draw the speakers of the mini corpora: an espeak-ng voice, a room and a microphone each."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,10 +68,6 @@ class Speaker:
         return place_response(
             rng, sample_rate_hz, self.reverberation_time_s, self.direct_to_reverberant_db
         )
-
-    def as_dict(self) -> dict:
-        """Plain values, for mini.json."""
-        return asdict(self)
 
 
 def make_speakers(corpus: str, seed: int, num_speakers: int) -> list[Speaker]:

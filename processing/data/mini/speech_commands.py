@@ -16,8 +16,9 @@ another processor family may differ in single samples.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -51,8 +52,7 @@ _LIST_FILES = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 _SHARE_OF_SHORT_CLIPS = 0.1
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How much there is of everything."""
 
     num_speakers: int
@@ -125,9 +125,8 @@ def write(
     (folder / "_background_noise_").mkdir()
     for name in BACKGROUND_NOISES:
         rng = generator_for(CORPUS, seed, "background", name)
-        noise = background_noise(
-            name, rng, round(plan.background_s * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
-        )
+        num_samples = round(plan.background_s * SAMPLE_RATE_HZ)
+        noise = background_noise(name, rng, num_samples, SAMPLE_RATE_HZ)
         path = folder / "_background_noise_" / f"{name}.wav"
         soundfile.write(path, to_int16(noise), SAMPLE_RATE_HZ, subtype="PCM_16")
     return {
@@ -135,7 +134,7 @@ def write(
         "words": words,
         "counts": {split: len(paths) for split, paths in lists.items()},
         "speakers": {
-            names[s.index]: {"split": split_of_speaker[s.index], **s.as_dict()} for s in speakers
+            names[s.index]: {"split": split_of_speaker[s.index], **asdict(s)} for s in speakers
         },
         "clips_sha256": digest.hexdigest(),
         "espeak_version": voices.synthesizer.version,

@@ -18,7 +18,6 @@ import dataclasses
 import hashlib
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +26,14 @@ import soundfile
 from tqdm import tqdm
 
 from ...transcription import timit_speakers
+from ...transcription.segments import Segment
 from ..generated_noise import ambient_noise
 from ..rooms import place_response
 from ..seeding import generator_for
 from .recording import Delivery, Spoken, Voices, record
 from .sentences import sentence
 from .speakers import Speaker, make_cast
-from .timit_phones import Segment, timit_phones, timit_words
+from .timit_phones import timit_phones, timit_words
 
 __all__ = ["CORE_TEST", "DEVELOPMENT", "GENERATOR_VERSION", "SIZES", "write"]
 
@@ -58,8 +58,7 @@ _FIRST_SX, _SX_STEP = 3, 90
 _FIRST_SI, _SI_STEP = 453, 630
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How much there is of everything; SA1 and SA2 come on top."""
 
     num_training_speakers: int
@@ -174,7 +173,9 @@ def _people(plan: Size, seed: int) -> list[Person]:
 
     women, men = (sum(name[0] == sex for name in names) for sex in "FM")
     waiting = make_cast(CORPUS, seed, women, men)
-    num_training_sx = math.ceil(len(training) / _SPEAKERS_PER_SX)
+    num_training_sx, num_test_sx = (
+        math.ceil(len(part) / _SPEAKERS_PER_SX) for part in (training, testing)
+    )
     people = []
     for i, name in enumerate(names):
         is_training = i < len(training)
@@ -182,7 +183,6 @@ def _people(plan: Size, seed: int) -> list[Person]:
         if is_training:
             first_sx = i % num_training_sx
         else:
-            num_test_sx = math.ceil(len(testing) / _SPEAKERS_PER_SX)
             first_sx = _SX_STEP - 1 - (i - len(training)) % num_test_sx
         num_sx = plan.training_sx if is_training else plan.test_sx
         num_si = plan.training_si if is_training else plan.test_si
@@ -237,14 +237,8 @@ def _write_sentence(
     stem: Path, text: str, samples: np.ndarray, phones: list[Segment], words: list[Segment]
 ) -> None:
     """The four files of a sentence."""
-    soundfile.write(
-        stem.with_suffix(".WAV"),
-        samples,
-        SAMPLE_RATE_HZ,
-        format="NIST",
-        subtype="PCM_16",
-        endian="LITTLE",
-    )
+    sphere = {"format": "NIST", "subtype": "PCM_16", "endian": "LITTLE"}
+    soundfile.write(stem.with_suffix(".WAV"), samples, SAMPLE_RATE_HZ, **sphere)
     whole = [Segment(0, len(samples), text)]
     for suffix, segments in ((".PHN", phones), (".WRD", words), (".TXT", whole)):
         lines = "".join(f"{start} {end} {what}\n" for start, end, what in segments)

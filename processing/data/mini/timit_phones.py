@@ -1,12 +1,11 @@
 """Convert espeak-ng's phones to TIMIT's 61 symbols with contiguous times."""
 
-from typing import NamedTuple
-
 import numpy as np
 
+from ...transcription.segments import Segment
 from .espeak import SpeechEvent
 
-__all__ = ["Segment", "timit_phones", "timit_words"]
+__all__ = ["timit_phones", "timit_words"]
 
 _PAUSE, _EDGE = "pau", "h#"
 _SHORTEST_PAUSE_S = 0.01
@@ -15,25 +14,16 @@ _SILENT_DB = -60.0
 
 # espeak-ng's mnemonics for American English, without stress marks. A phone that TIMIT writes as two
 # is divided as the shares say.
-_ONE_TO_ONE = """
+_PHONES = """
 i: iy   i iy    I ih    I2 ix   I# ix   E eh    a ae    aa ae   A: aa   A aa    0 aa    O: ao
 O ao    O2 ao   V ah    U uh    u: uw   u uw    3: er   3 axr   @ ax    @2 ax   @5 ax   a# ax
 eI ey   aI ay   aU aw   OI oy   oU ow   @L el   n- en   m- em   @- ax
 p p     t t     k k     b b     d d     g g     tS ch   dZ jh   t# dx   d# dx   t2 t    ? q
 f f     v v     T th    D dh    s s     z z     S sh    Z zh    h hh    m m     n n     N ng
 l l     r r     r- r    w w     w# w    j y
+A@ aa+r         e@ eh+r         i@3 ih+r        o@ ao+r         O@ ao+r
+U@ uh+r         i@ iy+ax        aI3 ay+axr      aI@ ay+ax
 """
-_TWO = {
-    "A@": ("aa", "r"),
-    "e@": ("eh", "r"),
-    "i@3": ("ih", "r"),
-    "o@": ("ao", "r"),
-    "O@": ("ao", "r"),
-    "U@": ("uh", "r"),
-    "i@": ("iy", "ax"),
-    "aI3": ("ay", "axr"),
-    "aI@": ("ay", "ax"),
-}
 _SHARE_OF_THE_FIRST = 0.6
 _CLOSURES = {
     "p": "pcl", "t": "tcl", "k": "kcl", "b": "bcl", "d": "dcl", "g": "gcl", "ch": "tcl", "jh": "dcl"
@@ -41,17 +31,8 @@ _CLOSURES = {
 _GLIDE = ";"  # an effect on the phone before it
 _GLOTTAL = "_!"
 
-_TABLE: dict[str, tuple[str, ...]] = dict(_TWO)
-_cells = _ONE_TO_ONE.split()
-_TABLE.update({ours: (theirs,) for ours, theirs in zip(_cells[::2], _cells[1::2], strict=True)})
-
-
-class Segment(NamedTuple):
-    """One line of a .PHN or .WRD file: [start_samples, end_samples) and what is said."""
-
-    start_samples: int
-    end_samples: int
-    text: str
+_cells = iter(_PHONES.split())
+_TABLE = {ours: theirs.split("+") for ours, theirs in zip(_cells, _cells, strict=True)}
 
 
 def timit_phones(
@@ -101,7 +82,7 @@ def timit_phones(
             phones += _release(phones, piece, samples, loud, sample_rate_hz)
     phones[-1] = phones[-1]._replace(end_samples=_end_of_sound(phones[-1], loud))
     first, last = phones[0].start_samples + offset_samples, phones[-1].end_samples + offset_samples
-    moved = [Segment(p[0] + offset_samples, p[1] + offset_samples, p[2]) for p in phones]
+    moved = [Segment(a + offset_samples, b + offset_samples, text) for a, b, text in phones]
     edges = Segment(0, first, _EDGE), Segment(last, len(samples) + 2 * offset_samples, _EDGE)
     return [p for p in (edges[0], *moved, edges[1]) if p.end_samples > p.start_samples]
 

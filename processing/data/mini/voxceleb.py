@@ -14,9 +14,9 @@ Bytes repeat as those of the mini Speech Commands do (see `speech_commands`).
 
 import hashlib
 import math
-from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -49,8 +49,7 @@ _COUNTRY_OF_ACCENT = {"en-us": "USA", "en-us-nyc": "USA", "en-029": "Jamaica"}
 _ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How much there is of everything."""
 
     num_training_speakers: int
@@ -66,8 +65,7 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Video:
+class Video(NamedTuple):
     """The recording conditions and the delivery of one video."""
 
     name: str
@@ -105,9 +103,8 @@ def write(folder: Path, size: str, seed: int) -> dict:
         for v in range(plan.videos_per_speaker):
             filmed = _film(speaker, seed, v)
             (folder / "wav" / name / filmed.name).mkdir(parents=True)
-            paths = [
-                f"{name}/{filmed.name}/{n + 1:05d}.wav" for n in range(plan.utterances_per_video)
-            ]
+            count = plan.utterances_per_video
+            paths = [f"{name}/{filmed.name}/{n + 1:05d}.wav" for n in range(count)]
             utterances[name].append(paths)
             response = place_response(
                 generator_for(CORPUS, seed, "room", speaker.index, v),
@@ -123,23 +120,18 @@ def write(folder: Path, size: str, seed: int) -> dict:
                 num_samples += len(samples)
     gender = {name: speaker.gender for name, speaker in cast.items()}
     is_test = {name: int(name[2:]) in _TEST_NUMBERS for name in cast}
-    trials = _trials(
-        {name: u for name, u in utterances.items() if is_test[name]},
-        gender,
-        generator_for(CORPUS, seed, "trials"),
-    )
+    tested = {name: u for name, u in utterances.items() if is_test[name]}
+    trials = _trials(tested, gender, generator_for(CORPUS, seed, "trials"))
     lines = [f"{int(same)} {one} {other}\n" for one, other, same in trials]
     (folder / TRIAL_LIST).write_bytes("".join(lines).encode())  # bytes: no \r on any system
     (folder / META_FILE).write_bytes(_meta(cast, is_test).encode())
     per_speaker = plan.videos_per_speaker * plan.utterances_per_video
+    counts = _counts(plan)
     return {
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "counts": {
-            "speakers": {"dev": plan.num_training_speakers, "test": plan.num_test_speakers},
-            "utterances": {
-                "dev": plan.num_training_speakers * per_speaker,
-                "test": plan.num_test_speakers * per_speaker,
-            },
+            "speakers": counts,
+            "utterances": {split: count * per_speaker for split, count in counts.items()},
             "trials": len(trials),
             "duration_s": round(num_samples / SAMPLE_RATE_HZ, 1),
         },
@@ -157,9 +149,13 @@ def write(folder: Path, size: str, seed: int) -> dict:
     }
 
 
+def _counts(plan: Size) -> dict[str, int]:
+    return {"dev": plan.num_training_speakers, "test": plan.num_test_speakers}
+
+
 def _cast(plan: Size, seed: int) -> dict[str, Speaker]:
     """Speakers by name, sorted; both splits have the same share of women."""
-    counts = {"dev": plan.num_training_speakers, "test": plan.num_test_speakers}
+    counts = _counts(plan)
     women = {split: round(_SHARE_OF_WOMEN * count) for split, count in counts.items()}
     men = {split: counts[split] - women[split] for split in counts}
     people = make_cast(CORPUS, seed, sum(women.values()), sum(men.values()))
@@ -217,10 +213,10 @@ def _utter(
     )
     # The rate counts espeak-ng's own speaking; the pretended rate shortens it by up to 11 %.
     num_words = math.ceil(num_samples / SAMPLE_RATE_HZ * delivery.rate_wpm / 60.0 * 1.15)
-    speech = voices.say(talk(rng, num_words), speaker, delivery).samples
+    speech = ()
     while len(speech) < num_samples:
-        num_words += 3
         speech = voices.say(talk(rng, num_words), speaker, delivery).samples
+        num_words += 3
     start = int(rng.integers(len(speech) - num_samples + 1))
     level_dbfs = video.level_dbfs + rng.normal(0.0, 2.0)
     noise = ambient_noise(
@@ -237,12 +233,7 @@ def _trials(
     trials: list[tuple[str, str, bool]] = []
     taken: set[frozenset[str]] = set()
     for name, videos in utterances.items():
-        pairs = [
-            (one, other)
-            for first, second in combinations(videos, 2)
-            for one in first
-            for other in second
-        ]
+        pairs = [pair for videos_ in combinations(videos, 2) for pair in product(*videos_)]
         kept = sorted(rng.permutation(len(pairs))[:_MOST_TARGET_TRIALS_PER_SPEAKER].tolist())
         same = [n for n in utterances if n != name and gender[n] == gender[name]]
         different = [n for n in utterances if gender[n] != gender[name]]

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..arrays import to_numpy
-from ..bootstrap import percentile_interval
+from ..arrays import sum_by_group, to_numpy
+from ..bootstrap import percentile_interval, ratio
 from ..collector import Collector
 from .moments import SCORES, Moments
 
@@ -79,10 +79,8 @@ class RegressionScores(Collector):
         """
         ids = self._check_ids(ids)
         shape = (len(ids), len(self.dimensions))
-        predictions, targets = _float64(predictions), _float64(targets)
-        for name, values in (("predictions", predictions), ("targets", targets)):
-            if values.shape != shape:
-                raise ValueError(f"{name} have shape {values.shape}: {shape} is needed")
+        predictions = _shaped("predictions", predictions, shape)
+        targets = _shaped("targets", targets, shape)
         self._append(ids, groups, [None] * len(ids), predictions[:, None], targets[:, None])
 
     def append_sequences(self, ids, predictions, targets, times_s, counts=None, groups=None):
@@ -102,16 +100,11 @@ class RegressionScores(Collector):
             As for `append`; counts out of range, times that are not rising.
         """
         ids = self._check_ids(ids)
-        predictions, targets, times_s = (_float64(v) for v in (predictions, targets, times_s))
+        predictions = _float64(predictions)
         shape = (len(ids), predictions.shape[1] if predictions.ndim > 1 else 1)
         full = (*shape, len(self.dimensions))
-        for name, values, needed in (
-            ("predictions", predictions, full),
-            ("targets", targets, full),
-            ("times_s", times_s, shape),
-        ):
-            if values.shape != needed:
-                raise ValueError(f"{name} have shape {values.shape}: {needed} is needed")
+        predictions = _shaped("predictions", predictions, full)
+        targets, times_s = _shaped("targets", targets, full), _shaped("times_s", times_s, shape)
         counts = np.full(len(ids), shape[1]) if counts is None else _float64(counts).astype(int)
         if counts.shape != (len(ids),) or (counts < 1).any() or (counts > shape[1]).any():
             raise ValueError(f"counts must be {len(ids)} numbers from 1 to {shape[1]}")
@@ -138,9 +131,8 @@ class RegressionScores(Collector):
                     f"the target of {item!r} is outside the scale {self.scale['low']:g} to "
                     f"{self.scale['high']:g}: {t[0].tolist()}; map labels back before scoring"
                 )
-        self._add(
-            dict(zip(ids, zip(groups, times, predictions, targets, strict=True), strict=True))
-        )
+        rows = zip(groups, times, predictions, targets, strict=True)
+        self._add(dict(zip(ids, rows, strict=True)))
 
     def _add(self, records) -> None:
         if self._records:
@@ -199,19 +191,15 @@ class RegressionScores(Collector):
             raise ValueError("nothing to score: append at least one item")
         ids = sorted(self._records)
         rows = [self._records[item] for item in ids]
-        of_item = [
-            item if row[0] is None else str(row[0]) for item, row in zip(ids, rows, strict=True)
-        ]
+        of_item = [i if row[0] is None else str(row[0]) for i, row in zip(ids, rows, strict=True)]
         songs, song = np.unique(of_item, return_inverse=True)
         song = np.repeat(song, [len(row[2]) for row in rows])
         times = np.concatenate([np.zeros(1) if row[1] is None else row[1] for row in rows])
         values = np.concatenate([np.stack([row[2], row[3]], axis=1) for row in rows])
         keys, place = np.unique(np.stack([song, times]), axis=1, return_inverse=True)
         place = place.reshape(-1)
-        total = np.zeros((keys.shape[1], *values.shape[1:]))
-        np.add.at(total, place, values)
-        total /= np.bincount(place)[:, None, None]
-        return songs.tolist(), keys[0].astype(np.int64), keys[1], total[:, 0], total[:, 1]
+        mean = sum_by_group(values, place) / np.bincount(place)[:, None, None]
+        return songs.tolist(), keys[0].astype(np.int64), keys[1], mean[:, 0], mean[:, 1]
 
     def moments(self) -> tuple[list[str], Moments]:
         """Songs, and their sums for `moments`.
@@ -249,28 +237,19 @@ class RegressionScores(Collector):
         draw = {"n_resamples": self.n_resamples, "seed": seed, "confidence": confidence}
         interval = None
         if self.n_resamples and len(songs) > 1:
-            interval = {
-                name: list(
-                    percentile_interval(
-                        lambda sums, name=name: self.by_name(moments, sums)[name],
-                        moments.rows,
-                        **draw,
-                    )
-                )
-                for name in record
-                if "unit_scale" not in name
-            }
+            interval = {}
+            for name in self.score_names:
+
+                def score(sums, name=name):
+                    return self.by_name(moments, sums)[name]
+
+                interval[name] = percentile_interval(score, moments.rows, **draw)
         if self.level == "point":
             own = moments.scores(moments.rows)["ccc"].mean(-1)
             record["ccc_song_mean"] = float(own.mean())
             if interval:
-                interval["ccc_song_mean"] = list(
-                    percentile_interval(
-                        lambda sums: sums[:, 0] / sums[:, 1],
-                        np.stack([own, np.ones_like(own)], axis=1),
-                        **draw,
-                    )
-                )
+                counted = np.stack([own, np.ones_like(own)], axis=1)
+                interval["ccc_song_mean"] = percentile_interval(ratio, counted, **draw)
         if interval:
             unit = "clip" if self.level == "clip" else "song"
             interval |= {"over": unit, "n_groups": len(songs), **draw}
@@ -300,3 +279,10 @@ class RegressionScores(Collector):
 
 def _float64(values) -> np.ndarray:
     return np.asarray(to_numpy(values), np.float64)
+
+
+def _shaped(name: str, values, shape: tuple[int, ...]) -> np.ndarray:
+    values = _float64(values)
+    if values.shape != shape:
+        raise ValueError(f"{name} have shape {values.shape}: {shape} is needed")
+    return values

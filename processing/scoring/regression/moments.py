@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import sum_by_group
+
 #: Columns of a row of moments.
 COLUMNS = ("n", "p", "t", "pp", "tt", "pt")
 SCORES = ("ccc", "r2", "rmse", "pearson")
@@ -74,8 +76,7 @@ class Moments:
         self.shift = targets.mean(0) - predictions.mean(0)
         p, t = predictions - predictions.mean(0), targets - targets.mean(0)
         columns = np.stack([np.ones_like(p), p, t, p * p, t * t, p * t], axis=-1)
-        self.rows = np.zeros((int(song.max()) + 1, *columns.shape[1:]))
-        np.add.at(self.rows, song, columns)
+        self.rows = sum_by_group(columns, song)
 
     def scores(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Each score (..., D) of summed moments (..., D, 6)."""
@@ -91,9 +92,7 @@ class Moments:
             "ccc": _ratio(2 * covariance, var_p + var_t + bias**2),
             # Where a resample drew one target value only: 0, and 1 where it was met exactly, the
             # convention of scikit-learn.
-            "r2": np.where(
-                var_t > 0, 1 - error / np.where(var_t > 0, var_t, 1), 1.0 * (error == 0)
-            ),
+            "r2": np.where(var_t > 0, 1 - _ratio(error, var_t), 1.0 * (error == 0)),
             "rmse": np.sqrt(error),
             "pearson": np.clip(_ratio(covariance, np.sqrt(var_p * var_t)), -1, 1),
         }

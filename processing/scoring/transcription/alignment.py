@@ -59,11 +59,8 @@ class Alignment:
         """(reference token, hypothesis token) of every step; None on the side that has nothing."""
         reference, hypothesis = iter(self.reference), iter(self.hypothesis)
         return [
-            (
-                None if step in "Ii" else next(reference),
-                None if step in "Dd" else next(hypothesis),
-            )
-            for step in self.steps
+            (None if s in "Ii" else next(reference), None if s in "Dd" else next(hypothesis))
+            for s in self.steps
         ]
 
 
@@ -112,9 +109,8 @@ def align(
     is_optional = np.zeros(len(number) + 2, dtype=bool)
     is_optional[[number[token] for token in optional if token in number]] = True
 
-    order = sorted(
-        range(len(references)), key=lambda k: (len(references[k]), len(hypotheses[k]), k)
-    )
+    sizes = [(len(r), len(h)) for r, h in zip(references, hypotheses, strict=True)]
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
     steps = [""] * len(order)
     for block in _blocks(order, references, hypotheses):
         reference, reference_lengths = _to_numbers([references[k] for k in block], number, -1)
@@ -215,9 +211,7 @@ def _operations(
         row = np.minimum.accumulate(row - inserted, axis=1) + inserted
         is_insertion = row[:, 1:] == row[:, :-1] + inserting
         is_deletion = row[:, 1:] == by_deletion[:, 1:]
-        table[:, i + 1, 1:] = np.where(
-            is_insertion, _INSERT, np.where(is_deletion, _DELETE, _MATCH)
-        )
+        table[:, i + 1, 1:] = np.select([is_insertion, is_deletion], [_INSERT, _DELETE], _MATCH)
         before = row
     return table
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...transcription.segments import Segment
-from ..bootstrap import percentile_interval
+from ..bootstrap import percentile_interval, ratio
 from ..collector import Collector
 
 __all__ = ["BoundaryErrors", "boundary_errors_ms"]
@@ -52,11 +52,8 @@ def boundary_errors_ms(
         kept = [(segment, fold(segment.text)) for segment in segments]
         kept = [(segment, label) for segment, label in kept if label is not None]
         sides.append(kept)
-        breaks |= {
-            i
-            for i, ((a, _), (b, _)) in enumerate(zip(kept[:-1], kept[1:], strict=True))
-            if a.end_samples != b.start_samples
-        }
+        pairs = enumerate(zip(kept[:-1], kept[1:], strict=True))
+        breaks |= {i for i, ((a, _), (b, _)) in pairs if a.end_samples != b.start_samples}
     labels = [[label for _, label in kept] for kept in sides]
     if labels[0] != labels[1]:
         at = next(
@@ -130,11 +127,7 @@ class BoundaryErrors(Collector):
         if (counts[:, 0] > 0).sum() > 1:
             used = counts[counts[:, 0] > 0]
             interval = {
-                name: list(
-                    percentile_interval(
-                        lambda c, i=i: c[:, i] / c[:, 0], used, n_resamples, seed=seed
-                    )
-                )
+                name: percentile_interval(ratio, used[:, [i, 0]], n_resamples, seed=seed)
                 for i, name in enumerate(names, start=1)
             }
         return {

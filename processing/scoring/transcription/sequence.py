@@ -23,7 +23,7 @@ import numpy as np
 from ...system.listing import first_of
 from ...transcription.phones import PhoneConvention, is_token
 from ...transcription.unit_options import RATES
-from ..bootstrap import percentile_interval
+from ..bootstrap import percentile_interval, ratio
 from ..collector import Collector
 from .alignment import Alignment, align, as_tokens
 
@@ -207,8 +207,10 @@ class EditCounts(Collector):
         edits, tokens = counts.sum(axis=0).tolist()
         if not tokens:
             raise ValueError("no reference has a token: an error rate has nothing to divide by")
+        rate = RATES[self.unit]
+        draw = {"n_resamples": n_resamples, "seed": seed, "confidence": confidence}
         summary = {
-            RATES[self.unit]: edits / tokens,
+            rate: edits / tokens,
             **self._describe(),
             "reference_tokens": tokens,
             "hypothesis_tokens": sum(len(a.hypothesis) for a in alignments),
@@ -221,11 +223,7 @@ class EditCounts(Collector):
             "n": len(self),
             "n_with_edits": int((counts[:, 0] > 0).sum()),
             "per_utterance_mean": _mean_of_rates(counts),
-            "interval": _interval(
-                RATES[self.unit],
-                counts,
-                {"n_resamples": n_resamples, "seed": seed, "confidence": confidence},
-            ),
+            "interval": _interval(rate, counts, draw),
         }
         if self.unit != "word":  # a table of words would have thousands of rows
             symbols, matrix = self.confusion()
@@ -279,10 +277,9 @@ def _interval(rate: str, counts: np.ndarray, draw: dict) -> dict:
     elif (empty / n) ** n * draw["n_resamples"] > 1e-6:
         method = "none: a resample could consist of empty references"
     else:
-        bounds = percentile_interval(lambda summed: summed[:, 0] / summed[:, 1], counts, **draw)
+        bounds = percentile_interval(ratio, counts, **draw)
         if bounds[0] == bounds[1]:
             bounds, method = None, "none: every utterance has the same rate"
-    bounds = bounds and list(bounds)
     return {rate: bounds, **draw, "over": "utterance", "n_groups": n, "method": method}
 
 

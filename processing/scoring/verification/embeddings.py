@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import first_repeated, to_numpy
-from .trials import TrialList
+from ..arrays import first_repeated, sum_by_group, to_numpy
+from .trials import TrialList, speakers_of
 
 _BLOCK_TRIALS = 8192  # two blocks of 192-d float32 rows then stay in the cache
 
@@ -84,17 +84,10 @@ class Embeddings:
         The mean is over the embeddings as they are, before any normalisation, as in wespeaker's
         cohorts.
         """
-        absent = next((name for name in self.names if name not in speaker_of), None)
-        if absent is not None:
-            raise ValueError(f"speaker_of has no speaker for {absent!r}")
-        speakers = sorted({speaker_of[name] for name in self.names})
-        place = {speaker: index for index, speaker in enumerate(speakers)}
-        group = np.array([place[speaker_of[name]] for name in self.names])
+        speakers, group = np.unique(speakers_of(self.names, speaker_of), return_inverse=True)
         flat = self.vectors if self.vectors.ndim == 2 else self.vectors.mean(axis=1)
-        total = np.zeros((len(speakers), flat.shape[1]))
-        np.add.at(total, group, flat)
-        means = total / np.bincount(group)[:, None]
-        return Embeddings(speakers, means.astype(self.vectors.dtype))
+        means = sum_by_group(flat, group) / np.bincount(group)[:, None]
+        return Embeddings(speakers.tolist(), means.astype(self.vectors.dtype))
 
     def directions(self, mean: np.ndarray | None = None) -> np.ndarray:
         """Rows (n, D) whose inner products are the cosine scores.
@@ -169,15 +162,22 @@ def cosine_scores(
     >>> cosine_scores(trials, Embeddings(["a", "b", "c"], vectors)).tolist()
     [0.6000000238418579, 0.0]
     """
-    if block_trials < 1:
-        raise ValueError(f"block_trials is {block_trials}: give at least 1")
     enroll, test = trials.locate(embeddings.names, partial=partial)
     rows = embeddings.directions(mean)
-    scores = np.empty(len(trials), rows.dtype)
-    for at in range(0, len(trials), block_trials):
+    return row_products(rows, rows, enroll, test, block_trials)
+
+
+def row_products(
+    left: np.ndarray, right: np.ndarray, enroll: np.ndarray, test: np.ndarray, block_trials: int
+) -> np.ndarray:
+    """Scalar products of the rows of two tables that each trial names, a block at a time. -> (n,)"""
+    if block_trials < 1:
+        raise ValueError(f"block_trials is {block_trials}: give at least 1")
+    products = np.empty(len(enroll), left.dtype)
+    for at in range(0, len(enroll), block_trials):
         part = slice(at, at + block_trials)
-        np.einsum("nd,nd->n", rows[enroll[part]], rows[test[part]], out=scores[part])
-    return scores
+        np.einsum("nd,nd->n", left[enroll[part]], right[test[part]], out=products[part])
+    return products
 
 
 class EmbeddingCollector:

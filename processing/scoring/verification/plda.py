@@ -37,9 +37,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from scipy import linalg
 
+from ..arrays import sum_by_group
 from .embedding_files import save_tensors
-from .embeddings import Embeddings
-from .trials import TrialList
+from .embeddings import Embeddings, row_products
+from .trials import TrialList, speakers_of
 
 __all__ = ["Plda", "fit_plda", "load_plda", "plda_scores", "save_plda"]
 
@@ -119,10 +120,7 @@ def fit_plda(
         Fewer than 3 speakers with two recordings, a recording without a speaker, dimensions or rank
         out of range, embeddings without variation.
     """
-    absent = next((name for name in cohort.names if name not in speaker_of), None)
-    if absent is not None:
-        raise ValueError(f"PLDA is trained on known speakers, and {absent!r} has none")
-    labels, speaker = np.unique([speaker_of[name] for name in cohort.names], return_inverse=True)
+    labels, speaker = np.unique(speakers_of(cohort.names, speaker_of), return_inverse=True)
     several = int((np.bincount(speaker) > 1).sum())
     if several < 3:
         raise ValueError(
@@ -150,12 +148,8 @@ def fit_plda(
         )
     projection = _coordinates(rows, speaker, dimensions)
     mean, factors, residual = _speechbrain_em(rows @ projection, speaker, rank, iterations)
-    about = {
-        "recordings": len(rows),
-        "speakers": len(labels),
-        "dimensions": dimensions,
-        "rank": rank,
-    }
+    about = {"recordings": len(rows), "speakers": len(labels)}
+    about |= {"dimensions": dimensions, "rank": rank}
     return Plda(centre, bool(length_norm), projection, mean, factors, residual, about)
 
 
@@ -180,9 +174,7 @@ def _coordinates(rows: np.ndarray, speaker: np.ndarray, dimensions: int) -> np.n
         )
     reduced = rows @ components
     counts = np.bincount(speaker)
-    means = np.zeros((len(counts), dimensions))
-    np.add.at(means, speaker, reduced)
-    means /= counts[:, None]
+    means = sum_by_group(reduced, speaker) / counts[:, None]
     deviation = reduced - means[speaker]
     within = deviation.T @ deviation / (len(rows) - len(counts))
     between = np.cov(means.T, bias=True)
@@ -244,8 +236,6 @@ def plda_scores(
     -------
     float64 (n,)
     """
-    if block_trials < 1:
-        raise ValueError(f"block_trials is {block_trials}: give at least 1")
     enroll, test = trials.locate(embeddings.names, partial=partial)
     rows = model.project(embeddings)
     # Coordinates where Sigma is the identity and F F' diagonal (lambda): the ratio of two Gaussians
@@ -259,11 +249,8 @@ def plda_scores(
     own = 0.5 * (rows**2) @ (1 / total - total / determinant)
     cross = rows * (ratio / determinant)
     constant = float(np.log(total).sum() - 0.5 * np.log(determinant).sum())
-    scores = np.empty(len(trials))
-    for at in range(0, len(trials), block_trials):
-        part = slice(at, at + block_trials)
-        np.einsum("nd,nd->n", cross[enroll[part]], rows[test[part]], out=scores[part])
-    return scores + (own[enroll] + own[test] + constant)
+    products = row_products(cross, rows, enroll, test, block_trials)
+    return products + (own[enroll] + own[test] + constant)
 
 
 def save_plda(path: str | os.PathLike, model: Plda) -> Path:

@@ -134,10 +134,5 @@ def normalized_scores(
     scores = cosine_scores(trials, embeddings, mean=mean, partial=partial).astype(np.float64)
     enroll, test = trials.locate(embeddings.names, partial=partial)
     means, deviations = cohort_statistics(embeddings, cohort, top_n=top_n, mean=mean)
-    if kind == "z":
-        return (scores - means[enroll]) / deviations[enroll]
-    if kind == "t":
-        return (scores - means[test]) / deviations[test]
-    by_enroll = (scores - means[enroll]) / deviations[enroll]
-    by_test = (scores - means[test]) / deviations[test]
-    return (by_enroll + by_test) / 2
+    by_enroll, by_test = ((scores - means[side]) / deviations[side] for side in (enroll, test))
+    return {"z": by_enroll, "t": by_test}.get(kind, (by_enroll + by_test) / 2)

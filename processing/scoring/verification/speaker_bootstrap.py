@@ -75,13 +75,10 @@ def speaker_intervals(
         As for `error_curve`; labels that the speakers contradict; so few speakers that more than
         one resample in twenty has no target or no non-target trial.
     """
-    values = _resampled(
-        [scores], is_target, enroll_speakers, test_speakers, statistics, n_resamples, seed
-    )[:, 0]
-    return {
-        name: tuple(float(v) for v in np.quantile(column, tails(confidence)))
-        for name, column in zip(statistics, values.T, strict=True)
-    }
+    sides = enroll_speakers, test_speakers
+    values = _resampled([scores], is_target, *sides, statistics, n_resamples, seed)[:, 0]
+    bounds = np.quantile(values, tails(confidence), axis=0)
+    return dict(zip(statistics, map(tuple, bounds.T.tolist()), strict=True))
 
 
 def compare(
@@ -114,17 +111,9 @@ def compare(
     >>> compare(good, poor, a == b, a, b, n_resamples=200).differ
     True
     """
-    curves = [error_curve(scores, is_target) for scores in (scores_a, scores_b)]
-    value_a, value_b = (float(statistic(curve)) for curve in curves)
-    both = _resampled(
-        [scores_a, scores_b],
-        is_target,
-        enroll_speakers,
-        test_speakers,
-        {"": statistic},
-        n_resamples,
-        seed,
-    )[:, :, 0]
+    systems, sides = (scores_a, scores_b), (enroll_speakers, test_speakers)
+    value_a, value_b = (float(statistic(error_curve(s, is_target))) for s in systems)
+    both = _resampled(systems, is_target, *sides, {"": statistic}, n_resamples, seed)[:, :, 0]
     n_speakers = len(np.unique(np.concatenate([enroll_speakers, test_speakers])))
     return compare_draws(value_a, value_b, both.T, n_speakers, n_resamples, confidence)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...system.files import replacing
 from ..arrays import to_numpy
 from ..bootstrap import bound_without_errors
 from .calibration import actual_dcf, cllr
 from .metrics import CONVENTIONS, error_curve, validate_scores
 from .speaker_bootstrap import HEADLINE, speaker_intervals
-from .trials import TrialList
+from .trials import TrialList, write_lines
 
 __all__ = ["P_TARGETS", "summarize_trials", "write_scores"]
 
@@ -102,11 +101,4 @@ def summarize_trials(
 def write_scores(path: str | os.PathLike, trials: TrialList, scores) -> Path:
     """Write a score file as wespeaker does: ENROL TEST SCORE target|nontarget; returns the path."""
     scores, _ = validate_scores(scores, trials.is_target)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = (trials.enroll.tolist(), trials.test.tolist(), scores.tolist(), trials.is_target)
-    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="\n") as out:
-        for a, b, score, answer in zip(*rows, strict=True):
-            label = "target" if answer else "nontarget"
-            out.write(f"{trials.names[a]} {trials.names[b]} {score!r} {label}\n")
-    return path
+    return write_lines(path, trials, "{0} {1} {4!r} {3}\n", scores.tolist())

@@ -11,6 +11,7 @@ import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -168,12 +169,8 @@ class TrialList:
                 )
             speaker = [name.strip("/").split("/", 1)[0] for name in self.names]
         else:
-            absent = next((name for name in self.names if name not in speaker_of), None)
-            if absent is not None:
-                raise ValueError(f"{self.source}: speaker_of has no speaker for {absent!r}")
-            speaker = [speaker_of[name] for name in self.names]
-        order = {name: index for index, name in enumerate(sorted(set(speaker)))}
-        number = np.array([order[name] for name in speaker], np.int64)
+            speaker = speakers_of(self.names, speaker_of, f"{self.source}: ")
+        number = np.unique(speaker, return_inverse=True)[1]
         wrong = np.flatnonzero((number[self.enroll] == number[self.test]) != self.is_target)
         if len(wrong):
             a, b = self.enroll[wrong[0]], self.test[wrong[0]]
@@ -230,15 +227,28 @@ def write_trials(path: str | os.PathLike, trials: TrialList, format: str = "voxc
     """Write a list of trials in the VoxCeleb or the Kaldi format; returns the path."""
     if format not in ("voxceleb", "kaldi"):
         raise ValueError(f"format is {format!r}: lists are written as 'voxceleb' or 'kaldi'")
+    shape = "{2:d} {0} {1}\n" if format == "voxceleb" else "{0} {1} {3}\n"
+    return write_lines(path, trials, shape)
+
+
+def write_lines(path: str | os.PathLike, trials: TrialList, shape: str, scores=()) -> Path:
+    """Write a line per trial: `shape` is given enrol, test, answer, its word and the score."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    columns = (trials.enroll.tolist(), trials.test.tolist(), trials.is_target.tolist())
     with replacing(path) as part, open(part, "w", encoding="utf-8", newline="\n") as out:
-        columns = (trials.enroll.tolist(), trials.test.tolist(), trials.is_target.tolist())
-        for a, b, answer in zip(*columns, strict=True):
-            pair = f"{trials.names[a]} {trials.names[b]}"
-            label = "target" if answer else "nontarget"
-            out.write(f"{int(answer)} {pair}\n" if format == "voxceleb" else f"{pair} {label}\n")
+        for a, b, answer, score in zip_longest(*columns, scores):
+            word = "target" if answer else "nontarget"
+            out.write(shape.format(trials.names[a], trials.names[b], answer, word, score))
     return path
+
+
+def speakers_of(names: Iterable[str], speaker_of: Mapping[str, str], where: str = "") -> list[str]:
+    """The speaker of every recording; a ValueError names the first that has none."""
+    absent = next((name for name in names if name not in speaker_of), None)
+    if absent is not None:
+        raise ValueError(f"{where}speaker_of has no speaker for {absent!r}")
+    return [speaker_of[name] for name in names]
 
 
 def _recognise(fields: list[str], source: str, number: int) -> str:

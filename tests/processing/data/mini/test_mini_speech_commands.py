@@ -465,4 +465,4 @@ def test_two_processes_at_once_end_with_one_complete_folder(cache):
 
 def test_a_speaker_record_is_plain_data():
     person = speakers.make_speakers("speech_commands", 0, 1)[0]
-    assert json.loads(json.dumps(person.as_dict())) == dataclasses.asdict(person)
+    assert json.loads(json.dumps(dataclasses.asdict(person))) == dataclasses.asdict(person)

@@ -11,9 +11,10 @@ from refusals import refused
 from auricle.processing.data import mini
 from auricle.processing.data.mini import espeak, recording, sentences, speakers, timit
 from auricle.processing.data.mini.espeak import SpeechEvent
-from auricle.processing.data.mini.timit_phones import Segment, timit_phones, timit_words
+from auricle.processing.data.mini.timit_phones import timit_phones, timit_words
 from auricle.processing.data.seeding import generator_for
 from auricle.processing.transcription.phones import phones
+from auricle.processing.transcription.segments import Segment
 
 FEW = timit.Size(8, training_sx=1, training_si=1, test_sx=1, test_si=0)
 FEW_TESTERS = {"CORE_TEST": ["MDAB0", "FELC0"], "DEVELOPMENT": ["FAKS0", "MRJM4"]}
