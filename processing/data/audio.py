@@ -239,13 +239,10 @@ def _decode(path, start_sample=0, num_samples=None):
     if num_samples is not None:
         if waveform.shape[1] < num_samples:
             raise _range_error(path, start_sample, num_samples)
-    elif promised_samples is not None and start_sample + waveform.shape[1] < promised_samples:
-        raise audio_error(
-            path,
-            "truncated",
-            f"its header promises {promised_samples} samples, "
-            f"{start_sample + waveform.shape[1]} can be decoded",
-        )
+    else:
+        decoded = start_sample + waveform.shape[1]
+        promise = "its header promises {} samples, {} can be decoded"
+        _check_promise(path, promised_samples, decoded, promise)
     if waveform.shape[1] == 0:
         raise _range_error(path, start_sample) if start_sample else audio_error(path, "empty")
     # The sum is fast, and not finite when any sample is not; a sum too large is no error.
@@ -286,10 +283,10 @@ def _check_container(path):
                 "needs_ffmpeg",
             )
         if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-            _check_bytes(path, *_riff_data_bytes(path, file, num_bytes))
+            _check_promise(path, *_riff_data_bytes(path, file, num_bytes))
             return None, "WAV"
         if head[:7] == b"NIST_1A":
-            _check_bytes(path, *_nist_data_bytes(file, num_bytes))
+            _check_promise(path, *_nist_data_bytes(file, num_bytes))
             return None, "NIST"
         if head[:4] == b"OggS":
             _check_last_ogg_page(path, file, num_bytes)
@@ -342,19 +339,15 @@ def _check_last_ogg_page(path, file, num_bytes):
     page = tail[tail.rfind(b"OggS\0") :]
     num_segments = page[26] if len(page) > 26 else 0
     page_bytes = 27 + num_segments + sum(page[27 : 27 + num_segments])
-    if len(page) < page_bytes:
-        raise audio_error(
-            path, "truncated", f"its last page promises {page_bytes} bytes, {len(page)} are there"
-        )
+    _check_promise(path, page_bytes, len(page), "its last page promises {} bytes, {} are there")
 
 
-def _check_bytes(path, promised_bytes, present_bytes):
-    if promised_bytes is not None and present_bytes < promised_bytes:
-        raise audio_error(
-            path,
-            "truncated",
-            f"its header promises {promised_bytes} bytes of audio, {present_bytes} are there",
-        )
+def _check_promise(
+    path, promised, present, text="its header promises {} bytes of audio, {} are there"
+):
+    """Refuse a file that holds less than it promises (None: it promises nothing)."""
+    if promised is not None and present < promised:
+        raise audio_error(path, "truncated", text.format(promised, present))
 
 
 _PROBLEMS = {

@@ -120,9 +120,7 @@ class BeamDecoder:
                 "labels"
             )
         # By item and with whole steps: a batch would be given relative lengths, which are cut off.
-        return [
-            self._decode(item, count) for item, count in zip(log_probabilities, counts, strict=True)
-        ]
+        return list(map(self._decode, log_probabilities, counts))
 
     def _decode(self, log_probabilities: torch.Tensor, count: int) -> list[int]:
         if not count:
@@ -135,10 +133,8 @@ class BeamDecoder:
             transcripts.append(greedy)
         scores = _log_probabilities_of(transcripts, item)
         if self._bigram is not None:
-            scores = [
-                s + self._lm_weight * self._lm_score(x)
-                for s, x in zip(scores, transcripts, strict=True)
-            ]
+            weighted = (self._lm_weight * self._lm_score(units) for units in transcripts)
+            scores = [a + b for a, b in zip(scores, weighted, strict=True)]
         return max(zip(scores, transcripts, strict=True), key=lambda pair: pair[0])[1]
 
     def _lm_score(self, indices: list[int]) -> float:
@@ -146,13 +142,12 @@ class BeamDecoder:
 
     def _score_prefix(self, text: str, known: dict[str, float]) -> float:
         """Weighted score of a prefix without its end, from that of the prefix before."""
+        if not text:
+            return 0.0
         if text not in known:
-            if not text:
-                known[text] = 0.0
-            else:
-                before, after = ([BLANK_INDEX] + _indices(text[-2:]))[-2:]
-                step = self._bigram.log_probabilities[before, after] - self._bigram.mean
-                known[text] = self._score_prefix(text[:-1], known) + self._lm_weight * float(step)
+            before, after = ([BLANK_INDEX] + _indices(text[-2:]))[-2:]
+            step = self._bigram.log_probabilities[before, after] - self._bigram.mean
+            known[text] = self._score_prefix(text[:-1], known) + self._lm_weight * float(step)
         return known[text]
 
 

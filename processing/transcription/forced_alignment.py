@@ -161,7 +161,4 @@ Segment(start_samples=480, end_samples=1000, text='h#')]
     for i in range(len(ends)):
         before = ends[i - 1] if i else 0
         ends[i] = max(before + 1, min(ends[i], num_samples - (len(ends) - 1 - i)))
-    return [
-        Segment(start, end, label)
-        for start, end, label in zip([0, *ends], ends, labels, strict=False)
-    ]
+    return list(map(Segment, [0, *ends], ends, labels))

@@ -28,6 +28,7 @@ kaldi-asr/kaldi@ecce8e2, egs/timit/s5/conf/phones.60-48-39.map, whose three colu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -54,16 +55,8 @@ class UnknownPhone(ValueError):
     """A symbol that the phone set in use does not have."""
 
 
-def _read_table(text: str) -> tuple[tuple[str, str, str], ...]:
-    cells = text.split()
-    rows = tuple(zip(cells[0::3], cells[1::3], cells[2::3], strict=True))
-    sizes = tuple(len({row[column] for row in rows} - {"-"}) for column in range(3))
-    if len(rows) != 61 or sizes != PHONE_SETS:
-        raise AssertionError(f"the table has {len(rows)} rows and sets of {sizes} symbols")
-    return rows
-
-
-_ROWS = _read_table(TABLE)
+_cells = iter(TABLE.split())
+_ROWS = tuple(zip(_cells, _cells, _cells, strict=True))
 _SETS = {
     size: tuple(sorted({row[column] for row in _ROWS} - {"-", GLOTTAL_STOP}))
     for column, size in enumerate(PHONE_SETS)
@@ -138,7 +131,7 @@ def folding(source: int = 61, target: int = 39, glottal_stop: str = "delete") ->
             f"{source} phones cannot be turned into {target}: a folding loses distinctions; take "
             f"transcripts of the {target} phones, or score with {source}"
         )
-    return _FOLDINGS[source, target, glottal_stop]
+    return _build_folding(source, target, glottal_stop)
 
 
 def fold(
@@ -173,9 +166,8 @@ def fold(
     folded = []
     for position, symbol in enumerate(symbols):
         if not is_token(symbol) or symbol not in table:
-            raise UnknownPhone(
-                _unknown(symbol, position, f"the {source} phones of TIMIT", table, where)
-            )
+            name = f"the {source} phones of TIMIT"
+            raise UnknownPhone(_unknown(symbol, position, name, table, where))
         if table[symbol] is not None:
             folded.append(table[symbol])
     return folded
@@ -189,13 +181,8 @@ def collapse_runs(symbols: Sequence[str], silent: Iterable[str] = ("sil",)) -> l
     >>> collapse_runs(["sil", "sil", "ae", "ae", "sil", "t"])
     ['sil', 'ae', 'ae', 'sil', 't']
     """
-    silent = frozenset(silent)
-    before = [None, *symbols]
-    return [
-        symbol
-        for previous, symbol in zip(before, symbols, strict=False)
-        if not (symbol in silent and previous in silent)
-    ]
+    silent, pairs = frozenset(silent), zip([None, *symbols], symbols, strict=False)
+    return [symbol for before, symbol in pairs if not {before, symbol} <= silent]
 
 
 @dataclass(frozen=True)
@@ -308,11 +295,8 @@ class PhoneConvention:
 
     def describe(self) -> dict:
         """What a result says about its convention."""
-        return {
-            "phone_set": self.phone_set,
-            "silence_rule": self.silence,
-            "glottal_stop": self.glottal_stop,
-        }
+        rules = {"silence_rule": self.silence, "glottal_stop": self.glottal_stop}
+        return {"phone_set": self.phone_set, **rules}
 
     def state(self) -> dict:
         """The convention as plain strings and lists; ``PhoneConvention(**state)`` is equal to it."""
@@ -342,21 +326,9 @@ def _check_one_of(name: str, value, allowed: tuple) -> None:
         raise ValueError(f"{name} is {value!r}: give one of {', '.join(map(repr, allowed))}")
 
 
+@functools.cache
 def _build_folding(source: int, target: int, glottal_stop: str) -> MappingProxyType:
     columns = PHONE_SETS.index(source), PHONE_SETS.index(target)
-    table: dict[str, str | None] = {}
-    for row in _ROWS:
-        old, new = (row[column] for column in columns)
-        if row[0] != GLOTTAL_STOP and table.setdefault(old, new) != new:
-            raise AssertionError(f"{old!r} of the {source} folds to {table[old]!r} and to {new!r}")
+    table = {row[columns[0]]: row[columns[1]] for row in _ROWS if row[0] != GLOTTAL_STOP}
     table[GLOTTAL_STOP] = GLOTTAL_STOP if glottal_stop == "keep" else None
     return MappingProxyType(table)
-
-
-_FOLDINGS = {
-    (source, target, rule): _build_folding(source, target, rule)
-    for source in PHONE_SETS
-    for target in PHONE_SETS
-    if target <= source
-    for rule in GLOTTAL_STOP_RULES
-}

@@ -46,16 +46,8 @@ def write_textgrid(
     if not tiers:
         raise ValueError("a TextGrid needs at least one tier")
     end_s = _seconds(num_samples, sample_rate_hz)
-    lines = [
-        'File type = "ooTextFile"',
-        'Object class = "TextGrid"',
-        "",
-        "xmin = 0",
-        f"xmax = {end_s}",
-        "tiers? <exists>",
-        f"size = {len(tiers)}",
-        "item []:",
-    ]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0"]
+    lines += [f"xmax = {end_s}", "tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for number, (name, segments) in enumerate(tiers.items(), start=1):
         intervals = _filled(name, segments, num_samples)
         lines += [

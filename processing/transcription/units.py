@@ -97,20 +97,15 @@ class Units:
             Another kind or rule; no row; transcripts that do not give so many subwords; an
             utterance without a transcript, named.
         """
-        options = {
-            "units": kind,
-            "silence_rule": silence_rule,
-            "glottal_stop": glottal_stop,
-            "bpe_size": bpe_size,
-        }
-        if problems := unit_problems(options):
+        rules = {"silence_rule": silence_rule, "glottal_stop": glottal_stop}
+        if problems := unit_problems({"units": kind, **rules, "bpe_size": bpe_size}):
             raise ValueError("; ".join(problems))
         rows = list(rows)
         if not rows:
             raise ValueError("no training row: units are built from at least one")
         if KINDS[kind] == "phone":
             symbols = phones(int(kind.removeprefix("phones")), glottal_stop)
-            return cls(kind, (BLANK, *symbols), silence_rule, glottal_stop)
+            return cls(kind, (BLANK, *symbols), **rules)
         texts = [text_of(row) for row in rows]
         if kind == "char":
             alphabet = set("abcdefghijklmnopqrstuvwxyz' ").union(*texts)
@@ -136,13 +131,7 @@ class Units:
             A symbol that is none of the 61.
         """
         if self.scored_as == "phone":
-            folded = fold(
-                row.get("phones", "").split(),
-                61,
-                self.phone_set,
-                self.glottal_stop,
-                where=row["id"],
-            )
+            folded = self._folded(row, self.phone_set)
             indices = [self._index[phone] for phone in self._targets.prepare(folded)]
         elif self.kind == "char":
             unknown = self._index[UNKNOWN]
@@ -159,11 +148,13 @@ class Units:
     def reference(self, row: Mapping) -> list[str]:
         """Tokens of a row's transcript as they are scored."""
         if self.scored_as == "phone":
-            symbols = row.get("phones", "").split()
-            folded = fold(symbols, 61, SCORED_PHONES, self.glottal_stop, where=row["id"])
-            return self.convention.prepare(folded)
+            return self.convention.prepare(self._folded(row, SCORED_PHONES))
         text = text_of(row)
         return list(text) if self.kind == "char" else text.split()
+
+    def _folded(self, row: Mapping, phone_set: int) -> list[str]:
+        symbols = row.get("phones", "").split()
+        return fold(symbols, 61, phone_set, self.glottal_stop, where=row["id"])
 
     def decode(self, indices: Iterable[int]) -> list[str]:
         """Tokens of what was recognised as they are scored: phones, characters or words.

@@ -161,10 +161,9 @@ class RirsFolder:
             if "noise" not in path.name.lower()
         )
         if not self.files:
-            exists = self.folder.is_dir()
-            problem = (
-                f"no room responses below {' or '.join(places)}" if exists else "no such folder"
-            )
+            problem = "no such folder"
+            if self.folder.is_dir():
+                problem = f"no room responses below {' or '.join(places)}"
             raise ValueError(
                 f"rirs_folder {str(folder)!r}: {problem}. It is the unpacked RIRS_NOISES corpus "
                 f"(openslr.org/28) with {' and '.join(f'{place}/' for place in places)}; without it "
@@ -185,9 +184,8 @@ class RirsFolder:
             raise AudioError(path, "is silent or not finite", "restore or remove the file", "nan")
         if rate_hz != self.sample_rate:
             response = resample(response, rate_hz, self.sample_rate)
-        return align_direct_path(
-            response, self.lead_samples, round(_MAX_RESPONSE_S * self.sample_rate)
-        )
+        longest = round(_MAX_RESPONSE_S * self.sample_rate)
+        return align_direct_path(response, self.lead_samples, longest)
 
 
 class Reverberate(ItemEffect):

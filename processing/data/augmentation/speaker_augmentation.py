@@ -111,13 +111,10 @@ def build_speaker_augmentation(
         try:
             noise = MusanNoise(musan_folder, sample_rate)
         except ValueError as error:
-            raise ValueError(
-                f"musan_folder: {error}; without it (null) noise is generated"
-            ) from None
-    rooms = (
-        RirsFolder(rirs_folder, sample_rate)
-        if rirs_folder
-        else GeneratedRooms(sample_rate, seed=seed)
-    )
+            reason = f"musan_folder: {error}; without it (null) noise is generated"
+            raise ValueError(reason) from None
+    rooms = GeneratedRooms(sample_rate, seed=seed)
+    if rirs_folder:
+        rooms = RirsFolder(rirs_folder, sample_rate)
     augment = SpeakerAugmentation(AddNoise(noise), Reverberate(rooms), probability, both_share)
     return augment if augment.probability else None

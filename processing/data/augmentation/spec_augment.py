@@ -27,14 +27,7 @@ def feature_masks(
     D. S. Park et al., SpecAugment, Interspeech 2019; done by speechbrain's SpectrogramDrop.
     """
     return [
-        SpectrogramDrop(
-            drop_length_low=0,
-            drop_length_high=longest + 1,
-            drop_count_low=count,
-            drop_count_high=count,
-            replace="zeros",
-            dim=dim,
-        )
+        SpectrogramDrop(0, longest + 1, count, count, replace="zeros", dim=dim)
         for count, longest, dim in (
             (time_masks, time_mask_frames, 1),
             (frequency_masks, frequency_mask_features, 2),

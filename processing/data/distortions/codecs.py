@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import io
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -24,8 +24,7 @@ class MissingEncoder(ValueError):
     """The installed libsndfile, or soundfile, cannot write what was asked for."""
 
 
-@dataclass(frozen=True)
-class Codec:
+class Codec(NamedTuple):
     """A codec: libsndfile's names for it, the rates it takes in Hz (none: any), what is set."""
 
     title: str
@@ -36,14 +35,9 @@ class Codec:
 
 
 #: The codecs by name.
+_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 CODECS = {
-    "mp3": Codec(
-        "MP3",
-        "MP3",
-        "MPEG_LAYER_III",
-        (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
-        "kbit/s",
-    ),
+    "mp3": Codec("MP3", "MP3", "MPEG_LAYER_III", _MP3_RATES_HZ, "kbit/s"),
     # 24 kHz is left out: libsndfile 1.2.2 gives it back a part of a sample early
     "opus": Codec("Opus", "OGG", "OPUS", (8000, 12000, 16000, 48000), "kbit/s"),
     "vorbis": Codec("Ogg Vorbis", "OGG", "VORBIS", (), "quality"),
@@ -141,9 +135,8 @@ def _compression_level(codec: str, setting: float, rate_hz: int) -> float:
     elif codec == "opus":
         low, high = 6.0, 256.0
     else:  # of MPEG 1, 2 and 2.5
-        low, high = (
-            (32.0, 320.0) if rate_hz >= 32000 else (8.0, 160.0 if rate_hz >= 16000 else 64.0)
-        )
+        low = 32.0 if rate_hz >= 32000 else 8.0
+        high = 320.0 if rate_hz >= 32000 else 160.0 if rate_hz >= 16000 else 64.0
     # the smallest MP3 is refused by libsndfile 1.2.2
     if not low <= setting <= high or (codec == "mp3" and setting == low):
         raise ValueError(

@@ -46,25 +46,25 @@ class Condition:
         return missing_encoder(self.kind) if self.kind in CODECS else None
 
 
-def _of(group: str, kind: str, values: Sequence[float], unit: str) -> tuple[Condition, ...]:
-    return tuple(Condition(group, kind, value, unit) for value in values)
-
-
 SNRS_DB = (20, 10, 5, 0)
 #: All conditions in the order of the tables.
-CONDITIONS: tuple[Condition, ...] = (
-    Condition("clean", "clean"),
-    *_of("noise", "white", SNRS_DB, "dB"),
-    *_of("noise", "babble", SNRS_DB, "dB"),
-    *_of("noise", "music", SNRS_DB, "dB"),
-    *_of("reverberation", "room", (0.3, 0.6, 1.0), "s"),
-    Condition("telephone", "300-3400 Hz"),
-    Condition("mulaw", "mu-law 8 kHz"),
-    *_of("codec", "mp3", (64, 32, 16), "kbit/s"),
-    *_of("codec", "opus", (24, 12, 6), "kbit/s"),
-    *_of("codec", "vorbis", (0.5, 0.0), "quality"),
-    *_of("clipping", "clipped", (1, 5, 20), "%"),
-    *_of("speed", "speed", (0.9, 1.1), ""),
+CONDITIONS = tuple(
+    Condition(group, kind, value, unit)
+    for group, kind, values, unit in (
+        ("clean", "clean", (None,), ""),
+        ("noise", "white", SNRS_DB, "dB"),
+        ("noise", "babble", SNRS_DB, "dB"),
+        ("noise", "music", SNRS_DB, "dB"),
+        ("reverberation", "room", (0.3, 0.6, 1.0), "s"),
+        ("telephone", "300-3400 Hz", (None,), ""),
+        ("mulaw", "mu-law 8 kHz", (None,), ""),
+        ("codec", "mp3", (64, 32, 16), "kbit/s"),
+        ("codec", "opus", (24, 12, 6), "kbit/s"),
+        ("codec", "vorbis", (0.5, 0.0), "quality"),
+        ("clipping", "clipped", (1, 5, 20), "%"),
+        ("speed", "speed", (0.9, 1.1), ""),
+    )
+    for value in values
 )
 GROUPS = tuple(dict.fromkeys(condition.group for condition in CONDITIONS))
 

@@ -120,7 +120,8 @@ def fit_plda(
         Fewer than 3 speakers with two recordings, a recording without a speaker, dimensions or rank
         out of range, embeddings without variation.
     """
-    labels, speaker = np.unique(speakers_of(cohort.names, speaker_of), return_inverse=True)
+    known = "PLDA is trained on known speakers: "
+    labels, speaker = np.unique(speakers_of(cohort.names, speaker_of, known), return_inverse=True)
     several = int((np.bincount(speaker) > 1).sum())
     if several < 3:
         raise ValueError(

@@ -231,7 +231,7 @@ def test_what_cannot_be_trained_is_refused(counts, options, said):
 def test_degenerate_embeddings_are_refused():
     cohort, speaker_of, speaker = world([5] * 10, 5, 3)
     missing = {name: speaker_of[name] for name in cohort.names[1:]}
-    refused("'s000/0' has none", fit_plda, cohort, missing)
+    refused("no speaker for 's000/0'", fit_plda, cohort, missing)
     flat = Embeddings(cohort.names, cohort.vectors * [1, 1, 1, 0, 0] + 1)
     refused("fewer than 5", fit_plda, flat, speaker_of, dimensions=5, length_norm=False)
     copies = Embeddings(
