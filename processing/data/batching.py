@@ -121,11 +121,9 @@ class DurationBatchSampler(Sampler[list[int]]):
             )
         if num_replicas is not None:
             num_replicas = _checked_int("num_replicas", num_replicas, minimum=1)
-            rank = _checked_int("rank", rank, minimum=0)
-            if rank >= num_replicas:
-                raise ValueError(
-                    f"rank is in 0..{num_replicas - 1} with {num_replicas} ranks, got {rank}"
-                )
+            if (rank := _checked_int("rank", rank, minimum=0)) >= num_replicas:
+                allowed = f"0..{num_replicas - 1}"
+                raise ValueError(f"rank is in {allowed} with {num_replicas} ranks, got {rank}")
         self.max_batch_s = max_batch_s
         self.max_batch_items = max_batch_items
         self.shuffle = bool(shuffle)
@@ -225,9 +223,7 @@ class DurationBatchSampler(Sampler[list[int]]):
             dealt = dealt[::-1] if curriculum else dealt[np.argsort(rng.random(num_steps))]
         return order, edges, dealt
 
-    def _compose(
-        self, stream: int, number: int
-    ) -> tuple[np.ndarray, list[int], np.random.Generator]:
+    def _compose(self, stream: int, number: int) -> tuple[np.ndarray, list, np.random.Generator]:
         """Sort by disturbed duration, longest first, and cut into at most the fixed number."""
         log_durations = np.log(self._durations_s)
         if not self.shuffle:
@@ -314,12 +310,9 @@ class DurationBatchSampler(Sampler[list[int]]):
         num_long = int((self._durations_s > limit_s).sum())
         if num_long and self.rank == 0:
             logger.warning(
-                "%d of %d clips are longer than max_batch_s=%g s (the longest: %g s); each is a "
-                "batch of its own",
-                num_long,
-                len(self._durations_s),
-                self.max_batch_s,
-                self._durations_s.max(),
+                f"{num_long} of {len(self._durations_s)} clips are longer than max_batch_s="
+                f"{self.max_batch_s:g} s (the longest: {self._durations_s.max():g} s); each is a "
+                "batch of its own"
             )
 
 

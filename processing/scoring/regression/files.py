@@ -56,11 +56,8 @@ def write_scores(path: str | os.PathLike, scores: RegressionScores) -> Path:
     state = scores.state()
     at_points = scores.level == "point"
     rows = []
-    columns = zip(
-        *(state[name] for name in ("ids", "groups", "times_s", "predictions", "targets")),
-        strict=True,
-    )
-    for item, song, times_s, predictions, targets in columns:
+    names = ("ids", "groups", "times_s", "predictions", "targets")
+    for item, song, times_s, predictions, targets in zip(*map(state.get, names), strict=True):
         row: dict = {"id": item}
         if song is not None:
             row["song"] = str(song)
@@ -69,15 +66,10 @@ def write_scores(path: str | os.PathLike, scores: RegressionScores) -> Path:
         else:
             row |= {"predictions": predictions[0], "targets": targets[0]}
         rows.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
-    head = {
-        "format": FORMAT,
-        "dimensions": state["dimensions"],
-        "scale": state["scale"],
-        "level": scores.level,
-    }
+    head = {"format": FORMAT, "dimensions": state["dimensions"], "scale": state["scale"]}
     lines = [
         f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
-        for name, value in head.items()
+        for name, value in (head | {"level": scores.level}).items()
     ]
     text = "{" + ",\n ".join(lines) + ',\n "items": [\n  ' + ",\n  ".join(rows) + "]}\n"
     path = Path(path)
@@ -125,9 +117,7 @@ def _collected(record: dict) -> RegressionScores:
         if not isinstance(row, dict):
             raise ValueError(f"item {number} is no object")
         needed = {"id", "predictions", "targets"}
-        needed |= ({"times_s"} if level == "point" else set()) | (
-            {"song"} if level == "song" else set()
-        )
+        needed |= {"point": {"times_s"}, "song": {"song"}}.get(level, set())
         if lacks := sorted(needed - set(row)):
             raise ValueError(f"item {number} ({row.get('id')!r}) lacks {', '.join(lacks)}")
         songs = [row["song"]] if "song" in row else None

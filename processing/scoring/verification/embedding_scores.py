@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -68,14 +69,8 @@ class EmbeddingScores:
 
     def from_state(self, *states: dict) -> EmbeddingScores:
         """The same list and settings with what `state` gave on every process."""
-        whole = EmbeddingScores(
-            self.trials,
-            self._speaker_of,
-            calibration=self.calibration,
-            brief=self._brief,
-            **self._draws,
-        )
-        whole._collector = EmbeddingCollector.from_state(*states)
+        whole = copy.copy(self)
+        whole._collector, whole._scores = EmbeddingCollector.from_state(*states), None
         return whole
 
     @property

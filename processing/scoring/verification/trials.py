@@ -218,8 +218,16 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
     for number, line in text_lines(path):
         fields = line.split()
         if format == "auto":
-            format = _recognise(fields, path.name, number)
-        builder.add(number, *_parse(fields, format, path.name, number))
+            format = next((f for f in ("kaldi", "voxceleb", "wespeaker") if _parse(fields, f)), "")
+        trial = _parse(fields, format)
+        if trial is None:
+            what = f"in the format {format}" if format else "in any known format"
+            why = "has no label" if len(fields) == 2 else f"is not {what}"
+            known = "; ".join(f"{name}: {shape}" for name, shape in FORMATS.items())
+            raise ValueError(
+                f"{path.name}, line {number} {why}: {' '.join(fields)[:120]!r}. Lines are: {known}"
+            )
+        builder.add(number, *trial)
     return builder.finish(format, file_digest(path))
 
 
@@ -251,32 +259,16 @@ def speakers_of(names: Iterable[str], speaker_of: Mapping[str, str], where: str 
     return [speaker_of[name] for name in names]
 
 
-def _recognise(fields: list[str], source: str, number: int) -> str:
-    if len(fields) == 3 and fields[2] in _WORDS:
-        return "kaldi"
-    if len(fields) == 3 and fields[0] in _DIGITS:
-        return "voxceleb"
-    if len(fields) >= 4 and fields[3] in _WORDS:
-        return "wespeaker"
-    raise ValueError(_refusal(fields, "any known format", source, number))
-
-
-def _parse(fields: list[str], format: str, source: str, number: int) -> tuple[str, str, bool]:
+def _parse(fields: list[str], format: str) -> tuple[str, str, bool] | None:
+    """(recording, recording, one speaker?) of a line; None where it is not in the format."""
     if format == "voxceleb":
         if len(fields) == 3 and fields[0] in _DIGITS:
             return fields[1], fields[2], _DIGITS[fields[0]]
-    elif len(fields) == 3:
-        if fields[2] in _WORDS:
-            return fields[0], fields[1], _WORDS[fields[2]]
-    elif format == "wespeaker" and len(fields) >= 4 and fields[3] in _WORDS:
-        return fields[0], fields[1], _WORDS[fields[3]]
-    raise ValueError(_refusal(fields, f"the format {format}", source, number))
-
-
-def _refusal(fields: list[str], what: str, source: str, number: int) -> str:
-    known = "; ".join(f"{name}: {shape}" for name, shape in FORMATS.items())
-    why = "has no label" if len(fields) == 2 else f"is not in {what}"
-    return f"{source}, line {number} {why}: {' '.join(fields)[:120]!r}. Lines are: {known}"
+        return None
+    place = 3 if format == "wespeaker" and len(fields) > 3 else 2
+    if (len(fields) == 3 or place == 3) and fields[place] in _WORDS:
+        return fields[0], fields[1], _WORDS[fields[place]]
+    return None
 
 
 class _Builder:
