@@ -1,7 +1,5 @@
 """Keep decoded waveforms in memory up to a limit, so that a clip is decoded once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Recordings as a SpeechBrain dataset whose items may change from epoch to epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

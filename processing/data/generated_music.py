@@ -4,8 +4,6 @@ The robustness suite depends on the exact values of the pieces, the augmentation
 chords, which are drawn from torch's global generator.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 

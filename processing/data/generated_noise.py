@@ -5,8 +5,6 @@ suite depend on their exact values. The functions for batches are for augmentati
 torch's global generator, on the device of the batch.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

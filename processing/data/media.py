@@ -5,8 +5,6 @@ libsndfile 1.2.2 takes the first frame's bit rate for that of all, and reads onl
 expects: of one file of 20 s, 7 s.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Read stretches of the recordings of MUSAN (noise, speech, music)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

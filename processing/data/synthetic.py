@@ -1,7 +1,5 @@
 """Tell auricle's synthetic mini corpora from recorded ones, by their mini.json."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..system.files import TextError, read_json

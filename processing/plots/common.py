@@ -4,8 +4,6 @@ matplotlib is imported when a picture is drawn, not when the package is; the fig
 window system and to no global state, so they can be drawn from any process.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pictures of confusion matrices: of classes, and of tokens with deletions and insertions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

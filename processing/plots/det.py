@@ -1,7 +1,5 @@
 """Picture of detection error trade-offs: DET curves of several systems."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures of music emotion: the valence-arousal plane, curves over time, attention in Hz and s."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Picture of a bank of filters before and after training: responses, centres, bandwidths."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..filterbank.displacement import displacement, per_filter

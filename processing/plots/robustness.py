@@ -1,7 +1,5 @@
 """Picture of a robustness suite: EER against the strength of each distortion."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Picture of the course of a training: one panel per measure, training and validation together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

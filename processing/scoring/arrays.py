@@ -1,7 +1,5 @@
 """Arrays from whatever a caller holds: lists, arrays, tensors of any device and type."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["first_repeated", "sum_by_group", "to_numpy"]

@@ -6,8 +6,6 @@ score of a *method* is uncertain because training is random: that is the interva
 The two answer different questions and are never mixed in one number.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What all accumulators of scores share: records by item, shards merged exactly, states."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 __all__ = ["Collector"]

@@ -1,7 +1,5 @@
 """Paired comparison of two systems on one test set, and Holm's correction of several p values."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Both are SpeechBrain's. A decoder is a callable (log-probabilities (B, N, C), st
 index lists; index 0 is the blank and never in them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

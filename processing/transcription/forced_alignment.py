@@ -7,8 +7,6 @@ The boundary is where the posteriors of the two cross; it may lie inside a step;
 cannot tell (one unit twice) it is the middle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

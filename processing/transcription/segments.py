@@ -1,7 +1,5 @@
 """Labelled segments of a recording, and TIMIT's files of them (.PHN, .WRD, .TXT)."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

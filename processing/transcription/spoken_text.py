@@ -1,7 +1,5 @@
 """Normalisation of transcripts: words in lower case without punctuation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -6,8 +6,6 @@ R. Sennrich, B. Haddow and A. Birch, "Neural machine translation of rare words w
 ACL 2016; google/sentencepiece does it.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Sequence

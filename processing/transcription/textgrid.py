@@ -1,7 +1,5 @@
 """Writing of Praat's TextGrid files: interval tiers in the long text format, UTF-8."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

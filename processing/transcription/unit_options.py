@@ -1,7 +1,5 @@
 """Options of the units of a recogniser: their kinds, and what is wrong with a choice."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from .phones import GLOTTAL_STOP_RULES, SILENCE_RULES

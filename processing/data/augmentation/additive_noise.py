@@ -1,7 +1,5 @@
 """Add noise to the clips of a batch at a signal-to-noise ratio."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

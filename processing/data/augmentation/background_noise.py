@@ -1,7 +1,5 @@
 """Add recorded or generated background noise to clips at a random amplitude."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Choose crops of a recording: a random one per epoch, or evenly spaced ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import index
 

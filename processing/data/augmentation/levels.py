@@ -1,7 +1,5 @@
 """Mask the valid samples of a padded batch and compute their power."""
 
-from __future__ import annotations
-
 import torch
 
 from ...filterbank.framing import frame_mask, valid_lengths

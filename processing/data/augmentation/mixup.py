@@ -1,7 +1,5 @@
 """Mix pairs of clips of a batch and their labels (mixup)."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

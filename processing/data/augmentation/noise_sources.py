@@ -4,8 +4,6 @@ Both sources draw everything from torch's global generator, so that a training s
 repeatable.
 """
 
-from __future__ import annotations
-
 import torch
 
 from ..generated_music import chord_batch

@@ -4,8 +4,6 @@ Which room is drawn from torch's global generator, so that a training step that 
 repeatable.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

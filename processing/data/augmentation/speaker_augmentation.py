@@ -1,7 +1,5 @@
 """Add noise or reverberation to the training batches of speaker embeddings."""
 
-from __future__ import annotations
-
 from numbers import Real
 
 import torch

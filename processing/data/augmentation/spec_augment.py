@@ -1,7 +1,5 @@
 """Mask stretches of time and of features with zeros (SpecAugment)."""
 
-from __future__ import annotations
-
 from speechbrain.augment.freq_domain import SpectrogramDrop
 
 __all__ = ["feature_masks"]

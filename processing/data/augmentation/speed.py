@@ -1,7 +1,5 @@
 """Perturb the speed of crops; a faster or slower voice counts as a new speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from fractions import Fraction
 

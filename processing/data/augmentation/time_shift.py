@@ -1,7 +1,5 @@
 """Shift the clips of a batch by random times; zeros come in at the other end."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -5,8 +5,6 @@ length and not delayed against the old. It is computed in float64, so that the s
 asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ of that out, but not all (an MP3 stream with frames too short for its LAME heade
 samples late), so the delay of every codec and setting is measured once, on a sweep.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import io

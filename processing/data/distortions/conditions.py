@@ -1,7 +1,5 @@
 """List the conditions of the robustness suite and apply one to a recording."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

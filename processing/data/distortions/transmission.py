@@ -5,8 +5,6 @@ length (but for `change_speed` and `resample`) and not delayed against the old. 
 `codecs`.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import numpy as np

@@ -12,8 +12,6 @@ P. N. Juslin, E. Lindstrom, "Musical expression of emotions: modelling listeners
 composed and performed features", Music Analysis 29, 2010, for the directions; no numbers are taken.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Synthesise the mini music corpus' tones, envelopes, drums and echoes."""
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Paired comparison of two regression systems on the same songs."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..bootstrap import resampled_weights, tails

@@ -11,8 +11,6 @@ An item is a line. Where labels run over time (`level` "point") it also has `tim
 reading gives the same bits.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -12,8 +12,6 @@ All are functions of the sums of 1, p, t, p^2, t^2, p t, so that whole songs can
 weighting their sums.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import sum_by_group

@@ -19,8 +19,6 @@ R. Wagner and M. Fischer, "The string-to-string correction problem", Journal of 
 speechbrain/speechbrain@v1.1.2, speechbrain/utils/edit_distance.py (order of ties).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ Definitions:
   utterances are added, and divided last.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

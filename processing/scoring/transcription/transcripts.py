@@ -1,7 +1,5 @@
 """Files of transcripts (Kaldi, trn): reading, scoring, alignments and summaries as text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

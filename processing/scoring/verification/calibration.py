@@ -15,8 +15,6 @@ N. Brümmer and J. du Preez, "Application-independent evaluation of speaker dete
 Speech and Language 20, 2006.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 

@@ -9,8 +9,6 @@
 compared).
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

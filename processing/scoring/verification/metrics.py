@@ -22,8 +22,6 @@ threshold (quadratic time, and for minDCF quadratic memory), leaves minDCF witho
 and takes scores that are NaN for a perfect system (EER 0.0).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

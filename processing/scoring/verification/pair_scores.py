@@ -1,7 +1,5 @@
 """Score files of any system, read and matched with the trials that they are scores of."""
 
-from __future__ import annotations
-
 import os
 from array import array
 from collections.abc import Iterator

@@ -25,8 +25,6 @@ D. Garcia-Romero and C. Y. Espy-Wilson, "Analysis of i-vector length normalizati
 recognition systems", Interspeech 2011.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -12,8 +12,6 @@ Mean and standard deviation (of the n scores as they are, not an estimate for mo
 are functions of a recording, not of a trial, so they are computed once for each recording.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .embeddings import Embeddings, cosine_scores

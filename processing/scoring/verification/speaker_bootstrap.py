@@ -14,8 +14,6 @@ The scores are sorted once. A resample only weights the sorted trials, and betwe
 different kind nothing but a sum of weights is needed, so one resample of n trials costs O(n).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Error rates of a trial list with intervals over speakers, and the files of its scores."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path
