@@ -49,9 +49,8 @@ def training_curves(
     measures = [
         name
         for name in names
-        if not _is_count(history, name)
-        and not name.startswith(_DRAWN_ELSEWHERE)
-        and name not in _NOT_DRAWN
+        if name not in _NOT_DRAWN
+        if not _is_count(history, name) and not name.startswith(_DRAWN_ELSEWHERE)
     ]
     if not measures:
         raise ValueError(
