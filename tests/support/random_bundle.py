@@ -4,7 +4,7 @@ import torch
 
 from auricle.lobes import build_model, bundles, count_frames
 
-__all__ = ["random_bundle"]
+__all__ = ["emotion_bundle", "random_bundle"]
 
 
 def random_bundle(
@@ -55,3 +55,11 @@ def random_bundle(
         **description,
     }
     return bundles.save(folder, about, model)
+
+
+def emotion_bundle(folder, encoder, frontend="mel", head="regression", **changes):
+    """A bundle of music emotion at 8 kHz; with another head, what passes for one of keywords."""
+    task = "music_emotion" if head == "regression" else "keyword_spotting"
+    about = {"scale": {"low": 1.0, "high": 9.0}, "target": "static", "normalization": "none"}
+    about |= {"seed": 1, "sample_rate": 8000, "head": head, **changes}
+    return random_bundle(folder, frontend, encoder, ("valence", "arousal"), task, **about)

@@ -1,12 +1,10 @@
 """`auricle attention`: the picture, and that each patch's value lies where the patch does."""
 
-import json
-
 import numpy as np
 import pytest
 import soundfile
 import torch
-from random_bundle import random_bundle
+from random_bundle import emotion_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.encoders._patch.rollout import patch_grid, rollout_picture
@@ -19,19 +17,13 @@ OPTIONS = {"vit": VIT, "ast": VIT, "blstm": {"layers": 1, "hidden": 8}}
 
 
 def save(folder, encoder="ast", frontend="mel", options=None, **changes):
-    return random_bundle(
+    return emotion_bundle(
         folder,
-        frontend,
         encoder,
-        ("valence", "arousal"),
-        "music_emotion",
-        seed=1,
-        sample_rate=RATE,
-        normalization="none",
+        frontend,
         frontend_options={"num_features": 40} if options is None else options,
         encoder_options=OPTIONS[encoder],
-        head="regression",
-        **{"scale": {"low": 1, "high": 9}, "window_s": [1.5, 2.5], "target": "static", **changes},
+        **{"window_s": [1.5, 2.5], **changes},
     )
 
 
@@ -49,14 +41,13 @@ def test_the_window_of_training_is_drawn(auricle, tmp_path, encoder):
     text = auricle.output("attention", folder, file, "--out", out)
     assert out.read_bytes().startswith(PNG)
     assert "from 1.5 s" in text and f"Picture: {out}" in text
-    status, text, _ = auricle("attention", folder, file, "--out", out, "--json", "--start", 0.5)
-    found = json.loads(text)
+    found = auricle.json("attention", folder, file, "--out", out, "--start", 0.5)
     bundle = pretrained.load(folder)
     wav = torch.from_numpy(soundfile.read(file, dtype="float32")[0])[4000:12000]
     with torch.no_grad():
         feats = bundle.compute_features(wav[None])
     rollout = rollout_picture(bundle.embedding_model, feats)[0].numpy()
-    assert status == 0 and found["patches"] == list(rollout.shape)
+    assert found["patches"] == list(rollout.shape)
     np.testing.assert_allclose(found["rollout"], rollout, atol=1e-6)
     edges_hz = np.linspace(0, RATE / 2, 41)
     grid = patch_grid(bundle.embedding_model, feats.shape[1], 0.01, edges_hz)

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from media_files import write_headless_mp3
 from prediction import predicts_past_bad_files
-from random_bundle import random_bundle
+from random_bundle import emotion_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.bundles.predicted_values import predict_curve, predict_values
@@ -20,22 +20,15 @@ SCALE = {"low": 1.0, "high": 9.0}
 OPTIONS = {"linear": {}, "blstm": {"layers": 1, "hidden": 8}}
 
 
-def save(folder, encoder="blstm", target="static", clip_s=2.0, head="regression", **changes):
-    return random_bundle(
+def save(folder, encoder="blstm", clip_s=2.0, **changes):
+    return emotion_bundle(
         folder,
-        "mel",
         encoder,
-        ("valence", "arousal"),
-        "music_emotion" if head == "regression" else "keyword_spotting",
-        seed=1,
-        sample_rate=RATE,
         clip_s=clip_s,
         in_frames=None if clip_s else 51,
-        normalization="none",
         frontend_options={"num_features": 12},
         encoder_options=OPTIONS[encoder],
-        head=head,
-        **{"scale": SCALE, "window_s": [15.0, 45.0], "target": target, **changes},
+        **{"window_s": [15.0, 45.0], **changes},
     )
 
 
