@@ -129,7 +129,7 @@ def test_the_format_can_be_said(auricle, tmp_path):
         (HYP, ("--alignment", "no/such/file"), "--alignment no/such/file"),
         (HYP, ("--alignment", "."), r"--alignment \.: is a folder"),
         (HYP, ("--seed", -1), "seed|negative"),
-        (HYP, ("--phone-set", 40), "--phone-set: invalid choice: 40"),
+        (HYP, ("--phone-set", 40), "--phone_set: invalid choice: 40"),
         (HYP, ("--unit", "syllable"), "--unit: invalid choice: 'syllable'"),
         (HYP, ("--hyp", "missing.txt"), "missing.txt: no such file"),
         (HYP, ("--ref", "."), r"\.: is a folder"),
