@@ -105,6 +105,17 @@ class Command:
 
 
 @pytest.fixture
+def one_thread():
+    """Torch on one thread, for tests of many small operations."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def auricle(capsys):
     """The command `auricle`; a test file may give it a folder and first words."""
     return Command(capsys)

@@ -1,17 +1,13 @@
 """LEAF against the reference implementation's output, and against SpeechBrain's port, live."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
+from sounds import golden
 from speechbrain.lobes.features import Leaf as SpeechBrainLeaf
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.pcen import PCEN
 from auricle.processing.filterbank.shapes import gaussian_lowpass, leaf_initial_values
-
-DATA = Path(__file__).parent / "data"
 
 #: (centre in rad/sample, width in samples) of the 40 initial filters, from the reference.
 INITIAL_CENTRES = """
@@ -28,10 +24,6 @@ INITIAL_WIDTHS = """
 """
 
 
-def load(name):
-    return torch.from_numpy(np.load(DATA / f"{name}.npy"))
-
-
 @pytest.fixture(scope="module")
 def reference_leaf():
     return build_frontend("leaf", options={"leaf": {"frame_centre": "tf_same"}})
@@ -40,8 +32,8 @@ def reference_leaf():
 @pytest.mark.parametrize("source, expected", [("x", "leaf"), ("chirp", "leaf_chirp")])
 def test_equals_the_reference(reference_leaf, source, expected):
     with torch.no_grad():
-        out = reference_leaf(load(source)[:, 0])
-    torch.testing.assert_close(out, load(expected), atol=2e-5, rtol=0)
+        out = reference_leaf(golden(source)[:, 0])
+    torch.testing.assert_close(out, golden(expected), atol=2e-5, rtol=0)
 
 
 def test_initial_filters(reference_leaf):

@@ -1,18 +1,14 @@
 """Log-mel against torchaudio's, nnAudio's, Kaldi's, SpeechBrain's and the LEAF reference's own."""
 
-import math
-from pathlib import Path
-
 import nnAudio.features
-import numpy as np
 import pytest
 import torch
 import torchaudio
+from sounds import golden, over_noise
 from speechbrain.lobes.features import Fbank
 
 from auricle.lobes import build_frontend
 
-DATA = Path(__file__).parent / "data"
 WAVS = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
 
 
@@ -62,44 +58,15 @@ def test_scales_with_the_sample_rate(sample_rate, n_fft):
 # -- one convention per library ------------------------------------------------------------------
 
 
-def load(name):
-    """`mel.npy` and `mel_chirp.npy` are what `MelFilterbanks()` of google-research/leaf-audio
-    @ b130481 gives for `x.npy` and `chirp.npy`, made as said in data/README.md."""
-    return torch.from_numpy(np.load(DATA / f"{name}.npy"))
-
-
-def speech_like(num_samples, sample_rate=16000):
-    """Glottal pulses at 110 to 150 Hz through three resonances, in syllables with pauses."""
-    time = np.arange(num_samples) / sample_rate
-    phase = np.cumsum(110 + 20 * (1 + np.sin(2 * np.pi * 1.5 * time))) / sample_rate
-    pulses = np.diff(np.floor(phase), prepend=0.0)
-    out = np.zeros(num_samples)
-    for centre_hz, width_hz in ((700, 80), (1220, 90), (2600, 120)):
-        ring = np.exp(-np.pi * width_hz * time[:800]) * np.sin(2 * np.pi * centre_hz * time[:800])
-        out += np.convolve(pulses, ring)[:num_samples]
-    out *= np.clip(np.sin(2 * np.pi * 3 * time), 0, None)
-    out += 1e-3 * np.random.default_rng(0).standard_normal(num_samples)
-    return torch.from_numpy(0.2 * out / np.abs(out).max()).float()
-
-
-def signals(num_samples=16000, sample_rate=16000):
-    """Noise, a chirp with some noise under it, and something like speech: (3, T)."""
-    generator = torch.Generator().manual_seed(3)
-    time = torch.arange(num_samples, dtype=torch.float64) / sample_rate
-    sweep = 0.5 * torch.sin(2 * math.pi * (200 * time + sample_rate / 8 * time**2)).float()
-    noise = 0.1 * torch.randn(2, num_samples, generator=generator)
-    return torch.stack([noise[0], sweep + 0.01 * noise[1], speech_like(num_samples, sample_rate)])
-
-
 def build(convention, sample_rate=16000, **options):
     return build_frontend("mel", sample_rate, {"mel": {"convention": convention, **options}})
 
 
 def test_equals_the_leaf_reference():
     mel = build("leaf_audio")
-    out = mel(load("x")[:, 0])
+    out = mel(golden("x")[:, 0])
     assert out.shape[1] == mel.num_frames(16000) == 100
-    torch.testing.assert_close(out, load("mel"), atol=2e-5, rtol=0)
+    torch.testing.assert_close(out, golden("mel"), atol=2e-5, rtol=0)
 
 
 def test_equals_the_leaf_reference_on_a_chirp():
@@ -107,7 +74,7 @@ def test_equals_the_leaf_reference_on_a_chirp():
     The reference computes the triangles in float32 from mel values of up to 2840 (steps of
     2.4e-4) on bands 69 mel wide: weights are off by up to 7e-6. Hence compared before the
     logarithm, relative to each frame's loudest band; and after it on average."""
-    out, expected = build("leaf_audio")(load("chirp")[:, 0]), load("mel_chirp")
+    out, expected = build("leaf_audio")(golden("chirp")[:, 0]), golden("mel_chirp")
     loudest = expected.exp().amax(2, keepdim=True)
     torch.testing.assert_close(out.exp() / loudest, expected.exp() / loudest, atol=7e-6, rtol=0)
     assert (out - expected).abs().mean() < 1e-4
@@ -133,7 +100,7 @@ def test_equals_nnaudio_by_convention(sample_rate, theirs, options):
     reference = nnAudio.features.MelSpectrogram(
         sr=sample_rate, verbose=False, **{**window, **theirs}
     )
-    ours, wavs = build("nnaudio", sample_rate, **options), signals(16000, sample_rate)
+    ours, wavs = build("nnaudio", sample_rate, **options), over_noise(16000, sample_rate)
     expected = reference(wavs).transpose(1, 2)
     scale = expected.amax((1, 2), keepdim=True)
     torch.testing.assert_close(ours.energy(wavs) / scale, expected / scale, atol=2e-6, rtol=2e-5)
@@ -165,7 +132,7 @@ def test_equals_kaldi_by_convention(sample_rate, theirs, options):
     """Tolerance: torchaudio computes the triangles' sides in float32 from mel values of up to 2840
     (steps of 2.4e-4), which moves a small weight at the edge of a narrow band by up to 2e-5; after
     the logarithm of a band that holds one such bin alone, 5e-4."""
-    ours, wavs = build("kaldi", sample_rate, **options), signals(12345, sample_rate)
+    ours, wavs = build("kaldi", sample_rate, **options), over_noise(12345, sample_rate)
     given = {"num_mel_bins": 40, **theirs}
     expected = torch.stack(
         [
@@ -193,7 +160,7 @@ def test_equals_kaldi_by_convention(sample_rate, theirs, options):
 def test_equals_speechbrain_by_convention(sample_rate, theirs, options):
     """In dB; torch.stft and we round alike up to 1e-7 of a frame's loudest bin, 80 dB below which
     the floor lies: 1e-3 dB there, 1e-5 dB on average."""
-    ours, wavs = build("speechbrain", sample_rate, **options), signals(8000, sample_rate)
+    ours, wavs = build("speechbrain", sample_rate, **options), over_noise(8000, sample_rate)
     expected = Fbank(sample_rate=sample_rate, **theirs)(wavs)
     torch.testing.assert_close(ours(wavs), expected, atol=2e-3, rtol=0)
     assert (ours(wavs) - expected).abs().mean() < 2e-5
@@ -201,7 +168,7 @@ def test_equals_speechbrain_by_convention(sample_rate, theirs, options):
 
 def test_the_floor_below_the_maximum_is_each_items_own():
     """SpeechBrain looks at the padded frames too, which are its loudest where the padding is."""
-    mel, wavs = build("speechbrain", top_db=20.0), signals(8000)
+    mel, wavs = build("speechbrain", top_db=20.0), over_noise(8000)
     padded = wavs.clone()
     padded[1, 4000:] = 1.0
     lengths = torch.tensor([1.0, 0.5, 1.0])
@@ -216,7 +183,7 @@ def test_the_maximum_is_that_of_valid_frames_only():
     """A click behind the last whole window is in no frame of its clip; in a longer batch it is in
     one that does not count."""
     mel = build("kaldi", log="db", top_db=20.0)
-    wavs = signals(8000)[:2].clone()
+    wavs = over_noise(8000)[:2].clone()
     wavs[1] *= 1e-2
     wavs[1, 3990] = 1.0  # 4000 samples hold 23 windows, the last of which ends at 3920
     together, alone = mel(wavs, torch.tensor([1.0, 0.5])), mel(wavs[1:, :4000])
@@ -226,7 +193,7 @@ def test_the_maximum_is_that_of_valid_frames_only():
 
 @pytest.mark.parametrize("power, kind", [(2.0, "power"), (1.0, "magnitude")])
 def test_levels_in_db_equal_torchaudio(power, kind):
-    mel, wavs = build("auricle", log="db", log_offset=1e-10, power=power), signals(8000)
+    mel, wavs = build("auricle", log="db", log_offset=1e-10, power=power), over_noise(8000)
     expected = torchaudio.transforms.AmplitudeToDB(kind)(mel.energy(wavs))
     torch.testing.assert_close(mel(wavs), expected)
 

@@ -6,19 +6,10 @@ import nnAudio.features
 import pytest
 import torch
 import torchaudio
+from sounds import over_noise
 
 from auricle.lobes import build_frontend
 from auricle.lobes.frontends.mfcc import time_derivative
-
-
-def signals(num_samples=12345, sample_rate=16000):
-    """Noise, a chirp with some noise under it, and pulses with pauses between: (3, T)."""
-    generator = torch.Generator().manual_seed(0)
-    noise = 0.1 * torch.randn(3, num_samples, generator=generator)
-    time = torch.arange(num_samples, dtype=torch.float64) / sample_rate
-    chirp = 0.5 * torch.sin(2 * math.pi * (200 * time + sample_rate / 8 * time**2)).float()
-    pulses = (torch.arange(num_samples) % 128 == 0) * (time * 3 % 1 < 0.6)
-    return torch.stack([noise[0], chirp + 0.01 * noise[1], 0.8 * pulses + 1e-3 * noise[2]])
 
 
 def build(sample_rate=16000, **options):
@@ -43,7 +34,7 @@ def test_equals_torchaudio(num_ceps, log_mels):
     levels of up to 100 dB, summed over 40 bands."""
     theirs = torchaudio.transforms.MFCC(16000, num_ceps, log_mels=log_mels, melkwargs=MEL)
     ours = build(num_ceps=num_ceps, log="mel" if log_mels else "db")
-    wavs = signals()
+    wavs = over_noise(12345)
     expected = torch.stack([theirs(wav).T for wav in wavs])
     torch.testing.assert_close(ours(wavs), expected, atol=1e-3, rtol=1e-5)
 
@@ -52,7 +43,7 @@ def test_equals_torchaudio_with_other_bands():
     mel = {**MEL, "f_min": 100.0, "f_max": 6000.0, "n_mels": 26, "norm": "slaney", "n_fft": 1024}
     theirs = torchaudio.transforms.MFCC(16000, 12, melkwargs=mel)
     options = {"min_freq_hz": 100.0, "max_freq_hz": 6000.0, "norm": "slaney", "n_fft": 1024}
-    ours, wavs = build(num_ceps=12, num_mels=26, mel=options), signals()
+    ours, wavs = build(num_ceps=12, num_mels=26, mel=options), over_noise(12345)
     expected = torch.stack([theirs(wav).T for wav in wavs])
     torch.testing.assert_close(ours(wavs), expected, atol=1e-3, rtol=1e-5)
 
@@ -63,7 +54,7 @@ def test_equals_nnaudio():
     theirs = nnAudio.features.MFCC(
         sr=16000, n_mfcc=20, n_fft=480, win_length=480, hop_length=160, n_mels=40, verbose=False
     )
-    ours, wavs = build(num_ceps=20, mel={"convention": "nnaudio"}), signals()
+    ours, wavs = build(num_ceps=20, mel={"convention": "nnaudio"}), over_noise(12345)
     torch.testing.assert_close(ours(wavs), theirs(wavs).transpose(1, 2), atol=1e-2, rtol=0)
 
 
@@ -72,7 +63,7 @@ def test_equals_kaldi(lifter):
     """Tolerance: the liftered coefficients are up to 12 times the log energies, which agree to
     5e-4 (see test_mel.py)."""
     ours = build(num_ceps=13, num_mels=23, log="mel", lifter=lifter, mel={"convention": "kaldi"})
-    wavs = signals()
+    wavs = over_noise(12345)
     expected = torch.stack(
         [
             torchaudio.compliance.kaldi.mfcc(
@@ -86,7 +77,7 @@ def test_equals_kaldi(lifter):
 
 @pytest.mark.parametrize("delta_frames", [3, 5, 9])
 def test_derivatives_equal_torchaudio(delta_frames):
-    ours, wavs = build(num_ceps=13, deltas=2, delta_frames=delta_frames), signals()
+    ours, wavs = build(num_ceps=13, deltas=2, delta_frames=delta_frames), over_noise(12345)
     plain = build(num_ceps=13)(wavs).transpose(1, 2)
     first = torchaudio.functional.compute_deltas(plain, delta_frames)
     second = torchaudio.functional.compute_deltas(first, delta_frames)
@@ -105,7 +96,7 @@ def test_derivatives_end_with_each_item():
 
 def test_gain_moves_the_zeroth_coefficient_only():
     """10 dB more in 40 bands: 10 sqrt(40) in the orthonormal transform's first coefficient."""
-    ours, wavs = build(num_ceps=20), signals()[:1]
+    ours, wavs = build(num_ceps=20), over_noise(12345)[:1]
     change = ours(math.sqrt(10) * wavs) - ours(wavs)
     torch.testing.assert_close(
         change[..., 0], torch.full_like(change[..., 0], 10 * math.sqrt(40)), atol=1e-3, rtol=0
@@ -114,7 +105,7 @@ def test_gain_moves_the_zeroth_coefficient_only():
 
 
 def test_all_coefficients_give_the_levels_back():
-    ours, wavs = build(num_ceps=40), signals()
+    ours, wavs = build(num_ceps=40), over_noise(12345)
     torch.testing.assert_close(ours(wavs) @ ours.basis.T, ours.mel(wavs), atol=1e-3, rtol=0)
 
 

@@ -5,24 +5,19 @@ x.npy and chirp.npy, made as described in data/README.md.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from asteroid_filterbanks import ParamSincFB
+from sounds import golden
 from speechbrain.nnet.CNN import SincConv as SpeechBrainSincConv
 from torch.nn import functional
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.sinc import mel_cutoffs, sinc_taps
 
-DATA = Path(__file__).parent / "data"
 REFERENCE = {"double_minimum": True, "taper": "hamming_periodic", "frame_centre": "tf_same"}
-
-
-def load(name):
-    return torch.from_numpy(np.load(DATA / f"{name}.npy"))
 
 
 def build(name, sample_rate=16000, **options):
@@ -82,8 +77,8 @@ def test_equals_the_reference_with_its_taps(name, source, suffix, tolerance, mon
     taps = difference_of_low_passes(torch.float32).double()
     monkeypatch.setattr(frontend, "cutoff_taps", lambda quadrature=False: taps)
     with torch.no_grad():
-        out = frontend(load(source)[:, 0].double()).float()
-    torch.testing.assert_close(out, load(name + suffix), atol=tolerance, rtol=0)
+        out = frontend(golden(source)[:, 0].double()).float()
+    torch.testing.assert_close(out, golden(name + suffix), atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +94,8 @@ def test_equals_the_reference_with_its_taps(name, source, suffix, tolerance, mon
 )
 def test_equals_the_reference_but_for_its_rounding(name, source, suffix, tolerance):
     with torch.no_grad():
-        out = build_reference(name)(load(source)[:, 0])
-    torch.testing.assert_close(out, load(name + suffix), atol=tolerance, rtol=0)
+        out = build_reference(name)(golden(source)[:, 0])
+    torch.testing.assert_close(out, golden(name + suffix), atol=tolerance, rtol=0)
 
 
 def test_initial_taps_are_the_reference_formula_in_double_precision():

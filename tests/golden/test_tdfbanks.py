@@ -5,18 +5,15 @@
 """
 
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from asteroid_filterbanks import Encoder, FreeFB
-from sounds import loud_and_quiet
+from sounds import golden, loud_and_quiet
 from torch import nn
 
 from auricle.lobes import build_frontend
 
-DATA = Path(__file__).parent / "data"
 #: LEAF's form, with its window that is off by one and its floor.
 LEAF_FORM = {
     "pooling": "shared",
@@ -30,21 +27,17 @@ def build(**options):
     return build_frontend("tdfbanks", options={"tdfbanks": options})
 
 
-def load(name):
-    return torch.from_numpy(np.load(DATA / f"{name}.npy"))
-
-
 def test_equals_the_reference_on_noise():
     with torch.no_grad():
-        out = build(**LEAF_FORM)(load("x")[:, 0])
-    torch.testing.assert_close(out, load("tdfbanks"), atol=2e-5, rtol=0)
+        out = build(**LEAF_FORM)(golden("x")[:, 0])
+    torch.testing.assert_close(out, golden("tdfbanks"), atol=2e-5, rtol=0)
 
 
 def test_equals_the_reference_on_a_chirp():
     """2e-5 down to 55 dB below the loudest energy. Below that float32 rounding of the loud part
     shows, in the reference too: this frontend in float64 is no closer to it."""
     with torch.no_grad():
-        out, expected = build(**LEAF_FORM)(load("chirp")[:, 0]), load("tdfbanks_chirp")
+        out, expected = build(**LEAF_FORM)(golden("chirp")[:, 0]), golden("tdfbanks_chirp")
     audible = expected > expected.max() - 5.5 * math.log(10)
     assert 400 < audible.sum() < audible.numel()
     torch.testing.assert_close(out[audible], expected[audible], atol=2e-5, rtol=0)
@@ -60,8 +53,8 @@ def test_the_references_window_is_one_sample_late():
     torch.testing.assert_close(right, right.flip(0))
     torch.testing.assert_close(right, torch.hann_window(401, periodic=False).square())
     with torch.no_grad():
-        out = build(**{**LEAF_FORM, "window_off_by_one": False})(load("x")[:, 0])
-    assert (out - load("tdfbanks")).abs().max() > 1e-3
+        out = build(**{**LEAF_FORM, "window_off_by_one": False})(golden("x")[:, 0])
+    assert (out - golden("tdfbanks")).abs().max() > 1e-3
 
 
 class Original(nn.Module):

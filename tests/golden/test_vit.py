@@ -3,7 +3,6 @@
 import pytest
 import timm
 import torch
-import transformers
 from picture_encoders import (
     IMAGENET,
     alone_and_together,
@@ -13,6 +12,7 @@ from picture_encoders import (
     perturbed,
     picture_net,
     saved,
+    transformers_vit,
 )
 from safetensors.torch import load_file
 from spectrogram_signals import signals
@@ -133,15 +133,7 @@ def test_vit_takes_the_first_blocks_and_another_grid(tmp_path):
 
 @torch.no_grad()
 def test_vit_takes_transformers_weights(tmp_path):
-    config = transformers.ViTConfig(
-        hidden_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=3,
-        intermediate_size=768,
-        image_size=64,
-    )
-    other = perturbed(transformers.ViTModel(config)).eval()  # with a pooler, which is left out
-    other.save_pretrained(tmp_path)
+    other = transformers_vit(tmp_path)
     assert "encoder.layer.0.attention.attention.query.weight" in load_file(
         tmp_path / "model.safetensors"
     )
@@ -149,7 +141,7 @@ def test_vit_takes_transformers_weights(tmp_path):
     picture = feats.transpose(1, 2)[:, None].expand(-1, 3, -1, -1)
     encoder = build("vit", 64, frames=64, depth=2, path=str(tmp_path)).eval()
     close(encoder(feats)[:, 0], other(picture).last_hidden_state[:, 0], 1e-4)
-    assert encoder.norm.eps == config.layer_norm_eps == 1e-12
+    assert encoder.norm.eps == other.config.layer_norm_eps == 1e-12
 
 
 @torch.no_grad()

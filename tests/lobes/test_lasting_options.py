@@ -10,7 +10,7 @@ import timm
 import torch
 import transformers
 from hyperpyyaml import load_hyperpyyaml
-from picture_encoders import perturbed, picture_net, saved, transformers_ast
+from picture_encoders import perturbed, picture_net, saved, transformers_ast, transformers_vit
 from safetensors.torch import load_file
 
 from auricle.lobes import build_encoder, build_model
@@ -43,16 +43,7 @@ def amended(folder, **settings):
 
 
 def vit(folder):
-    config = transformers.ViTConfig(
-        hidden_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=3,
-        intermediate_size=768,
-        image_size=64,
-        layer_norm_eps=EPSILON,
-    )
-    torch.manual_seed(0)
-    perturbed(transformers.ViTModel(config)).save_pretrained(folder)
+    transformers_vit(folder, layer_norm_eps=EPSILON)
     return {"depth": 2, "freeze_blocks": 1, "frames": 120, "mean": [0.4, 0.5, 0.6], "std": 0.3}
 
 

@@ -4,7 +4,6 @@ import json
 import pickle
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -48,6 +47,9 @@ class Mine(Frontend):
     def forward(self, wavs, lengths=None):
         return wavs[..., None] * {factor}
 '''
+
+
+MY_LOBE = PLUGIN.format(name="my_lobe", kind="frontend", factor=1)
 
 
 def plugin(path, name="my_lobe", kind="frontend", factor=1):
@@ -278,7 +280,7 @@ def test_plugin_path_may_be_relative_or_through_a_link(tmp_path, monkeypatch):
         ("1 / 0", "ZeroDivisionError"),
         ("", "registered no lobe.*@register_frontend"),
         ("x = 1", "registered no lobe"),
-        (PLUGIN.format(name="half", kind="frontend", factor=1) + "\n1 / 0\n", "ZeroDivision"),
+        (MY_LOBE + "\n1 / 0\n", "ZeroDivision"),
     ],
     ids=["import", "syntax", "error", "empty", "no-lobe", "error-after-registering"],
 )
@@ -317,14 +319,15 @@ def test_missing_plugin_file(tmp_path):
 def distribution(tmp_path, monkeypatch):
     """Write an installed package (its metadata and a module) and look for entry points again."""
 
-    def install(entry_points, module="", name="other-package", more=None):
-        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+    def install(
+        module=MY_LOBE, lobe="my_lobe", target="other_package:Mine", file="other_package.py"
+    ):
+        info = tmp_path / "other_package-1.0.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(textwrap.dedent(entry_points))
-        for file, text in {f"{name.replace('-', '_')}.py": module, **(more or {})}.items():
-            (tmp_path / file).parent.mkdir(exist_ok=True)
-            (tmp_path / file).write_text(text)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[auricle.frontends]\n{lobe} = {target}\n")
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(module)
         monkeypatch.syspath_prepend(tmp_path)
         for registry in REGISTRIES:
             registry._scan_entry_points()
@@ -333,10 +336,7 @@ def distribution(tmp_path, monkeypatch):
 
 
 def test_entry_point_is_listed_by_name_and_loaded_on_demand(distribution):
-    distribution(
-        "[auricle.frontends]\nmy_lobe = other_package:Mine\n",
-        PLUGIN.format(name="my_lobe", kind="frontend", factor=1),
-    )
+    distribution()
     assert "my_lobe" in FRONTENDS.names()
     assert FRONTENDS.describe("my_lobe").origin == "package other-package (other_package:Mine)"
     assert "other_package" not in sys.modules, "listing imports nothing of it"
@@ -345,32 +345,20 @@ def test_entry_point_is_listed_by_name_and_loaded_on_demand(distribution):
 
 
 def test_entry_point_may_name_a_class_without_decorator(distribution):
-    source = PLUGIN.format(name="my_lobe", kind="frontend", factor=1)
-    plain = "\n".join(line for line in source.split("\n") if not line.startswith("@"))
-    distribution("[auricle.frontends]\nmy_lobe = other_package:Mine\n", plain)
+    distribution("\n".join(line for line in MY_LOBE.split("\n") if not line.startswith("@")))
     assert build_frontend("my_lobe").width == 3
     assert FRONTENDS.get("my_lobe").registered_name == "my_lobe"
 
 
 def test_entry_point_may_name_the_module(distribution):
-    distribution(
-        "[auricle.frontends]\nmy_lobe = other_package\n",
-        PLUGIN.format(name="my_lobe", kind="frontend", factor=1),
-    )
+    distribution(target="other_package")
     assert build_frontend("my_lobe").width == 3
 
 
-def test_entry_point_may_name_a_class_that_a_submodule_defines(distribution):
+def test_entry_point_may_name_a_class_that_a_submodule_defines(distribution, tmp_path):
     """`__init__.py` hands on what `lobe.py` defines: the usual shape of a package."""
-    distribution(
-        "[auricle.frontends]\nmy_lobe = other_package_folder:Mine\n",
-        more={
-            "other_package_folder/__init__.py": "from .lobe import Mine\n",
-            "other_package_folder/lobe.py": PLUGIN.format(
-                name="my_lobe", kind="frontend", factor=1
-            ),
-        },
-    )
+    distribution(target="other_package_folder:Mine", file="other_package_folder/lobe.py")
+    (tmp_path / "other_package_folder/__init__.py").write_text("from .lobe import Mine\n")
     assert build_frontend("my_lobe").width == 3
 
 
@@ -384,7 +372,7 @@ def test_entry_point_may_name_a_class_that_a_submodule_defines(distribution):
     ],
 )
 def test_broken_entry_point_is_listed_as_broken_and_harms_nothing(distribution, module, says):
-    distribution("[auricle.frontends]\nmy_lobe = other_package:Mine\n", module)
+    distribution(module)
     for _ in range(2):
         with pytest.raises(PluginError, match=f"my_lobe.*other-package.*broken.*{says}"):
             FRONTENDS.get("my_lobe")
@@ -395,10 +383,8 @@ def test_broken_entry_point_is_listed_as_broken_and_harms_nothing(distribution, 
 
 def test_entry_point_that_clashes_with_the_library_is_broken_and_the_library_stays(distribution):
     own = FRONTENDS.describe("waveform").origin
-    distribution(
-        "[auricle.frontends]\nwaveform = other_package:Mine\n",
-        PLUGIN.format(name="waveform", kind="frontend", factor=1),
-    )
+    module = PLUGIN.format(name="waveform", kind="frontend", factor=1)
+    distribution(module, lobe="waveform")
     clash = FRONTENDS.describe("waveform@other-package")
     assert "taken by" in clash.error and own in clash.error and "other-package" in clash.origin
     assert "waveform@other-package" not in FRONTENDS.names()
@@ -409,10 +395,7 @@ def test_entry_point_that_clashes_with_the_library_is_broken_and_the_library_sta
 
 
 def test_plugin_that_clashes_with_an_entry_point_names_both(distribution, tmp_path):
-    distribution(
-        "[auricle.frontends]\nmy_lobe = other_package:Mine\n",
-        PLUGIN.format(name="my_lobe", kind="frontend", factor=1),
-    )
+    distribution()
     with pytest.raises(DuplicateLobe, match=r"package other-package.*mine\.py"):
         load_plugin(plugin(tmp_path / "mine.py"))
 
@@ -427,7 +410,7 @@ print(json.dumps({"listed": listed, "torch": "torch" in sys.modules}))
 
 
 def test_a_fresh_process_lists_an_installed_package_without_importing_it(distribution, tmp_path):
-    distribution("[auricle.frontends]\nmy_lobe = other_package:Mine\n", "import torch\n1 / 0\n")
+    distribution("import torch\n1 / 0\n")
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(tmp_path)],
         check=True,

@@ -59,6 +59,22 @@ def picture_net(name="vit_tiny_patch16_224", seed=0, **options):
     return perturbed(timm.create_model(name, num_classes=5, depth=3, img_size=96, **options))
 
 
+def transformers_vit(folder, **options):
+    """A model with a pooler, which our encoder leaves out."""
+    config = transformers.ViTConfig(
+        hidden_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=768,
+        image_size=64,
+        **options,
+    )
+    torch.manual_seed(0)
+    model = perturbed(transformers.ViTModel(config))
+    model.save_pretrained(folder)
+    return model
+
+
 def transformers_ast(folder, strides, frames=200, features=40, depth=2):
     config = transformers.ASTConfig(
         hidden_size=192,

@@ -25,12 +25,7 @@ def power(lobe, name, wavs):
         return getattr(lobe, POWER[name])(wavs)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_all_gammatones_answer_a_click_at_the_same_time():

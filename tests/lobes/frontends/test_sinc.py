@@ -13,13 +13,7 @@ from auricle.lobes.promises import check
 from auricle.processing.filterbank.engine.plan import make_plan
 from auricle.processing.filterbank.sinc import filtered, mel_cutoffs, sinc_taps
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(name, sample_rate=16000, **options):

@@ -1,12 +1,9 @@
 """CCC loss: its value, its gradient over ranks and past batches, and where it would break."""
 
-import socket
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from two_ranks import run_two_ranks
 
 from auricle.lobes.heads.concordance import ConcordanceLoss, RegressionLoss
 from auricle.lobes.heads.regression import RegressionHead
@@ -186,18 +183,7 @@ def test_two_ranks_have_the_gradient_of_one_process_with_the_whole_batch(tmp_pat
     x = torch.cat([t, torch.randn(24, 1, generator=torch.Generator().manual_seed(1))], 1)
     x += 0.5 * torch.randn(24, 3, generator=torch.Generator().manual_seed(2))
     torch.save((x, t), tmp_path / "data.pt")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen([sys.executable, "-c", RANK, str(r), str(port), str(tmp_path)])
-        for r in range(2)
-    ]
-    try:
-        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
+    run_two_ranks(RANK, tmp_path)
     found = [torch.load(tmp_path / f"{r}.pt") for r in range(2)]
     for kind in ("ccc", "mse", "mix"):
         torch.manual_seed(0)

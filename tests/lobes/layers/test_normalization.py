@@ -1,11 +1,8 @@
 """Normalisation equals the textbook formula over the valid frames, and travels with the state."""
 
-import socket
-import subprocess
-import sys
-
 import pytest
 import torch
+from two_ranks import run_two_ranks
 
 from auricle.lobes import build_normalization
 from auricle.lobes.layers.normalization import (
@@ -134,26 +131,14 @@ for seed in (0, 1):
     # uneven shares: the sums count, not the means of the ranks
     part = slice(0, 2) if rank == 0 else slice(2, 6)
     normalization(feats[part], lengths[part])
-torch.save(normalization.state_dict(), out)
+torch.save(normalization.state_dict(), f"{out}/{rank}")
 torch.distributed.destroy_process_group()
 """
 
 
 @pytest.mark.slow
 def test_two_ranks_learn_what_one_process_learns(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen([sys.executable, "-c", RANK, str(r), str(port), str(tmp_path / f"{r}")])
-        for r in range(2)
-    ]
-    try:
-        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.wait()
+    run_two_ranks(RANK, tmp_path)
     single = GlobalNormalization(4).train()
     for seed in (0, 1):
         feats = torch.randn(6, 50, 4, generator=torch.Generator().manual_seed(seed)) * 3 + 7

@@ -99,12 +99,7 @@ def subject(case: str, options: dict | None = None) -> Subject:
     return subject_of(KINDS[name], name, {name: options})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from sounds import noise
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.folded import FoldedFilterbank
-
-
-def noise(*shape, seed=0):
-    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def build(**options):
