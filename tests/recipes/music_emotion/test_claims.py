@@ -314,7 +314,7 @@ def test_a_finding_is_a_table_and_json():
     assert finding.as_dict()["measured"] == rows
 
 
-@pytest.mark.parametrize("field", ["seeds", "epochs"])
+@pytest.mark.parametrize("field", ["seeds", "number_of_epochs"])
 def test_settings_of_none_at_all_are_refused(field):
     refused(f"{field} must be at least 1, got 0", Settings, **{field: 0})
 
