@@ -152,26 +152,25 @@ COMPARE = f"""
 import sys, torch
 from pathlib import Path
 from auricle.hparams.loader import load_hparams
-from auricle.lobes import pretrained
+from auricle.lobes import bundles
+from auricle.lobes.heads import build_head
 
 folder = Path({BUNDLE!r})
 config = load_hparams(sys.argv[1:], "speech_commands")
-modules = torch.nn.ModuleDict(config.build()["modules"])
-untrained = {{key: value.clone() for key, value in modules.state_dict().items()}}
+model = config.build()["model"]
+model.classifier = build_head("classifier", model.embedding_model.out_features, 12)
+untrained = {{key: value.clone() for key, value in model.state_dict().items()}}
 weights = next((folder.parent / "checkpoints").glob("CKPT*/model.ckpt"))
-modules.load_state_dict(torch.load(weights, weights_only=True))
-modules.eval()
-moved = [key for key, value in modules.state_dict().items() if not value.equal(untrained[key])]
+model.load_state_dict(torch.load(weights, weights_only=True))
+model.eval()
+moved = [key for key, value in model.state_dict().items() if not value.equal(untrained[key])]
 assert "compute_features.centre" in moved and "compute_features.width" in moved, moved
 
 wavs = 0.1 * torch.randn(3, 16000, generator=torch.Generator().manual_seed(0))
 lengths = torch.tensor([1.0, 0.7, 0.4])
-feats = modules["compute_features"](wavs, lengths)
-assert feats.shape == (3, 101, 32)
-frames = modules["compute_features"].frame_lengths(lengths, 16000)
-embedded = modules["embedding_model"](modules["mean_var_norm"](feats, frames), frames)
-want = modules["classifier"](embedded).squeeze(1)
-print((pretrained.load(folder)(wavs, lengths) - want).abs().max().item())
+assert model.compute_features(wavs, lengths).shape == (3, 101, 32)
+want = model(wavs, lengths)
+print((bundles.load(folder)(wavs, lengths) - want).abs().max().item())
 """
 
 
