@@ -1,1 +1,4 @@
 """Brains of SpeechBrain: a base class, one Brain per task, optimisers, checkpoints."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

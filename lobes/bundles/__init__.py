@@ -4,6 +4,9 @@ from auricle.lobes import bundles
 bundle = bundles.load("results/.../bundle")
 """
 
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
+
 import importlib
 
 __all__ = ["Bundle", "BundleError", "amend", "load", "save"]

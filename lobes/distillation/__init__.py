@@ -1,1 +1,4 @@
 """Knowledge distillation from frozen teachers: losses, targets and their cache."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

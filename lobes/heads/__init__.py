@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
+
 import torch
 from torch import nn
 

@@ -1,1 +1,4 @@
 """Estimate of the memory that a training run needs."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

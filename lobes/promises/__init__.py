@@ -6,6 +6,9 @@ says what was got, what is promised and what to do about it.
 
 from __future__ import annotations
 
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
+
 import time
 
 from ..build import build_encoder, build_frontend

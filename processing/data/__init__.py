@@ -1,1 +1,4 @@
 """Reading, checking, batching and augmenting audio, and the mini corpora."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -1,1 +1,4 @@
 """Results of runs and the tables made from them."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -1,7 +1,9 @@
 """The package map equals the folders; each folder has one name; the core stays light."""
 
+import ast
 import configparser
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,22 +108,37 @@ def test_nothing_generic_is_installed_at_top_level():
 # -- one name per folder -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("package", list(folders()))
+def test_guard_is_the_first_statement_of_every_package(package):
+    """Run in place: one process per package would take minutes."""
+    path = folders()[package] / "__init__.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    guard = next(
+        node
+        for node in tree.body[1:]
+        if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    )
+    code = compile(ast.Module([guard], []), str(path), "exec")
+    with pytest.raises(ImportError, match=rf"{re.escape(package)}\b.*pip install -e \."):
+        exec(code, {"__name__": package.removeprefix("auricle.")})
+    exec(code, {"__name__": package})
+
+
 GUARDED = """
 import importlib, sys
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except ImportError as error:
-        room = f"auricle.{name.partition('.')[0]}"
-        assert "pip install -e ." in str(error) and room in str(error), (name, error)
+        assert "pip install -e ." in str(error) and f"auricle.{name}" in str(error), (name, error)
     else:
         raise SystemExit(f"`import {name}` from the repository's root works")
 """
 
 
 def test_bare_imports_from_the_root_are_refused():
-    """The guard of a room stands in front of the packages in it."""
-    done = run(GUARDED, *(name.removeprefix("auricle.") for name in folders()), cwd=ROOT)
+    done = run(GUARDED, *MAPPED, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,1 +1,4 @@
 """Shared parts of the encoders that cut a spectrogram into patches."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

@@ -1,1 +1,4 @@
 """Augmentation of training batches: noise, reverberation, speed, crops, SpecAugment, mixup."""
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")

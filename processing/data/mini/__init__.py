@@ -4,6 +4,9 @@ A mini corpus is there to try a recipe, to test it, and to show that a lobe lear
 benchmark: its speech and music come from a synthesiser, and a result on it says so (`is_mini`).
 """
 
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
+
 import importlib
 import importlib.metadata
 import json

@@ -45,6 +45,9 @@ faster than reading them. The torch operators keep band signals up to `KEEP_BYTE
 depend on sizes only are kept between calls (`backend.keep_tensors`).
 """
 
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
+
 from .engine import BACKENDS, EnergyEngine
 
 __all__ = ["BACKENDS", "EnergyEngine"]

@@ -4,3 +4,6 @@ A module with a CLAIM (one sentence) and a function `measure` that returns a `Fi
 under the name of its file. One that trains networks has `measure(settings)`. `catalogue` lists them
 without importing any.
 """
+
+if not __name__.startswith("auricle."):
+    raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
