@@ -5,8 +5,6 @@ an override whose name abbreviates one of its own options. Here every name is ma
 all problems are reported in one message.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
@@ -18,8 +16,6 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from ..processing.system.names import nearest
-
-__all__ = ["Config", "ConfigError", "load_hparams", "shipped", "shipped_defaults", "usage"]
 
 HERE = Path(__file__).parent
 #: Maps whose keys are lobe names; the registry checks them (`auricle.lobes.build`).

@@ -15,17 +15,6 @@ from .registry import ENCODERS, FRONTENDS, LobeError, Registry
 if TYPE_CHECKING:
     from .model import Model
 
-__all__ = [
-    "build_encoder",
-    "build_frontend",
-    "build_model",
-    "build_normalization",
-    "count_frames",
-    "create_model",
-    "option_problems",
-    "options_of",
-]
-
 #: Arguments that a builder sets; a user does not give them as options.
 RESERVED = {
     "frontend": ("sample_rate",),

@@ -4,8 +4,6 @@ The promises themselves are run by `auricle.lobes.promises` over every registere
 an option starts from a file says in `lasting_options` what rebuilds it where that file is not.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -4,16 +4,12 @@ The one place where the four are called in order. Brains, bundles, distillation,
 and training loops of one's own take a Model; none of them calls the parts itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
 from .contracts import Encoder, Frontend, valid_lengths
-
-__all__ = ["PARTS", "Model", "count_parameters"]
 
 #: The four parts, in order, by SpeechBrain's inference names; keys of weights begin with them.
 PARTS = ("compute_features", "mean_var_norm", "embedding_model", "classifier")

@@ -1,7 +1,5 @@
 """Checks of options and inputs of lobes; errors name the option, the range and the value."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,20 +9,6 @@ import numpy as np
 import torch
 
 from ..processing.filterbank.framing import hop_samples, odd_window_samples
-
-__all__ = [
-    "MAX_MS",
-    "choice",
-    "failures",
-    "flag",
-    "frequency_range",
-    "hop",
-    "number",
-    "odd_window",
-    "takes_options_of",
-    "whole",
-    "wholes",
-]
 
 #: Longest window and hop; a longer one is a mistyped unit and would fill the memory.
 MAX_MS = 10_000.0

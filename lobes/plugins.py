@@ -1,7 +1,5 @@
 """Plugin files: run a file of somebody's own, so that its lobes and tasks are registered."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import sys
@@ -9,8 +7,6 @@ from pathlib import Path
 
 from .registry import ENCODERS, FRONTENDS, LobeError, PluginError
 from .tasks import TASKS
-
-__all__ = ["load_plugin"]
 
 
 def load_plugin(path: str | Path) -> list[str]:

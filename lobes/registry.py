@@ -4,8 +4,6 @@ Listing imports nothing heavy: a file of the library is read with `ast`, and an 
 known by its name until it is loaded.
 """
 
-from __future__ import annotations
-
 import ast
 import fnmatch
 import importlib

@@ -17,8 +17,6 @@ from .registry import LobeError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TASKS", "Prediction", "Score", "Task", "find_task", "register_task"]
-
 
 @dataclass(frozen=True)
 class Score:

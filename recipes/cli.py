@@ -1,7 +1,5 @@
 """The command `auricle`: its subcommands, and how errors end it."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -28,8 +26,6 @@ from .commands import (
 from .commands import list as list_lobes
 from .commands.common import add_command
 from .reports.printing import print_error
-
-__all__ = ["main"]
 
 #: In the order of the help.
 COMMANDS = (

@@ -4,8 +4,6 @@ A subclass adds what its task needs: what is computed of a batch, the loss, the 
 here or there asks what class a lobe is.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import time
@@ -23,8 +21,6 @@ from ..model import PARTS, Model
 from ..tasks import Task
 from .checkpoints import History
 from .optimization import build_optimizer, prepare_step
-
-__all__ = ["BaseBrain", "of_waves", "step_seed"]
 
 logger = logging.getLogger(__name__)
 Stage = sb.Stage

@@ -4,8 +4,6 @@ SpeechBrain writes a checkpoint's meta file first and its contents afterwards, a
 file: a run that is killed in between finds half a checkpoint and cannot be resumed.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -23,8 +21,6 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_process_only
-
-__all__ = ["AtomicCheckpointer", "History"]
 
 logger = logging.getLogger(__name__)
 UNFINISHED = "unfinished+"

@@ -1,7 +1,5 @@
 """Brain of classification: cross-entropy with label smoothing and mixup, accuracy."""
 
-from __future__ import annotations
-
 import speechbrain as sb
 import torch
 from torch.nn.functional import nll_loss
@@ -10,8 +8,6 @@ from ...processing.plots.common import save_figure
 from ...processing.plots.confusion import confusion_matrix
 from ...processing.scoring.classification import ConfusionCounts
 from .base import BaseBrain
-
-__all__ = ["ClassificationBrain"]
 
 
 class ClassificationBrain(BaseBrain):

@@ -1,7 +1,5 @@
 """Brain of transcription: CTC loss over phones, characters or subwords, edit rate."""
 
-from __future__ import annotations
-
 import itertools
 
 import speechbrain as sb
@@ -14,8 +12,6 @@ from ...processing.transcription.unit_options import RATES
 from ...processing.transcription.units import Units
 from .base import BaseBrain
 from .optimization import annealing_factor
-
-__all__ = ["NOTHING_YET", "CTCBrain"]
 
 #: An error rate at which a network has not begun to emit more than blanks and a few frequent units.
 NOTHING_YET = 0.9

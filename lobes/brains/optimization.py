@@ -4,8 +4,6 @@ A schedule is a pure function of the progress of training, so that there is no s
 run is interrupted.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 
@@ -15,20 +13,6 @@ import torch
 from ..build import build_frontend
 from ..model import PARTS
 from ..options import choice, failures, number
-
-__all__ = [
-    "ANNEALING",
-    "OPTIMIZERS",
-    "SCHEDULES",
-    "annealing_factor",
-    "annealing_problems",
-    "build_optimizer",
-    "hz_per_unit",
-    "learning_rate_factor",
-    "prepare_step",
-    "problems",
-]
-
 
 OPTIMIZERS = {
     "sgd": lambda groups, momentum, betas: torch.optim.SGD(groups, momentum=momentum),

@@ -1,7 +1,5 @@
 """Brain of regression: values per clip or over time, CCC or squared error, CCC over groups."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import speechbrain as sb
@@ -15,8 +13,6 @@ from ...processing.scoring.regression.scales import from_unit
 from ..heads.concordance import RegressionLoss
 from ..layers.masks import frame_mask, valid_lengths
 from .base import BaseBrain
-
-__all__ = ["RegressionBrain", "points_of_labels"]
 
 
 def points_of_labels(

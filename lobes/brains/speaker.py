@@ -1,7 +1,5 @@
 """Brain of speaker verification: margin softmax over training speakers, EER over trials."""
 
-from __future__ import annotations
-
 import speechbrain as sb
 import torch
 
@@ -14,8 +12,6 @@ from ...processing.scoring.verification.trials import TrialList
 from ..distillation.distiller import PROJECTION, Distiller, gradient_shares
 from ..heads.angular_margin import margin_at
 from .base import BaseBrain
-
-__all__ = ["SpeakerBrain"]
 
 #: How often the shares of the losses in the gradient are measured, in steps.
 SHARES_EVERY = 20

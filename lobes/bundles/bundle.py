@@ -6,8 +6,6 @@ reads `hyperparams.yaml`, and HyperPyYAML constructs what such a file asks for, 
 bundles from people you trust.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Predictions of a regression bundle: values of a whole waveform, or their curve over time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -10,8 +8,6 @@ from torch.nn.functional import adaptive_avg_pool1d, pad
 
 from ...processing.scoring.regression.scales import LABEL_STEP_S, from_unit
 from .bundle import Bundle, BundleError
-
-__all__ = ["predict_curve", "predict_values", "regression_target", "window_starts"]
 
 # Windows that go through a model at once: a song of an hour must not need an hour's memory.
 _WINDOWS_AT_ONCE = 8

@@ -17,8 +17,6 @@ from .predicted_values import predict_curve, predict_values, regression_target, 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
-__all__ = ["classify", "embed", "regress", "transcribe"]
-
 _DECIMALS = 3
 
 

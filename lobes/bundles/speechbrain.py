@@ -1,7 +1,5 @@
 """Write the `hyperparams.yaml` with which SpeechBrain's pretrained interface opens a bundle."""
 
-from __future__ import annotations
-
 import json
 
 from safetensors.torch import load_file
@@ -10,8 +8,6 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from torch import nn
 
 from ..model import PARTS
-
-__all__ = ["BundlePretrainer", "hyperparams_text", "label_encoder"]
 
 
 class BundlePretrainer(Pretrainer):

@@ -1,7 +1,5 @@
 """Knowledge distillation: options, targets of the teacher, and the loss towards them."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,17 +1,7 @@
 """Distillation losses per item: distances of embeddings, divergences of class logits."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
-
-__all__ = [
-    "cosine_distance",
-    "decoupled_divergence",
-    "divergence",
-    "gradient_shares",
-    "squared_distance",
-]
 
 
 def cosine_distance(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

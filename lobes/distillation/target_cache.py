@@ -1,7 +1,5 @@
 """Cache of a teacher's outputs on disk, so that later epochs need not compute them."""
 
-from __future__ import annotations
-
 import json
 import os
 import uuid
@@ -9,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-__all__ = ["TargetCache"]
 
 
 class TargetCache:

@@ -7,8 +7,6 @@
   `task` in its metadata are checked.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -20,8 +18,6 @@ from ..bundles import bundle as pretrained
 from ..heads.angular_margin import CosineClassifier
 from ..layers.masks import valid_lengths
 from ..tasks import find_task
-
-__all__ = ["Teacher", "TeacherError", "load_teacher"]
 
 logger = logging.getLogger(__name__)
 

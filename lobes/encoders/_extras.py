@@ -1,10 +1,6 @@
 """Import of the optional packages timm and transformers, with an error that names the extra."""
 
-from __future__ import annotations
-
 import importlib
-
-__all__ = ["timm", "transformers"]
 
 
 def timm(lobe: str):

@@ -1,15 +1,11 @@
 """Reading and checking of weights in a local safetensors file, without pickles."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
 
 from ...processing.system.files import read_json
 from ...processing.system.listing import first_of
-
-__all__ = ["Weights", "check_against", "read_safetensors"]
 
 Weights = dict[str, torch.Tensor]
 

@@ -1,7 +1,5 @@
 """Models of the package transformers: the config in a folder, and models of random values."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Sequence
@@ -11,8 +9,6 @@ from torch import nn
 
 from ...processing.system.files import read_json
 from ._extras import transformers
-
-__all__ = ["SETTINGS", "SMALL", "classes_of", "config_in", "config_of", "model_without_folder"]
 
 #: Config of the small model of random values.
 SMALL = {

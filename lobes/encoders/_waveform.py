@@ -1,10 +1,6 @@
 """Base of the encoders that read the waveform itself, one sample to a frame."""
 
-from __future__ import annotations
-
 from ..contracts import Encoder
-
-__all__ = ["WaveformEncoder"]
 
 
 class WaveformEncoder(Encoder):

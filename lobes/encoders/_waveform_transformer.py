@@ -10,8 +10,6 @@ from ..layers.statistics import even_weights, moments
 from ._transformers_folder import config_of
 from ._waveform import WaveformEncoder
 
-__all__ = ["FROZEN", "WaveformTransformer"]
-
 FROZEN = ("none", "feature_encoder", "all")
 
 

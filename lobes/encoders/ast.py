@@ -1,7 +1,5 @@
 """Audio Spectrogram Transformer for clips of any length, with weights from a local file."""
 
-from __future__ import annotations
-
 import torch
 
 from ..options import takes_options_of

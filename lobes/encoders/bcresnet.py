@@ -1,7 +1,5 @@
 """BC-ResNet: residual blocks that broadcast a temporal convolution over frequency."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """BC-ResNet with one step per frame, followed by a bidirectional LSTM."""
 
-from __future__ import annotations
-
 import torch
 
 from ..contracts import Encoder

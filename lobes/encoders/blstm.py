@@ -1,7 +1,5 @@
 """Bidirectional LSTM over frames whose directions begin and end with each item."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

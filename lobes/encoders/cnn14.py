@@ -1,7 +1,5 @@
 """CNN14 of the pretrained audio neural networks (PANNs): six blocks of 3x3 convolutions."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

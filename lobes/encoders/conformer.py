@@ -1,7 +1,5 @@
 """Conformer of SpeechBrain: self-attention and convolution over steps, masked per item."""
 
-from __future__ import annotations
-
 import torch
 from speechbrain.lobes.models.transformer.Conformer import (
     ConformerEncoder,

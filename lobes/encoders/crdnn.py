@@ -1,7 +1,5 @@
 """CRDNN of SpeechBrain: convolutions, light GRUs and dense layers, masked per item."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

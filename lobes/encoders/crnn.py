@@ -1,7 +1,5 @@
 """CRNN for music: four convolutions with strong pooling, then two GRUs over time."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """ECAPA-TDNN of SpeechBrain: speaker embeddings by attentive pooling, masked per item."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

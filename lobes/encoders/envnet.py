@@ -1,7 +1,5 @@
 """EnvNet: two convolutions on the waveform and two on the image of their maxima."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Keyword transformer (KWT): twelve layers with a class token and learned positions."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """All frames of a clip side by side, for a linear head on the features alone."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

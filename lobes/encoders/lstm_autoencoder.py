@@ -1,7 +1,5 @@
 """Denoising autoencoder and bidirectional LSTM for speaker embeddings."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """M5: convolutions on the waveform with kernels of 80 samples and 3 steps, and a mean over time."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """MERT, a HuBERT pretrained on music: one vector per clip, from a local folder."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """MLP-Mixer for speaker embeddings, as published or with perceptrons across time."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

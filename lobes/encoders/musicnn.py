@@ -1,7 +1,5 @@
 """musicnn: vertical filters for timbre, horizontal ones for rhythm, and pooling over the clip."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """ReDimNet: speaker embeddings by alternating two- and one-dimensional blocks."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """ResNet-34 of SpeechBrain: speaker embeddings by attentive pooling (r-vector)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

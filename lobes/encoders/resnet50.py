@@ -1,7 +1,5 @@
 """ResNet-50 of timm on a spectrogram of any size, with image weights from a local file."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

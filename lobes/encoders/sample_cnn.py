@@ -1,7 +1,5 @@
 """SampleCNN: convolutions over three samples and pooling by three on windows of the waveform."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

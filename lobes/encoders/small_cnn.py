@@ -1,7 +1,5 @@
 """Small convolutional network of three layers and one dense layer."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

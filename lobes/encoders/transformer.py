@@ -1,7 +1,5 @@
 """Transformer encoder over frames, with sinusoidal positions."""
 
-from __future__ import annotations
-
 import math
 
 import torch

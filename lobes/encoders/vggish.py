@@ -1,7 +1,5 @@
 """VGGish: a small VGG on patches of a log-mel spectrogram."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Vision Transformer of timm on a spectrogram of any size, with weights from a local file."""
 
-from __future__ import annotations
-
 import torch
 
 from ..options import takes_options_of

@@ -1,7 +1,5 @@
 """wav2vec 2.0 and HuBERT of transformers: steps of 20 ms, from a local folder."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """WaveNet's stack of dilated, gated convolutions behind a strided one on the waveform."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

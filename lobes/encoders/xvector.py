@@ -1,7 +1,5 @@
 """X-vector network of SpeechBrain: time-delay layers, mean and deviation over time."""
 
-from __future__ import annotations
-
 import torch
 from speechbrain.lobes.models.Xvector import Xvector
 from speechbrain.nnet.CNN import Conv1d

@@ -1,7 +1,5 @@
 """Base of frontends that filter, rectify, pool and compress; the waveform that all of them read."""
 
-from __future__ import annotations
-
 import torch
 
 from ...processing.filterbank.engine import EnergyEngine
@@ -11,8 +9,6 @@ from ...processing.filterbank.responses import FilterSet, from_taps
 from ..contracts import Frontend, check_batch
 from ..layers.masks import frame_counts, mask_padding
 from ..options import choice, frequency_range, hop, number, odd_window, whole
-
-__all__ = ["FilterbankFrontend", "filter_range", "waveform"]
 
 
 def waveform(

@@ -1,15 +1,11 @@
 """Base of frontends with sinc filters: cut-off frequencies as parameters."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.sinc import TAPER_WINDOWS, mel_cutoffs, sinc_taps
 from ..options import choice, flag, number
-
-__all__ = ["SincCutoffs"]
 
 
 class SincCutoffs:

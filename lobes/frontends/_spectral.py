@@ -1,7 +1,5 @@
 """Base of frontends that start from short-time Fourier spectra: framing, window, power spectrum."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional
 
@@ -17,8 +15,6 @@ from ..layers.masks import (
     zero_padding,
 )
 from ..options import MAX_MS, choice, flag, hop, number, whole
-
-__all__ = ["PADDINGS", "WINDOWS", "SpectralFrontend", "limit_range"]
 
 #: Window shapes, each a function of the number of samples. "periodic" windows have the period of
 #: the window's length and suit a Fourier transform; "symmetric" ones begin and end alike.

@@ -1,7 +1,5 @@
 """Constant-Q transform: kernels of equal width in octaves, learned or fixed."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """EfficientLEAF: Gabor filters in groups with their own lengths and strides."""
 
-from __future__ import annotations
-
 import math
 
 import torch

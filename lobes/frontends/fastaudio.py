@@ -1,7 +1,5 @@
 """FastAudio: a spectrogram under triangles or Gaussians whose centre and width are learned."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Gammatone filters on the ear's frequency scale, learned or fixed."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """LEAF: learned Gabor filters, learned Gaussian pooling, learned PCEN."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Log-mel filterbank in five published conventions: the baseline, not learned."""
 
-from __future__ import annotations
-
 import inspect
 import math
 

@@ -1,7 +1,5 @@
 """Mel-frequency cepstral coefficients and their derivatives over time, not learned."""
 
-from __future__ import annotations
-
 import math
 
 import torch

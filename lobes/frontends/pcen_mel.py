@@ -1,7 +1,5 @@
 """Mel energies with per-channel energy normalisation instead of a logarithm."""
 
-from __future__ import annotations
-
 import torch
 
 from ...processing.filterbank.pcen import PCEN

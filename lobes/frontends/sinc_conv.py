@@ -1,7 +1,5 @@
 """Raw-waveform stack of sinc filters at a stride of one frame and two convolutional blocks."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """SincNet: learned sinc filters and maximum pooling, in the LEAF paper's form and the original."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

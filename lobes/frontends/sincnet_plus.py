@@ -1,7 +1,5 @@
 """SincNet+: learned sinc filters, Gaussian pooling and PCEN."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Log-mel spectrogram as a one-channel image for image transformers, resized and normalised."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Log-mel with trainable Fourier kernels, trainable mel basis, or both (nnAudio)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """Time-domain filterbanks: free complex filters that start as Gabor filters."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The convolutional encoder of wav2vec 2.0: seven layers of free filters on the waveform."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Samples as frames, for encoders that read the waveform."""
 
-from __future__ import annotations
-
 import torch
 
 from ..contracts import Frontend, check_batch

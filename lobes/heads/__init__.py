@@ -1,7 +1,5 @@
 """Heads by name, and the linear classifier: from an embedding to scores of classes or values."""
 
-from __future__ import annotations
-
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 

@@ -15,16 +15,12 @@ learning rate          0.1 to 5e-5 (SGD)   1e-4 to 2.5e-5
 =====================  ==================  ========================
 """
 
-from __future__ import annotations
-
 import torch
 from speechbrain.nnet.losses import AdditiveAngularMargin, AngularMargin
 from torch import nn
 from torch.nn import functional as F
 
 from ..options import choice, failures, number, whole
-
-__all__ = ["KINDS", "SCHEDULES", "CosineClassifier", "MarginSoftmax", "margin_at", "problems"]
 
 #: What is done to the cosine of an item with its own class.
 KINDS = ("aam", "am", "softmax")

@@ -1,13 +1,9 @@
 """Losses of regression: concordance correlation over past batches, squared error, their mix."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
 from ..options import choice, number, whole
-
-__all__ = ["ConcordanceLoss", "RegressionLoss"]
 
 
 def _world_size() -> int:

@@ -1,13 +1,9 @@
 """Linear head of a regression, unbounded or within -1 and 1."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
 from ..options import choice, whole
-
-__all__ = ["RegressionHead"]
 
 
 class RegressionHead(nn.Module):

@@ -1,11 +1,7 @@
 """LSTM that computes in float32 under bfloat16 autocast where the processor lacks bfloat16."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
-
-__all__ = ["LSTM"]
 
 
 class LSTM(nn.LSTM):

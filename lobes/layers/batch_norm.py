@@ -1,14 +1,10 @@
 """Batch normalisation whose statistics are those of the valid frames."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .masks import frame_mask, zero_padding
-
-__all__ = ["TemporalBatchNorm", "masked_batch_norm", "norm_frames", "norm_values"]
 
 #: Far above any gradient of use, scaled for float16 or not; its square is still a float32.
 LARGEST_GRADIENT = 1e12

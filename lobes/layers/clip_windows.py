@@ -1,12 +1,8 @@
 """Windows of one size that cover a clip of any length, and the mean over their outputs."""
 
-from __future__ import annotations
-
 import torch
 
 from .masks import trim_padding
-
-__all__ = ["cut_windows", "mean_of_windows"]
 
 
 def cut_windows(

@@ -1,12 +1,8 @@
 """Convolutions along time of frames (B, N, C), without a change of layout."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional
-
-__all__ = ["conv_frames", "depthwise_frames"]
 
 
 def conv_frames(feats: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:

@@ -4,8 +4,6 @@ A count (B,) or a mask (B, N) is None where everything is valid, and a function 
 leaves its input as it is.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

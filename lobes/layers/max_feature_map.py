@@ -1,10 +1,6 @@
 """Max feature map: the larger one of two halves of the channels."""
 
-from __future__ import annotations
-
 import torch
-
-__all__ = ["max_feature_map"]
 
 
 def max_feature_map(x: torch.Tensor) -> torch.Tensor:

@@ -5,15 +5,11 @@ SpeechBrain's `InputNormalization` is not used: its statistics are plain attribu
 divided by 1e-10, which turns rounding errors into features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
 from .masks import batch_mask, frame_counts, zero_padding
 from .statistics import standardized
-
-__all__ = ["KINDS", "GlobalNormalization", "NoNormalization", "SentenceNormalization"]
 
 
 class NoNormalization(nn.Module):

@@ -1,7 +1,5 @@
 """Attentive statistics pooling: weighted mean and deviation of a clip's frames."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,8 +7,6 @@ from torch.nn import functional
 from ..options import choice, flag, whole
 from .batch_norm import TemporalBatchNorm, norm_frames
 from .masks import frame_mask, zero_padding
-
-__all__ = ["AttentiveStatistics"]
 
 ACTIVATIONS = ("tanh", "relu_norm")
 

@@ -1,22 +1,10 @@
 """Means, moments and medians over the valid frames of a padded batch."""
 
-from __future__ import annotations
-
 import math
 
 import torch
 
 from .masks import frame_mask, zero_padding
-
-__all__ = [
-    "even_weights",
-    "masked_mean",
-    "mean_and_deviation",
-    "masked_median",
-    "masked_softmax",
-    "moments",
-    "standardized",
-]
 
 
 def masked_mean(

@@ -25,8 +25,6 @@ from ...processing.system.memory import keeps_freed_memory, resident_bytes, size
 from ..model import Model
 from ..options import choice, whole
 
-__all__ = ["OPTIMIZER_STATES", "RunMemory", "estimate_run"]
-
 #: Tensors of a parameter's size that an optimiser keeps beside it.
 OPTIMIZER_STATES = {"sgd": 1, "adam": 2, "adamw": 2, "adadelta": 2}
 #: Waveforms of a batch alive at once: the clips, the batch, its augmented copy.

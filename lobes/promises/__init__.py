@@ -4,8 +4,6 @@ One function per promise, for the registered lobes and for one that is being wri
 says what was got, what is promised and what to do about it.
 """
 
-from __future__ import annotations
-
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 

@@ -1,7 +1,5 @@
 """Promises about instances: nothing shared, copies equal, rebuilt alike, constant in eval mode."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os

@@ -1,7 +1,5 @@
 """Promises about learning: parameters are optimised, saved, restored, and keep a gradient."""
 
-from __future__ import annotations
-
 import torch
 
 from .subject import (

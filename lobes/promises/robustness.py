@@ -1,7 +1,5 @@
 """Promises about batches, padding, extreme signals, precision and rates."""
 
-from __future__ import annotations
-
 import torch
 
 from ..layers.masks import valid_lengths

@@ -1,7 +1,5 @@
 """Promises about shapes: outputs have the declared sizes for any clip length."""
 
-from __future__ import annotations
-
 import torch
 
 from ..contracts import Encoder, Frontend

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import torch
 
-__all__ = ["AudioCache"]
-
 
 class AudioCache:
     """Remember waveforms by key until a limit is reached; after that, read as before.

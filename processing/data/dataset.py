@@ -8,8 +8,6 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from . import manifest
 from .cache import AudioCache
 
-__all__ = ["Recordings", "row_reader"]
-
 
 class Recordings(DynamicItemDataset):
     """Items by id, computed when they are asked for.

@@ -2,8 +2,6 @@
 
 from scipy.fft import next_fast_len
 
-__all__ = ["fast_fft_size"]
-
 
 def fast_fft_size(num_samples: int) -> int:
     """The next even length without prime factors above 5.

@@ -13,8 +13,6 @@ import torch
 from .generated_noise import coloured_noise
 from .seeding import generator_for
 
-__all__ = ["chord_batch", "generated_music", "stretch"]
-
 _PIECES, _PIECE_S = 8, 20.0
 # Semitones above the tonic: I vi IV V and its minor relative, as much of popular music goes.
 _PROGRESSIONS = (

@@ -12,8 +12,6 @@ import torch
 
 from .fft_size import fast_fft_size
 
-__all__ = ["ambient_noise", "coloured_noise", "noise_batch", "tilted_noise_batch", "voice_batch"]
-
 
 def coloured_noise(
     rng: np.random.Generator,

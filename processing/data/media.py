@@ -12,8 +12,6 @@ import torch
 
 from .audio import AudioError, audio_error, probe_audio, read_audio
 
-__all__ = ["MEDIA_REMEDY", "decode_media", "find_av", "read_song"]
-
 MEDIA_REMEDY = "install PyAV, which can: pip install auricle[media]"
 # libsndfile's mp3 decoder leaves out its own delay; FFmpeg's does where a LAME header says so.
 _MP3_DECODER_DELAY_SAMPLES = 529

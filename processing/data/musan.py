@@ -8,8 +8,6 @@ import torch
 
 from .audio import AUDIO_SUFFIXES, AudioInfo, audio_below, probe_audio, read_audio
 
-__all__ = ["Musan"]
-
 
 class Musan:
     """The recordings of MUSAN by kind: "noise", "speech" and "music".

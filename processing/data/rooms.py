@@ -4,14 +4,6 @@ import numpy as np
 
 from .generated_noise import coloured_noise
 
-__all__ = [
-    "convolve",
-    "microphone_response",
-    "mix_at_snr",
-    "place_response",
-    "room_response",
-]
-
 # Everything here is computed in float64: another CPU's vector code may differ in the last bit, and
 # at 1e-16 that bit practically never reaches the rounding to 16 bits that ends a recording.
 

@@ -5,8 +5,6 @@ import json
 
 import numpy as np
 
-__all__ = ["generator_for", "seed_for"]
-
 
 def seed_for(*key: int | str) -> int:
     """A 128-bit integer that depends on `key` alone (SHA-256, so the same in every process).

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from ..system.files import TextError, read_json
 
-__all__ = ["GENERATOR", "INFO_FILE", "is_mini", "mini_info"]
-
 INFO_FILE = "mini.json"
 GENERATOR = "auricle mini corpus"
 

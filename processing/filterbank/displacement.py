@@ -1,13 +1,9 @@
 """How far training moved a bank of filters: centres, bandwidths and shapes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .responses import FilterSet
 from .scales import hz_to_erb
-
-__all__ = ["displacement", "per_filter"]
 
 
 def per_filter(before: FilterSet, after: FilterSet) -> dict[str, np.ndarray]:

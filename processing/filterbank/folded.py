@@ -6,8 +6,6 @@ eigenvectors of A as taps, E is a sum of squares of one strided convolution's ou
 complex numbers and loops, it can be exported and can run on a stream.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +13,6 @@ from torch import nn
 from torch.nn import functional
 
 from .pcen import PCEN
-
-__all__ = ["FoldedFilterbank", "StreamState"]
 
 #: Frames per triangular product of the folded PCEN.
 CHUNK_FRAMES = 128

@@ -1,18 +1,6 @@
 """Frames of a batch: window and hop in samples, their number and position, which are valid."""
 
-from __future__ import annotations
-
 import torch
-
-__all__ = [
-    "FRAME_CENTRES",
-    "frame_count",
-    "frame_mask",
-    "frame_offset",
-    "hop_samples",
-    "odd_window_samples",
-    "valid_lengths",
-]
 
 #: "centered": frame k is centred at sample hop * k.
 #: "tf_same": TensorFlow's SAME padding, as in the LEAF reference; for a clip of whole hops and a

@@ -1,12 +1,8 @@
 """Gammatone filters: taps, and decay for a bandwidth on the ERB scale."""
 
-from __future__ import annotations
-
 import math
 
 import torch
-
-__all__ = ["bandwidth_per_erb", "gammatone_taps"]
 
 
 def bandwidth_per_erb(order: int) -> float:

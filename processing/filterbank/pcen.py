@@ -1,7 +1,5 @@
 """Per-channel energy normalisation (PCEN) without a loop over frames."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,8 +7,6 @@ from torch import nn
 from torch.nn import functional
 
 from .engine import backend
-
-__all__ = ["PARAMETERS", "PCEN", "smooth_energy"]
 
 CHUNK_FRAMES = 32
 #: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.

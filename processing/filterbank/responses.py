@@ -1,14 +1,10 @@
 """Centre frequency, bandwidth and amplitude response of filters, in Hz."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-
-__all__ = ["FilterSet", "from_responses", "from_taps"]
 
 
 @dataclass(frozen=True)

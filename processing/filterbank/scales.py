@@ -1,25 +1,9 @@
 """Frequency scales of hearing: mel (HTK and Slaney), Bark and ERB."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import torch
-
-__all__ = [
-    "EAR_Q",
-    "MEL_SCALES",
-    "MIN_BANDWIDTH_HZ",
-    "bark_to_hz",
-    "erb_hz",
-    "erb_to_hz",
-    "hz_to_bark",
-    "hz_to_erb",
-    "hz_to_mel",
-    "mel_to_hz",
-    "spaced_hz",
-]
 
 #: "slaney": linear up to 1 kHz, logarithmic above; "htk": 1127 ln(1 + f / 700).
 MEL_SCALES = ("slaney", "htk")

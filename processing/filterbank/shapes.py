@@ -1,7 +1,5 @@
 """Gabor filters, Gaussian pooling windows, and LEAF's initial values of both."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,17 +7,6 @@ import torch
 
 from .scales import spaced_hz
 from .triangles import mel_triangles
-
-__all__ = [
-    "INITIAL_SCALES",
-    "WIDTH_UNIT",
-    "gabor_in_hz",
-    "gabor_initial_values",
-    "gabor_taps",
-    "gaussian_lowpass",
-    "leaf_initial_values",
-    "leaf_triangles",
-]
 
 #: sqrt(2 ln 2) / pi: a Gaussian of standard deviation WIDTH_UNIT * n / b samples has a spectrum
 #: whose full width at half maximum is b bins of an n-point FFT, 2 pi b / n rad/sample.

@@ -1,7 +1,5 @@
 """Windowed-sinc band-pass filters: taps, initial cut-off frequencies, and filtering by FFT."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,8 +7,6 @@ from scipy.fft import next_fast_len
 from torch.nn import functional
 
 from .scales import spaced_hz
-
-__all__ = ["TAPER_WINDOWS", "filtered", "mel_cutoffs", "sinc_taps", "taper_window"]
 
 #: "hamming": symmetric, as in SincNet. "hamming_periodic": one step longer period, as in the LEAF
 #: reference, so that the taps are slightly askew. "blackman": a transition twice as

@@ -1,22 +1,9 @@
 """Filters over the bins of a spectrum: mel triangles, and shapes with a learned width."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
 from .scales import MEL_SCALES, hz_to_mel, spaced_hz
-
-__all__ = [
-    "NORMS",
-    "PARAMETRIC_SHAPES",
-    "SLOPES",
-    "mel_bank",
-    "mel_edges_hz",
-    "mel_triangles",
-    "parametric_shape",
-    "triangles",
-]
 
 #: Slopes of a mel filter: linear in "hz" or in "mel"; "symmetric": in Hz, on both sides as wide as
 #: on the lower one, as in SpeechBrain.

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from ..system.files import replacing
 
-__all__ = ["BLUE", "COLOURS", "GREY", "ORANGE", "new_figure", "save_figure"]
-
 #: Colours that stay apart with colour-blindness and in grey (Okabe and Ito, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, ORANGE, GREY = *COLOURS[:2], "#8A8A8A"

@@ -7,8 +7,6 @@ import numpy as np
 from ..scoring.arrays import to_numpy
 from .common import new_figure
 
-__all__ = ["confusion_matrix", "token_confusion"]
-
 _SHARES = (0, 1, 5, 10, 25, 50, 75, 100)
 
 

@@ -8,8 +8,6 @@ from scipy.special import ndtr, ndtri
 from ..scoring.verification.metrics import ErrorCurve
 from .common import COLOURS, new_figure
 
-__all__ = ["det_curve", "det_points"]
-
 #: After the colours come other styles of line.
 _STYLES = ("-", "--", ":", "-.")
 _TICKS = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)

@@ -7,8 +7,6 @@ import numpy as np
 from ..scoring.arrays import to_numpy
 from .common import BLUE, GREY, ORANGE, new_figure
 
-__all__ = ["attention_over_spectrogram", "dynamic_curves", "valence_arousal_plane"]
-
 _MAX_ARROWS = 400
 _TICKS_HZ = (0, 100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 #: Scale of labels where nothing else is said.

@@ -7,8 +7,6 @@ from ..filterbank.responses import FilterSet
 from ..filterbank.scales import erb_hz, hz_to_mel, mel_to_hz, spaced_hz
 from .common import GREY, ORANGE, new_figure
 
-__all__ = ["TRAINING", "learned_filters"]
-
 #: What the two banks of a picture of filters are called.
 TRAINING = ("before training", "after training")
 

@@ -6,8 +6,6 @@ import numpy as np
 
 from .common import COLOURS, new_figure
 
-__all__ = ["robustness_picture"]
-
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _TITLES = {"white": "White noise", "noise": "Noise", "babble": "Babble", "music": "Music"}
 _KINDS = {"mp3": "MP3", "opus": "Opus", "vorbis": "Vorbis", "mu-law 8 kHz": "mu-law"}

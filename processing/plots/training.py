@@ -6,8 +6,6 @@ import numpy as np
 
 from .common import BLUE, GREY, ORANGE, new_figure
 
-__all__ = ["training_curves"]
-
 # The number of items, and a second error rate, which would be taken for the first.
 _NOT_DRAWN = ("n", "per_utterance_mean")
 #: Nor what is another measure in another unit: the same curve twice.

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["first_repeated", "sum_by_group", "to_numpy"]
-
 
 def to_numpy(values) -> np.ndarray:
     """The values as an array; a tensor may be on any device, bfloat16 becomes float32."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["Collector"]
-
 
 class Collector:
     """Records by the name of their item; distributed evaluation shards the items.

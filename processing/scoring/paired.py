@@ -7,8 +7,6 @@ import numpy as np
 
 from .bootstrap import tails
 
-__all__ = ["Comparison", "compare_draws", "holm"]
-
 
 @dataclass(frozen=True)
 class Comparison:

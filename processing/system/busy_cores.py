@@ -1,10 +1,6 @@
 """Warn when fewer cores are free than torch has threads."""
 
-from __future__ import annotations
-
 import os
-
-__all__ = ["busy_cores_note"]
 
 #: Environment variables that a user may have set for this reason; then nothing is said.
 _SETTINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")

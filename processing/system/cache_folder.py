@@ -1,11 +1,7 @@
 """Folder for files that can be made again: compiled libraries, generated corpora."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-
-__all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:

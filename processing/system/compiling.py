@@ -5,8 +5,6 @@ compiler, callers use torch operators that compute the same, several times slowe
 `AURICLE_COMPILED=0` selects those.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import logging
@@ -21,8 +19,6 @@ from pathlib import Path
 import torch
 
 from .cache_folder import cache_folder
-
-__all__ = ["library", "load"]
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-std=gnu11")
 _TIMEOUT_S = 120

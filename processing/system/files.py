@@ -5,8 +5,6 @@ and never through a link, and takes its name only when it is complete. All tempo
 `PART`, so that what a killed process left behind can be told from anything else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -14,20 +12,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-__all__ = [
-    "PART",
-    "TextError",
-    "file_digest",
-    "json_digest",
-    "read_json",
-    "read_text",
-    "replacing",
-    "replacing_folder",
-    "text_lines",
-    "write_json",
-    "write_text",
-]
 
 #: The suffix of every file that is being written.
 PART = ".part"

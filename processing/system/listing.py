@@ -1,10 +1,6 @@
 """List the first few of many names or problems, and say how many more there are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-
-__all__ = ["MOST", "by_kind", "first_lines", "first_of"]
 
 #: How many of a kind are shown.
 MOST = 5

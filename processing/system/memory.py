@@ -1,24 +1,11 @@
 """Memory of the process: used, peak and available bytes, and how glibc allocates it."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform
 import re
 import sys
 from pathlib import Path
-
-__all__ = [
-    "available_bytes",
-    "give_freed_memory_back",
-    "keep_freed_memory",
-    "keeps_freed_memory",
-    "peak_memory_bytes",
-    "resident_bytes",
-    "size_text",
-    "use_large_pages",
-]
 
 # Parameters of glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4

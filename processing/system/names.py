@@ -1,11 +1,7 @@
 """Suggest the known name that is nearest to a mistyped one."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
-
-__all__ = ["nearest"]
 
 
 def nearest(name, known: Iterable) -> str:

@@ -1,11 +1,7 @@
 """Check named values against rules, and say of all that break one what they must be."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
-
-__all__ = ["Rule", "is_number", "is_whole", "number", "or_null", "whole", "wrong_values"]
 
 #: Whether a value fits, and what it must be, in words.
 Rule = tuple[Callable[[object], bool], str]

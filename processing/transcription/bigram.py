@@ -11,8 +11,6 @@ import numpy as np
 
 from ..system.files import TextError, read_json, write_json
 
-__all__ = ["Bigram"]
-
 _VERSION = 1
 # Index 0, the blank of CTC, is in no transcript: as a context it is the beginning, as what follows
 # it is the end.

@@ -12,8 +12,6 @@ from speechbrain.decoders.ctc import CTCPrefixBeamSearcher, ctc_greedy_decode
 
 from .bigram import Bigram
 
-__all__ = ["DECODINGS", "BeamDecoder", "GreedyDecoder", "build_decoder", "decoding_problems"]
-
 DECODINGS = ("greedy", "beam")
 BLANK_INDEX = 0
 # SpeechBrain's searcher knows a prefix by its text, in which the names of units would run into each

@@ -15,8 +15,6 @@ from torchaudio.functional import forced_align, merge_tokens
 
 from .segments import Segment
 
-__all__ = ["AlignmentError", "Peak", "align_steps", "divide", "segment_times", "steps_needed"]
-
 BLANK_INDEX = 0
 
 

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from ..system.files import text_lines, write_text
 
-__all__ = ["Segment", "read_segments", "write_segments"]
-
 
 class Segment(NamedTuple):
     """[start_samples, end_samples) of a recording, and what is said there."""

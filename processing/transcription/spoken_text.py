@@ -3,8 +3,6 @@
 import re
 from collections.abc import Mapping
 
-__all__ = ["spoken_text", "text_of"]
-
 
 def spoken_text(row: Mapping) -> str:
     """What is said in a row, in lower case without punctuation: its words, or else its text.

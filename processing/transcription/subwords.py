@@ -12,8 +12,6 @@ from collections.abc import Sequence
 
 import sentencepiece
 
-__all__ = ["UNKNOWN_CHARACTER", "train_subwords"]
-
 # Stands for what the training transcripts do not have; equal to nothing that is spoken.
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 

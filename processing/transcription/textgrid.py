@@ -7,8 +7,6 @@ from pathlib import Path
 from ..system.files import write_text
 from .segments import Segment
 
-__all__ = ["write_textgrid"]
-
 
 def write_textgrid(
     tiers: Mapping[str, Sequence[Segment]],

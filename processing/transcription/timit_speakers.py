@@ -6,8 +6,6 @@ kaldi-asr/kaldi@f400766, egs/timit/s5/conf/{dev,test}_spk.list, and speechbrain@
 recipes/TIMIT/timit_prepare.py, whose lists of speakers are the same.
 """
 
-__all__ = ["CORE_TEST", "DEVELOPMENT"]
-
 # Two men and a woman of each region, in the order of the regions.
 CORE_TEST = tuple(
     "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 mbpm0 mklt0 fnlp0 "

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from .phones import GLOTTAL_STOP_RULES, SILENCE_RULES
 
-__all__ = ["KINDS", "RATES", "unit_problems"]
-
 KINDS = {
     "phones39": "phone",
     "phones48": "phone",

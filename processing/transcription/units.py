@@ -16,8 +16,6 @@ from .spoken_text import text_of
 from .subwords import UNKNOWN_CHARACTER, train_subwords
 from .unit_options import KINDS, RATES, unit_problems
 
-__all__ = ["Units"]
-
 BLANK, UNKNOWN = "<blank>", "<unk>"
 SCORED_PHONES = 39
 _VERSION = 1

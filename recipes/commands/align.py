@@ -1,7 +1,5 @@
 """`auricle align`: when the phones or words of a recording were said."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -9,8 +7,6 @@ from typing import Literal
 
 from ..reports.printing import show
 from ..training.command_line import UsageError
-
-__all__ = ["run"]
 
 
 @dataclass(frozen=True)

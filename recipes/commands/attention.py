@@ -1,14 +1,10 @@
 """`auricle attention`: where in a recording a patch transformer looks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
 from ..reports.printing import show
 from ..training.command_line import UsageError
-
-__all__ = ["run"]
 
 
 def run(

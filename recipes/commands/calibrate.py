@@ -1,12 +1,8 @@
 """`auricle calibrate`: from verification scores to log-likelihood ratios, fitted on trials."""
 
-from __future__ import annotations
-
 from ..inference.verification_system import System
 from ..reports.printing import show
 from .trial_options import check_system
-
-__all__ = ["run"]
 
 
 def run(

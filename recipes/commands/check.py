@@ -1,15 +1,11 @@
 """`auricle check`: promises of a lobe, labels and leakage of data sets."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Literal
 
 from ..reports.printing import show
 from ..training.command_line import UsageError
 from .check_data import check_labels, check_leakage
-
-__all__ = ["run"]
 
 
 def run(

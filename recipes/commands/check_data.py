@@ -1,13 +1,9 @@
 """Checks of music data sets: exchanged labels, songs that two of them share."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from ...processing.system.listing import first_lines
 from ..reports.printing import show
-
-__all__ = ["check_labels", "check_leakage"]
 
 
 def check_labels(folder: str, as_json: bool = False) -> int:

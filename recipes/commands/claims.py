@@ -1,13 +1,9 @@
 """`auricle claims`: published claims about waveform models, measured."""
 
-from __future__ import annotations
-
 from ..music_emotion.claims.settings import Settings
 from ..reports.printing import show
 from ..training.command_line import UsageError, changed
 from .common import for_each
-
-__all__ = ["run"]
 
 
 def run(

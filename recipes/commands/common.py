@@ -1,15 +1,11 @@
 """What the commands share: the parser of one, and the loop over files of which some are bad."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TypeVar
 
 from ..reports.printing import print_error
 from ..training.command_line import UsageError, add_options, call, summary_of
-
-__all__ = ["add_command", "for_each"]
 
 Item = TypeVar("Item")
 

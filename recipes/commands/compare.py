@@ -1,14 +1,10 @@
 """`auricle compare`: whether two systems differ on the same trials or songs."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from ..training.command_line import UsageError, changed
-
-__all__ = ["run"]
 
 TRIAL_METRICS = ("eer", "min_dcf_0.01", "min_dcf_0.05")
 

@@ -1,12 +1,8 @@
 """`auricle describe`: what a lobe is, its options and its size."""
 
-from __future__ import annotations
-
 from ...lobes.registry import LobeError, Registry, nearest
 from ..reports.printing import show
 from .list import REGISTRIES
-
-__all__ = ["run"]
 
 
 def run(name: str, /, *, json: bool = False) -> None:

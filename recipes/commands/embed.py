@@ -1,13 +1,9 @@
 """`auricle embed`: embeddings of recordings, in a file."""
 
-from __future__ import annotations
-
 import time
 
 from ..reports.printing import show
 from ..training.command_line import UsageError
-
-__all__ = ["run"]
 
 
 def run(

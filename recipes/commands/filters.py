@@ -1,9 +1,5 @@
 """`auricle filters`: the filters of a frontend, and how far training moved them."""
 
-from __future__ import annotations
-
-__all__ = ["run"]
-
 
 def run(
     what: str,

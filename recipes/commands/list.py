@@ -1,13 +1,9 @@
 """`auricle list`: the lobes there are, with a line each."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ...lobes.registry import ENCODERS, FRONTENDS
 from ..reports.printing import show
-
-__all__ = ["REGISTRIES", "run"]
 
 REGISTRIES = {"frontend": FRONTENDS, "encoder": ENCODERS}
 

@@ -1,12 +1,8 @@
 """`auricle mini`: a small synthetic corpus in a data set's own layout."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...processing.data.mini import write_mini
-
-__all__ = ["run"]
 
 
 def run(corpus: str, folder: str, /, *, size: str = "tiny", seed: int = 0) -> None:

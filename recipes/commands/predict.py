@@ -1,13 +1,9 @@
 """`auricle predict`: what a bundle answers for files, as its task has it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..training.command_line import UsageError
 from .common import for_each
-
-__all__ = ["run"]
 
 
 def run(

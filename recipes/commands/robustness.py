@@ -1,10 +1,6 @@
 """`auricle robustness`: EER under noise, reverberation, codecs and other distortions."""
 
-from __future__ import annotations
-
 from typing import Literal
-
-__all__ = ["run"]
 
 
 def run(

@@ -1,7 +1,5 @@
 """`auricle score`: error rates of transcripts, and of verification trials."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -9,8 +7,6 @@ from ...processing.transcription.phones import GLOTTAL_STOP_RULES, PHONE_SETS, S
 from ..inference.verification_system import System
 from ..training.command_line import UsageError, changed
 from .trial_options import FORMS, check_system
-
-__all__ = ["run"]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,5 @@
 """`auricle table`: Markdown tables of results files."""
 
-from __future__ import annotations
-
-__all__ = ["run"]
-
 
 def run(
     paths: list[str],

@@ -1,14 +1,10 @@
 """`auricle transcribe`: what is said in audio files."""
 
-from __future__ import annotations
-
 import json
 from typing import Literal
 
 from ..training.command_line import UsageError
 from .common import for_each
-
-__all__ = ["run"]
 
 
 def run(

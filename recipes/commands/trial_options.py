@@ -1,11 +1,7 @@
 """Which options of a verification system go together."""
 
-from __future__ import annotations
-
 from ..inference.verification_system import System
 from ..training.command_line import UsageError, changed
-
-__all__ = ["FORMS", "check_system"]
 
 FORMS = (
     "give either --hyp FILE --ref FILE (transcripts), or --trials FILE with one of --embeddings "

@@ -1,9 +1,5 @@
 """`auricle verify`: whether two recordings are of one speaker."""
 
-from __future__ import annotations
-
-__all__ = ["run"]
-
 
 def run(
     bundle: str,

@@ -1,7 +1,5 @@
 """Alignment of phones or words to a recording (`auricle align`), and how exact it is."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,16 +18,6 @@ from ...processing.transcription.textgrid import write_textgrid
 from ...processing.transcription.units import Units
 from .alignment_transcripts import Transcript, from_phones
 from .transcribe import log_probabilities, read_whole
-
-__all__ = [
-    "Aligned",
-    "align_file",
-    "boundary_shift_ms",
-    "check_units",
-    "score_alignment",
-    "shift_of",
-    "write",
-]
 
 SUFFIXES = (".phn", ".wrd", ".textgrid")
 _LARGEST_SHIFT_MS = 1000

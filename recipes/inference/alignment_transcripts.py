@@ -1,7 +1,5 @@
 """Transcripts to align: phones, words with a lexicon, or text, as the units of a bundle."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,8 +12,6 @@ from ...processing.transcription.segments import read_segments
 from ...processing.transcription.spoken_text import spoken_text
 from ...processing.transcription.units import Units
 from .input_files import check_readable
-
-__all__ = ["Transcript", "from_phones", "from_text", "from_words", "read_lexicon", "transcript_of"]
 
 FILES = (".phn", ".wrd", ".txt")
 _IF_WORDS = (

@@ -1,7 +1,5 @@
 """Attention rollout of a recording (`auricle attention`), as a picture in s and Hz."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,6 @@ from ...lobes.encoders._patch.transformer import PatchTransformer
 from ...processing.plots.common import save_figure
 from ...processing.plots.emotion import attention_over_spectrogram
 from .predict import read_recording
-
-__all__ = ["Attention", "attention_of_file", "draw", "spread"]
 
 
 @dataclass(frozen=True)

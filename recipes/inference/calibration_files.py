@@ -1,7 +1,5 @@
 """Files of calibrations: `calibration.json`, alone or beside a bundle's `bundle.json`."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +10,6 @@ from ...processing.scoring.verification.calibration import Calibration, cllr, fi
 from ...processing.scoring.verification.metrics import error_curve
 from ...processing.system.files import read_json, write_json
 from .trial_scoring import Scored
-
-__all__ = [
-    "FILE",
-    "FittedCalibration",
-    "calibrate",
-    "describe",
-    "read_calibration",
-    "write_calibration",
-]
 
 FILE = "calibration.json"
 FORMAT = 1

@@ -1,7 +1,5 @@
 """Comparison of two systems (`auricle compare`): on the same trials, or on the same songs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,8 +13,6 @@ from ...processing.scoring.verification.speaker_bootstrap import HEADLINE, compa
 from ...processing.scoring.verification.trials import read_trials
 from ..reports.printing import show
 from .input_files import read_speakers
-
-__all__ = ["compare_predictions", "compare_systems", "prediction_file"]
 
 _WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
 

@@ -1,7 +1,5 @@
 """Speaker embeddings of recordings: read by name, batched by length, embedded."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,8 +13,6 @@ from ...processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio
 from ...processing.data.augmentation.crops import evenly_spaced
 from ...processing.scoring.arrays import first_repeated
 from ...processing.scoring.verification.embeddings import Embeddings
-
-__all__ = ["extract", "folder_reader"]
 
 #: Audio held at once to be sorted by length, in batches: more sorts better and takes more memory.
 _POOL_BATCHES = 8

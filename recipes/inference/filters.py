@@ -1,7 +1,5 @@
 """Filters of a frontend (`auricle filters`): table and picture, and how far training moved them."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,6 @@ from ...processing.filterbank.responses import FilterSet
 from ...processing.plots.common import save_figure
 from ...processing.plots.filters import TRAINING, learned_filters
 from ..reports.printing import show
-
-__all__ = ["Banks", "compare", "show_filters"]
 
 #: A mean shift below this is no learning: LEAF's filters are some 60 Hz wide at their narrowest.
 UNMOVED_ERB = 0.01

@@ -1,13 +1,9 @@
 """Files named on a command line: checked before any work, and lists of recordings read."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 from ...processing.system.files import text_lines
-
-__all__ = ["check_readable", "check_writable", "read_names", "read_speakers"]
 
 
 def check_readable(path: str | os.PathLike, what: str) -> None:

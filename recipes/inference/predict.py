@@ -1,7 +1,5 @@
 """`auricle predict`: what a bundle of any task answers for audio files."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
@@ -16,8 +14,6 @@ from ...lobes.tasks import Prediction
 from ...processing.data.audio import AudioError, probe_audio
 from ...processing.data.media import read_song
 from ...processing.system.files import replacing
-
-__all__ = ["keep_arrays", "predict_file", "read_recording", "written"]
 
 
 def read_recording(path: str | os.PathLike, sample_rate: int) -> torch.Tensor:

@@ -1,7 +1,5 @@
 """Robustness suite (`auricle robustness`): EER under noise, rooms, codecs, with comparisons."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,8 +27,6 @@ from .extraction import extract, folder_reader
 from .input_files import read_speakers
 from .robustness_noise import BabbleTalkers, Read, background_of
 from .trial_scoring import open_verifier
-
-__all__ = ["SIDES", "evaluate", "measure", "robustness"]
 
 SIDES = ("test", "both")
 

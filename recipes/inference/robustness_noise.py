@@ -1,7 +1,5 @@
 """Background noise of the robustness suite: babble of other talkers, music, MUSAN."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,8 +10,6 @@ from ...processing.data.distortions.conditions import Background, Condition
 from ...processing.data.generated_music import generated_music
 from ...processing.data.musan import Musan
 from ...processing.scoring.verification.trials import TrialList
-
-__all__ = ["BabbleTalkers", "TALKERS", "background_of"]
 
 #: People who speak at once in babble.
 TALKERS = 5

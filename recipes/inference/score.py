@@ -1,7 +1,5 @@
 """Scores of transcripts (`auricle score`): error rates, with interval, convention, alignments."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...processing.scoring.transcription.transcripts import (
@@ -13,8 +11,6 @@ from ...processing.system.files import write_text
 from ...processing.transcription.phones import UnknownPhone
 from ..reports.printing import show
 from .input_files import check_readable, check_writable
-
-__all__ = ["score"]
 
 
 def score(

@@ -1,7 +1,5 @@
 """Transcription of audio files (`auricle transcribe`) by a trained recogniser."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,17 +13,6 @@ from ...processing.data.audio import read_audio
 from ...processing.transcription.bigram import Bigram
 from ...processing.transcription.ctc_decoding import BeamDecoder, GreedyDecoder, build_decoder
 from ...processing.transcription.units import Units
-
-__all__ = [
-    "BIGRAM_FILE",
-    "decoder_of",
-    "log_probabilities",
-    "names_of",
-    "open_recogniser",
-    "read_whole",
-    "transcribe_file",
-    "written",
-]
 
 #: In a bundle's folder, beside the model: the bigram of its training transcripts.
 BIGRAM_FILE = "bigram.json"

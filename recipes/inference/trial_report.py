@@ -1,15 +1,11 @@
 """Report of a trial list's scores: error rates, intervals, calibration, what they rest on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...processing.scoring.verification.trial_scores import summarize_trials, write_scores
 from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
 from .trial_scoring import Scored
-
-__all__ = ["report", "summarize"]
 
 
 def report(

@@ -1,7 +1,5 @@
 """Scores of a trial list by a verification system, and the bundle that embeds for it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

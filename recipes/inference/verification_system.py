@@ -1,11 +1,7 @@
 """Settings of a verification system: what makes scores of a list's trials."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
-
-__all__ = ["System"]
 
 
 @dataclass(frozen=True)

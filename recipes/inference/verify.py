@@ -1,7 +1,5 @@
 """Verification of two recordings (`auricle verify`): score, probability, decision."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
 from .extraction import check_waveform, extract
 from .trial_scoring import cosine_scoring, open_verifier
-
-__all__ = ["MIN_S", "verify"]
 
 #: Less than this says little about a speaker, and encoders were never shown it.
 MIN_S = 0.5

@@ -19,8 +19,6 @@ from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
 from ...processing.system.files import replacing
 
-__all__ = ["PAD_S", "CachedClip", "Window", "decode_songs"]
-
 PAD_S = 0.5
 """A clip that ends this much before its window is padded with zeros: encoders round lengths."""
 _SHORTEST_S = 1.0

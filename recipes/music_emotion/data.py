@@ -1,7 +1,5 @@
 """Datasets of prepared songs: the window or random parts of it, and labels on -1..1."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -18,8 +16,6 @@ from ..training.messages import RecipeError, tell
 from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .record import MusicRecord
-
-__all__ = ["DIMENSIONS", "build_datasets", "prepare_from"]
 
 DIMENSIONS = ("valence", "arousal")
 #: Settings that a preparation depends on and that its folder's name holds as a digest only.

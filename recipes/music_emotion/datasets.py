@@ -5,8 +5,6 @@ from . import deam, emomusic, pmemo
 from .corpus import Tree
 from .protocols import PROTOCOLS
 
-__all__ = ["read_corpus"]
-
 _READERS = {"DEAM": deam, "EmoMusic": emomusic, "PMEmo": pmemo}
 
 

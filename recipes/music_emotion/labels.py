@@ -13,8 +13,6 @@ import numpy as np
 
 from ..training.preparation import PreparationError
 
-__all__ = ["BlockAgreement", "check_agreement", "decide_exchange", "describe_agreement", "exchange"]
-
 # First and last id of what DEAM collected in one year; the first block is EmoMusic's.
 BLOCKS = ((1, 1000), (1001, 2000), (2001, None))
 MIN_SONGS = 8

@@ -23,8 +23,6 @@ from ...processing.data.audio import AudioError, probe_audio
 from ...processing.data.media import read_song
 from ...processing.data.synthetic import mini_info
 
-__all__ = ["SharedSong", "find_shared", "fingerprint"]
-
 SAME_BITS = 0.75
 """Share of equal signs above which two recordings are the same.
 

@@ -1,19 +1,9 @@
 """Settings of the music emotion recipe: batches, description of the result, checks."""
 
-from __future__ import annotations
-
 import math
 
 from ...lobes.heads.concordance import RegressionLoss
 from ...processing.system.rules import is_number, whole, wrong_values
-
-__all__ = [
-    "describe_bundle",
-    "describe_protocol",
-    "eval_batch_s",
-    "needed_output",
-    "problems",
-]
 
 
 def needed_output(plain: dict) -> str | None:

@@ -4,8 +4,6 @@ import hashlib
 
 from .protocols import EMOMUSIC_OFFICIAL, MEDIAEVAL_2015
 
-__all__ = ["splits_of"]
-
 
 def splits_of(songs, protocol, seed):
     """Split of each song, by id.

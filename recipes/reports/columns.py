@@ -1,7 +1,5 @@
 """Columns of tables of results: scores, sizes, times, how far filters moved."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -11,19 +9,6 @@ from ...lobes.tasks import Score, find_task
 from ...processing.scoring.bootstrap import seed_interval
 from ...processing.system.files import read_json
 from .results import RunResult
-
-__all__ = [
-    "COLUMNS",
-    "canonical",
-    "cell",
-    "expand",
-    "flat_options",
-    "has_content",
-    "heading",
-    "interval_unit",
-    "load_bench",
-    "options_text",
-]
 
 #: What else can be a column; a column that is empty in a whole table is left out of it.
 _HEADINGS = {

@@ -1,14 +1,10 @@
 """Output for people: reports as lines or one JSON object, Markdown tables, errors."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterable, Sequence
 
 from ...lobes.registry import LOAD_PLUGIN
-
-__all__ = ["markdown_rows", "print_error", "show"]
 
 
 def show(record, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:

@@ -6,8 +6,6 @@ which model (lobes, options, parameter counts), which code (versions, commit), w
 does not appear.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import math

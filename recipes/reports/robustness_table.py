@@ -1,12 +1,8 @@
 """Report of the robustness suite as Markdown: tables of EERs, of differences, and notes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from .printing import markdown_rows
-
-__all__ = ["markdown"]
 
 
 def markdown(report: Mapping) -> str:

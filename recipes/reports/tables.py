@@ -5,8 +5,6 @@ Commands" alone is five test sets), so what may stand in one table is decided he
 reader's care.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterable, Sequence

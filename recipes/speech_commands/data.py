@@ -1,7 +1,5 @@
 """Datasets of prepared Speech Commands clips, and the augmentation of their training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -17,8 +15,6 @@ from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .protocols import SAMPLE_RATE_HZ, SILENCE
 from .record import SpeechCommandsRecord
-
-__all__ = ["KeywordAugmentation", "build_augmentation", "build_datasets", "prepare_from"]
 
 
 def prepare_from(plain: dict, folder: Path) -> SpeechCommandsRecord:

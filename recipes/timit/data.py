@@ -1,7 +1,5 @@
 """Datasets of prepared utterances: waveforms at several speeds, units, and the steps CTC needs."""
 
-from __future__ import annotations
-
 import functools
 import math
 from pathlib import Path
@@ -18,8 +16,6 @@ from ...processing.transcription.units import Units
 from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .record import TimitRecord
-
-__all__ = ["Utterances", "build_datasets", "check_steps", "prepare_from"]
 
 
 def prepare_from(plain: dict, folder: Path) -> TimitRecord:

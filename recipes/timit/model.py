@@ -1,7 +1,5 @@
 """Objects of the TIMIT recipe: units, decoders, augmentation, description of the result."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...lobes import bundles
@@ -14,16 +12,6 @@ from ...processing.transcription.ctc_decoding import GreedyDecoder, build_decode
 from ...processing.transcription.units import Units
 from ..inference.align import boundary_shift_ms
 from ..inference.transcribe import BIGRAM_FILE
-
-__all__ = [
-    "build_augmentation",
-    "build_bigram",
-    "build_decoders",
-    "build_units",
-    "complete_bundle",
-    "describe_protocol",
-    "problems",
-]
 
 #: Validation utterances on which a model's boundaries are centred.
 SHIFT_UTTERANCES = 100

@@ -12,8 +12,6 @@ The annotation says how a word is read, and the docstring has the help:
 Words in brackets are the title of a group in the help; a word in capitals stands for the value.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import inspect
@@ -24,8 +22,6 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
-
-__all__ = ["UsageError", "add_options", "call", "changed", "parser_of", "run_prepare", "summary_of"]
 
 _NUMBERS = {int: "a whole number", float: "a number"}
 _SECTION = re.compile(

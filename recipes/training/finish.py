@@ -1,7 +1,5 @@
 """End of a run: results.json, pictures, the bundle, and a summary."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
@@ -18,8 +16,6 @@ from .memory_report import measured_memory
 from .messages import tell
 from .output_folder import NO_OPTIONS
 from .runner import Run
-
-__all__ = ["finish"]
 
 
 def finish(

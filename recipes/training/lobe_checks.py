@@ -1,7 +1,5 @@
 """Check the lobes of a configuration: names, options, and whether the encoder fits the task."""
 
-from __future__ import annotations
-
 from ...lobes.build import (
     build_encoder,
     build_frontend,
@@ -11,8 +9,6 @@ from ...lobes.build import (
     options_of,
 )
 from ...lobes.registry import ENCODERS, FRONTENDS
-
-__all__ = ["lobe_problems"]
 
 
 def lobe_problems(plain: dict, output: str | None = None) -> list[str]:

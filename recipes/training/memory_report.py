@@ -1,7 +1,5 @@
 """Report the estimated memory of a run before it trains, and the measured peak afterwards."""
 
-from __future__ import annotations
-
 import os
 
 from ...lobes.memory.estimate import RunMemory, estimate_run
@@ -13,8 +11,6 @@ from ...processing.system.memory import (
 )
 from .messages import tell
 from .runner import Run
-
-__all__ = ["measured_memory", "report_memory"]
 
 
 def report_memory(run: Run, clip_s: float, decoded_s: float = 0.0) -> RunMemory:

@@ -1,9 +1,5 @@
 """Messages of a run: its errors, and lines printed by the main process alone."""
 
-from __future__ import annotations
-
-__all__ = ["RecipeError", "tell"]
-
 
 class RecipeError(Exception):
     """A run that cannot go on, in words for the person who started it."""

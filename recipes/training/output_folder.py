@@ -1,7 +1,5 @@
 """Claim an output folder for one run: its settings are written there, and compared at a restart."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +7,6 @@ from pathlib import Path
 from ...hparams.loader import Config
 from ...processing.system.files import read_json, write_json
 from .messages import RecipeError
-
-__all__ = ["NO_OPTIONS", "claim_folder"]
 
 #: Keys that may change between two starts of one run.
 FREE_KEYS = (

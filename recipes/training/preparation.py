@@ -1,7 +1,5 @@
 """Steps that the preparation of every data set shares: protocols, settings, problems, counts."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,20 +8,6 @@ from ...processing.data.manifest import SPLITS
 from ...processing.system.listing import by_kind, first_of
 from ...processing.system.names import nearest
 from ...processing.system.rules import whole, wrong_values
-
-__all__ = [
-    "PreparationError",
-    "Protocols",
-    "check_folder",
-    "contents",
-    "count_splits",
-    "on_every_rank",
-    "prepare_configured",
-    "refuse_broken",
-    "setting_problems",
-    "shared_speakers",
-    "subfolders",
-]
 
 # Arguments of `prepare` that a configuration says nothing about, though it may have the key.
 _OWN = ("data_folder", "output_folder", "num_workers", "progress")

@@ -1,7 +1,5 @@
 """The record of a prepared data set: written beside its manifest, read again, described."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -13,8 +11,6 @@ from typing import ClassVar
 from ...processing.data import manifest
 from ...processing.data.scan import AudioFile
 from ...processing.system.files import file_digest, read_json, write_text
-
-__all__ = ["MANIFEST", "RECORD", "Record", "fingerprint"]
 
 MANIFEST, RECORD = "manifest.csv", "prepare.json"
 _LISTED = 20  # skipped files in a description

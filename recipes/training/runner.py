@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ...lobes.model import Model
     from .record import Record
 
-__all__ = ["Run", "resolve_corpus", "run_recipe", "start", "training_objects"]
-
 
 def run_recipe(
     recipe: str,

@@ -1,7 +1,5 @@
 """Datasets of prepared recordings: crops and speeds in training, whole recordings in the test."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...processing.data.audio import read_audio
@@ -14,8 +12,6 @@ from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .record import VoxCelebRecord
 from .utterances import Utterances
-
-__all__ = ["build_datasets", "class_labels", "prepare_from"]
 
 _ALL_S = 1e6  # longer than any recording
 

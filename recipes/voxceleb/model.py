@@ -1,7 +1,5 @@
 """Objects of the VoxCeleb recipe: initial weights, teacher, augmentation, calibration."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -17,15 +15,6 @@ from ...processing.system.rules import number, whole, wrong_values
 from ..inference.calibration_files import describe, write_calibration
 from ..inference.trial_scoring import Scored, about_bundle, cosine_scoring
 from ..training.messages import RecipeError, tell
-
-__all__ = [
-    "build_augmentation",
-    "build_distiller",
-    "calibrate",
-    "keep_calibration",
-    "problems",
-    "start_from",
-]
 
 #: Share of target trials that the calibration is fitted for, as the first minDCF has it.
 CALIBRATION_PRIOR = 0.01

@@ -1,13 +1,9 @@
 """Learned positions of patches, counted along an axis and adapted to another grid."""
 
-from __future__ import annotations
-
 import math
 
 import torch
 from torch.nn import functional as F
-
-__all__ = ["patches_along", "positions_of_items", "resized_positions", "square_grid"]
 
 
 def patches_along(

@@ -1,7 +1,5 @@
 """Attention rollout: how much each patch of a spectrogram contributes to the output."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +7,6 @@ import torch
 
 from ...options import choice, number, whole
 from .transformer import PatchTransformer
-
-__all__ = ["PatchGrid", "attention_rollout", "attentions_of", "patch_grid", "rollout_picture"]
 
 HEADS = ("mean", "max", "min")
 

@@ -22,8 +22,6 @@ from .._extras import timm
 from .positions import patches_along, positions_of_items
 from .weights import SIZES, load_weights
 
-__all__ = ["PatchTransformer"]
-
 FF_RATIO = 4
 #: timm's own.
 NORM_EPSILON = 1e-6

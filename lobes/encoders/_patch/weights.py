@@ -5,10 +5,7 @@ A file of timm (`patch_embed.proj.weight`, `blocks.0.attn.qkv.weight`, ...) or o
 belongs to another network is refused, and the error says what it is and what was expected.
 """
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,11 +13,6 @@ from torch import nn
 from ....processing.system.listing import first_of
 from ...frontends.spectrogram_image import fold_channels
 from .._pretrained_weights import Weights, check_against, read_safetensors
-
-if TYPE_CHECKING:
-    from .transformer import PatchTransformer
-
-__all__ = ["SIZES", "load_weights"]
 
 #: Width, heads, blocks.
 SIZES = {
@@ -51,7 +43,7 @@ EMBEDDINGS = {
 PREFIXES = ("vit.", "deit.", "audio_spectrogram_transformer.", "module.v.", "v.", "model.")
 
 
-def load_weights(encoder: PatchTransformer, path: str, mean, std) -> None:
+def load_weights(encoder: nn.Module, path: str, mean, std) -> None:
     """Put the weights of a file into `vit` or `ast`, adapted to its patches and positions.
 
     Arguments
@@ -118,7 +110,7 @@ def _fold_patches(weights: Weights, mean, std) -> None:
     weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"] = weight, bias
 
 
-def _take_weights(encoder: PatchTransformer, path: str, weights: Weights, about: dict) -> None:
+def _take_weights(encoder: nn.Module, path: str, weights: Weights, about: dict) -> None:
     """Put weights under the names of its `state_dict` into an encoder, after checking them.
 
     Of a deeper network of the same width the first blocks are taken.

@@ -5,8 +5,6 @@ from torch import nn
 
 from .levels import power, valid_samples
 
-__all__ = ["AddNoise", "ItemEffect", "draw_active"]
-
 
 def draw_active(batch: int, probability: float) -> torch.Tensor:
     """Draw the items to change: bool (B,), on the CPU, where counting them does not wait for a GPU."""

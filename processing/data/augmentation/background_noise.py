@@ -5,8 +5,6 @@ from torch import nn
 
 from ..generated_noise import tilted_noise_batch
 
-__all__ = ["BackgroundNoise"]
-
 
 class BackgroundNoise(nn.Module):
     """Add a random stretch of background noise at a random amplitude.

@@ -5,8 +5,6 @@ from operator import index
 
 from ..seeding import seed_for
 
-__all__ = ["RandomCrop", "evenly_spaced"]
-
 
 def _positive(name: str, value: int) -> int:
     if isinstance(value, bool) or index(value) < 1:

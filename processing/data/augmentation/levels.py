@@ -4,8 +4,6 @@ import torch
 
 from ...filterbank.framing import frame_mask, valid_lengths
 
-__all__ = ["power", "valid_samples"]
-
 
 def valid_samples(wavs: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """Mask of the samples that are not padding: bool (B, T), or (1, T) without lengths.

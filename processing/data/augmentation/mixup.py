@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-__all__ = ["Mixup"]
-
 
 class Mixup(nn.Module):
     """Mix each clip with another one of the batch, labels in the same proportion.

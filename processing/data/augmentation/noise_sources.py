@@ -10,8 +10,6 @@ from ..generated_music import chord_batch
 from ..generated_noise import noise_batch, voice_batch
 from ..musan import Musan
 
-__all__ = ["KINDS", "SNR_RANGES_DB", "TALKERS", "GeneratedNoise", "MusanNoise"]
-
 KINDS = ("noise", "music", "babble")
 """The kinds of noise that a source can draw."""
 

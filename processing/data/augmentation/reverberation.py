@@ -17,8 +17,6 @@ from ..seeding import generator_for
 from .additive_noise import ItemEffect
 from .levels import power
 
-__all__ = ["GeneratedRooms", "Reverberate", "RirsFolder", "align_direct_path", "convolve_aligned"]
-
 # Beyond it even a church has decayed to where noise covers it, and every sample costs time.
 _MAX_RESPONSE_S = 1.0
 

@@ -9,8 +9,6 @@ from .additive_noise import AddNoise, draw_active
 from .noise_sources import GeneratedNoise, MusanNoise
 from .reverberation import GeneratedRooms, Reverberate, RirsFolder
 
-__all__ = ["SpeakerAugmentation", "build_speaker_augmentation"]
-
 
 class SpeakerAugmentation(nn.Module):
     """Change an item with one probability: a room or added noise, one as often as the other.

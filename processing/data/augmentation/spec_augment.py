@@ -2,8 +2,6 @@
 
 from speechbrain.augment.freq_domain import SpectrogramDrop
 
-__all__ = ["feature_masks"]
-
 
 def feature_masks(
     time_masks: int = 0,

@@ -8,8 +8,6 @@ import torch
 from ..audio import resampler
 from ..seeding import seed_for
 
-__all__ = ["SpeedPerturbation"]
-
 # A polyphase filter has as many phases as the ratio's numerator.
 _MAX_DENOMINATOR = 100
 

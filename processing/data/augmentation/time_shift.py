@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-__all__ = ["TimeShift", "shift"]
-
 
 def shift(wavs: torch.Tensor, offsets: torch.Tensor, reach: int | None = None) -> torch.Tensor:
     """Shift each waveform by its own number of samples; zeros come in at the other end.

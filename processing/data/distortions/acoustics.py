@@ -13,8 +13,6 @@ from ..generated_music import stretch
 from ..rooms import convolve, room_response
 from .transmission import check_waveform
 
-__all__ = ["active_speech_rms", "add_noise", "babble", "reverberate"]
-
 _LEVEL_FRAME_S = 0.02
 _LEVEL_MARGIN_DB = 15.9
 

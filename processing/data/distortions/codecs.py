@@ -15,8 +15,6 @@ import soundfile
 
 from .transmission import fit_length, resample
 
-__all__ = ["CODECS", "MissingEncoder", "code", "encode", "missing_encoder"]
-
 
 class MissingEncoder(ValueError):
     """The installed libsndfile, or soundfile, cannot write what was asked for."""

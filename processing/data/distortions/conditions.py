@@ -9,8 +9,6 @@ from ..seeding import generator_for
 from . import acoustics, transmission
 from .codecs import CODECS, code, missing_encoder
 
-__all__ = ["CONDITIONS", "Condition", "GROUPS", "choose", "distort", "generator_of"]
-
 #: (kind of noise) -> a sound of that kind, drawn from a generator: (num_samples, generator) -> (T,)
 Background = Callable[[int, np.random.Generator], np.ndarray]
 

@@ -13,17 +13,6 @@ import torchaudio
 
 from ..rooms import convolve
 
-__all__ = [
-    "change_speed",
-    "check_waveform",
-    "clip_loudest",
-    "fit_length",
-    "mu_law_8bit",
-    "resample",
-    "telephone_band",
-    "telephone_mu_law",
-]
-
 _TELEPHONE_RATE_HZ = 8000
 _MU = 255
 

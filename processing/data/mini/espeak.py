@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["EspeakMissingError", "SpeechEvent", "Synthesizer"]
-
 # From espeak-ng's speak_lib.h (1.52).
 _OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 0x0001

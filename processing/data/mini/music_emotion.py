@@ -29,8 +29,6 @@ from tqdm import tqdm
 from ..seeding import generator_for
 from .music_score import draw_artist, draw_deviation, play
 
-__all__ = ["GENERATOR_VERSION", "SIZES", "write"]
-
 CORPUS = "music_emotion"
 GENERATOR_VERSION = 1
 """Raise it with every change that changes bytes: the cache is keyed by it."""

@@ -20,8 +20,6 @@ import numpy as np
 
 from .music_tones import Timbre, drum, envelope, midi_to_hz, room, tone
 
-__all__ = ["Artist", "Deviation", "draw_artist", "draw_deviation", "play"]
-
 # From dark to bright: each mode raises one degree of the one before.
 _MODES = (
     (0, 1, 3, 5, 7, 8, 10),  # phrygian

@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Timbre", "drum", "envelope", "midi_to_hz", "room", "tone"]
-
 _TABLE_LENGTH = 2048
 _MAX_PARTIALS = 40
 

@@ -7,8 +7,6 @@ import numpy as np
 from ..generated_noise import coloured_noise
 from ..rooms import convolve, room_response
 
-__all__ = ["BACKGROUND_NOISES", "background_noise"]
-
 
 def _envelope(rng, num_samples, sample_rate_hz, rate_hz, depth_db) -> np.ndarray:
     """A gain that wanders by about `depth_db` (s.d.) at about `rate_hz`."""

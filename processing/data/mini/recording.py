@@ -14,8 +14,6 @@ from ..rooms import convolve, mix_at_snr
 from .espeak import SpeechEvent, Synthesizer
 from .speakers import Speaker
 
-__all__ = ["Delivery", "Spoken", "Voices", "record", "to_int16"]
-
 _TRIM_MARGIN_SAMPLES = 110  # of espeak-ng's 22,050 in a second: 5 ms
 # Slowest and fastest, as factors of the speaker's own rate; largest steps away from the speaker's
 # own pitch and range, in espeak-ng's units (0 to 100).

@@ -5,8 +5,6 @@ A change of any word changes the bytes of those corpora: raise the GENERATOR_VER
 
 import numpy as np
 
-__all__ = ["sentence", "talk"]
-
 # espeak-ng speaks "in the", "on the" and the like as one word and gives one time for both: none of
 # them may occur.
 _SOMEONE = (

@@ -8,8 +8,6 @@ import numpy as np
 from ..rooms import place_response
 from ..seeding import generator_for
 
-__all__ = ["ACCENTS", "FEMALE_VARIANTS", "MALE_VARIANTS", "Speaker", "make_cast", "make_speakers"]
-
 # Variants of the wheel that pass for people. Left out: the Klatt voices (two of them do not repeat
 # their bytes, see espeak.py), robots, whisperers, and those too slow for a word in a second.
 FEMALE_VARIANTS = (

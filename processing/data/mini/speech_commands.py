@@ -30,8 +30,6 @@ from .noises import BACKGROUND_NOISES, background_noise
 from .recording import Delivery, Voices, record, to_int16
 from .speakers import Speaker, make_speakers
 
-__all__ = ["COMMANDS", "GENERATOR_VERSION", "SIZES", "WORDS", "write"]
-
 CORPUS = "speech_commands"
 GENERATOR_VERSION = 1
 """Raise it with every change that changes bytes: the cache is keyed by it."""

@@ -35,8 +35,6 @@ from .sentences import sentence
 from .speakers import Speaker, make_cast
 from .timit_phones import timit_phones, timit_words
 
-__all__ = ["CORE_TEST", "DEVELOPMENT", "GENERATOR_VERSION", "SIZES", "write"]
-
 CORPUS = "timit"
 GENERATOR_VERSION = 1
 """Raise it with every change that changes bytes: the cache is keyed by it."""

@@ -5,8 +5,6 @@ import numpy as np
 from ...transcription.segments import Segment
 from .espeak import SpeechEvent
 
-__all__ = ["timit_phones", "timit_words"]
-
 _PAUSE, _EDGE = "pau", "h#"
 _SHORTEST_PAUSE_S = 0.01
 _SHORTEST_CLOSURE_S = 0.008

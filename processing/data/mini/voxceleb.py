@@ -29,8 +29,6 @@ from .recording import Delivery, Voices, record
 from .sentences import talk
 from .speakers import Speaker, make_cast
 
-__all__ = ["GENERATOR_VERSION", "SIZES", "write"]
-
 CORPUS = "voxceleb"
 GENERATOR_VERSION = 1
 """Raise it with every change that changes bytes: the cache is keyed by it."""

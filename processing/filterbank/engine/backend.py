@@ -4,8 +4,6 @@
 everything below is told the answer (`compiled`).
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 from collections.abc import Callable
@@ -15,8 +13,6 @@ from pathlib import Path
 import torch
 
 from ...system.compiling import library, load
-
-__all__ = ["LANES", "call", "has_fast_fft", "keep_tensors", "roots", "takes"]
 
 #: Rows that the C functions process side by side, as in lanes.h.
 LANES = 8

@@ -1,7 +1,5 @@
 """Responses of filters at the bins of their bands, by a coarse FFT and interpolation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +9,6 @@ import torch
 
 from . import backend
 from .backend import keep_tensors, roots
-
-__all__ = ["band_responses", "first_bins"]
 
 
 def first_bins(centres: list[float], size: int, bins: int) -> list[int]:

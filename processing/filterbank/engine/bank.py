@@ -1,7 +1,5 @@
 """Apply a bank of filters block by block, each filter at the rate its bandwidth needs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import groupby
 
@@ -15,8 +13,6 @@ from .lost_energy import LOST_BANDS, lost_energy
 from .plan import Plan, lost_power
 from .pooled_bands import Accumulator, Bands, pooled_bands
 from .spectra import BlockSpectra, Spectra
-
-__all__ = ["BandedBank"]
 
 #: Frames per block where flagged frames are recomputed.
 EXACT_FRAMES = 13

@@ -1,7 +1,5 @@
 """Cut clips into overlapping blocks, and pooling windows into segments of one hop."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +9,6 @@ from scipy.fft import next_fast_len
 
 from ..framing import frame_count
 from .backend import keep_tensors
-
-__all__ = ["Blocks", "interpolation", "make_blocks", "pooling_weights"]
 
 #: Frames per block. In C a third of a second, whose bands fit the processor's first cache; for torch
 #: operators, which go through the memory in any case, about a second: more work per call.

@@ -5,15 +5,11 @@ E[b, t, n] = sum_k pool[n, k] * |(x_b * h_n)[hop t - offset + k]|^2
 Only the filtered signal inside the clip counts: outside, x and |x * h|^2 are zero.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional
 
 from ..framing import frame_count, frame_mask
 from .pooled_bands_torch import RECTIFIERS
-
-__all__ = ["direct_energy"]
 
 
 def direct_energy(

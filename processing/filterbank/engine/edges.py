@@ -6,8 +6,6 @@ reduced rate no sample need lie at a clip's end; but a tail depends on the first
 filter of samples only, so it is computed exactly, at the full rate, by a short FFT.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -17,8 +15,6 @@ from .backend import keep_tensors
 from .blocks import Blocks
 from .pooled_bands import Accumulator, Bands
 from .spectra import Spectra
-
-__all__ = ["Tails"]
 
 #: Sets of responses and weights that are kept for filters that are not being trained.
 KEPT_SETS = 64

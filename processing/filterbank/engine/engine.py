@@ -1,7 +1,5 @@
 """Choose the form that computes a filterbank's energies, and keep what does not change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,8 +10,6 @@ from .bank import BandedBank
 from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
 from .direct import direct_energy
 from .plan import Plan, fits, make_plan
-
-__all__ = ["BACKENDS", "EnergyEngine"]
 
 #: "direct": full rate by convolution, the readable form. "full_rate": exact, by blocks of the
 #: spectrum. "decimated": each filter at the rate that its bandwidth needs. "auto": decimated, or

@@ -1,14 +1,10 @@
 """Estimate the energy lost by band-limiting; flag frames above `MAX_LOST`."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional
 
 from . import backend
 from .blocks import Blocks
-
-__all__ = ["LOST_BANDS", "MAX_LOST", "lost_energy"]
 
 #: Number of equal bands in which the energy outside the filters' own bands is estimated.
 LOST_BANDS = 20

@@ -13,8 +13,6 @@ samples per hop instead of `hop`. The rate decides the error, in three ways:
 A filter that fits no reduced rate is read at the full rate, exactly.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +22,6 @@ from scipy.fft import next_fast_len
 from torch.nn import functional
 
 from . import backend
-
-__all__ = ["Plan", "fits", "lost_power", "make_plan"]
 
 #: Largest part of a filter's energy (for white noise) outside its band. The loss is estimated and
 #: added; frames where the estimate may not suffice are computed exactly (see `BandedBank`).

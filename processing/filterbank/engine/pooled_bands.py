@@ -1,7 +1,5 @@
 """Pool rectified band signals, forward and backward: the inner loop, in C or in torch operators."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +10,6 @@ from . import backend
 from .backend import LANES
 from .pooled_bands_torch import RECTIFIERS, overlap_add, pool_group
 from .spectra import Spectra
-
-__all__ = ["Accumulator", "Bands", "pooled_bands"]
 
 _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order

@@ -1,10 +1,6 @@
 """Rectified band signals, pooled by torch operators, with a backward pass that saves memory."""
 
-from __future__ import annotations
-
 import torch
-
-__all__ = ["RECTIFIERS", "overlap_add", "pool_group"]
 
 #: Bytes of band signal per chunk, on a CPU and elsewhere.
 CHUNK_BYTES = {"cpu": 2**22}

@@ -9,8 +9,6 @@ import torch
 from . import backend
 from .blocks import Blocks
 
-__all__ = ["BlockSpectra", "Spectra"]
-
 
 class Spectra:
     """Spectra of R rows, in the layout of torch (`rows`) and of the C functions (`packed`).

@@ -6,8 +6,6 @@ from ..bootstrap import resampled_weights, tails
 from ..paired import Comparison, compare_draws
 from .metrics import RegressionScores
 
-__all__ = ["compare_regression"]
-
 
 def compare_regression(
     a: RegressionScores,

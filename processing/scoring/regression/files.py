@@ -18,8 +18,6 @@ from pathlib import Path
 from ...system.files import TextError, read_json, write_text
 from .metrics import RegressionScores
 
-__all__ = ["FILE_NAME", "FORMAT", "read_scores", "write_scores"]
-
 FORMAT = "auricle regression 1"
 #: What a run calls its file.
 FILE_NAME = "test_predictions.json"

@@ -4,8 +4,6 @@ CCC, R2 and correlation do not change when target and prediction are mapped alik
 result says on which scale it is. A scale is {"low": ..., "high": ...}.
 """
 
-__all__ = ["LABEL_STEP_S", "from_unit", "to_unit"]
-
 #: From label to label over time, in s.
 LABEL_STEP_S = 0.5
 

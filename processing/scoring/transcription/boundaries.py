@@ -18,8 +18,6 @@ from ...transcription.segments import Segment
 from ..bootstrap import percentile_interval, ratio
 from ..collector import Collector
 
-__all__ = ["BoundaryErrors", "boundary_errors_ms"]
-
 TOLERANCES_MS = (10, 20, 30, 50)
 
 

@@ -20,8 +20,6 @@ from safetensors.numpy import save_file
 from ...system.files import replacing
 from .embeddings import Embeddings
 
-__all__ = ["SUFFIXES", "read_embeddings", "write_embeddings"]
-
 FORMAT = "auricle embeddings 1"
 SUFFIXES = (".safetensors", ".npz")
 

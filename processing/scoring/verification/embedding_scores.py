@@ -13,8 +13,6 @@ from .metrics import error_curve
 from .trial_scores import P_TARGETS, summarize_trials
 from .trials import TrialList
 
-__all__ = ["EmbeddingScores"]
-
 
 class EmbeddingScores:
     """What a system says about a trial list: embeddings in, error rates out.

@@ -10,8 +10,6 @@ import numpy as np
 from ...system.files import text_lines
 from .trials import TrialList, read_trials
 
-__all__ = ["read_scored_trials"]
-
 _LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
 _SHAPE = "score files are: ENROL TEST SCORE, or ENROL TEST SCORE target|nontarget"
 

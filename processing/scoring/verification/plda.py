@@ -40,8 +40,6 @@ from .embedding_files import save_tensors
 from .embeddings import Embeddings, row_products
 from .trials import TrialList, speakers_of
 
-__all__ = ["Plda", "fit_plda", "load_plda", "plda_scores", "save_plda"]
-
 FORMAT = "auricle plda 1"
 _BLOCK_TRIALS = 8192
 _ITERATIONS = 30

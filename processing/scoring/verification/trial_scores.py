@@ -13,8 +13,6 @@ from .metrics import CONVENTIONS, error_curve, validate_scores
 from .speaker_bootstrap import HEADLINE, speaker_intervals
 from .trials import TrialList, write_lines
 
-__all__ = ["P_TARGETS", "summarize_trials", "write_scores"]
-
 P_TARGETS = (0.01, 0.05)
 
 

@@ -1,7 +1,5 @@
 """Compare the activations that networks keep for the backward pass of a 30 s clip."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from unittest import mock
 
@@ -20,8 +18,6 @@ from .clip import (
     clip_samples,
 )
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "Network", "kept_bytes", "measure"]
 
 CLAIM = (
     "At 30 s a network on the waveform keeps more activations for training than a transformer on "

@@ -1,13 +1,9 @@
 """Compare the concordance correlation (CCC) of a set with the mean over its batches."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ....processing.scoring.regression.moments import Moments, concordance
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "batch_concordances", "draw_set", "measure"]
 
 CLAIM = "The mean of the CCC of batches of 12 songs is the CCC of the set."
 

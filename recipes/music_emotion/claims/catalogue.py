@@ -1,7 +1,5 @@
 """List the claims from their files without importing any."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 from collections.abc import Iterator
@@ -12,8 +10,6 @@ from ....processing.system.files import read_text
 from ....processing.system.names import nearest
 from .finding import Finding
 from .settings import Settings
-
-__all__ = ["Claim", "claims", "find_claims"]
 
 FOLDER = Path(__file__).parent
 

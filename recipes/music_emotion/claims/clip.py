@@ -1,19 +1,7 @@
 """Build the clip that the claims are about: 30 s of music at 22.05 kHz and its spectrogram."""
 
-from __future__ import annotations
-
 from ....lobes import build_frontend
 from ....lobes.contracts import Frontend
-
-__all__ = [
-    "CLIP_S",
-    "HOP_SAMPLES",
-    "IMAGE_PIXELS",
-    "NUM_MELS",
-    "SAMPLE_RATE_HZ",
-    "clip_frontend",
-    "clip_samples",
-]
 
 SAMPLE_RATE_HZ = 22050
 CLIP_S = 30

@@ -1,7 +1,5 @@
 """Compare how fast waveform and spectrogram models learn at an equal budget of epochs."""
 
-from __future__ import annotations
-
 import json
 import re
 import statistics
@@ -14,8 +12,6 @@ from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import Done, collect, planned
 from .seed_pairs import t_interval
 from .settings import Settings
-
-__all__ = ["CLAIM", "Curve", "curve_of", "draw", "measure"]
 
 CLAIM = (
     "At an equal budget of epochs, spectrogram models reach a CCC in fewer epochs than waveform "

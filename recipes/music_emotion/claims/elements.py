@@ -1,13 +1,9 @@
 """Count the elements of a clip as a waveform, a spectrogram and an image."""
 
-from __future__ import annotations
-
 import torch
 
 from .clip import CLIP_S, HOP_SAMPLES, NUM_MELS, SAMPLE_RATE_HZ, clip_frontend, clip_samples
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "30 s of music at 22.05 kHz are 661,500 samples, and their spectrogram, 1,292 frames of 128 "

@@ -1,13 +1,9 @@
 """The result of measuring a claim: a table, a verdict and its reasons."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-__all__ = ["DOES_NOT_HOLD", "HOLDS", "NOT_DECIDED", "VERDICTS", "Finding", "verdict_of"]
 
 HOLDS = "holds"
 DOES_NOT_HOLD = "does not hold"

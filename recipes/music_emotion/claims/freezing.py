@@ -1,15 +1,11 @@
 """Compare Vision Transformers with half of their blocks frozen with other numbers of blocks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import Done, collect, planned
 from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
-
-__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "A ViT with 6 of its 12 blocks frozen reaches a higher CCC than with 0, 4 or 12 frozen: 0.74 "

@@ -1,15 +1,11 @@
 """Estimate whether a test set of 270 songs can tell a CCC of 0.71 from 0.74."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 
 from ....processing.scoring.regression.moments import Moments
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "bootstrap_error", "measure", "simulated_errors"]
 
 CLAIM = (
     "CCC of 0.71, 0.73 and 0.74 on 270 test songs say which number of frozen blocks is the best."

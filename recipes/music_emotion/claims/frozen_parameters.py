@@ -1,15 +1,11 @@
 """Count the trainable parameters of a Vision Transformer whose first blocks are frozen."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
 from ....lobes import build_encoder
 from .clip import IMAGE_PIXELS
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "Of the blocks, norm and head of ViT-B/16 with two outputs 85.06 M parameters learn, and "

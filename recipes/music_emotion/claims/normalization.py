@@ -1,7 +1,5 @@
 """Compare three equal normalised channels with one channel and folded weights."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from ....lobes.encoders._extras import timm
 from ....lobes.frontends.spectrogram_image import fold_channels
 from .clip import IMAGE_PIXELS
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "fold_deviation", "loading_deviation", "measure"]
 
 CLAIM = (
     "Copying a spectrogram into three channels and normalising each is the same function as one "

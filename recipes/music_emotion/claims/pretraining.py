@@ -1,7 +1,5 @@
 """Compare ViT and AST, both with random or both with pretrained weights."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +7,6 @@ from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
 from .runs import collect, planned
 from .seed_pairs import SeedPairs, compare_all
 from .settings import Settings
-
-__all__ = ["CLAIM", "measure"]
 
 CLAIM = (
     "A ViT scores higher than an AST, which was said of a ViT with ImageNet weights and an AST from "

@@ -1,14 +1,10 @@
 """Measure the receptive field of a stack of dilated convolutions."""
 
-from __future__ import annotations
-
 import torch
 
 from ....lobes import build_encoder
 from .clip import CLIP_S, SAMPLE_RATE_HZ, clip_samples
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "measure", "steps_seen"]
 
 CLAIM = "Three stacks of ten dilated layers see 3,070 steps, 139 ms of a waveform at 22.05 kHz."
 

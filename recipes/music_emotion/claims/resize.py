@@ -1,7 +1,5 @@
 """Measure the modulation that remains after resizing 1,292 frames to 224 columns."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,8 +7,6 @@ import torch
 from ....lobes.frontends.spectrogram_image import resize as resize_image
 from .clip import HOP_SAMPLES, IMAGE_PIXELS, SAMPLE_RATE_HZ, clip_frontend, clip_samples
 from .finding import Finding, verdict_of
-
-__all__ = ["CLAIM", "kept_modulation", "measure"]
 
 CLAIM = (
     "An image of 224 columns still shows how fast 30 s of music are modulated: a modulation of "

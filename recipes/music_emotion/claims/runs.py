@@ -1,7 +1,5 @@
 """Find the runs that a claim needs, and train those that are missing."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -20,8 +18,6 @@ from ...reports.results import RESULTS_NAME, RunResult, load_results
 from ...training.messages import RecipeError
 from ...training.output_folder import NO_OPTIONS
 from .settings import Settings
-
-__all__ = ["Collected", "Done", "Wanted", "collect", "planned"]
 
 RECIPE = "music_emotion"
 _LAST_LINES = 5

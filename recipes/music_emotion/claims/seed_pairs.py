@@ -1,7 +1,5 @@
 """Compare two systems by their runs: paired over seeds, and over songs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,8 +11,6 @@ from ....processing.scoring.bootstrap import resampled_weights
 from ....processing.scoring.paired import holm
 from ....processing.scoring.regression.comparison import compare_regression
 from .runs import Done
-
-__all__ = ["SeedPairs", "compare_all", "compare_runs", "t_interval"]
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000

@@ -1,10 +1,6 @@
 """Settings of a claim that trains networks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-
-__all__ = ["Settings"]
 
 
 @dataclass(frozen=True)
