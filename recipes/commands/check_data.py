@@ -55,7 +55,9 @@ def check_leakage(a: str, b: str, audio: bool = True, as_json: bool = False) -> 
     if not audio:
         lines.append("sounds are not compared")
     if not by_id and not audio and not as_json:
-        raise ValueError("nothing is left to compare: both data sets need their audio")
+        raise ValueError(
+            f"{'; '.join(lines)}: nothing is left to compare, both data sets need their audio"
+        )
     lines.append(" and ".join(f"{side.dataset} ({len(side.songs)} songs)" for side in (one, other)))
     songs = [f"{song.a} of A is {song.b} of B: {song.reason}" for song in shared]
     if shared:

@@ -137,7 +137,10 @@ def test_estimate_is_what_is_alive_in_a_real_step_and_leaves_the_model_alone(cas
     peak = max(real.forward, real.backward) - real.left
     # The engine of the learned frontends works in blocks, whose memory is no straight line.
     rel = 0.25 if case == "learned frontend" else 0.1
-    assert got.activations - WAVEFORM_COPIES * wavs.nbytes == pytest.approx(peak, rel=rel)
+    # The frames count as kept, also where the encoder keeps its own copy of them only.
+    frames = model.frames(wavs, lengths)[0].nbytes if case == "attention" else 0
+    activations = got.activations - WAVEFORM_COPIES * wavs.nbytes
+    assert (1 - rel) * peak <= activations <= (1 + rel) * peak + frames
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

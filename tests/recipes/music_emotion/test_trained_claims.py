@@ -165,7 +165,8 @@ def test_epochs_and_corpus_of_the_settings_make_other_runs(settings, tmp_path):
     corpus = {"name": "DEAM", "synthetic": False, "complete": True}
     write_run(given, vit(), corpus=corpus)
     dry = {"results_folder": base, "dry": True}
-    there = [{"data_folder": given.data_folder, "epochs": 3}, {"epochs": 3}, {}]
+    epochs = {"number_of_epochs": 3}
+    there = [{"data_folder": given.data_folder, **epochs}, epochs, {}]
     missing = [bool(collect([vit()], Settings(**dry, **more)).missing) for more in there]
     assert missing == [False, True, True]
 
@@ -409,7 +410,7 @@ def test_the_verdict_on_convergence(settings, speed, verdict, tmp_path):
 
 
 def test_without_checkpoints_the_log_tells_the_course(settings):
-    folder = write_run(settings, vit())
+    folder = write_run(settings, vit(), wall_s=60.0)
     (run,) = collect([vit()], settings).done
     refused("neither checkpoints nor train_log.txt", convergence.curve_of, run)
     line = "epoch: {}, lr: 1.00e-03 - train loss: 1.05 - valid loss: 9.57e-01, valid ccc: {:.2e}\n"
