@@ -203,6 +203,9 @@ def fit_calibration(scores, is_target, prior: float = 0.01, penalty: float = 0.0
     theta = minimize(
         loss, np.zeros(2), jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-14}
     ).x
+    # The search ends where the loss no longer changes in float64; its gradient still does.
+    for _ in range(2):
+        theta = theta - np.linalg.solve(hessian(theta), gradient(theta))
     scale = theta[0] / spread
     if scale <= 0:
         raise ValueError(
