@@ -149,10 +149,15 @@ class Frontend(Lobe):
         """
         if lengths is None:
             return None
+        frames = self.frames_of_items(lengths, num_samples)
+        total = self.num_frames(num_samples)
+        return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
+
+    def frames_of_items(self, lengths: torch.Tensor, num_samples: int) -> list[int]:
+        """Frames of each item of a batch of `num_samples` samples, from its relative length."""
         total = self.num_frames(num_samples)
         samples = valid_lengths(lengths, num_samples).tolist()
-        frames = [min(self.num_frames(n), total) if n else 0 for n in samples]
-        return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
+        return [min(self.num_frames(n), total) if n else 0 for n in samples]
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(wavs, lengths=None)")

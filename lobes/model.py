@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from .contracts import Encoder, Frontend, valid_lengths
+from .contracts import Encoder, Frontend
 
 #: The four parts, in order, by SpeechBrain's inference names; keys of weights begin with them.
 PARTS = ("compute_features", "mean_var_norm", "embedding_model", "classifier")
@@ -128,8 +128,6 @@ class Model(nn.Module):
         num_samples : int
             Length of the padded batch, T.
         """
-        total = self.compute_features.num_frames(num_samples)
-        samples = valid_lengths(lengths, num_samples).tolist()
-        frames = [min(self.compute_features.num_frames(n), total) if n else 0 for n in samples]
+        frames = self.compute_features.frames_of_items(lengths, num_samples)
         steps = [self.embedding_model.num_frames(n) for n in frames]
         return torch.tensor(steps, device=lengths.device)

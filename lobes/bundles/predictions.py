@@ -59,8 +59,7 @@ def transcribe(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     steps = bundle(wav[None])
     (indices,) = GreedyDecoder()(steps, torch.tensor([steps.shape[1]]))
     tokens = units.decode(indices)
-    text = ("" if units.scored_as == "char" else " ").join(tokens)
-    return Prediction({"unit": units.scored_as, "tokens": tokens}, text)
+    return Prediction({"unit": units.scored_as, "tokens": tokens}, units.text(tokens))
 
 
 def regress(bundle: Bundle, wav: torch.Tensor, curve: bool = False) -> Prediction:

@@ -154,6 +154,10 @@ class Units:
         symbols = row.get("phones", "").split()
         return fold(symbols, 61, phone_set, self.glottal_stop, where=row["id"])
 
+    def text(self, tokens: Iterable[str]) -> str:
+        """Tokens as a line of text; characters as the words that they spell."""
+        return ("" if self.scored_as == "char" else " ").join(tokens)
+
     def decode(self, indices: Iterable[int]) -> list[str]:
         """Tokens of what was recognised as they are scored: phones, characters or words.
 

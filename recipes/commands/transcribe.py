@@ -58,6 +58,6 @@ def run(
             record = {"file": file, "unit": units.scored_as, "tokens": tokens}
             print(json.dumps(record, ensure_ascii=False))
         else:
-            print(" ".join([called[file], *transcribe.written(units, tokens).split()]))
+            print(" ".join([called[file], *units.text(tokens).split()]))
 
     return for_each(files, answer)

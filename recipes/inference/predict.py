@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchaudio.transforms import Resample
 
 from ...lobes.bundles.bundle import Bundle
 from ...lobes.tasks import Prediction
-from ...processing.data.audio import AudioError, probe_audio
+from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
 from ...processing.system.files import replacing
 
@@ -30,7 +29,7 @@ def read_recording(path: str | os.PathLike, sample_rate: int) -> torch.Tensor:
         raise AudioError(
             path, problem, "restore or remove the file", "nan" if len(wav) else "empty"
         )
-    return Resample(probe_audio(path).sample_rate_hz, sample_rate)(wav)
+    return resampler(probe_audio(path).sample_rate_hz, sample_rate)(wav)
 
 
 def predict_file(bundle: Bundle, path: str | os.PathLike, **options) -> Prediction:

@@ -107,11 +107,6 @@ def transcribe_file(
     return units.decode(found)
 
 
-def written(units: Units, tokens: Sequence[str]) -> str:
-    """Tokens as a line of text; characters as the words that they spell."""
-    return "".join(tokens) if units.scored_as == "char" else " ".join(tokens)
-
-
 def names_of(files: Sequence[str], how: str = "stem") -> list[str]:
     """What each file is called in a transcript: its name without folder and suffix, or its path.
 
