@@ -478,6 +478,7 @@ class NotAFrontend(nn.Module):
 
     normalization, fixed = "none", False
     num_frames, frame_lengths = Frontend.num_frames, Frontend.frame_lengths
+    frames_of_items = Frontend.frames_of_items
     lasting_options = Frontend.lasting_options
 
     def __init__(self, sample_rate=16000):
