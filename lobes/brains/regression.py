@@ -80,12 +80,15 @@ class RegressionBrain(BaseBrain):
         self.dimensions, self.scale = list(dimensions), dict(scale)
         hparams = self.hparams
         self.loss = RegressionLoss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
+        if self.checkpointer is not None and hparams.ccc_window:
+            # Optional: checkpoints of 0.1.0 lack it, and SpeechBrain says so.
+            self.checkpointer.add_recoverable("ccc_window", self.loss.concordance, optional_load=True)
 
     def on_stage_start(self, stage, epoch=None):
         super().on_stage_start(stage, epoch)
         self.loss.train(stage == sb.Stage.TRAIN)
-        if stage == sb.Stage.TRAIN:
-            self.loss.reset()  # a resumed run begins an epoch with nothing to remember either
+        if stage == sb.Stage.TRAIN and not self.step:  # an epoch resumed in its middle remembers
+            self.loss.reset()
 
     def compute_forward(self, batch, stage):
         """Predictions like the target, (B, D) or (B, N, D), from -1 to 1 by convention."""

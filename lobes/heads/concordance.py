@@ -1,6 +1,14 @@
 """Losses of regression: concordance correlation over past batches, squared error, their mix."""
 
+from functools import partial
+
 import torch
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
 from ..options import choice, number, whole
@@ -35,6 +43,7 @@ def _check(predictions: torch.Tensor, targets: torch.Tensor) -> None:
         )
 
 
+@partial(register_checkpoint_hooks, save_on_main_only=False)
 class ConcordanceLoss(nn.Module):
     """1 - CCC of each dimension, averaged; over the batches of all ranks, and of past steps.
 
@@ -81,8 +90,27 @@ class ConcordanceLoss(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Forget past batches, e.g. at the beginning of an epoch: a resumed run then goes on alike."""
+        """Forget past batches."""
         self._past: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    @mark_as_saver
+    def save(self, path) -> None:
+        """Write the past batches of every rank, so that a run goes on with them where it stopped."""
+        ranks = [self._past]
+        if _world_size() > 1:
+            ranks = [None] * _world_size()
+            torch.distributed.all_gather_object(ranks, self._past)
+        if if_main_process():
+            torch.save(ranks, path)
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch=False) -> None:
+        """Read this rank's past batches; none where there were another number of ranks."""
+        ranks = torch.load(path, map_location="cpu", weights_only=True)
+        self.reset()
+        if len(ranks) == _world_size():
+            rank = torch.distributed.get_rank() if len(ranks) > 1 else 0
+            self._past = [tuple(pair) for pair in ranks[rank]]
 
     def forward(self, predictions, targets, valid=None) -> torch.Tensor:
         _check(predictions, targets)
@@ -96,7 +124,7 @@ class ConcordanceLoss(nn.Module):
     def _loss(self, p: torch.Tensor, t: torch.Tensor, past) -> torch.Tensor:
         gather = _over_ranks if self.training else torch.Tensor.detach
         old_p, old_t = (
-            torch.cat([side.new_zeros(0, p.shape[1]), *values])
+            torch.cat([side.new_zeros(0, p.shape[1]), *(v.to(p.device) for v in values)])
             for side, values in ((p, [a for a, _ in past]), (t, [b for _, b in past]))
         )
         count = gather(torch.tensor([len(p), len(old_p)], dtype=p.dtype, device=p.device))

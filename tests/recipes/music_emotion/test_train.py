@@ -36,7 +36,6 @@ class TestMusicEmotion(EveryRecipe):
     pictures = ("valence_arousal.png",)
     two_fall = 1.5  # two songs per process and batch: the loss is noise
     killed_at = 10  # of 4 in an epoch
-    often = ()  # past batches that the loss remembers are forgotten between epochs, not within one
     bad_input = [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),
         (["--protocol", "deam"], ["deam", "deam-random"]),
