@@ -82,7 +82,9 @@ class RegressionBrain(BaseBrain):
         self.loss = RegressionLoss(hparams.loss, hparams.loss_mix, hparams.ccc_window)
         if self.checkpointer is not None and hparams.ccc_window:
             # Optional: checkpoints of 0.1.0 lack it, and SpeechBrain says so.
-            self.checkpointer.add_recoverable("ccc_window", self.loss.concordance, optional_load=True)
+            self.checkpointer.add_recoverable(
+                "ccc_window", self.loss.concordance, optional_load=True
+            )
 
     def on_stage_start(self, stage, epoch=None):
         super().on_stage_start(stage, epoch)

@@ -11,13 +11,10 @@ import hashlib
 import io
 import json
 from collections import Counter
-from pathlib import Path, PurePosixPath
-
-import torch
+from pathlib import PurePosixPath
 
 from ..system.files import TextError, read_text, replacing
 from ..system.listing import first_of
-from .audio import read_audio
 
 REQUIRED_COLUMNS = ("id", "path", "duration_s", "split", "label", "speaker")
 OPTIONAL_COLUMNS = ("root", "start_sample", "num_samples", "gain")
@@ -158,48 +155,6 @@ def validate(rows, splits=SPLITS, labels=None, label_required=True):
     if problems:
         raise ManifestError("the manifest cannot be used:\n  " + "\n  ".join(problems))
     return rows
-
-
-def by_id(rows, split=None):
-    """The rows of one split (None: of all) as SpeechBrain's datasets want them: id to fields."""
-    return {
-        row["id"]: {key: value for key, value in row.items() if key != "id"}
-        for row in rows
-        if split is None or row["split"] == split
-    }
-
-
-def resolve(row, roots):
-    """Path of a row's file, or None for digital silence.
-
-    Arguments
-    ---------
-    row : dict
-        One row.
-    roots : str, Path or dict
-        The data folder, or folders by root name, where "" is the data folder.
-    """
-    if not row["path"]:
-        return None
-    folder = roots[row.get("root", "")] if isinstance(roots, dict) else roots
-    return Path(folder, row["path"])
-
-
-def read_row(row, roots, sample_rate_hz):
-    """Waveform (T,) of one row: cut and scaled as its optional columns say.
-
-    `start_sample` and `num_samples` count at the file's own rate, so no resampling is done here.
-    """
-    path = resolve(row, roots)
-    if path is None:
-        return torch.zeros(row["num_samples"])
-    waveform = read_audio(
-        path,
-        sample_rate_hz,
-        start_sample=row.get("start_sample", 0),
-        num_samples=row.get("num_samples"),
-    )
-    return waveform * row["gain"] if "gain" in row else waveform
 
 
 def _tidy(row):

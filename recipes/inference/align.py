@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ...lobes.bundles.bundle import Bundle
-from ...processing.data import manifest
 from ...processing.data.audio import probe_audio
+from ...processing.data.dataset import read_row
 from ...processing.scoring.transcription.boundaries import BoundaryErrors, boundary_errors_ms
 from ...processing.transcription.forced_alignment import align_steps, divide, segment_times
 from ...processing.transcription.phones import folding
@@ -185,7 +185,7 @@ def score_alignment(
     errors = BoundaryErrors()
     for row in tqdm(list(rows), "aligning", unit="file", disable=not progress):
         reference = _reference(row)
-        wav = manifest.read_row(row, roots, bundle.sample_rate)
+        wav = read_row(row, roots, bundle.sample_rate)
         transcript = from_phones(units, [segment.text for segment in reference], row["id"])
         if units.silence_rule == "collapse":
             reference = _collapsed(reference, units)

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from ...processing.data.augmentation.crops import RandomCrop
-from ...processing.data.cache import AudioCache
-from ...processing.data.dataset import Recordings, row_reader
+from ...processing.data.dataset import AudioCache, Recordings, row_reader
 from ...processing.data.manifest import SPLITS
 from ...processing.scoring.regression.scales import LABEL_STEP_S, to_unit
 from ..training.messages import RecipeError, tell

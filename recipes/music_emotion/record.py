@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...processing.data import manifest
+from ...processing.data import dataset, manifest
 from ..training.record import Record
 
 
@@ -63,7 +63,7 @@ class MusicRecord(Record):
             return None
         record.window_s = tuple(record.window_s)
         clips = manifest.read_manifest(record.manifest_path)
-        return record if all(manifest.resolve(row, roots).is_file() for row in clips) else None
+        return record if all(dataset.resolve(row, roots).is_file() for row in clips) else None
 
     def rows(self, split=None):
         """Rows of one split, or of all.
@@ -71,7 +71,7 @@ class MusicRecord(Record):
         Returns
         -------
         list of dict
-            Beside the manifest's columns (`manifest.read_row(row, roots, sample_rate_hz)` gives
+            Beside the manifest's columns (`dataset.read_row(row, roots, sample_rate_hz)` gives
             the waveform): valence and arousal, numbers on the static scale, or None;
             dynamic_valence and dynamic_arousal, lists at 2 Hz on the dynamic scale (NaN where
             there is no label, empty where there is none in the window); dynamic_start_s, time of

@@ -1,16 +1,11 @@
-"""Datasets of prepared Speech Commands clips, and the augmentation of their training."""
+"""Datasets of prepared Speech Commands clips, and what their augmentation is made of."""
 
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from ...processing.data import manifest
 from ...processing.data.audio import read_audio
-from ...processing.data.augmentation.background_noise import BackgroundNoise
-from ...processing.data.augmentation.time_shift import TimeShift
-from ...processing.data.cache import AudioCache
-from ...processing.data.dataset import Recordings, row_reader
+from ...processing.data.augmentation.keyword import BackgroundNoise, KeywordAugmentation, TimeShift
+from ...processing.data.dataset import AudioCache, Recordings, read_row, row_reader
+from ...processing.data.manifest import SPLITS
 from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .protocols import SAMPLE_RATE_HZ, SILENCE
@@ -39,60 +34,18 @@ def build_datasets(hparams: dict, record: SpeechCommandsRecord) -> dict[str, Rec
     size = round(hparams["clip_s"] * rate)
 
     def dataset(split):
-        rows = manifest.by_id(record.rows(split))
-        read = row_reader(rows, record.roots, rate, cache)
-
-        def clip(name):
-            wav = read(name)[:size]
-            # Padding copies, even by nothing.
-            return wav if len(wav) == size else nn.functional.pad(wav, (0, size - len(wav)))
-
-        outputs = {
-            "sig": clip,
-            "target": lambda name: index[rows[name]["label"]],
-            # A speaker's clips succeed or fail together; silence has no speaker and stands for
-            # itself.
-            "group": lambda name: rows[name]["speaker"] or name,
+        rows = {row["id"]: row for row in record.rows(split)}
+        # A speaker's clips succeed or fail together; silence has no speaker and stands for itself.
+        items = {
+            name: {"target": index[row["label"]], "group": row["speaker"] or name}
+            for name, row in rows.items()
         }
-        return Recordings(rows, outputs, [hparams["clip_s"]] * len(rows))
+        read = row_reader(rows, record.roots, rate, cache, size)
+        return Recordings(
+            items, {"sig": read}, [hparams["clip_s"]] * len(rows), ("target", "group")
+        )
 
-    return {split: dataset(split) for split in manifest.SPLITS}
-
-
-class KeywordAugmentation(nn.Module):
-    """Time shift and background noise together with one probability; silence always gets noise.
-
-    Arguments
-    ---------
-    shift : TimeShift
-    noise, silence_noise : BackgroundNoise
-    probability : float
-        That a clip is shifted and gets noise.
-    silence_class : int or None
-        Class index of silence.
-
-    Shape
-    -----
-    wavs (B, T), lengths (B,), batch with `target` (B,), class indices -> (B, T)
-
-    References
-    ----------
-    B. Kim et al., Broadcasted Residual Learning for Efficient Keyword Spotting, 2021;
-    Qualcomm-AI-research/bcresnet@656f947: shift and noise are applied together with probability
-    0.8, and clips of silence always get noise of amplitude up to 1.
-    """
-
-    def __init__(self, shift, noise, silence_noise, probability, silence_class=None):
-        super().__init__()
-        self.shift, self.noise, self.silence_noise = shift, noise, silence_noise
-        self.probability = probability
-        self.silence_class = -1 if silence_class is None else silence_class
-
-    def forward(self, wavs: torch.Tensor, lengths: torch.Tensor, batch) -> torch.Tensor:
-        active = torch.rand(len(wavs), device=wavs.device) < self.probability
-        silent = torch.as_tensor(batch.target, device=wavs.device) == self.silence_class
-        wavs = self.noise(self.shift(wavs, active & ~silent), active & ~silent)
-        return self.silence_noise(wavs, silent) if silent.any() else wavs
+    return {split: dataset(split) for split in SPLITS}
 
 
 def build_augmentation(hparams: dict, record: SpeechCommandsRecord) -> KeywordAugmentation:
@@ -106,7 +59,7 @@ def build_augmentation(hparams: dict, record: SpeechCommandsRecord) -> KeywordAu
     recordings = [read_audio(path, rate) for path in paths]
     if not recordings:
         rows = [row for row in record.rows("train") if row["label"] == SILENCE and row["path"]]
-        recordings = [manifest.read_row(row, record.roots, rate) for row in rows]
+        recordings = [read_row(row, record.roots, rate) for row in rows]
     silence_class = record.labels.index(SILENCE) if SILENCE in record.labels else None
     return KeywordAugmentation(
         TimeShift(hparams["time_shift_ms"], rate),

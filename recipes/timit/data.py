@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from ...processing.data.augmentation.speed import SpeedPerturbation
-from ...processing.data.cache import AudioCache
-from ...processing.data.dataset import Recordings, row_reader
+from ...processing.data.dataset import AudioCache, Recordings, row_reader
 from ...processing.data.manifest import SPLITS
 from ...processing.system.listing import first_lines
 from ...processing.transcription.forced_alignment import steps_needed

@@ -27,7 +27,7 @@ class Record:
     manifest_path : str
         The CSV file, as `auricle.processing.data.manifest` writes it.
     roots : dict
-        Folders by root name, for `manifest.resolve` and `manifest.read_row`. They are those of
+        Folders by root name, for `dataset.resolve` and `dataset.read_row`. They are those of
         this run and not written down.
     protocol : str
         Name of the protocol.

@@ -5,8 +5,7 @@ from pathlib import Path
 from ...processing.data.audio import read_audio
 from ...processing.data.augmentation.crops import RandomCrop, evenly_spaced
 from ...processing.data.augmentation.speed import SpeedPerturbation
-from ...processing.data.cache import AudioCache
-from ...processing.data.dataset import Recordings
+from ...processing.data.dataset import AudioCache, Recordings
 from ...processing.data.manifest import SPLITS
 from ..training.preparation import prepare_configured
 from .prepare import prepare

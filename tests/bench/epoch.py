@@ -32,7 +32,7 @@ from speechbrain.lobes.models.Xvector import Classifier, Xvector
 from speechbrain.processing.features import InputNormalization
 
 from auricle.hparams.loader import load_hparams
-from auricle.processing.data.manifest import by_id, resolve
+from auricle.processing.data.dataset import resolve
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
 from auricle.recipes.reports.results import collect_versions
@@ -195,7 +195,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         record = prepare(folder, scratch)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
-        spoken = {key: row for key, row in by_id(record.rows("train")).items() if row["speaker"]}
+        spoken = {row["id"]: row for row in record.rows("train") if row["speaker"]}
         rows = dict(
             random.Random(0).sample(sorted(spoken.items()), min(arguments.clips, len(spoken)))
         )

@@ -31,10 +31,9 @@ import torchaudio
 from epoch import prepare, recipe
 from speechbrain.dataio import audio_io
 
-from auricle.processing.data import audio, manifest
+from auricle.processing.data import audio, dataset
 from auricle.processing.data.batching import DurationBatchSampler
-from auricle.processing.data.cache import AudioCache
-from auricle.processing.data.manifest import by_id
+from auricle.processing.data.dataset import AudioCache
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
 from auricle.recipes.reports.results import collect_versions
@@ -142,7 +141,7 @@ def timed_stages(clock, brain):
         clock.wrap(audio, "_check_container", "check of the container"),
         clock.wrap(audio_io, "load", "decode"),
         clock.wrap(torchaudio.functional, "resample", "resample"),
-        clock.wrap(manifest, "read_row", "read, rest"),
+        clock.wrap(dataset, "read_row", "read, rest"),
         clock.wrap(AudioCache, "get", "cache"),
         clock.wrap(DurationBatchSampler, "_draw_plan", "batching"),
         clock.wrap(brain, "augment", "augmentation"),
@@ -255,7 +254,7 @@ def main():
         began = time.perf_counter()
         prepare(folder, scratch, arguments.protocol)
         warm_s = time.perf_counter() - began
-        rows = by_id(prepared.rows("train"))
+        rows = {row["id"]: row for row in prepared.rows("train")}
         rows = dict(random.Random(0).sample(sorted(rows.items()), min(arguments.clips, len(rows))))
         lines.append(
             f"{len(rows)} clips, {torch.get_num_threads()} threads, {platform.machine()}, "

@@ -14,7 +14,7 @@ import torch
 from data_folders import edit, refusal
 from music_folders import WINDOW_S, emotion_of
 
-from auricle.processing.data import manifest
+from auricle.processing.data.dataset import read_row
 from auricle.processing.data.scan import AudioFile
 from auricle.recipes.music_emotion import cache, protocols, scales
 from auricle.recipes.music_emotion import prepare as script
@@ -140,7 +140,7 @@ def test_deam(deam, out):
         assert row["dynamic_valence"] == pytest.approx(expected, abs=1e-3)
         assert (row["dynamic_start_s"], row["start_s"]) == (0.0, 1.0)
         assert row["duration_s"] == 2.0 and row["label"] == ""
-        wav = manifest.read_row(row, record.roots, RATE_HZ)
+        wav = read_row(row, record.roots, RATE_HZ)
         assert wav.shape == (2 * RATE_HZ,)
     assert sum(c["songs"] for c in record.counts.values()) == 26
     text = record.describe()

@@ -9,7 +9,7 @@ from every_recipe import EveryRecipe
 from refusals import refused
 
 from auricle.lobes import bundles
-from auricle.processing.data import manifest
+from auricle.processing.data import dataset
 from auricle.recipes.music_emotion import data
 from auricle.recipes.training.messages import RecipeError
 
@@ -123,7 +123,7 @@ def test_labels_meet_the_part_of_the_song_they_are_for(monkeypatch):
     )
     rate = 1000
     song = torch.arange(4.0 * rate)
-    monkeypatch.setattr(manifest, "read_row", lambda *arguments: song)
+    monkeypatch.setattr(dataset, "read_row", lambda *arguments: song)
     hparams = {"sample_rate": rate, "cache_gb": 0, "crop_s": None, "seed": 0}
     (item,) = data.build_datasets(hparams, prepared)["train"]
     # Labels 2 and 3 are the longest run that valence and (reversed) arousal both have.
@@ -135,7 +135,7 @@ def test_labels_meet_the_part_of_the_song_they_are_for(monkeypatch):
 def test_a_crop_is_another_part_in_every_epoch_and_evaluation_hears_all(monkeypatch):
     prepared = Prepared("static")
     song = torch.arange(4000.0)
-    monkeypatch.setattr(manifest, "read_row", lambda *arguments: song)
+    monkeypatch.setattr(dataset, "read_row", lambda *arguments: song)
     hparams = {"sample_rate": 1000, "cache_gb": 0, "crop_s": 1, "seed": 0}
     sets = data.build_datasets(hparams, prepared)
     starts = set()

@@ -19,6 +19,7 @@ import soundfile
 from data_folders import edit, refusal, write_noise
 
 from auricle.processing.data import manifest, scan
+from auricle.processing.data.dataset import read_row
 from auricle.processing.data.download import DownloadError
 from auricle.recipes.speech_commands import corpus as corpus_module
 from auricle.recipes.speech_commands import prepare as script
@@ -243,7 +244,7 @@ def test_the_official_test_archive_is_the_test_set(corpus, tmp_path):
         "_silence_/dddd0001_nohash_0.wav.wav",
     ]
     for row in record.rows():
-        assert manifest.read_row(row, record.roots, RATE_HZ).ndim == 1
+        assert read_row(row, record.roots, RATE_HZ).ndim == 1
     # everything else is as without the archive
     without = prepare(corpus, tmp_path / "without")
     for split in ("train", "valid"):
@@ -317,7 +318,7 @@ def test_no_noise_recording_is_heard_in_two_splits(corpus):
             assert row["num_samples"] == RATE_HZ and row["duration_s"] == 1.0
             assert 0 <= row["gain"] < 1
             assert 0 <= row.get("start_sample", 0) <= 2 * RATE_HZ  # the noises last 3 s
-            assert manifest.read_row(row, record.roots, RATE_HZ).shape == (RATE_HZ,)
+            assert read_row(row, record.roots, RATE_HZ).shape == (RATE_HZ,)
         assert len({(row["path"], row.get("start_sample")) for row in rows}) > len(rows) / 2
     assert used == {split: set(paths) for split, paths in record.noise_files.items()}
     assert [len(used[split]) for split in manifest.SPLITS] == [4, 1, 1]
@@ -350,7 +351,7 @@ def test_without_noise_recordings_silence_is_digital_and_that_is_said(tmp_path):
     record = prepare(make_corpus(tmp_path / "data", noises=()))
     rows = [row for row in record.rows() if row["label"] == "_silence_"]
     assert len(rows) == 6 and all(row["path"] == "" and row["gain"] == 0 for row in rows)
-    assert not manifest.read_row(rows[0], record.roots, RATE_HZ).any()
+    assert not read_row(rows[0], record.roots, RATE_HZ).any()
     (note,) = record.notes
     assert note.startswith("no background noise for train, valid, test")
     assert note in record.describe()

@@ -18,6 +18,7 @@ from speechbrain.dataio.batch import PaddedBatch
 
 from auricle.lobes import build_encoder, build_frontend
 from auricle.processing.data import manifest
+from auricle.processing.data.dataset import read_row
 from auricle.processing.data.mini import timit as mini_timit
 from auricle.processing.data.mini import write_mini
 from auricle.processing.transcription.forced_alignment import steps_needed
@@ -169,7 +170,7 @@ def test_a_row(corpus, out):
         "phones": "h# sh q iy h#",
         "phone_ends": f"800 1600 2400 4000 {LENGTH}",
     }
-    wav = manifest.read_row(row, prepare(corpus, out).roots, RATE_HZ)
+    wav = read_row(row, prepare(corpus, out).roots, RATE_HZ)
     expected, _ = soundfile.read(corpus / row["path"], dtype="float32")
     assert torch.equal(wav, torch.from_numpy(expected))
 
@@ -261,7 +262,7 @@ def test_every_form_is_the_same_corpus(untouched, corpus, tmp_path, change):
     assert record.digest == published.digest and record.counts == published.counts
     assert record.notes == []
     for row in record.rows():
-        assert len(manifest.read_row(row, record.roots, RATE_HZ)) == LENGTH
+        assert len(read_row(row, record.roots, RATE_HZ)) == LENGTH
 
 
 def test_both_files_side_by_side_count_once_and_the_published_one_is_read(corpus, out):
@@ -569,7 +570,7 @@ def test_a_table_of_recordings(tmp_path, name, below):
     assert row["phones"] == "sh iy hh ae d zh ao" and row["text"] == 'SHE "HAD"'
     assert fold(row["phones"].split()) == "sh iy hh ae d sh aa".split()
     assert row["id"] == "s10/20" and row["path"] == os.path.join(below, "s10/20.wav")
-    assert len(manifest.read_row(row, record.roots, RATE_HZ)) == LENGTH
+    assert len(read_row(row, record.roots, RATE_HZ)) == LENGTH
     assert record.counts["test"] | {"hours": 0} == {
         "utterances": 4,
         "speakers": 2,

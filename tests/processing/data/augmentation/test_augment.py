@@ -5,12 +5,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from auricle.processing.data.augmentation.background_noise import BackgroundNoise
+from auricle.processing.data.augmentation.keyword import (
+    BackgroundNoise,
+    KeywordAugmentation,
+    TimeShift,
+    shift,
+)
 from auricle.processing.data.augmentation.mixup import Mixup
 from auricle.processing.data.augmentation.spec_augment import feature_masks
-from auricle.processing.data.augmentation.time_shift import TimeShift, shift
 from auricle.processing.data.generated_noise import tilted_noise_batch
-from auricle.recipes.speech_commands.data import KeywordAugmentation
 
 
 def test_shift_moves_each_clip_by_its_own_offset_and_fills_with_zeros():
