@@ -15,24 +15,6 @@ from pathlib import Path
 
 from ..processing.system.names import nearest
 
-__all__ = [
-    "ENCODERS",
-    "FRONTENDS",
-    "LOAD_PLUGIN",
-    "DuplicateLobe",
-    "Lobe",
-    "LobeError",
-    "PluginError",
-    "Registry",
-    "UnknownLobe",
-    "list_encoders",
-    "list_frontends",
-    "nearest",
-    "register_encoder",
-    "register_frontend",
-]
-
-
 #: How errors name the remedy for a lobe that is in a file of somebody's own.
 LOAD_PLUGIN = 'load_plugin("FILE.py")'
 

@@ -9,7 +9,8 @@ from ...processing.scoring.verification.calibration import Calibration
 from ...processing.scoring.verification.embedding_scores import EmbeddingScores
 from ...processing.scoring.verification.metrics import error_curve
 from ...processing.scoring.verification.trials import TrialList
-from ..distillation.distiller import PROJECTION, Distiller, gradient_shares
+from ..distillation.distiller import PROJECTION, Distiller
+from ..distillation.losses import gradient_shares
 from ..heads.angular_margin import margin_at
 from .base import BaseBrain
 

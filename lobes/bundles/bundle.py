@@ -15,21 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from ...processing.system.files import TextError, read_json, replacing, write_json, write_text
 from ..build import build_model
-from ..model import Model, count_parameters
+from ..model import Model
 from ..registry import LOAD_PLUGIN, LobeError
 from ..tasks import Prediction, Task, find_task
-from .speechbrain import BundlePretrainer, hyperparams_text, label_encoder
-
-__all__ = [
-    "Bundle",
-    "BundleError",
-    "BundlePretrainer",
-    "amend",
-    "count_parameters",
-    "label_encoder",
-    "load",
-    "save",
-]
+from .speechbrain import hyperparams_text
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperparams.yaml"

@@ -1,23 +1,22 @@
 """Predictions of a bundle for one recording: a label, values, tokens, or an embedding."""
 
-from __future__ import annotations
-
 import csv
 import io
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch.nn.functional import adaptive_avg_pool1d, pad
 
+from ...processing.scoring.regression.scales import LABEL_STEP_S, from_unit
 from ...processing.transcription.ctc_decoding import GreedyDecoder
 from ...processing.transcription.units import Units
 from ..tasks import Prediction
-from .predicted_values import predict_curve, predict_values, regression_target, window_starts
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
+from .bundle import Bundle, BundleError
 
 _DECIMALS = 3
+# Windows that go through a model at once: a song of an hour must not need an hour's memory.
+_WINDOWS_AT_ONCE = 8
 
 
 def classify(bundle: Bundle, wav: torch.Tensor) -> Prediction:
@@ -40,9 +39,9 @@ def _clips(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
         return wav[None]
     size = round(bundle.clip_s * bundle.sample_rate)
     if len(wav) <= size:
-        return nn.functional.pad(wav, (0, size - len(wav)))[None]
+        return pad(wav, (0, size - len(wav)))[None]
     steps = -(-(len(wav) - size) // (size // 2))
-    padded = nn.functional.pad(wav, (0, size + steps * (size // 2) - len(wav)))
+    padded = pad(wav, (0, size + steps * (size // 2) - len(wav)))
     return padded.unfold(0, size, size // 2)
 
 
@@ -103,3 +102,126 @@ def _csv(curve: dict[str, list[float]]) -> str:
     for time_s, *values in zip(*curve.values(), strict=True):
         table.writerow([f"{time_s:g}", *(f"{value:.{_DECIMALS}f}" for value in values)])
     return text.getvalue().rstrip("\n")
+
+
+@torch.no_grad()
+def predict_values(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+    """What a regression bundle says of one waveform.
+
+    The waveform is cut into windows of the training clips' length, see `window_starts`; of one that
+    is shorter only what is there counts. The mean over windows is returned; of a model of labels
+    over time the mean over its curve.
+
+    Shape
+    -----
+    wav (T,) at `bundle.sample_rate` -> (D,) in float64, in the order of `bundle.labels`
+
+    Raises
+    ------
+    BundleError
+        A bundle that is no regression, or that lacks what one has to tell.
+    """
+    if regression_target(bundle) == "dynamic":
+        return predict_curve(bundle, wav)[1].mean(0)
+    # An encoder of frames is averaged over the clip, as in training.
+    values = torch.cat([steps.mean(1) for steps in _steps(bundle, wav)])
+    return from_unit(values.mean(0), bundle.description["scale"])
+
+
+@torch.no_grad()
+def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values over time, of a bundle that learned labels over time (`target` "dynamic").
+
+    Windows as in `predict_values`; where they overlap, values are averaged. An end of less than
+    half a step has no value of its own.
+
+    Shape
+    -----
+    wav (T,) -> times (N,) in s, each the beginning of the `LABEL_STEP_S` that a value is for;
+    values (N, D) in float64
+
+    Raises
+    ------
+    BundleError
+        As `predict_values`; a bundle that learned one label per song.
+    """
+    if (target := regression_target(bundle)) != "dynamic":
+        raise BundleError(
+            f"this bundle learned {target} labels, one per song: it gives no curve over time"
+        )
+    rate = bundle.sample_rate
+    starts = window_starts(bundle, len(wav))
+    window = min(len(wav), _window_samples(bundle))
+    shares = max(1, round(window / rate / LABEL_STEP_S))
+    values = torch.cat([adaptive_avg_pool1d(steps.mT, shares).mT for steps in _steps(bundle, wav)])
+    starts = torch.tensor(starts).double() / rate / LABEL_STEP_S
+    # Half way between two times means the earlier, for every share of a window alike.
+    place = (starts + 0.5 - 1e-6).floor().long()[:, None] + torch.arange(shares)
+    count = math.ceil(len(wav) / rate / LABEL_STEP_S - 1e-6)
+    count = max(1, min(count, int(place.max()) + 1))
+    place, values = place.flatten(), values.flatten(0, 1)
+    inside = place < count
+    place, values = place[inside], values[inside]
+    total = values.new_zeros(count, values.shape[1]).index_add_(0, place, values)
+    mean = total / torch.bincount(place, minlength=count)[:, None]
+    times_s = LABEL_STEP_S * torch.arange(count).double()
+    return times_s, from_unit(mean, bundle.description["scale"])
+
+
+def regression_target(bundle: Bundle) -> str:
+    """ "static" or "dynamic": what kind of labels a regression bundle learned.
+
+    Raises
+    ------
+    BundleError
+        A bundle that is no regression, or that lacks what one has to tell.
+    """
+    description = bundle.description
+    if (head := description["head"]["name"]) != "regression":
+        raise BundleError(
+            f"this bundle was trained for {description.get('task')} with the head {head!r}: values such "
+            "as valence and arousal come from the head 'regression'"
+        )
+    scale, target = description.get("scale"), description.get("target")
+    ends = [scale.get(end) for end in ("low", "high")] if isinstance(scale, dict) else [None]
+    if not all(isinstance(end, (int, float)) for end in ends) or not ends[0] < ends[-1]:
+        raise BundleError(f"the bundle is damaged: its scale is {scale!r}, not low and high")
+    if target not in ("static", "dynamic"):
+        raise BundleError(f"the bundle is damaged: its target is {target!r}, not static or dynamic")
+    if target == "dynamic" and bundle.embedding_model.output != "frames":
+        raise BundleError(
+            "the bundle is damaged: labels over time need an encoder of frames, and "
+            f"{description['encoder']['name']} gives one embedding per clip"
+        )
+    return target
+
+
+def window_starts(bundle: Bundle, num_samples: int) -> list[int]:
+    """First samples of the windows of a waveform: half a window apart, the last ends with it.
+
+    One window, the waveform itself, where it is no longer than the clips of training.
+    """
+    window = _window_samples(bundle)
+    if num_samples <= window:
+        return [0]
+    return [*range(0, num_samples - window, window // 2), num_samples - window]
+
+
+def _window_samples(bundle: Bundle) -> float:
+    return round(bundle.clip_s * bundle.sample_rate) if bundle.clip_s else math.inf
+
+
+def _steps(bundle: Bundle, wav: torch.Tensor) -> Iterator[torch.Tensor]:
+    """(windows, N', D) in float64, from -1 to 1 by convention; some windows at a time."""
+    window = _window_samples(bundle)
+    if len(wav) < window < math.inf and bundle.embedding_model.output == "utterance":
+        # Some nets take clips of one length only; what is padded does not count.
+        clip = pad(wav, (0, window - len(wav)))[None]
+        yield bundle.classifier(bundle.embed(clip, torch.tensor([len(wav) / window]))).double()
+        return
+    starts = window_starts(bundle, len(wav))
+    window = min(len(wav), window)
+    for first in range(0, len(starts), _WINDOWS_AT_ONCE):
+        some = starts[first : first + _WINDOWS_AT_ONCE]
+        clips = torch.stack([wav[start : start + window] for start in some])
+        yield bundle.classifier(bundle.embed(clips)).double()

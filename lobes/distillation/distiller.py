@@ -14,20 +14,10 @@ from .losses import (
     cosine_distance,
     decoupled_divergence,
     divergence,
-    gradient_shares,
     squared_distance,
 )
 from .target_cache import TargetCache
 from .teachers import TeacherError, load_teacher
-
-__all__ = [
-    "DEFAULTS",
-    "LOSSES",
-    "PROJECTION",
-    "Distiller",
-    "distillation_problems",
-    "gradient_shares",
-]
 
 #: Options of the YAML; with these values nothing is distilled.
 DEFAULTS = {

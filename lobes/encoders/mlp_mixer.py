@@ -8,7 +8,6 @@ from ..contracts import Encoder
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames, depthwise_frames
 from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
-from ..layers.max_feature_map import max_feature_map
 from ..layers.pooling import AttentiveStatistics
 from ..options import choice, flag, number, whole
 from ..registry import register_encoder
@@ -250,3 +249,43 @@ def _grouped(rows: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:
     """A grouped convolution over one frame: (groups, R, C / groups) -> (groups, R, D / groups)."""
     weight = conv.weight.view(conv.groups, -1, conv.weight.shape[1]).transpose(1, 2)
     return torch.baddbmm(conv.bias.view(conv.groups, 1, -1), rows, weight)
+
+
+def max_feature_map(x: torch.Tensor) -> torch.Tensor:
+    """The larger one of channel c and channel c + C of 2 C channels.
+
+    Where both are equal, the slope goes to the first. `torch.maximum` halves it, and takes four
+    times as long there and back.
+
+    Shape
+    -----
+    (..., 2 C) -> (..., C)
+
+    References
+    ----------
+    Wu, He, Sun and Tan 2018, A Light CNN for Deep Face Representation with Noisy Labels.
+
+    Example
+    -------
+    >>> max_feature_map(torch.tensor([1.0, 5.0, 2.0, 4.0]))
+    tensor([2., 5.])
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _MaxFeatureMap.apply(x)
+    return torch.maximum(*x.chunk(2, dim=-1))
+
+
+class _MaxFeatureMap(torch.autograd.Function):
+    """Keeps one byte per value for the way back, and no copy of the halves."""
+
+    @staticmethod
+    def forward(ctx, x):
+        first, second = x.chunk(2, dim=-1)
+        ctx.save_for_backward(first >= second)
+        return torch.maximum(first, second)
+
+    @staticmethod
+    def backward(ctx, slope):
+        (chosen,) = ctx.saved_tensors
+        to_first = slope * chosen
+        return torch.cat([to_first, slope - to_first], dim=-1)

@@ -7,21 +7,8 @@ leaves its input as it is.
 import torch
 from torch.nn import functional as F
 
-from ...processing.filterbank.framing import frame_mask, valid_lengths
-
-__all__ = [
-    "batch_mask",
-    "counts_of_mask",
-    "frame_counts",
-    "frame_mask",
-    "mask_padding",
-    "reflect_items",
-    "reversed_items",
-    "strided_counts",
-    "trim_padding",
-    "valid_lengths",
-    "zero_padding",
-]
+from ...processing.filterbank.framing import frame_mask
+from ...processing.filterbank.framing import valid_lengths as valid_lengths
 
 
 def frame_counts(

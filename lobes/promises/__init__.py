@@ -22,18 +22,6 @@ from .subject import (
     Subject,
 )
 
-__all__ = [
-    "ENCODER_PROMISES",
-    "FRONTEND_PROMISES",
-    "BrokenPromise",
-    "PromiseResult",
-    "Subject",
-    "check",
-    "check_subject",
-    "subject_of",
-]
-
-
 BUILDERS = {"frontend": (FRONTENDS, build_frontend), "encoder": (ENCODERS, build_encoder)}
 
 

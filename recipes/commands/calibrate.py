@@ -1,6 +1,6 @@
 """`auricle calibrate`: from verification scores to log-likelihood ratios, fitted on trials."""
 
-from ..inference.verification_system import System
+from ..inference.options import System
 from ..reports.printing import show
 from .trial_options import check_system
 

@@ -1,6 +1,6 @@
 """`auricle claims`: published claims about waveform models, measured."""
 
-from ..music_emotion.claims.settings import Settings
+from ..music_emotion.claims.finding import Settings
 from ..reports.printing import show
 from ..training.command_line import UsageError, changed
 from .common import for_each

@@ -1,34 +1,11 @@
 """`auricle compare`: whether two systems differ on the same trials or songs."""
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Literal
 
+from ..inference.options import TrialFiles
 from ..training.command_line import UsageError, changed
 
 TRIAL_METRICS = ("eer", "min_dcf_0.01", "min_dcf_0.05")
-
-
-@dataclass(frozen=True)
-class TrialFiles:
-    """The list that two files of scores are compared on.
-
-    Arguments (scores of trials)
-    ----------------------------
-    trials : FILE
-        The list. Default: the labels of A.
-    trials_format
-        '1|0 A B', 'A B target|nontarget', 'A B SCORE target|nontarget'; auto: as it looks.
-    speakers : FILE
-        Lines 'RECORDING SPEAKER' (Kaldi's utt2spk). Default: a name's first folder.
-    partial
-        The files are meant to hold more than the list.
-    """
-
-    trials: str | None = None
-    trials_format: Literal["auto", "voxceleb", "kaldi", "wespeaker"] = "auto"
-    speakers: str | None = None
-    partial: bool = False
 
 
 def run(
@@ -64,7 +41,7 @@ def run(
     """
     from ..inference.comparison import compare_predictions, compare_systems, prediction_file
 
-    draws = {"n_resamples": n_resamples, "seed": seed, "as_json": json}
+    draws = n_resamples, seed, json
     kinds = [prediction_file(side) is not None for side in (a, b)]
     if kinds[0] != kinds[1]:
         predictions, other = (a, b) if kinds[0] else (b, a)
@@ -75,7 +52,7 @@ def run(
     if kinds[0]:
         if of_trials := changed(listed):
             raise UsageError(f"{of_trials[0]} is for scores of trials; {a} holds predictions")
-        compare_predictions(a, b, metric=metric or "ccc", **draws)
+        compare_predictions(a, b, metric or "ccc", *draws)
         return
     metric = metric or "eer"
     if metric not in TRIAL_METRICS:
@@ -83,4 +60,4 @@ def run(
         raise UsageError(f"--metric {metric} is not one of scores of trials: {known}")
     if listed.partial and not listed.trials:
         raise UsageError("--partial says that the files hold more than --trials FILE: give it")
-    compare_systems(a, b, **asdict(listed), metric=metric, **draws)
+    compare_systems(a, b, listed, metric, *draws)

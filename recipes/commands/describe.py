@@ -1,6 +1,7 @@
 """`auricle describe`: what a lobe is, its options and its size."""
 
-from ...lobes.registry import LobeError, Registry, nearest
+from ...lobes.registry import LobeError, Registry
+from ...processing.system.names import nearest
 from ..reports.printing import show
 from .list import REGISTRIES
 

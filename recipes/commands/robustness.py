@@ -1,6 +1,9 @@
 """`auricle robustness`: EER under noise, reverberation, codecs and other distortions."""
 
+from pathlib import Path
 from typing import Literal
+
+from ..reports.printing import show
 
 
 def run(
@@ -49,19 +52,42 @@ def run(
     json
         Print JSON.
     """
-    from ..inference.robustness import robustness
+    from ...processing.data.distortions.conditions import choose
+    from ...processing.data.musan import Musan
+    from ...processing.data.synthetic import is_mini
+    from ...processing.plots.common import save_figure
+    from ...processing.plots.robustness import robustness_picture
+    from ...processing.scoring.verification.trials import read_trials
+    from ...processing.system.files import write_json, write_text
+    from ..inference.extraction import folder_reader
+    from ..inference.input_files import read_speakers
+    from ..inference.robustness import evaluate, open_systems
+    from ..reports.robustness_table import markdown
 
-    robustness(
-        bundles,
-        trials,
-        data_folder,
-        out=out,
-        conditions=conditions,
+    # What is cheap to refuse is refused before an hour of work.
+    chosen = choose(conditions)
+    trial_list = read_trials(trials, trials_format)
+    noises = Musan(musan) if musan else None
+    speaker_of = read_speakers(speakers) if speakers else None
+    systems, models = open_systems(bundles)
+    report = evaluate(
+        systems,
+        trial_list,
+        {name: folder_reader(data_folder, system.sample_rate) for name, system in systems.items()},
+        chosen,
         sides=sides,
-        musan=musan,
-        trials_format=trials_format,
-        speakers=speakers,
+        musan=noises,
+        speaker_of=speaker_of,
         n_resamples=n_resamples,
         seed=seed,
-        as_json=json,
+        progress=True,
     )
+    report |= {"models": models, "synthetic": is_mini(data_folder)}
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "robustness.json", report, indent=1)
+    text = markdown(report)
+    write_text(folder / "robustness.md", text)
+    picture = save_figure(robustness_picture(report), folder / "robustness.png")
+    files = ", ".join(str(folder / f"robustness.{end}") for end in ("json", "md"))
+    show(report, [text, f"Written: {files}", f"Picture: {picture}"], json, indent=1)

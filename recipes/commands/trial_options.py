@@ -1,6 +1,6 @@
 """Which options of a verification system go together."""
 
-from ..inference.verification_system import System
+from ..inference.options import System
 from ..training.command_line import UsageError, changed
 
 FORMS = (

@@ -13,6 +13,7 @@ from ...processing.scoring.verification.speaker_bootstrap import HEADLINE, compa
 from ...processing.scoring.verification.trials import read_trials
 from ..reports.printing import show
 from .input_files import read_speakers
+from .options import TrialFiles
 
 _WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
 
@@ -20,12 +21,8 @@ _WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
 def compare_systems(
     a: str,
     b: str,
-    trials: str | None = None,
-    *,
-    trials_format: str = "auto",
-    speakers: str | None = None,
+    files: TrialFiles,
     metric: str = "eer",
-    partial: bool = False,
     n_resamples: int = 1000,
     seed: int = 0,
     as_json: bool = False,
@@ -35,11 +32,8 @@ def compare_systems(
     Arguments
     ---------
     a, b : files of scores of the same trials, in any order.
-    trials : the list; None takes it from `a`, which then needs labels.
-    trials_format : of the list.
-    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of the names.
+    files : the list and what belongs to it; without a list `a` needs labels.
     metric : one of `HEADLINE`.
-    partial : both files hold scores of more than the list, and this is meant.
     n_resamples, seed : of the bootstrap.
     as_json : print one JSON object.
 
@@ -49,10 +43,10 @@ def compare_systems(
         Files of other trials, with the first that differs; NaN; names without speakers.
     """
     _check_draws(n_resamples, "speakers")
-    listed = read_trials(trials, trials_format) if trials else None
-    listed, scores_a = read_scored_trials(a, listed, partial=partial)
-    _, scores_b = read_scored_trials(b, listed, partial=partial)
-    number = listed.speakers(read_speakers(speakers) if speakers else None)
+    listed = read_trials(files.trials, files.trials_format) if files.trials else None
+    listed, scores_a = read_scored_trials(a, listed, partial=files.partial)
+    _, scores_b = read_scored_trials(b, listed, partial=files.partial)
+    number = listed.speakers(read_speakers(files.speakers) if files.speakers else None)
     compared = compare(
         scores_a,
         scores_b,
@@ -109,7 +103,6 @@ def prediction_file(wanted: str | os.PathLike) -> Path | None:
 def compare_predictions(
     a: str,
     b: str,
-    *,
     metric: str = "ccc",
     n_resamples: int = 1000,
     seed: int = 0,

@@ -1,6 +1,5 @@
 """Filters of a frontend (`auricle filters`): table and picture, and how far training moved them."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,8 @@ import torch
 from ...lobes.build import build_frontend
 from ...lobes.bundles import bundle as pretrained
 from ...lobes.registry import FRONTENDS, LobeError
-from ...processing.filterbank.displacement import displacement, per_filter
 from ...processing.filterbank.responses import FilterSet
-from ...processing.plots.common import save_figure
-from ...processing.plots.filters import TRAINING, learned_filters
-from ..reports.printing import show
+from ...processing.plots.filters import TRAINING
 
 #: A mean shift below this is no learning: LEAF's filters are some 60 Hz wide at their narrowest.
 UNMOVED_ERB = 0.01
@@ -39,52 +35,6 @@ class Banks:
     after: FilterSet | None
     names: tuple[str, str]
     remark: str = ""
-
-
-def show_filters(
-    what: str,
-    against: str | None,
-    out: str | os.PathLike,
-    as_json: bool = False,
-    options: dict | None = None,
-) -> None:
-    """Draw the filters and print their table.
-
-    Arguments
-    ---------
-    what : a frontend's name, a bundle's folder, or a run's folder with a bundle in it.
-    against : the same, to compare with; None: a bundle is compared with its own beginning.
-    out : folder of the picture.
-    as_json : print one JSON object in place of the table.
-    options : of a frontend given by name.
-
-    Raises
-    ------
-    ValueError
-        No such frontend or bundle, a frontend without filters, banks that cannot be compared.
-    """
-    banks = compare(what, against, options)
-    before, after, names = banks.before, banks.after, banks.names
-    moved = None if after is None else displacement(before, after)
-    each = None if after is None else per_filter(before, after)
-    called = _called(what) if banks.name != what else ""
-    title = f"{banks.name}, {len(before)} filters at {banks.sample_rate:,} Hz"
-    figure = learned_filters(before, after, f"{title} ({called})" if called else title, names)
-    picture = save_figure(figure, Path(out) / f"filters_{banks.name}.png")
-    record = {
-        "frontend": banks.name,
-        "sample_rate": banks.sample_rate,
-        "remark": banks.remark,
-        "before": _bank_record(before, names[0]),
-        "after": after and _bank_record(after, names[1]),
-        "displacement": moved,
-        "per_filter": each and {key: value.tolist() for key, value in each.items()},
-        "pictures": [str(picture)],
-    }
-    if after is not None:
-        title += f"; before: {names[0]}, after: {names[1]}"
-    lines = [title, *_table(before, after, each), *_summary(banks.remark, moved)]
-    show(record, [*lines, f"Picture: {picture}"], as_json)
 
 
 def compare(what: str, against: str | None = None, options: dict | None = None) -> Banks:
@@ -141,7 +91,7 @@ def _open(wanted: str, options: dict | None):
     return wanted, frontend.sample_rate, frontend, None
 
 
-def _called(folder: str) -> str:
+def folder_name(folder: str) -> str:
     """A run's bundles are all called "bundle": the folder around it says which one it is."""
     path = Path(folder).resolve()
     return path.parent.name if path.name == "bundle" else path.name
@@ -155,7 +105,7 @@ def _filters(name: str, frontend) -> FilterSet:
     return frontend.filters()
 
 
-def _table(before: FilterSet, after: FilterSet | None, each: dict | None) -> list[str]:
+def table(before: FilterSet, after: FilterSet | None, each: dict | None) -> list[str]:
     """A line per filter; with two banks also how far it moved."""
     if after is None:
         rows = zip(before.centre_hz, before.bandwidth_hz, strict=True)
@@ -175,7 +125,7 @@ def _table(before: FilterSet, after: FilterSet | None, each: dict | None) -> lis
     return lines
 
 
-def _summary(remark: str, moved: dict | None) -> list[str]:
+def summary(remark: str, moved: dict | None) -> list[str]:
     """What has to be known about the banks, and their mean displacement."""
     lines = [remark] if remark else []
     if moved is None:
@@ -195,6 +145,6 @@ def _summary(remark: str, moved: dict | None) -> list[str]:
     return lines
 
 
-def _bank_record(bank: FilterSet, what: str) -> dict:
+def bank_record(bank: FilterSet, what: str) -> dict:
     centres, widths = bank.centre_hz.tolist(), bank.bandwidth_hz.tolist()
     return {"what": what, "centre_hz": centres, "bandwidth_hz": widths}

@@ -11,91 +11,17 @@ from tqdm import tqdm
 
 from ...processing.data.distortions.conditions import Condition, choose, distort, generator_of
 from ...processing.data.musan import Musan
-from ...processing.data.synthetic import is_mini
-from ...processing.plots.common import save_figure
-from ...processing.plots.robustness import robustness_picture
 from ...processing.scoring.paired import holm
 from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from ...processing.scoring.verification.speaker_bootstrap import compare
 from ...processing.scoring.verification.trial_scores import summarize_trials
-from ...processing.scoring.verification.trials import TrialList, read_trials
-from ...processing.system.files import write_json, write_text
-from ..reports.printing import show
+from ...processing.scoring.verification.trials import TrialList
 from ..reports.results import collect_versions, git_commit
-from ..reports.robustness_table import markdown
-from .extraction import extract, folder_reader
-from .input_files import read_speakers
+from .extraction import extract
 from .robustness_noise import BabbleTalkers, Read, background_of
 from .trial_scoring import open_verifier
 
 SIDES = ("test", "both")
-
-
-def robustness(
-    bundles: Sequence[str],
-    trials: str,
-    data_folder: str,
-    *,
-    out: str = "robustness",
-    conditions: Sequence[str] | None = None,
-    sides: str = "test",
-    musan: str | None = None,
-    trials_format: str = "auto",
-    speakers: str | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    as_json: bool = False,
-) -> None:
-    """Measure bundles under all conditions, print the table, write table, JSON and picture.
-
-    Arguments
-    ---------
-    bundles : folders, each as FOLDER or NAME=FOLDER.
-    trials, trials_format : a list, as `read_trials` takes it.
-    data_folder : where the recordings are.
-    out : folder for robustness.json, robustness.md and robustness.png.
-    conditions : names of groups or kinds; None for all.
-    musan : folder of MUSAN, or None for generated sounds.
-    speakers : file of lines 'RECORDING SPEAKER'; None: the first folder of a name.
-    as_json : print the JSON in place of the table.
-    sides, n_resamples, seed : as for `evaluate`.
-
-    Raises
-    ------
-    ValueError
-        A bundle that is none or that verifies no speakers, two systems of one name, a recording
-        that cannot be used, and what `evaluate` refuses.
-    """
-    # What is cheap to refuse is refused before an hour of work.
-    chosen = choose(conditions)
-    trial_list = read_trials(trials, trials_format)
-    noises = Musan(musan) if musan else None
-    speaker_of = read_speakers(speakers) if speakers else None
-    systems, models = _open(bundles)
-    readers = {
-        name: folder_reader(data_folder, bundle.sample_rate) for name, bundle in systems.items()
-    }
-    report = evaluate(
-        systems,
-        trial_list,
-        readers,
-        chosen,
-        sides=sides,
-        musan=noises,
-        speaker_of=speaker_of,
-        n_resamples=n_resamples,
-        seed=seed,
-        progress=True,
-    )
-    report |= {"models": models, "synthetic": is_mini(data_folder)}
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "robustness.json", report, indent=1)
-    text = markdown(report)
-    write_text(folder / "robustness.md", text)
-    picture = save_figure(robustness_picture(report), folder / "robustness.png")
-    files = ", ".join(str(folder / f"robustness.{end}") for end in ("json", "md"))
-    show(report, [text, f"Written: {files}", f"Picture: {picture}"], as_json, indent=1)
 
 
 def evaluate(
@@ -289,7 +215,7 @@ def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
     return found
 
 
-def _open(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:
+def open_systems(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:
     """The systems by name, and the digests of their weights.
 
     The name is the one given (NAME=FOLDER), else that of the lobes, where these are not different

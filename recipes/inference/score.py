@@ -11,32 +11,19 @@ from ...processing.system.files import write_text
 from ...processing.transcription.phones import UnknownPhone
 from ..reports.printing import show
 from .input_files import check_readable, check_writable
+from .options import Transcripts
+
+_OF_PHONES = ("phone_set", "hyp_phones", "ref_phones", "silence", "glottal_stop")
 
 
-def score(
-    hyp: str,
-    ref: str,
-    unit: str = "phone",
-    *,
-    format: str = "auto",
-    allow_empty: bool = False,
-    alignment: str | None = None,
-    seed: int = 0,
-    as_json: bool = False,
-    **phones,
-) -> None:
+def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
     """Score a file of hypotheses and print the error rate.
 
     Arguments
     ---------
-    hyp, ref : files of transcripts.
-    unit : "phone", "char" or "word".
-    format : of both files: "auto", "kaldi" or "trn".
-    allow_empty : whether references without a token are scored, or refused.
-    alignment : file for the alignment of every utterance; must be none of the other two.
+    files : the two files, and how they are scored.
     seed : of the interval's draws.
     as_json : print one JSON object in place of a line.
-    phones : phone_set, hyp_phones, ref_phones, silence and glottal_stop; None: not given.
 
     Raises
     ------
@@ -46,7 +33,8 @@ def score(
     OSError
         A file that is not there; no folder for the alignment.
     """
-    given = {name: value for name, value in phones.items() if value is not None}
+    hyp, ref, unit, alignment = files.hyp, files.ref, files.unit, files.alignment
+    given = {name: value for name in _OF_PHONES if (value := getattr(files, name)) is not None}
     if given and unit != "phone":
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")
@@ -58,9 +46,8 @@ def score(
         check_writable(alignment, "--alignment")
     sources = {f"{side}_phone_set": given.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
     try:
-        counts = score_files(
-            hyp, ref, unit, format=format, allow_empty_references=allow_empty, **sources, **given
-        )
+        formats = {"format": files.format, "allow_empty_references": files.allow_empty}
+        counts = score_files(hyp, ref, unit, **formats, **sources, **given)
     except UnknownPhone as error:
         raise ValueError(
             f"{error}; if a file is written in another set of TIMIT's phones, say which: "

@@ -5,42 +5,29 @@ from pathlib import Path
 from ...processing.scoring.verification.trial_scores import summarize_trials, write_scores
 from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
+from .options import TrialResults
 from .trial_scoring import Scored
 
 
-def report(
-    scored: Scored,
-    *,
-    calibration: str | None = None,
-    llrs: bool = False,
-    conventions: bool = False,
-    save_scores: str | None = None,
-    det: str | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    as_json: bool = False,
-) -> dict:
+def report(scored: Scored, asked: TrialResults, seed: int = 0, as_json: bool = False) -> dict:
     """Print the error rates of scores and write what was asked for; returns the summary.
 
     Arguments
     ---------
     scored : the trials, the scores and how they came about.
-    calibration : file of `auricle calibrate`, to be applied first.
-    llrs : the scores are natural log-likelihood ratios as they are.
-    conventions : print EER by the max and average conventions too.
-    save_scores : file for the scores (before calibration).
-    det : PNG file for the DET curve.
-    n_resamples, seed : of the intervals over speakers; 0 for none.
+    asked : what is printed and written; scores are saved as they are before calibration.
+    seed : of the intervals over speakers.
     as_json : print one JSON object.
     """
-    fitted = read_calibration(calibration) if calibration else None
-    summary = summarize(scored, fitted, llrs=llrs, n_resamples=n_resamples, seed=seed)
-    if save_scores:
-        write_scores(save_scores, scored.trials, scored.scores)
-    if det:
-        _draw(scored, det)
-    summary["files"] = {"scores": save_scores, "det": det}
-    show(summary, lines_of(summary, conventions), as_json)
+    fitted = read_calibration(asked.calibration) if asked.calibration else None
+    draws = {"n_resamples": asked.n_resamples, "seed": seed}
+    summary = summarize(scored, fitted, llrs=asked.llrs, **draws)
+    if asked.save_scores:
+        write_scores(asked.save_scores, scored.trials, scored.scores)
+    if asked.det:
+        _draw(scored, asked.det)
+    summary["files"] = {"scores": asked.save_scores, "det": asked.det}
+    show(summary, lines_of(summary, asked.conventions), as_json)
     return summary
 
 

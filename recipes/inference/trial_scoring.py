@@ -14,17 +14,7 @@ from ...processing.scoring.verification.score_normalization import normalized_sc
 from ...processing.scoring.verification.trials import TrialList, read_trials
 from ...processing.system.files import file_digest
 from .input_files import read_names, read_speakers
-from .verification_system import System
-
-__all__ = [
-    "Scored",
-    "System",
-    "about_bundle",
-    "cosine_scoring",
-    "embedder",
-    "open_verifier",
-    "score_system",
-]
+from .options import System
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,13 @@ try:
     from auricle.recipes.music_emotion.cache import Window, clip_path, decode_songs
     from auricle.recipes.music_emotion.datasets import read_corpus
     from auricle.recipes.music_emotion.leakage import find_shared
-    from auricle.recipes.music_emotion.protocols import DEFAULT_WINDOW_S, PROTOCOLS, problems
+    from auricle.recipes.music_emotion.protocols import (
+        DEFAULT_WINDOW_S,
+        PROTOCOLS,
+        problems,
+        splits_of,
+    )
     from auricle.recipes.music_emotion.record import MusicRecord
-    from auricle.recipes.music_emotion.splitting import splits_of
     from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import (
         PreparationError,

@@ -24,10 +24,11 @@ try:
         PROTOCOLS,
         SAMPLE_RATE_HZ,
         TRAINABLE_STFT,
+        is_used,
         problems,
+        splits_of,
     )
     from auricle.recipes.timit.record import TimitRecord
-    from auricle.recipes.timit.splitting import is_used, splits_of
     from auricle.recipes.timit.table import read_table, split_off_validation
     from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import (

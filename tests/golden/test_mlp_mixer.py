@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from auricle.lobes import build_encoder
+from auricle.lobes.encoders.mlp_mixer import max_feature_map
 from auricle.lobes.layers.frame_conv import conv_frames, depthwise_frames
-from auricle.lobes.layers.max_feature_map import max_feature_map
 from auricle.lobes.layers.pooling import AttentiveStatistics
 
 RAW = {"convolution": "trunk", "pooling": "bottleneck"}

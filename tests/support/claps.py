@@ -16,7 +16,7 @@ MOST = 8
 
 
 def count_claps(bundle, wav):
-    from auricle.lobes.bundles.predicted_values import predict_values
+    from auricle.lobes.bundles.predictions import predict_values
 
     claps = float(predict_values(bundle, wav)[0])
     return Prediction({"claps": claps}, f"{claps:.1f} claps")

@@ -14,8 +14,7 @@ from ..audio import AudioError, audio_below, probe_audio
 from ..fft_size import fast_fft_size
 from ..rooms import room_response
 from ..seeding import generator_for
-from .additive_noise import ItemEffect
-from .levels import power
+from .additive_noise import ItemEffect, power
 
 # Beyond it even a church has decayed to where noise covers it, and every sample costs time.
 _MAX_RESPONSE_S = 1.0

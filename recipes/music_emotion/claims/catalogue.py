@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ....processing.system.files import read_text
 from ....processing.system.names import nearest
-from .finding import Finding
-from .settings import Settings
+from .finding import Finding, Settings
 
 FOLDER = Path(__file__).parent
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....processing.plots.common import new_figure, save_figure
-from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
+from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
 from .runs import Done, collect, planned
 from .seed_pairs import t_interval
-from .settings import Settings
 
 CLAIM = (
     "At an equal budget of epochs, spectrogram models reach a CCC in fewer epochs than waveform "

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
+from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
 from .runs import Done, collect, planned
 from .seed_pairs import SeedPairs, compare_all
-from .settings import Settings
 
 CLAIM = (
     "A ViT with 6 of its 12 blocks frozen reaches a higher CCC than with 0, 4 or 12 frozen: 0.74 "

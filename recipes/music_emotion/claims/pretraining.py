@@ -3,10 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding
+from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
 from .runs import collect, planned
 from .seed_pairs import SeedPairs, compare_all
-from .settings import Settings
 
 CLAIM = (
     "A ViT scores higher than an AST, which was said of a ViT with ImageNet weights and an AST from "

@@ -17,7 +17,7 @@ from ....processing.scoring.regression.metrics import RegressionScores
 from ...reports.results import RESULTS_NAME, RunResult, load_results
 from ...training.messages import RecipeError
 from ...training.output_folder import NO_OPTIONS
-from .settings import Settings
+from .finding import Settings
 
 RECIPE = "music_emotion"
 _LAST_LINES = 5

@@ -12,7 +12,7 @@ from prediction import predicts_past_bad_files
 from random_bundle import emotion_bundle
 
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.bundles.predicted_values import predict_curve, predict_values
+from auricle.lobes.bundles.predictions import predict_curve, predict_values
 from auricle.recipes.inference.predict import read_recording
 
 RATE = 8000

@@ -23,6 +23,7 @@ from auricle.recipes.commands import robustness as command
 from auricle.recipes.commands.common import add_command
 from auricle.recipes.inference import robustness as suite
 from auricle.recipes.inference.robustness_noise import TALKERS, BabbleTalkers
+from auricle.recipes.reports.robustness_table import markdown
 
 RATE = 16000
 SPEAKERS = [f"id{number:02}" for number in range(12)]
@@ -199,7 +200,7 @@ def test_musan_takes_the_place_of_generated_noise(tmp_path):
     kinds = {row["kind"] for row in report["records"]}
     assert kinds == {"clean", "noise", "babble", "music"}
     assert report["noise"] == "MUSAN" and report["babble"] is None
-    assert "MUSAN's" in suite.markdown(report) and "noise 20 dB" in suite.markdown(report)
+    assert "MUSAN's" in markdown(report) and "noise 20 dB" in markdown(report)
 
 
 def test_systems_are_compared_on_the_same_distortions_with_a_warning_of_many():
@@ -213,7 +214,7 @@ def test_systems_are_compared_on_the_same_distortions_with_a_warning_of_many():
         if other == "again":
             assert row["difference"] == 0 and row["interval"] == [0, 0]
     assert comparisons["b", "clean"]["difference"] < 0
-    table = suite.markdown(report)
+    table = markdown(report)
     assert "5 on the same trials" in table
     assert "Holm's correction" in table and "| white noise 10 dB | b | " in table
 
@@ -226,7 +227,7 @@ def test_holm_worked_by_hand():
 @pytest.mark.slow
 def test_the_table_has_a_row_per_condition_and_says_what_it_rests_on():
     report = evaluate(groups=("white", "vorbis", "mp3", "speed"))
-    table = suite.markdown(json.loads(json.dumps(report)))
+    table = markdown(json.loads(json.dumps(report)))
     lines = table.splitlines()
     assert lines[0] == "| condition | spectrum, EER (%) |"
     assert lines[2].startswith("| clean | ")
@@ -245,7 +246,7 @@ def test_the_table_has_a_row_per_condition_and_says_what_it_rests_on():
     ):
         assert words in table
     assert "babble" not in table.lower() and "compared" not in table
-    both = suite.markdown({**report, "sides": "both", "synthetic": True})
+    both = markdown({**report, "sides": "both", "synthetic": True})
     assert "both recordings of a trial" in both and "Synthetic mini corpus" in both
 
 
@@ -255,7 +256,7 @@ def test_an_encoder_that_is_missing_is_named_and_the_rest_is_measured(monkeypatc
     missing = {row["condition"] for row in report["records"] if row["missing"]}
     assert missing == {c.name for c in CONDITIONS if c.kind in ("mp3", "opus")}
     assert all((row["eer"] is None) == bool(row["missing"]) for row in report["records"])
-    table = suite.markdown(report)
+    table = markdown(report)
     assert "| MP3 16 kbit/s | not measured |" in table
     assert "MP3" in table and "Opus" in table
     assert f"no encoder for {CODECS['vorbis'].title}" not in table
@@ -362,7 +363,7 @@ def test_the_command_writes_table_json_and_picture(corpus, tmp_path, capsys):
     assert len(report["records"]) == 2 * 6 and len(report["comparisons"]) == 6
     assert str(tmp_path) not in json.dumps(report), "a result holds no path of a machine"
     table = (out / "robustness.md").read_text()
-    assert table == suite.markdown(report) and table.strip() in printed
+    assert table == markdown(report) and table.strip() in printed
     assert matplotlib.image.imread(out / "robustness.png").shape[0] > 300
 
 

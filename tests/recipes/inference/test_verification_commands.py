@@ -38,7 +38,7 @@ from auricle.processing.scoring.verification.trials import (
     write_trials,
 )
 from auricle.recipes import cli
-from auricle.recipes.inference.trial_scoring import System
+from auricle.recipes.inference.options import System
 
 RATE = 8000
 PNG = b"\x89PNG\r\n\x1a\n"

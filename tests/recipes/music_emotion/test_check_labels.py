@@ -9,11 +9,10 @@ import pytest
 import soundfile
 
 from auricle.recipes.music_emotion.corpus import Corpus, Song
-from auricle.recipes.music_emotion.datasets import read_corpus
+from auricle.recipes.music_emotion.datasets import DYNAMIC, ONE_TO_NINE, read_corpus
 from auricle.recipes.music_emotion.labels import check_agreement, decide_exchange, exchange
 from auricle.recipes.music_emotion.leakage import find_shared, fingerprint
 from auricle.recipes.music_emotion.prepare import prepare
-from auricle.recipes.music_emotion.scales import DYNAMIC, ONE_TO_NINE
 
 
 def corpus_of(ids, read, dataset="DEAM", noise=0.05):

@@ -25,8 +25,7 @@ from auricle.recipes.music_emotion.claims import (
     receptive_field,
     resize,
 )
-from auricle.recipes.music_emotion.claims.finding import DOES_NOT_HOLD, HOLDS, Finding
-from auricle.recipes.music_emotion.claims.settings import Settings
+from auricle.recipes.music_emotion.claims.finding import DOES_NOT_HOLD, HOLDS, Finding, Settings
 from auricle.recipes.training.messages import RecipeError
 
 PACKAGE = "auricle.recipes.music_emotion.claims"

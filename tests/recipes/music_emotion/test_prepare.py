@@ -26,8 +26,9 @@ from auricle.recipes.music_emotion.protocols import (
     EMOMUSIC_OFFICIAL,
     MEDIAEVAL_2015,
     PMEMO_RANDOM,
+    split_of_artist,
+    splits_of,
 )
-from auricle.recipes.music_emotion.splitting import split_of_artist, splits_of
 
 RATE_HZ = 8000
 AUDIO = "DEAM_audio/MEMD_audio"

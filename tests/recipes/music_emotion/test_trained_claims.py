@@ -21,9 +21,9 @@ from auricle.processing.scoring.regression.metrics import RegressionScores
 from auricle.recipes.music_emotion.claims import convergence, freezing, pretraining, runs
 from auricle.recipes.music_emotion.claims.catalogue import claims
 from auricle.recipes.music_emotion.claims.convergence import Curve
+from auricle.recipes.music_emotion.claims.finding import Settings
 from auricle.recipes.music_emotion.claims.runs import Wanted, collect, planned
 from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_interval
-from auricle.recipes.music_emotion.claims.settings import Settings
 from auricle.recipes.reports.results import load_results
 from auricle.recipes.training import finish
 from auricle.recipes.training.messages import RecipeError
