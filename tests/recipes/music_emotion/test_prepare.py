@@ -16,7 +16,8 @@ from music_folders import WINDOW_S, emotion_of
 
 from auricle.processing.data.dataset import read_row
 from auricle.processing.data.scan import AudioFile
-from auricle.recipes.music_emotion import cache, protocols, scales
+from auricle.processing.scoring.regression.scales import from_unit, to_unit
+from auricle.recipes.music_emotion import cache, datasets, protocols
 from auricle.recipes.music_emotion import prepare as script
 from auricle.recipes.music_emotion.corpus import Song
 from auricle.recipes.music_emotion.datasets import read_corpus
@@ -115,12 +116,12 @@ def test_bad_settings_are_told_all_at_once(tmp_path):
 # --- scales ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scale", [scales.ONE_TO_NINE, scales.ZERO_TO_ONE, scales.DYNAMIC])
+@pytest.mark.parametrize("scale", [datasets.ONE_TO_NINE, datasets.ZERO_TO_ONE, datasets.DYNAMIC])
 def test_scales_have_their_ends_and_an_inverse(scale):
     ends = torch.tensor([scale["low"], scale["high"]])
-    assert scales.to_unit(ends, scale).tolist() == [-1.0, 1.0]
+    assert to_unit(ends, scale).tolist() == [-1.0, 1.0]
     values = torch.linspace(scale["low"], scale["high"], 7)
-    back = scales.from_unit(scales.to_unit(values, scale), scale)
+    back = from_unit(to_unit(values, scale), scale)
     assert torch.allclose(back, values, atol=1e-6)
 
 
@@ -237,7 +238,7 @@ def test_pmemo(pmemo, out):
     assert "1" not in rows and len(rows) == 11
     assert any("1 songs have no static labels" in note for note in record.notes)
     for id, row in rows.items():
-        found = scales.to_unit(np.array([row["valence"], row["arousal"]]), record.scale)
+        found = to_unit(np.array([row["valence"], row["arousal"]]), record.scale)
         assert found == pytest.approx(emotion_of(id), abs=1e-3)
     # A chorus shorter than the window is taken whole, and its labels move with it.
     assert rows["2"]["start_s"] == 0.0 and rows["2"]["duration_s"] == 1.5
