@@ -90,9 +90,7 @@ def shipped_defaults(name: str) -> dict:
 
 
 def load_hparams(
-    argv: list[str],
-    schema: str,
-    checks: Iterable[Callable[[dict], list[str]]] = (),
+    argv: list[str], schema: str, checks: Iterable[Callable[[dict], list[str]]] = ()
 ) -> Config:
     """Read `[FILE] --key value ...` and check all of it before anything is built.
 

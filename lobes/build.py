@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 #: Arguments that a builder sets; a user does not give them as options.
-RESERVED = {
-    "frontend": ("sample_rate",),
-    "encoder": ("in_features", "in_frames"),
-}
+RESERVED = {"frontend": ("sample_rate",), "encoder": ("in_features", "in_frames")}
 
 
 def options_of(registry: Registry, name: str) -> dict[str, inspect.Parameter]:

@@ -10,12 +10,7 @@ from ...processing.system.listing import first_of
 from ...processing.system.names import nearest
 from ..layers.masks import valid_lengths
 from ..options import choice, failures, flag, number
-from .losses import (
-    cosine_distance,
-    decoupled_divergence,
-    divergence,
-    squared_distance,
-)
+from .losses import cosine_distance, decoupled_divergence, divergence, squared_distance
 from .target_cache import TargetCache
 from .teachers import TeacherError, load_teacher
 
@@ -148,10 +143,7 @@ class Distiller:
 
     @torch.no_grad()
     def targets(
-        self,
-        wavs: torch.Tensor,
-        lengths: torch.Tensor | None = None,
-        ids: list[str] | None = None,
+        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None, ids: list[str] | None = None
     ) -> torch.Tensor:
         """Outputs of the teacher for the student's waveforms.
 

@@ -9,12 +9,7 @@ from torch.nn import functional
 from ...processing.filterbank.pcen import PARAMETERS, PCEN
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.scales import spaced_hz
-from ...processing.filterbank.shapes import (
-    WIDTH_UNIT,
-    gabor_in_hz,
-    gabor_taps,
-    gaussian_lowpass,
-)
+from ...processing.filterbank.shapes import WIDTH_UNIT, gabor_in_hz, gabor_taps, gaussian_lowpass
 from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
 from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding

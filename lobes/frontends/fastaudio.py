@@ -125,10 +125,7 @@ class FastAudio(SpectralFrontend):
             )
         #: Ranges of `centre` and `band`, in cycles per sample.
         self.centre_range = (EDGE_BINS / self.n_fft, 0.5 - EDGE_BINS / self.n_fft)
-        self.band_range = (
-            NARROWEST_BINS / self.n_fft,
-            WIDEST * band_hz.max().item() / sample_rate,
-        )
+        self.band_range = (NARROWEST_BINS / self.n_fft, WIDEST * band_hz.max().item() / sample_rate)
         self.centre = nn.Parameter((edges[1:-1] / sample_rate).float(), requires_grad=learnable)
         self.band = nn.Parameter((band_hz / sample_rate).float(), requires_grad=learnable)
 

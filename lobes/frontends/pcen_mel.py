@@ -12,13 +12,7 @@ from .mel import MelBased, inner_mel
 PRESETS = {
     "leaf": {"alpha": 0.96, "delta": 2.0, "root": 2.0, "smooth": 0.04, "floor": 1e-12},
     "wang": {"alpha": 0.98, "delta": 2.0, "root": 2.0, "smooth": 0.025, "floor": 1e-6},
-    "librosa": {
-        "alpha": 0.98,
-        "delta": 2.0,
-        "root": 2.0,
-        "time_constant_s": 0.4,
-        "floor": 1e-6,
-    },
+    "librosa": {"alpha": 0.98, "delta": 2.0, "root": 2.0, "time_constant_s": 0.4, "floor": 1e-6},
 }
 
 RANGES = {

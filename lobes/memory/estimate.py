@@ -168,9 +168,7 @@ def _peak_of_step(model: Model, clip_samples: int, batch: int) -> int:
         front = _extrapolated(model, front_of, batch)
         back = _on_fake_tensors(model, back_of, batch) or _extrapolated(model, back_of, batch)
     peak = max(
-        front.forward,
-        front.kept + max(back.forward, back.backward),
-        front.backward + back.left,
+        front.forward, front.kept + max(back.forward, back.backward), front.backward + back.left
     )
     return max(0, round(peak - front.left - back.left))
 

@@ -164,11 +164,7 @@ def leaf_initial_values(
 
 
 def gabor_initial_values(
-    num_filters: int,
-    sample_rate: int,
-    min_freq_hz: float,
-    max_freq_hz: float,
-    scale: str = "mel",
+    num_filters: int, sample_rate: int, min_freq_hz: float, max_freq_hz: float, scale: str = "mel"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gabor filters from min_freq_hz to max_freq_hz, spaced on a scale.
 

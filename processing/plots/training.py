@@ -67,10 +67,7 @@ def training_curves(
     for axes, measure in zip(panels, measures, strict=True):
         percent = measure.endswith(("accuracy", "error", "f1", "eer", "per", "cer", "wer"))
         drawn = []
-        for side, colour, name in (
-            ("train_", BLUE, "training"),
-            ("valid_", ORANGE, "validation"),
-        ):
+        for side, colour, name in (("train_", BLUE, "training"), ("valid_", ORANGE, "validation")):
             values = [epoch.get(side + measure) for epoch in history]
             values = np.array([np.nan if value is None else value for value in values], dtype=float)
             if np.isfinite(values).any():

@@ -191,8 +191,7 @@ def score_alignment(
             reference = _collapsed(reference, units)
         aligned = _align(bundle, wav, transcript, len(wav), bundle.sample_rate, shift_ms, row["id"])
         errors.append(
-            row["id"],
-            boundary_errors_ms(reference, aligned, bundle.sample_rate, fold, row["id"]),
+            row["id"], boundary_errors_ms(reference, aligned, bundle.sample_rate, fold, row["id"])
         )
     return errors
 

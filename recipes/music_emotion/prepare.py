@@ -28,11 +28,7 @@ try:
     )
     from auricle.recipes.music_emotion.record import MusicRecord
     from auricle.recipes.training.command_line import run_prepare
-    from auricle.recipes.training.preparation import (
-        PreparationError,
-        count_splits,
-        refuse_broken,
-    )
+    from auricle.recipes.training.preparation import PreparationError, count_splits, refuse_broken
     from auricle.recipes.training.record import fingerprint
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):

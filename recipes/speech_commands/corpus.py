@@ -8,17 +8,7 @@ from ...processing.data.scan import list_folder
 from ...processing.system.files import read_text
 from ...processing.system.listing import first_of
 from ..training.preparation import PreparationError, check_folder, contents, subfolders
-from .protocols import (
-    KEYWORDS,
-    NOISE,
-    PROTOCOLS,
-    RELEASES,
-    SILENCE,
-    UNKNOWN,
-    V1,
-    V2,
-    which_set,
-)
+from .protocols import KEYWORDS, NOISE, PROTOCOLS, RELEASES, SILENCE, UNKNOWN, V1, V2, which_set
 
 LIST_FILES = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 OFFICIAL_TEST = "official_test"  # name of the second root in the manifest

@@ -117,9 +117,7 @@ def prepare(
         roots[OFFICIAL_TEST] = str(Path(official_test_folder).resolve())
     output_folder.mkdir(parents=True, exist_ok=True)
     inputs = fingerprint(
-        [SpeechCommandsRecord.VERSION, settings],
-        *corpus.files(),
-        [corpus.lists, corpus.problems],
+        [SpeechCommandsRecord.VERSION, settings], *corpus.files(), [corpus.lists, corpus.problems]
     )
     if record := SpeechCommandsRecord.read(output_folder, inputs, roots):
         return record

@@ -23,9 +23,7 @@ def train(config):
     hparams, record = run.hparams, run.record
     run.add_head("classification", len(record.labels))
     brain = run.build_brain(
-        "classification",
-        record.labels,
-        augment=data.build_augmentation(hparams, record),
+        "classification", record.labels, augment=data.build_augmentation(hparams, record)
     )
     sets = data.build_datasets(hparams, record)
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))

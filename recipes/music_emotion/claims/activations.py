@@ -9,14 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from ....lobes import build_encoder
-from .clip import (
-    CLIP_S,
-    IMAGE_PIXELS,
-    NUM_MELS,
-    SAMPLE_RATE_HZ,
-    clip_frontend,
-    clip_samples,
-)
+from .clip import CLIP_S, IMAGE_PIXELS, NUM_MELS, SAMPLE_RATE_HZ, clip_frontend, clip_samples
 from .finding import Finding, verdict_of
 
 CLAIM = (
