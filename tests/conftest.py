@@ -1,10 +1,17 @@
-"""What several test folders share: the mini corpora, each made once per test session; who runs what.
+"""What several test folders share: the mini corpora, each made once per test run; who runs what.
+
+`make test-fast` (`-m "not slow"`) is a selection by rule, of every folder and nearly every file:
+of each test function at most `FEW` cases, spread over its parameters; of sweeps over the registries
+`FAST_LOBES` only, these with every promise. `slow` are all other cases, what is marked by hand
+because it takes over 0.3 s, and the files that match `ORACLES` or stand in `TOGETHER`.
 
 Two workers share the tests. The tests of a file in `TOGETHER` share a trained run, a wheel or the
 like: one worker runs them all, and these files come first, the longest in front, so that what is
 left to fill up both workers at the end is short.
 """
 
+import collections
+import gc
 import json
 import os
 import re
@@ -22,11 +29,58 @@ TOGETHER = (
     "tests/docs/test_docs.py",
     "tests/packaging/test_wheel.py",
 )
+FEW = 3
+FAST_LOBES = {"leaf", "mel", "waveform", "bcresnet", "blstm", "linear"}
+#: Libraries that golden tests compare with and that take seconds to import.
+ORACLES = re.compile(r"^(import|from) (timm|transformers|nnAudio|picture_encoders)\b", re.M)
+NOT_SLOW = "not slow"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import the files that the fast selection leaves out."""
+    if config.option.markexpr == NOT_SLOW and collection_path.suffix == ".py":
+        name = collection_path.relative_to(config.rootpath).as_posix()
+        if name in TOGETHER or ORACLES.search(collection_path.read_text(encoding="utf-8")):
+            return True
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """What is collected lives to the end: the garbage collector need not look at it again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
     place = {file: number for number, file in enumerate(TOGETHER)}
     items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
+    mark_slow(items)
+
+
+def mark_slow(items):
+    """Mark what the fast selection leaves out of sweeps and of long parametrisations."""
+    from auricle.lobes import ENCODERS, FRONTENDS
+
+    every_lobe = {*FRONTENDS.names(), *ENCODERS.names()}
+    cases = collections.defaultdict(list)
+    for item in items:
+        values = item.callspec.params if hasattr(item, "callspec") else {}
+        words = [value for value in values.values() if isinstance(value, str)]
+        lobes = {word for word in words if word.partition("-")[0] in every_lobe}
+        if lobes - FAST_LOBES:
+            item.add_marker(pytest.mark.slow)
+        elif "promise" not in values:
+            cases[(item.nodeid.split("[")[0], *sorted(lobes))].append(item)
+    for few in cases.values():
+        kept = {round(i * (len(few) - 1) / (FEW - 1)) for i in range(FEW)}
+        for number, item in enumerate(few):
+            if number not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,17 +15,15 @@ the recipe with `mel` + `bcresnet` (tau 1).
 
 from __future__ import annotations
 
-import argparse
-import platform
+import itertools
 import random
 import statistics
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import speechbrain as sb
 import torch
+from measuring import Row, finish, in_turn, new_parser, ratios, report
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.Xvector import Classifier, Xvector
@@ -35,7 +33,6 @@ from auricle.hparams.loader import load_hparams
 from auricle.processing.data.dataset import resolve
 from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
-from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.speech_commands import data
 from auricle.recipes.training.runner import Run, training_objects
 
@@ -61,6 +58,12 @@ class SpeechBrainPath(sb.Brain):
     def compute_objectives(self, predictions, batch, stage):
         target = batch.target.unsqueeze(1)
         return sb.nnet.losses.nll_loss(predictions, target)
+
+
+def counted(brain, loader):
+    """Epochs of a Brain, one a call."""
+    numbers = itertools.count(1)
+    return lambda: brain._fit_train(loader, next(numbers), enable=False)
 
 
 def speechbrain_epoch(rows, record):
@@ -90,7 +93,7 @@ def speechbrain_epoch(rows, record):
     brain = SpeechBrainPath(modules, lambda p: torch.optim.Adam(p, 1e-3), {}, {"device": "cpu"})
     loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH, shuffle=True)
     brain.on_fit_start()
-    return lambda epoch: brain._fit_train(loader, epoch, enable=False)
+    return counted(brain, loader)
 
 
 def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
@@ -118,7 +121,7 @@ def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
 
 def auricle_epoch(*settings):
     brain, loader = recipe(*settings, "--batch_size", str(BATCH))
-    return lambda epoch: brain._fit_train(loader, epoch, enable=False)
+    return counted(brain, loader)
 
 
 def prepare(folder, scratch, protocol="v2-12-official"):
@@ -135,70 +138,32 @@ def prepare(folder, scratch, protocol="v2-12-official"):
     return data.prepare_from(plain, folder)
 
 
-def measure(epochs, rounds):
-    """First and later epochs' seconds of each contender, in turn."""
-    first, later = {}, {name: [] for name in epochs}
-    for round_number in range(rounds + 1):
-        for name, run in epochs.items():
-            began = time.perf_counter()
-            run(round_number + 1)
-            seconds = time.perf_counter() - began
-            if round_number:
-                later[name].append(seconds)
-            else:
-                first[name] = seconds
-    return first, later
+def small_corpus(folder: str) -> Path:
+    """The corpus that is named, or the mini corpus."""
+    return Path(folder or cached_mini("speech_commands", "small"))
 
 
-def report(first, later, num_clips, corpus):
-    """The report, and the goals that are missed by more than their spread."""
-    versions = ", ".join(f"{key} {value}" for key, value in collect_versions().items())
-    lines = [
-        "# Time of a training epoch",
-        "",
-        f"{num_clips} clips of 1 s ({corpus}), batch size {BATCH}, {torch.get_num_threads()} "
-        f"threads, {platform.machine()}, {versions}. Medians of {len(next(iter(later.values())))} "
-        "epochs in turn; the ratio is the median of the ratios round by round, its range in "
-        "parentheses.",
-        "",
-        "| path | first epoch (s) | later epochs (s) |",
-        "| --- | ---: | ---: |",
-    ]
-    for name, seconds in later.items():
-        lines.append(f"| {name} | {first[name]:.1f} | {statistics.median(seconds):.1f} |")
-    lines += ["", "| ratio of later epochs | | at most |", "| --- | ---: | ---: |"]
-    missed = []
-    for name, base, at_most in GOALS:
-        ratios = [mine / other for mine, other in zip(later[name], later[base], strict=True)]
-        ratio = statistics.median(ratios)
-        lines.append(
-            f"| {name} to {base} | {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-            f"| {'' if at_most is None else at_most} |"
-        )
-        if at_most is not None and min(ratios) > at_most:
-            missed.append(f"{name} to {base}: {ratio:.2f}, at most {at_most}")
-    lines += ["", "Missed by more than the spread: " + ("; ".join(missed) or "nothing") + "."]
-    return "\n".join(lines) + "\n", missed
+def drawn(rows: list[dict], count: int) -> dict:
+    keyed = sorted({row["id"]: row for row in rows}.items())
+    return dict(random.Random(0).sample(keyed, min(count, len(rows))))
+
+
+def parser_of_epochs(doc: str):
+    parser = new_parser(doc, rounds=3)
+    parser.add_argument("--data_folder", default="", help="Speech Commands; default: mini, small")
+    parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
+    return parser
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data_folder", default="", help="Speech Commands; default: the mini corpus, small"
-    )
-    parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
-    parser.add_argument("--rounds", type=int, default=3, help="epochs of each that are counted")
-    parser.add_argument("--report", default="", help="also write the report to this file")
-    arguments = parser.parse_args()
+    arguments = parser_of_epochs(__doc__).parse_args()
     keep_freed_memory()  # as the recipes do; SpeechBrain's path gains from it, too
-    folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
+    folder = small_corpus(arguments.data_folder)
     with tempfile.TemporaryDirectory() as scratch:
         record = prepare(folder, scratch)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
-        spoken = {row["id"]: row for row in record.rows("train") if row["speaker"]}
-        rows = dict(
-            random.Random(0).sample(sorted(spoken.items()), min(arguments.clips, len(spoken)))
-        )
+        spoken = [row for row in record.rows("train") if row["speaker"]]
+        rows = drawn(spoken, arguments.clips)
         shared = (folder, rows, record, scratch)
         quiet = ("--augment_probability", "0")
         epochs = {
@@ -208,15 +173,21 @@ def main():
             "mel + bcresnet": auricle_epoch(*shared, "mel", "bcresnet"),
             "leaf + bcresnet": auricle_epoch(*shared, "leaf", "bcresnet"),
         }
-        first, later = measure(epochs, arguments.rounds)
-    text, missed = report(
-        first, later, len(rows), Path(arguments.data_folder).name or "mini corpus, small"
-    )
-    print(text)
-    if arguments.report:
-        Path(arguments.report).write_text(text, encoding="utf-8")
-    return 1 if missed else 0
+        first, later = in_turn(epochs, arguments.rounds)
+    numbers = [
+        Row(f"{name} to {base}, later epochs", ratios(later[name], later[base]), "", at_most)
+        for name, base, at_most in GOALS
+    ]
+    more = ["", "| path | first epoch (s) | later epochs (s) |", "| --- | ---: | ---: |"]
+    for name, seconds in later.items():
+        more.append(f"| {name} | {first[name]:.1f} | {statistics.median(seconds):.1f} |")
+    notes = [
+        f"{len(rows)} clips of 1 s ({folder.name}), batch size {BATCH}",
+        f"medians of {arguments.rounds} epochs in turn; ratios round by round (least to most)",
+    ]
+    text = report("Time of a training epoch", __file__, notes, numbers, more)
+    return finish(text, arguments.report, numbers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

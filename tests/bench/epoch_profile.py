@@ -11,15 +11,11 @@ cache. A third one runs under cProfile and torch.profiler, for the functions and
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import functools
-import platform
 import pstats
-import random
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -28,15 +24,14 @@ from pathlib import Path
 
 import torch
 import torchaudio
-from epoch import prepare, recipe
+from epoch import drawn, parser_of_epochs, prepare, recipe, small_corpus
+from measuring import clock, machine
 from speechbrain.dataio import audio_io
 
 from auricle.processing.data import audio, dataset
 from auricle.processing.data.batching import DurationBatchSampler
 from auricle.processing.data.dataset import AudioCache
-from auricle.processing.data.mini import cached_mini
 from auricle.processing.system.memory import keep_freed_memory
-from auricle.recipes.reports.results import collect_versions
 
 TITLE = """# Where the time of a training epoch goes
 
@@ -222,62 +217,46 @@ def top_operators(averages, count=8):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data_folder", default="", help="Speech Commands; default: the mini corpus, small"
-    )
-    parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
+    parser = parser_of_epochs(__doc__)
     parser.add_argument("--clip_s", type=float, default=1.0, help="length clips are brought to")
     parser.add_argument("--encoders", nargs="+", default=["linear", "bcresnet"])
     parser.add_argument("--protocol", default="v2-12-official")
-    parser.add_argument("--later", type=int, default=3, help="later epochs whose median is shown")
     parser.add_argument(
         "--allocator", choices=["recipe", "system"], default="recipe", help="system: as glibc does"
     )
     parser.add_argument(
         "--clock", choices=list(CLOCKS), default="wall", help="cpu: on a machine that others use"
     )
-    parser.add_argument("--report", default="", help="also append the report to this file")
     arguments = parser.parse_args()
     kept = arguments.allocator == "recipe" and keep_freed_memory()
-    folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
-    versions = ", ".join(f"{key} {value}" for key, value in collect_versions().items())
-    lines = [
-        f"## {Path(arguments.data_folder).name or 'mini corpus, small'}, clips of "
-        f"{arguments.clip_s:g} s",
-        "",
-    ]
+    folder = small_corpus(arguments.data_folder)
+    lines = [f"## {folder.name}, clips of {arguments.clip_s:g} s", ""]
     with tempfile.TemporaryDirectory() as scratch:
-        began = time.perf_counter()
+        cold_s, warm_s = (
+            clock(lambda: prepare(folder, scratch, arguments.protocol)) for _ in range(2)
+        )
         prepared = prepare(folder, scratch, arguments.protocol)
-        cold_s = time.perf_counter() - began
-        began = time.perf_counter()
-        prepare(folder, scratch, arguments.protocol)
-        warm_s = time.perf_counter() - began
-        rows = {row["id"]: row for row in prepared.rows("train")}
-        rows = dict(random.Random(0).sample(sorted(rows.items()), min(arguments.clips, len(rows))))
+        rows = drawn(prepared.rows("train"), arguments.clips)
         lines.append(
-            f"{len(rows)} clips, {torch.get_num_threads()} threads, {platform.machine()}, "
-            f"{versions}. Preparing the data took {cold_s:.2f} s, and {warm_s:.2f} s when nothing "
-            f"had changed. Freed memory is {'kept' if kept else 'given back to the kernel'}. "
-            f"Seconds of {'the clock' if arguments.clock == 'wall' else 'processor time'}."
+            f"{len(rows)} clips; {machine()}. Preparing the data took {cold_s:.2f} s, and "
+            f"{warm_s:.2f} s when nothing had changed. Freed memory is "
+            f"{'kept' if kept else 'given back to the kernel'}. Seconds of "
+            f"{'the clock' if arguments.clock == 'wall' else 'processor time'}."
         )
         for encoder in arguments.encoders:
             options = ("--clip_s", str(arguments.clip_s), "--warmup_epochs", "0")
             brain, loader = recipe(folder, rows, prepared, scratch, "mel", encoder, *options)
             first, later, functions, operators = profile(
-                brain, loader, arguments.later, CLOCKS[arguments.clock]
+                brain, loader, arguments.rounds, CLOCKS[arguments.clock]
             )
             lines += ["", f"### mel and {encoder}", "", *table(first, later)]
             lines += [*top_functions(functions), *top_operators(operators)]
     text = "\n".join(lines) + "\n"
     print(text)
-    if arguments.report:
-        path = Path(arguments.report)
+    if path := arguments.report:  # one section after another
         before = path.read_text(encoding="utf-8") if path.exists() else TITLE
         path.write_text(f"{before}\n{text}", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

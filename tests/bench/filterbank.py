@@ -14,18 +14,16 @@ import argparse
 import json
 import math
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import threading
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import torchaudio
+from measuring import clock, finish, machine, new_parser
 
 from auricle.lobes import build_frontend
 from auricle.processing.filterbank.engine import EnergyEngine, backend
@@ -173,12 +171,6 @@ def compare(ours, theirs, rounds, repeats):
         "ratio": statistics.median(ratios),
         "spread": spread,
     }
-
-
-def clock(run):
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
 
 
 def timings(rounds):
@@ -341,24 +333,6 @@ def measure_peak(backend):
 # -- report ------------------------------------------------------------------------------------
 
 
-def machine():
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    packages = ("torch", "torchaudio", "speechbrain", "nnaudio", "asteroid-filterbanks")
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "inner loop": "compiled C" if backend.takes(torch.ones(1)) else "torch operators",
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }
-
-
 def missed(found):
     """What is missed by more than its spread."""
     lines = []
@@ -376,7 +350,8 @@ def missed(found):
 
 def markdown(found):
     lines = ["# Filterbank engine", "", "Written by `tests/bench/filterbank.py`.", ""]
-    lines += [f"- {key}: {value}" for key, value in found["machine"].items()]
+    inner = "compiled C" if backend.takes(torch.ones(1)) else "torch operators"
+    lines += [f"- {machine()}", f"- inner loop: {inner}"]
     for state, rows in found["time"].items():
         lines += ["", f"## Memory {state}", ""]
         lines += ["| | clips | ours | theirs | ratio | at least |", "|---|---|---|---|---|---|"]
@@ -416,9 +391,7 @@ def markdown(found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--report", type=Path, help="file to write, .md or .json")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = new_parser(__doc__, rounds=3)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch chooses")
     parser.add_argument("--speech", help="folder of 16 kHz recordings to measure deviations on")
     parser.add_argument("--times-with", choices=MEMORY, help=argparse.SUPPRESS)
@@ -434,7 +407,7 @@ def main():
             keep_freed_memory()
         json.dump(timings(options.rounds), sys.stdout)
         return 0
-    found = {"machine": machine()}
+    found = {}
     print("deviation from the direct form", flush=True)
     found["deviation"] = deviations(options.speech)
     print("memory", flush=True)
@@ -450,12 +423,7 @@ def main():
         command += ["--rounds", str(options.rounds), "--threads", str(options.threads)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found["time"][state] = json.loads(done.stdout)
-    text = markdown(found)
-    print(text)
-    if options.report:
-        if options.report.suffix == ".json":
-            text = json.dumps(found, indent=1) + "\n"
-        options.report.write_text(text, encoding="utf-8")
+    finish(markdown(found), options.report)
     return 1 if missed(found) else 0
 
 

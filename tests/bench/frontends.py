@@ -10,16 +10,14 @@ as the recipes have it (processing/system/memory.py).
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
 import statistics
-import time
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+from measuring import finish, in_turn, new_parser, ratios
 
 from auricle.lobes import FRONTENDS, build_frontend
 from auricle.processing.system.memory import keep_freed_memory
@@ -53,18 +51,11 @@ def steps(name: str, options: dict) -> dict:
     return {"forward": forward, "forward_backward": forward_backward}
 
 
-def seconds(step) -> float:
-    begin = time.perf_counter()
-    step()
-    return time.perf_counter() - begin
-
-
 def compare(step, reference, rounds: int) -> tuple[float, float]:
     """Median ratio to the reference, and median milliseconds."""
-    step(), reference()
-    pairs = [(seconds(step), seconds(reference)) for _ in range(rounds)]
-    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    return ratio, 1e3 * statistics.median(mine for mine, _ in pairs)
+    _, seconds = in_turn({"mine": step, "theirs": reference}, rounds)
+    ratio = statistics.median(ratios(seconds["mine"], seconds["theirs"]))
+    return ratio, 1e3 * statistics.median(seconds["mine"])
 
 
 def measure(rounds: int) -> dict:
@@ -115,15 +106,13 @@ def report(found: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--report", required=True, help="Markdown file; the .json goes beside it")
-    parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
+    arguments = new_parser(__doc__, rounds=9).parse_args()
     keep_freed_memory()
     found = measure(arguments.rounds)
-    path = Path(arguments.report)
-    path.write_text(report(found), encoding="utf-8")
-    path.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    finish(report(found), arguments.report)
+    if arguments.report:
+        kept = json.dumps(found, indent=2) + "\n"
+        arguments.report.with_suffix(".json").write_text(kept, encoding="utf-8")
 
 
 if __name__ == "__main__":

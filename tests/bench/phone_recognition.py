@@ -16,21 +16,16 @@ a goal is missed by more than that spread.
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
-import platform
 import random
-import statistics
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
 import speechbrain as sb
 import torch
+from measuring import Row, finish, in_turn, new_parser, ratios, report
 from speechbrain.dataio.wer import print_alignments
 from speechbrain.utils.edit_distance import wer_details_for_batch, wer_summary
 
@@ -49,7 +44,6 @@ from auricle.processing.transcription.units import Units
 from auricle.recipes.inference.align import align_file
 from auricle.recipes.inference.alignment_transcripts import from_phones
 from auricle.recipes.inference.transcribe import open_recogniser
-from auricle.recipes.reports.results import collect_versions
 from auricle.recipes.timit import data, model
 from auricle.recipes.training.runner import Run, training_objects
 
@@ -58,45 +52,6 @@ SUBSTITUTED, DELETED, INSERTED = 0.09, 0.04, 0.03  # shares of the phones, as a 
 RATE_HZ, STEPS_PER_S, PHONES_PER_S = 16000, 100, 12
 BATCH = 16
 SCORED_WITHIN_S, EPOCH_AT_LEAST = 2.0, 100.0
-
-
-class Row(NamedTuple):
-    """One line of the report."""
-
-    what: str
-    values: list[float]  # of the rounds
-    unit: str
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @property
-    def is_missed(self) -> bool:
-        """By more than the spread: in every round."""
-        return (self.at_most is not None and min(self.values) > self.at_most) or (
-            self.at_least is not None and max(self.values) < self.at_least
-        )
-
-    @property
-    def goal(self) -> str:
-        if self.at_most is not None:
-            return f"at most {self.at_most:g} {self.unit}"
-        return "" if self.at_least is None else f"at least {self.at_least:g} {self.unit}"
-
-
-def in_turn(contenders: dict, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each, round by round; a first round is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
-        for name, run in contenders.items():
-            began = time.perf_counter()
-            run()
-            if number:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
-
-
-def ratios(above: list[float], below: list[float]) -> list[float]:
-    return [a / b for a, b in zip(above, below, strict=True)]
 
 
 # --- scoring -------------------------------------------------------------------------------------
@@ -151,7 +106,7 @@ def measure_scoring(count: int, rounds: int) -> tuple[list[Row], list[str]]:
     def their_printing():
         print_alignments(kept["details"], file=io.StringIO())
 
-    seconds = in_turn(
+    _, seconds = in_turn(
         {
             "aligned": aligned,
             "whole": whole,
@@ -240,7 +195,7 @@ def measure_decoding(duration_s: float, rounds: int) -> list[Row]:
     speech_s = BATCH * duration_s
     return [
         Row(name, [speech_s / t for t in seconds], "s of speech per s")
-        for name, seconds in in_turn(contenders, rounds).items()
+        for name, seconds in in_turn(contenders, rounds)[1].items()
     ]
 
 
@@ -270,13 +225,12 @@ def measure_files(duration_s: float, rounds: int) -> list[Row]:
         noise = 0.1 * draw.standard_normal(round(duration_s * RATE_HZ))
         soundfile.write(path, noise, RATE_HZ)
         bundle, units = open_recogniser(bundles.save(Path(folder, "bundle"), about, chain))
-        found = in_turn(
-            {"whole": lambda: align_file(bundle, units, path, transcript)}, max(rounds, 5)
-        )
+        whole = {"whole": lambda: align_file(bundle, units, path, transcript)}
+        _, seconds = in_turn(whole, max(rounds, 5))
     return [
         Row(
             f"forced alignment of a file of {duration_s:g} s, mel + blstm",
-            [duration_s / t for t in found["whole"]],
+            [duration_s / t for t in seconds["whole"]],
             "s of speech per s",
         )
     ]
@@ -321,7 +275,7 @@ def measure_training(folder: Path, rounds: int) -> tuple[list[Row], list[str]]:
         epochs = {}
         for frontend in ("mel", "leaf"):
             epochs[frontend], speech_s = recipe_epoch(folder, scratch, frontend)
-        later = in_turn(epochs, rounds)
+        _, later = in_turn(epochs, rounds)
     rows = [
         Row(
             f"epoch of {name} + blstm",
@@ -337,29 +291,8 @@ def measure_training(folder: Path, rounds: int) -> tuple[list[Row], list[str]]:
     return rows, [f"training: {speech_s:.0f} s of speech per epoch, {BATCH} utterances per batch"]
 
 
-# --- report --------------------------------------------------------------------------------------
-
-
-def report(rows: list[Row], notes: list[str], rounds: int) -> str:
-    lines = ["# Phone recognition", "", "Written by `tests/bench/phone_recognition.py`.", ""]
-    lines += [f"- {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
-    lines += [f"- load: {os.getloadavg()[0]:.1f}"]
-    lines += ["- " + ", ".join(f"{key} {value}" for key, value in collect_versions().items())]
-    lines += [f"- medians of {rounds} rounds in turn (least to most)", *(f"- {n}" for n in notes)]
-    lines += ["", "| | measured | goal |", "| --- | ---: | ---: |"]
-    for row in rows:
-        value, least, most = (f(row.values) for f in (statistics.median, min, max))
-        shown = f"{value:.3g} {row.unit} ({least:.3g} to {most:.3g})"
-        lines.append(f"| {row.what} | {shown} | {row.goal} |")
-    missed = "; ".join(row.what for row in rows if row.is_missed)
-    lines += ["", f"Missed by more than the spread: {missed or 'nothing'}."]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--report", type=Path, help="where the table goes (Markdown)")
-    parser.add_argument("--rounds", type=int, default=5, help="that are counted; default: 5")
+    parser = new_parser(__doc__)
     parser.add_argument(
         "--utterances", type=int, default=UTTERANCES, help=f"scored; default: {UTTERANCES}"
     )
@@ -375,11 +308,9 @@ def main() -> int:
         arguments.data_folder or cached_mini("timit", "tiny"), arguments.rounds
     )
     rows, notes = rows + trained, notes + about
-    text = report(rows, notes, arguments.rounds)
-    print(text)
-    if arguments.report:
-        arguments.report.write_text(text, encoding="utf-8")
-    return int(any(row.is_missed for row in rows))
+    notes.insert(0, f"medians of {arguments.rounds} rounds in turn (least to most)")
+    text = report("Phone recognition", __file__, notes, rows)
+    return finish(text, arguments.report, rows)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,12 @@ The exit code is 1 when a goal is missed.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
-import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import torch
+from measuring import Row, finish, medians, new_parser, report
 from torch.utils.flop_counter import FlopCounterMode
 
 from auricle.lobes import build_model
@@ -31,7 +27,7 @@ from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.contracts import mask_padding
 from auricle.lobes.model import Model
 from auricle.processing.system.memory import keep_freed_memory
-from auricle.recipes.reports.results import collect_versions, load_results
+from auricle.recipes.reports.results import load_results
 from auricle.recipes.voxceleb.train import main as train
 
 BATCH, CLIP_S, RATE = 32, 2.0, 16000
@@ -55,33 +51,13 @@ def trained(frontend: str, options: dict, folder: Path) -> tuple[pretrained.Bund
     """The recipe's bundle after an epoch on mini, and validation's share of that epoch."""
     words = ["--frontend", frontend, "--encoder", "mlp_mixer", "--output_folder", str(folder)]
     words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    words += [
-        "--number_of_epochs",
-        "1",
-        "--warmup_epochs",
-        "0",
-        "--device",
-        "cpu",
-        "--noprogressbar",
-    ]
+    words += "--number_of_epochs 1 --warmup_epochs 0 --device cpu --noprogressbar".split()
     if train([*words, "--results_folder", str(folder.parent)]):
         raise SystemExit(f"training {frontend} failed")
     history = History()
     history.load(next((folder / "checkpoints").glob("CKPT*/history.ckpt")))
     seconds = history.epochs[0]["train"]["seconds"]
     return pretrained.load(folder / "bundle"), (history.seconds - seconds) / history.seconds
-
-
-def median_s(steps: dict, rounds: int) -> dict[str, float]:
-    """Median seconds of each step, all of them in turn in every round."""
-    times = {name: [] for name in steps}
-    for number in range(rounds + 1):
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            if number:
-                times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def embedding(model, wavs):
@@ -103,38 +79,39 @@ def training(model, wavs):
     return step
 
 
-def goals(rounds: int) -> list[tuple[str, float, str, str, bool | None]]:
-    wavs, rows = waves(), []
+def goals(rounds: int) -> list[Row]:
+    wavs = waves()
     with tempfile.TemporaryDirectory() as folder:
         made = {
-            name: trained(name, options, Path(folder, name)) for name, options in PUBLISHED.items()
+            name: trained(name, options, Path(folder, name))
+            for name, options in PUBLISHED.items()
         }
     bundles = {name: bundle for name, (bundle, _) in made.items()}
     square = torch.randn(MATRIX, MATRIX)
     steps = {name: embedding(bundle, wavs) for name, bundle in bundles.items()}
-    steps["product"] = lambda: square @ square
-    found = median_s(steps, rounds)
-    gmac_s = MATRIX**3 / found["product"] / 1e9
+    seconds = medians({**steps, "product": lambda: square @ square}, rounds)
+    gmac_s = MATRIX**3 / seconds["product"] / 1e9
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         bundles["mel"].embed(wavs[:1])
     gmac = counter.get_total_flops() / 2e9
-    speed = {name: BATCH / found[name] for name in bundles}
+    speed = {name: BATCH / seconds[name] for name in bundles}
     share = speed["mel"] * gmac / gmac_s
-    rows.append(("matrix products", gmac_s, "GMAC/s", "", None))
-    rows.append(
-        ("sinc stack + mixer", speed["sinc_conv"], "utt/s", ">= 250", speed["sinc_conv"] >= 250)
-    )
-    rows.append(("mel + mixer", speed["mel"], "utt/s", "", None))
-    rows.append(("mel + mixer, multiply-adds of an utterance", gmac, "GMAC", "", None))
-    rows.append(("mel + mixer against matrix products", share, "", ">= 0.5", share >= 0.5))
-    found = median_s({name: training(b, wavs) for name, b in bundles.items()}, max(3, rounds // 3))
-    ratio = found["sinc_conv"] / found["mel"]
-    rows.append(("training step, sinc stack against mel", ratio, "", "<= 2", ratio <= 2))
-    for name, (_, cost) in made.items():
-        what = f"validation's share of an epoch on mini, {name}"
-        rows.append((what, 100 * cost, "%", "< 5", cost < 0.05))
-    return rows
+    steps = {name: training(bundle, wavs) for name, bundle in bundles.items()}
+    seconds = medians(steps, max(3, rounds // 3))
+    ratio = seconds["sinc_conv"] / seconds["mel"]
+    return [
+        Row("matrix products", [gmac_s], "GMAC/s"),
+        Row("sinc stack + mixer", [speed["sinc_conv"]], "utt/s", at_least=250),
+        Row("mel + mixer", [speed["mel"]], "utt/s"),
+        Row("mel + mixer, multiply-adds of an utterance", [gmac], "GMAC"),
+        Row("mel + mixer against matrix products", [share], at_least=0.5),
+        Row("training step, sinc stack against mel", [ratio], at_most=2),
+        *(
+            Row(f"validation's share of an epoch on mini, {name}", [100 * cost], "%", at_most=5)
+            for name, (_, cost) in made.items()
+        ),
+    ]
 
 
 def untrained(frontend: str, encoder: str, options: dict) -> Model:
@@ -159,52 +136,37 @@ def speeds(results_folder: Path, rounds: int) -> list[dict]:
     threads = torch.get_num_threads()
     for number in (1, 2):
         torch.set_num_threads(number)
-        for key, seconds in median_s(steps, rounds).items():
+        for key, seconds in medians(steps, rounds).items():
             rows[key][f"embeddings_per_s_{number}"] = round(BATCH / seconds, 1)
     torch.set_num_threads(threads)
     return list(rows.values())
 
 
-def report(rows, models) -> str:
-    versions = ", ".join(f"{name} {value}" for name, value in collect_versions().items())
-    lines = ["# Speaker models", "", "Written by `tests/bench/speaker_models.py`.", ""]
-    lines += [f"- {BATCH} waveforms of {CLIP_S:g} s at {RATE} Hz"]
-    lines += [f"- machine: {platform.machine()}, {os.cpu_count()} CPUs; {torch.get_num_threads()} "]
-    lines[-1] += f"threads; load {os.getloadavg()[0]:.1f}"
-    lines += [f"- {versions}", "", "| | measured | asked | kept |", "|---|---|---|---|"]
-    for what, value, unit, goal, kept in rows:
-        verdict = "" if kept is None else "yes" if kept else "**no**"
-        lines.append(f"| {what} | {value:.3g} {unit} | {goal} | {verdict} |")
-    if models:
-        lines += ["", "Embeddings per second of the models of the recipe's tables:", ""]
-        lines += [
-            "| frontend | encoder | options | 1 thread | 2 threads |",
-            "|---|---|---|---|---|",
-        ]
-        for row in models:
-            speed = " | ".join(f"{row[f'embeddings_per_s_{number}']:.0f}" for number in (1, 2))
-            options = json.dumps({k: v for k, v in row["options"].items() if v})
-            lines.append(f"| {row['frontend']} | {row['encoder']} | `{options}` | {speed} |")
-    return "\n".join(lines) + "\n"
+def table(models) -> list[str]:
+    if not models:
+        return []
+    lines = ["", "Embeddings per second of the models of the recipe's tables:", ""]
+    lines += ["| frontend | encoder | options | 1 thread | 2 threads |", "|---|---|---|---|---|"]
+    for row in models:
+        speed = " | ".join(f"{row[f'embeddings_per_s_{number}']:.0f}" for number in (1, 2))
+        options = json.dumps({k: v for k, v in row["options"].items() if v})
+        lines.append(f"| {row['frontend']} | {row['encoder']} | `{options}` | {speed} |")
+    return lines
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--report", type=Path, help="where the tables go (Markdown)")
+    parser = new_parser(__doc__, rounds=9)
     parser.add_argument("--models", type=Path, help="results whose models are timed too")
-    parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     keep_freed_memory()
     rows = goals(arguments.rounds)
     models = speeds(arguments.models, arguments.rounds) if arguments.models else []
-    text = report(rows, models)
-    print(text)
-    if arguments.report:
-        arguments.report.write_text(text)
-        if models:
-            kept = json.dumps({"reference": "", "rows": models}, indent=2) + "\n"
-            arguments.report.with_suffix(".json").write_text(kept)
-    return int(any(kept is False for *_, kept in rows))
+    if arguments.report and models:
+        kept = json.dumps({"reference": "", "rows": models}, indent=2) + "\n"
+        arguments.report.with_suffix(".json").write_text(kept)
+    notes = [f"{BATCH} waveforms of {CLIP_S:g} s at {RATE} Hz"]
+    text = report("Speaker models", __file__, notes, rows, table(models))
+    return finish(text, arguments.report, rows)
 
 
 if __name__ == "__main__":

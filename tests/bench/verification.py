@@ -9,16 +9,12 @@ run; memory is the growth of the process' peak. The exit code is 1 when a goal i
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import resource
 import tempfile
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from measuring import Row, clock, finish, new_parser, report
 
 from auricle.processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from auricle.processing.scoring.verification.metrics import error_curve
@@ -52,96 +48,79 @@ def drawn_trials(generator, size: int, names) -> TrialList:
     return TrialList(tuple(names), enroll, test, is_target, f"{size} drawn", "pairs", "", 0)
 
 
-def least_time(run, repeats: int = 3):
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        result = run()
-        times.append(time.perf_counter() - start)
-    return min(times[1:]), result
-
-
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure() -> tuple[list[tuple[str, float, str, float | None]], list[str]]:
+def measure(rounds: int) -> tuple[list[Row], list[str]]:
     generator = np.random.default_rng(0)
     embeddings = drawn_embeddings(generator)
     trials = drawn_trials(generator, VOX1_E, embeddings.names)
-    rows, notes = [], []
+    rows, kept = [], {}
+
+    def timed(what, step, repeats=rounds, at_most=None):
+        """The least of the times after a first run, of which nothing is counted."""
+        seconds = [clock(step) for _ in range(repeats + 1)]
+        rows.append(Row(what, [min(seconds[1:] or seconds)], "s", at_most))
 
     def score(which=trials):
-        scores = cosine_scores(which, embeddings, partial=True)
-        curve = error_curve(scores, which.is_target)
-        return scores, curve.eer()[0], curve.min_dcf(0.01)[0], curve.min_dcf(0.05)[0]
+        kept["scores"] = cosine_scores(which, embeddings, partial=True)
+        curve = error_curve(kept["scores"], which.is_target)
+        kept["eer"] = curve.eer()[0]
+        curve.min_dcf(0.01), curve.min_dcf(0.05)
 
-    seconds, (scores, rate, *_) = least_time(score)
-    rows.append((f"{VOX1_E:,} trials scored, EER and two minDCF", seconds, "s", 1.0))
-    notes.append(f"EER of the drawn trials: {100 * rate:.3f} %")
-    seconds, _ = least_time(lambda: error_curve(scores, trials.is_target).min_cllr())
-    rows.append(("minCllr, sorting included", seconds, "s", None))
+    timed(f"{VOX1_E:,} trials scored, EER and two minDCF", score, at_most=1.0)
+    notes = [f"EER of the drawn trials: {100 * kept['eer']:.3f} %"]
+    scores = kept["scores"]
+    timed("minCllr, sorting included", lambda: error_curve(scores, trials.is_target).min_cllr())
 
     cohort = Embeddings(
         [f"cohort{i}" for i in range(COHORT)],
         generator.normal(0, 1, (COHORT, DIMENSIONS)).astype(np.float32),
     )
-    seconds, _ = least_time(lambda: cohort_statistics(embeddings, cohort, top_n=300))
-    rows.append((f"cohort statistics, {RECORDINGS:,} x {COHORT:,}, top 300", seconds, "s", None))
-    seconds, _ = least_time(
-        lambda: normalized_scores(trials, embeddings, cohort, "as", partial=True), repeats=1
+    timed(
+        f"cohort statistics, {RECORDINGS:,} x {COHORT:,}, top 300",
+        lambda: cohort_statistics(embeddings, cohort, top_n=300),
     )
-    rows.append((f"adaptive s-norm of {VOX1_E:,} trials, whole", seconds, "s", 5.0))
+    timed(
+        f"adaptive s-norm of {VOX1_E:,} trials, whole",
+        lambda: normalized_scores(trials, embeddings, cohort, "as", partial=True),
+        repeats=1,
+        at_most=5.0,
+    )
 
     speaker = np.arange(RECORDINGS) % SPEAKERS
-    small = drawn_trials(generator, 37_611, embeddings.names)
-    for which, resamples in ((small, 1000), (trials, 100)):
-        some = score(which)[0]
-        start = time.perf_counter()
-        sides = speaker[which.enroll], speaker[which.test]
-        speaker_intervals(some, which.is_target, *sides, n_resamples=resamples)
-        seconds = time.perf_counter() - start
-        rows.append((f"{resamples} resamples of {len(which):,} trials", seconds, "s", None))
+    for which, resamples in (
+        (drawn_trials(generator, 37_611, embeddings.names), 1000),
+        (trials, 100),
+    ):
+        score(which)
+        drawn = kept["scores"], which.is_target, speaker[which.enroll], speaker[which.test]
+        timed(
+            f"{resamples} resamples of {len(which):,} trials",
+            lambda drawn=drawn, n=resamples: speaker_intervals(*drawn, n_resamples=n),
+            repeats=0,
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         path = write_trials(Path(folder, "list.txt"), trials)
-        start = time.perf_counter()
-        read_trials(path)
-        rows.append((f"list of {VOX1_E:,} trials read", time.perf_counter() - start, "s", None))
+        timed(f"list of {VOX1_E:,} trials read", lambda: read_trials(path), repeats=0)
 
     large = drawn_trials(generator, LARGEST, embeddings.names)
     before = peak_mb()
-    start = time.perf_counter()
-    score(large)
-    rows.append((f"{LARGEST:,} trials scored, EER, minDCF", time.perf_counter() - start, "s", None))
+    timed(f"{LARGEST:,} trials scored, EER, minDCF", lambda: score(large), repeats=0)
     growth = peak_mb() - before
-    rows.append((f"{LARGEST:,} trials: memory beyond list and embeddings", growth, "MB", 600.0))
+    rows.append(
+        Row(f"{LARGEST:,} trials: memory beyond list and embeddings", [growth], "MB", 600.0)
+    )
     return rows, notes
 
 
-def report(rows, notes) -> str:
-    threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count())
-    lines = ["# Scoring of verification", "", "Written by `tests/bench/verification.py`.", ""]
-    lines += [f"- cores: {os.cpu_count()}", f"- threads: {threads}"]
-    lines += [f"- load: {os.getloadavg()[0]:.1f}", f"- python: {platform.python_version()}"]
-    lines += [f"- numpy: {version('numpy')}", *(f"- {note}" for note in notes), ""]
-    lines += ["| | measured | at most |", "|---|---|---|"]
-    for what, value, unit, goal in rows:
-        limit = "" if goal is None else f"{goal:g} {unit}"
-        lines.append(f"| {what} | {value:.3g} {unit} | {limit} |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--report", type=Path, help="where the table goes (Markdown)")
-    arguments = parser.parse_args()
-    rows, notes = measure()
-    text = report(rows, notes)
-    print(text)
-    if arguments.report:
-        arguments.report.write_text(text)
-    return int(any(goal is not None and value > goal for _, value, _, goal in rows))
+    arguments = new_parser(__doc__, rounds=3).parse_args()
+    rows, notes = measure(arguments.rounds)
+    text = report("Scoring of verification", __file__, notes, rows)
+    return finish(text, arguments.report, rows)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,6 @@ def example(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("contributing")
 def test_the_worked_example_is_checked_trained_saved_and_used(example):
     folder, outputs, (before, after) = example
     checked, trained, predicted, in_python = outputs
@@ -175,7 +174,6 @@ print((bundles.load(folder)(wavs, lengths) - want).abs().max().item())
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("contributing")
 def test_the_loaded_bundle_gives_the_output_of_the_trained_model(example):
     """The trained model is rebuilt from the YAML and the checkpoint, without the bundle."""
     folder, _, _ = example
@@ -187,7 +185,6 @@ def test_the_loaded_bundle_gives_the_output_of_the_trained_model(example):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("contributing")
 def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
     """An installed package is its folder and a dist-info; pip is not needed to make one."""
     folder, _, _ = example

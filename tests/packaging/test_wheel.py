@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAPPED = ("hparams", "lobes", "processing", "recipes")
 NOT_COPIED = (".*", "__pycache__", "*.egg-info", "results", "build", "dist", "tests")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 # -I and -S leave out PYTHONPATH, the working directory and every .pth file, and with them the
 # installation under test; what auricle needs is found in the folder of this environment.
