@@ -75,14 +75,14 @@ class AtomicCheckpointer(Checkpointer):
         rankings = [
             *({"min_key": key} for key in min_keys or ()),
             *({"max_key": key} for key in max_keys or ()),
-            *({"importance_key": key} for key in importance_keys),
+            # SpeechBrain adds the same key to its default list with every save.
+            *({"importance_key": key} for key in dict.fromkeys(importance_keys)),
         ]
         found, kept = set(), set()
         for ranking in rankings:
-            ranking["ckpt_predicate"] = ckpt_predicate
-            found |= {ckpt.path for ckpt in self.find_checkpoints(**ranking)}
-            best = self.find_checkpoints(max_num_checkpoints=num_to_keep, **ranking)
-            kept |= {ckpt.path for ckpt in best}
+            ranked = self.find_checkpoints(ckpt_predicate=ckpt_predicate, **ranking)
+            found |= {ckpt.path for ckpt in ranked}
+            kept |= {ckpt.path for ckpt in ranked[:num_to_keep]}
         for path in found - kept:
             # Without its meta file a folder is no checkpoint any more, whatever happens next.
             os.remove(path / METAFNAME)
