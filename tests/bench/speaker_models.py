@@ -83,8 +83,7 @@ def goals(rounds: int) -> list[Row]:
     wavs = waves()
     with tempfile.TemporaryDirectory() as folder:
         made = {
-            name: trained(name, options, Path(folder, name))
-            for name, options in PUBLISHED.items()
+            name: trained(name, options, Path(folder, name)) for name, options in PUBLISHED.items()
         }
     bundles = {name: bundle for name, (bundle, _) in made.items()}
     square = torch.randn(MATRIX, MATRIX)
