@@ -25,12 +25,12 @@ from auricle.lobes.distillation.distiller import (
     PROJECTION,
     Distiller,
     distillation_problems,
-    gradient_shares,
 )
 from auricle.lobes.distillation.losses import (
     cosine_distance,
     decoupled_divergence,
     divergence,
+    gradient_shares,
     squared_distance,
 )
 from auricle.lobes.distillation.target_cache import TargetCache

@@ -45,7 +45,8 @@ def test_what_stands_behind_the_end_changes_nothing(name, options, behind):
     for size, ours, steps in zip(frames, got, alone, strict=True):
         count = steps.shape[1]
         assert count == encoder.num_frames(size) == -(-size // encoder.stride)
-        torch.testing.assert_close(ours[:count], steps[0], rtol=0, atol=1e-4 * float(got.std()))
+        # They differ by the order of sums: 3e-6 of the deviation at most (musicnn).
+        torch.testing.assert_close(ours[:count], steps[0], rtol=0, atol=2e-5 * float(got.std()))
         assert not ours[count:].any()
 
 
@@ -82,11 +83,16 @@ def test_padding_changes_nothing_in_training_either(name, options, monkeypatch):
         results.append((out.detach(), grads, [(m.running_mean, m.running_var) for m in norms]))
     (out, grads, running), *others = results
     largest = max(float(grad.abs().max()) for grad in grads[1:])
-    rounding = 1e-2 if name == "redimnet" else 1e-3  # a chain of thirty normalisations
+    # Sums of another order, in redimnet behind a chain of thirty normalisations. Seen are 5e-3 there,
+    # 3e-5 of ecapa and resnet34, and 4e-7 of the others.
+    rounding = {"redimnet": 1e-2, "ecapa": 3e-4, "resnet34": 3e-4}.get(name, 1e-5)
+    bound = {"rtol": 0, "atol": rounding * largest}
+    if name in ("blstm", "conformer", "crdnn"):
+        bound = {"rtol": 1e-3, "atol": 1e-4}
     for other_out, other_grads, other_running in others:
-        torch.testing.assert_close(other_out, out, rtol=0, atol=1e-3 * float(out.abs().max()))
+        torch.testing.assert_close(other_out, out, rtol=0, atol=1e-4 * float(out.abs().max()))
         for grad, other in zip(grads, other_grads, strict=True):
-            torch.testing.assert_close(other, grad, rtol=0, atol=rounding * largest)
+            torch.testing.assert_close(other, grad, **bound)
         torch.testing.assert_close(other_running, running, rtol=1e-3, atol=1e-4)
 
 
