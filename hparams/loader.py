@@ -6,7 +6,8 @@ all problems are reported in one message.
 """
 
 import dataclasses
-import functools
+import io
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -15,7 +16,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from ..processing.system.files import TextError
 from ..processing.system.names import nearest
+from .include import IncludeError, expanded, parse
 
 HERE = Path(__file__).parent
 #: Maps whose keys are lobe names; the registry checks them (`auricle.lobes.build`).
@@ -67,16 +70,17 @@ class Config:
         """
         from hyperpyyaml import load_hyperpyyaml
 
+        stream = io.StringIO(expanded(self.path))
+        stream.name = str(self.path)  # what `!include:` of HyperPyYAML is relative to
         try:
-            with open(self.path, encoding="utf-8") as stream:
-                return load_hyperpyyaml(stream, self.overrides)
-        except (ValueError, TypeError, LookupError) as error:
+            return load_hyperpyyaml(stream, self.overrides)
+        except (ValueError, TypeError, LookupError, FileNotFoundError) as error:
             # A TypeError of HyperPyYAML carries the whole signature; the cause says what is wrong.
             cause = error.__cause__ or error
             raise ConfigError([f"{self.path.name} cannot be built: {cause}"]) from error
 
 
-def shipped(name: str) -> Path:
+def shipped(name: str | Path) -> Path:
     """Path of a recipe's own YAML, e.g. `shipped("speech_commands")`.
 
     A recipe that does not come with auricle is named by the path of its YAML.
@@ -90,7 +94,9 @@ def shipped_defaults(name: str) -> dict:
 
 
 def load_hparams(
-    argv: list[str], schema: str, checks: Iterable[Callable[[dict], list[str]]] = ()
+    argv: list[str],
+    schema: str | Path,
+    checks: Iterable[Callable[[dict], list[str]]] = (),
 ) -> Config:
     """Read `[FILE] --key value ...` and check all of it before anything is built.
 
@@ -101,8 +107,8 @@ def load_hparams(
         `--plugin FILE.py` (repeatable) loads lobes; `--experiment NAME` applies a row of
         `experiments.yaml`; a name of SpeechBrain's RunOptions goes there; a name of the YAML
         (dots go deeper: `--frontend_options.leaf.num_features 64`) overrides it.
-    schema : str
-        The recipe whose shipped YAML says which keys there are.
+    schema : str or Path
+        The recipe whose shipped YAML says which keys there are; or the path of a YAML that does.
     checks : callables
         Each takes the plain values and returns a list of problems.
 
@@ -117,9 +123,10 @@ def load_hparams(
     problems: list[str] = []
     path, plugins, experiment, run_given, given = _split(argv, run_names, problems)
 
+    schema = str(schema)
     path = Path(path) if path else shipped(schema)
     if not path.is_file():
-        raise ConfigError([f"no such file: {path}. The recipe's own is hparams/{schema}.yaml"])
+        raise ConfigError([f"no such file: {path}. The recipe's own is {_shown(schema)}"])
     tree, schema_tree = _read_tree(path), _read_tree(shipped(schema))
     problems += _unknown_in_file(path, tree, schema_tree)
     problems += _clashes(tree, run_names)
@@ -172,11 +179,22 @@ def load_hparams(
     return Config(path, overrides, plain, run_opts, schema, experiment or None)
 
 
-def usage(schema: str, program: str) -> str:
-    """`--help` of a recipe: the shipped YAML's keys, defaults and comments, and how to give them."""
+def usage(schema: str | Path, program: str) -> str:
+    """`--help` of a recipe: its YAML's keys, defaults and comments, and how to give them.
+
+    Arguments
+    ---------
+    schema : as of `load_hparams`.
+    program : the script, or the command and its name for the recipe.
+    """
+    own = _shown(schema)
+    file, one, many = "[FILE.yaml]", program, f"-m {program}"
+    if program.endswith(".py"):
+        one, many = f"python {program}", program
+        file = own if own.startswith("hparams/") else file
     lines = [
-        f"usage: python {program} hparams/{schema}.yaml [--KEY VALUE ...] [--plugin FILE.py ...]",
-        f"       torchrun --nproc_per_node=N {program} hparams/{schema}.yaml ...",
+        f"usage: {one} {file} [--KEY VALUE ...] [--plugin FILE.py ...]",
+        f"       torchrun --nproc_per_node=N {many} {file} ...",
         "",
         "Every key of the YAML can be given on the command line; dots go deeper,",
         "e.g. --frontend leaf --frontend_options.leaf.num_features 64",
@@ -184,13 +202,21 @@ def usage(schema: str, program: str) -> str:
         "SpeechBrain's run options (--device cpu, --precision bf16, --noprogressbar, --test_only,",
         "--ckpt_interval_steps N, ...) work too. Lobes: auricle list frontends | encoders",
         "",
-        f"Keys of hparams/{schema}.yaml and their defaults:",
+        f"Keys of {own} and their defaults:",
     ]
-    for line in shipped(schema).read_text(encoding="utf-8").splitlines():
-        if line.startswith("# objects"):
-            break
-        lines.append("  " + line)
+    tree, hidden = _read_tree(shipped(schema)), False
+    for line in expanded(shipped(schema)).splitlines():
+        if key := re.match(r"(\w+):", line):
+            hidden = _is_object(tree[key[1]])
+        if not hidden and not line.startswith("# objects"):
+            lines.append("  " + line)
     return "\n".join(lines)
+
+
+def _shown(schema: str | Path) -> str:
+    """How a schema is named in a command."""
+    own = shipped(schema)
+    return f"hparams/{own.name}" if own.parent == HERE else str(own)
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -285,18 +311,16 @@ def _experiment_row(name: str, schema: str, problems: list[str]) -> dict:
 def _read_tree(path: Path) -> CommentedMap:
     """The YAML as maps, lists and scalars; tags are kept as marks and nothing is constructed."""
     try:
-        tree = _parse(Path(path).read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+        tree = parse(expanded(path))
+    except (YAMLError, TextError) as error:
         raise ConfigError([f"{path} is not YAML: {error}"]) from None
+    except FileNotFoundError:
+        raise ConfigError([f"no such file: {path}"]) from None
+    except IncludeError as error:
+        raise ConfigError([str(error)]) from None
     if not isinstance(tree, CommentedMap):
         raise ConfigError([f"{path} must be a map of keys to values"])
     return tree
-
-
-@functools.lru_cache(maxsize=16)
-def _parse(text: str):
-    """Parsed once per process, which takes ruamel 0.1 s: trees are only read."""
-    return YAML(typ="rt").load(text)
 
 
 def _tag(node) -> str:
@@ -329,7 +353,7 @@ def _unknown_in_file(path: Path, tree, schema_tree) -> list[str]:
             f"{path.name}: its objects are those of an earlier auricle (`modules`, where there is now "
             "`model`): replace them by the last section of the YAML that comes with this one"
         ]
-    text = path.read_text(encoding="utf-8")
+    text = expanded(path)
     extra = [
         f"{path.name}: {key} is no key of this recipe{nearest(key, schema_tree)}"
         for key in tree

@@ -49,10 +49,9 @@ def train(config):
 
 def main(argv=None):
     """Command line; returns the exit status."""
-    from auricle.lobes.brains import optimization
     from auricle.recipes.music_emotion import model, prepare
 
-    checks = [optimization.problems, prepare.problems, model.problems]
+    checks = [prepare.problems, model.problems]
     return runner.run_recipe(
         "music_emotion", train, checks, argv, "regression", model.needed_output
     )

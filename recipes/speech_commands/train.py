@@ -49,11 +49,10 @@ def train(config):
 
 def main(argv=None):
     """Command line; returns the exit status."""
-    from auricle.lobes.brains import optimization
     from auricle.recipes.speech_commands import protocols
 
     return runner.run_recipe(
-        "speech_commands", train, [optimization.problems, protocols.problems], argv
+        "speech_commands", train, [protocols.problems], argv
     )
 
 

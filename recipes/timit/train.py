@@ -58,10 +58,9 @@ def train(config):
 
 def main(argv=None):
     """Command line; returns the exit status."""
-    from auricle.lobes.brains import optimization
     from auricle.recipes.timit import model, prepare
 
-    checks = [optimization.problems, prepare.problems, model.problems]
+    checks = [prepare.problems, model.problems]
     return runner.run_recipe("timit", train, checks, argv, task="transcription")
 
 

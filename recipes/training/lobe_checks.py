@@ -1,5 +1,8 @@
-"""Check the lobes of a configuration: names, options, and whether the encoder fits the task."""
+"""Check what every configuration has: its keys, its optimisation, its lobes and their options."""
 
+from ...hparams.include import SHARED
+from ...hparams.loader import shipped_defaults
+from ...lobes.brains import optimization
 from ...lobes.build import (
     build_encoder,
     build_frontend,
@@ -9,6 +12,24 @@ from ...lobes.build import (
     options_of,
 )
 from ...lobes.registry import ENCODERS, FRONTENDS
+
+
+#: Keys that every recipe has besides those of the shared training settings.
+_EVERY_RECIPE = (
+    *("data_folder", "output_folder", "sample_rate", "frontend", "encoder", "normalization"),
+    *("frontend_options", "encoder_options", "model"),
+)
+
+
+def common_problems(plain: dict, output: str | None = None) -> list[str]:
+    """What is wrong with the part of a configuration that every recipe has; as `lobe_problems`."""
+    needed = (*_EVERY_RECIPE, *shipped_defaults(str(SHARED["training"])))
+    if missing := [key for key in needed if key not in plain]:
+        return [
+            f"the YAML of this recipe lacks {', '.join(missing)}: give the keys, or take them with "
+            "`include: [training, model]`"
+        ]
+    return lobe_problems(plain, output) + optimization.problems(plain)
 
 
 def lobe_problems(plain: dict, output: str | None = None) -> list[str]:

@@ -19,7 +19,7 @@ from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
 from ..reports.printing import print_error
-from .lobe_checks import lobe_problems
+from .lobe_checks import common_problems
 from .messages import RecipeError, tell
 from .output_folder import claim_folder
 from .preparation import PreparationError
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 def run_recipe(
-    recipe: str,
+    recipe: str | Path,
     train: Callable[[Config], None],
-    checks: Iterable[Callable[[dict], list[str]]],
+    checks: Iterable[Callable[[dict], list[str]]] = (),
     argv: list[str] | None = None,
     task: str = "classification",
     output: Callable[[dict], str | None] | None = None,
@@ -42,9 +42,11 @@ def run_recipe(
 
     Arguments
     ---------
-    recipe : its folder and its YAML; or the path of a YAML of somebody's own recipe.
+    recipe : the name of its folder and its YAML; or the path of a YAML, which may lie anywhere and
+        say with `include` which keys it shares with auricle's own (`auricle.hparams.include`).
     train : what is run with the checked configuration.
-    checks : what else a configuration has to pass, as for `load_hparams`.
+    checks : what else than lobes and optimisation a configuration has to pass, as for
+        `load_hparams`.
     argv : the command line, by default the process'.
     task : whose record says what is needed of an encoder.
     output : what says so of a configuration instead: "utterance", "frames", or None (either).
@@ -55,7 +57,7 @@ def run_recipe(
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if any(word in ("-h", "--help") for word in argv):
-        print(usage(recipe, f"recipes/{recipe}/train.py"))
+        print(usage(recipe, _program(recipe)))
         return 0
     # SpeechBrain's modules read their level from here when they are imported.
     os.environ.setdefault("SB_LOG_LEVEL", "WARNING")
@@ -63,7 +65,7 @@ def run_recipe(
     try:
         needed = output or (lambda plain: find_task(task).output)
         config = load_hparams(
-            argv, recipe, [lambda plain: lobe_problems(plain, needed(plain)), *checks]
+            argv, recipe, [lambda plain: common_problems(plain, needed(plain)), *checks]
         )
     except ConfigError as error:
         return _stop(error, 2)
@@ -84,6 +86,15 @@ def run_recipe(
     finally:
         _end_processes()
     return 0
+
+
+def _program(recipe: str | Path) -> str:
+    """What was typed to run a recipe."""
+    script = Path(sys.argv[0])
+    if script.stem in ("auricle", "__main__") and len(sys.argv) > 2:
+        return f"auricle {sys.argv[1]} {sys.argv[2]}"
+    own = Path(recipe).suffix
+    return script.name if own else f"recipes/{recipe}/train.py"
 
 
 def _note_busy_cores() -> None:

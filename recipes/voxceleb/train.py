@@ -73,10 +73,9 @@ def train(config):
 
 def main(argv=None):
     """Command line; returns the exit status."""
-    from auricle.lobes.brains import optimization
     from auricle.recipes.voxceleb import model, prepare
 
-    checks = [optimization.problems, prepare.problems, model.problems]
+    checks = [prepare.problems, model.problems]
     return runner.run_recipe("voxceleb", train, checks, argv, task="verification")
 
 
