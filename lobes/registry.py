@@ -10,9 +10,9 @@ import importlib
 import importlib.util
 import inspect
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
+from ..processing.system.entry_points import announced
 from ..processing.system.names import nearest
 
 #: How errors name the remedy for a lobe that is in a file of somebody's own.
@@ -211,17 +211,12 @@ class Registry:
         raise LobeError(f"{path} registers no {self.kind}: it lacks @register_{self.kind}(...)")
 
     def _scan_entry_points(self) -> None:
-        for point in entry_points(group=self.group):
-            name = point.name
-            distribution = getattr(point.dist, "name", "?")
-            origin = f"package {distribution} ({point.value})"
-            lobe = Lobe(name=name, origin=origin, entry_point=point)
-            if known := self._lobes.get(name):
-                # A clash in another package must not break the library: the first owner keeps the
-                # name, and the second is listed as broken under its package's name.
-                error = f"the name {name!r} is taken by {known.origin}; both cannot have it"
-                lobe = Lobe(name=f"{name}@{distribution}", origin=origin, error=error)
-            self._lobes[lobe.name] = lobe
+        taken = {name: lobe.origin for name, lobe in self._lobes.items()}
+        for found in announced(self.group, taken):
+            point = None if found.error else found.point
+            self._lobes[found.name] = Lobe(
+                found.name, found.origin, entry_point=point, error=found.error
+            )
 
 
 def _called(call: ast.Call) -> str:

@@ -20,6 +20,7 @@ from .commands import (
     robustness,
     score,
     table,
+    train,
     transcribe,
     verify,
 )
@@ -33,6 +34,7 @@ COMMANDS = (
     describe,
     check,
     mini,
+    train,
     predict,
     filters,
     attention,
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="auricle",
         description="Learn audio models from the waveform up.",
-        epilog="Training: python recipes/speech_commands/train.py hparams/speech_commands.yaml",
+        epilog="Training: auricle train speech_commands --help",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

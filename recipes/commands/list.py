@@ -1,30 +1,32 @@
-"""`auricle list`: the lobes there are, with a line each."""
+"""`auricle list`: the lobes or recipes there are, with a line each."""
 
 from typing import Literal
 
 from ...lobes.registry import ENCODERS, FRONTENDS
 from ..reports.printing import show
+from ..training.by_name import recipes
 
 REGISTRIES = {"frontend": FRONTENDS, "encoder": ENCODERS}
 
 
-def run(kind: Literal["frontends", "encoders"], /, *, json: bool = False) -> None:
-    """List the lobes there are, with a line each.
+def run(kind: Literal["frontends", "encoders", "recipes"], /, *, json: bool = False) -> None:
+    """List the lobes or recipes there are, with a line each.
 
-    One that cannot be imported is listed as broken.
+    A lobe that cannot be imported is listed as broken, and so is what takes a name that is taken.
 
     Arguments
     ---------
     kind
-        Of lobes.
+        Of lobes; or recipes.
     json
         Print JSON.
     """
-    lobes = REGISTRIES[kind.removesuffix("s")].lobes.values()
+    registry = REGISTRIES.get(kind.removesuffix("s"))
+    entries = (registry.lobes if registry else recipes()).values()
     keys = ("name", "summary", "paper", "origin", "error")
-    width = max((len(lobe.name) for lobe in lobes), default=0)
+    width = max((len(entry.name) for entry in entries), default=0)
     lines = [
-        f"{lobe.name:<{width}}  {'BROKEN: ' + lobe.error if lobe.error else lobe.summary}"
-        for lobe in lobes
+        f"{entry.name:<{width}}  {'BROKEN: ' + entry.error if entry.error else entry.summary}"
+        for entry in entries
     ]
-    show([{key: getattr(lobe, key) for key in keys} for lobe in lobes], lines, json)
+    show([{key: getattr(entry, key, "") for key in keys} for entry in entries], lines, json)

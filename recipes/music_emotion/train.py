@@ -31,9 +31,7 @@ def train(config):
     brain = run.build_brain("regression", data.DIMENSIONS, record.scale)
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}
-    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, whole)
-    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=whole)
-
+    run.fit_and_test(brain, sets, whole, loader)
     finish(
         run,
         brain,

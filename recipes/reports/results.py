@@ -102,8 +102,9 @@ class RunResult:
     counts : items per split, or per split and class.
     frontend, encoder : registered names.
     options : every setting that differs from the recipe's YAML and changes what is learned: lobe
-        options and training settings; not the seed, not folders, not the device. Two runs with
-        equal options and different seeds are two draws of one experiment.
+        options, training settings, and under "run_options" those of SpeechBrain's run options that
+        are not at their default; not the seed, not folders, not the device. Two runs with equal
+        options and different seeds are two draws of one experiment.
     seed : the training seed.
     params : number of parameters {"frontend": int, "encoder": int, "head": int}.
     metrics : {"valid": {...}, "test": {...}}, as the scoring classes summarize.

@@ -29,8 +29,7 @@ def train(config):
     decoded_s = sum(sum(sets[split].durations_s) for split in ("train", "valid"))
     report_memory(run, hparams["clip_s"], decoded_s)
     loader = {"batch_size": hparams["batch_size"], "num_workers": hparams["num_workers"]}
-    brain.fit(hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
-    brain.evaluate(sets["test"], max_key=brain.headline, test_loader_kwargs=loader)
+    run.fit_and_test(brain, sets, loader)
     protocol = {
         "name": record.protocol,
         "split": record.split_source,

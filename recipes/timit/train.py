@@ -37,12 +37,7 @@ def train(config):
         augment=of_waves(model.build_augmentation(hparams)),
     )
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
-    sorting = {"ascending_epochs": hparams["sorted_epochs"]}
-    brain.fit(
-        hparams["epoch_counter"], sets["train"], sets["valid"], None, {**loader, **sorting}, loader
-    )
-    brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=loader)
-
+    run.fit_and_test(brain, sets, loader, {"ascending_epochs": hparams["sorted_epochs"]})
     finish(
         run,
         brain,

@@ -1,7 +1,7 @@
 """Command lines of functions: options from a signature, their help from its docstring.
 
 An argument that is positional only, or that has no default, is a positional one; what is keyword
-only and has no default is a required option. An argument of a dataclass stands for the fields of it.
+only and has no default is a required option; `*words` are all words that follow, options or not. An argument of a dataclass stands for the fields of it.
 The annotation says how a word is read, and the docstring has the help:
 
     Arguments (of the picture)
@@ -91,6 +91,9 @@ def add_options(
             continue
         title, kind, text = texts[name]
         groups[title] = groups.get(title) or parser.add_argument_group(title)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            parser.add_argument(name, nargs=argparse.REMAINDER, metavar=kind, help=text)
+            continue
         default, required = parameter.default, parameter.default is parameter.empty
         reading = _reading(parameter.annotation, dashes) | {"help": text.replace("%", "%%")}
         if re.fullmatch(r"[A-Z][A-Z_,]*(\.\w+)?", kind):

@@ -1,5 +1,7 @@
 """End of a run: results.json, pictures, the bundle, and a summary."""
 
+import dataclasses
+import os
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
@@ -107,7 +109,33 @@ def _options(config) -> dict:
         differing.pop(f"{kind}_options", None)
         if used := lobe_options(plain, kind):
             differing[f"{kind}_options"] = used
+    if used := run_options(config.run_opts):
+        differing["run_options"] = used
     return differing
+
+
+#: Of SpeechBrain's run options, those that leave what is learned and scored as it is, or that have
+#: a place of their own in the results (the device).
+NO_EFFECT = (
+    *("test_only", "device", "distributed_backend", "distributed_launch", "noprogressbar"),
+    *("find_unused_parameters", "tqdm_colored_bar", "tqdm_barcolor", "log_config", "param_file"),
+    *("overridden_args", "ckpt_interval_minutes", "ckpt_interval_steps"),
+)
+
+
+def run_options(run_opts) -> dict:
+    """SpeechBrain's run options that are not at their default and may change a result.
+
+    Beside them "processes", where several trained together: each adds its batch to a step.
+    """
+    defaults = dataclasses.asdict(type(run_opts)())
+    used = {
+        name: value
+        for name, value in dataclasses.asdict(run_opts).items()
+        if name not in NO_EFFECT and value != defaults[name]
+    }
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    return used | ({"processes": processes} if processes > 1 else {})
 
 
 def _differing(value, default):

@@ -1,4 +1,4 @@
-"""The record of a prepared data set: written beside its manifest, read again, described."""
+"""Prepared data sets: what a run has to know of one; records written beside their manifests."""
 
 import dataclasses
 import hashlib
@@ -11,6 +11,8 @@ from typing import ClassVar
 from ...processing.data import manifest
 from ...processing.data.scan import AudioFile
 from ...processing.system.files import file_digest, read_json, write_text
+from ...processing.system.listing import first_of
+from .preparation import PreparationError
 
 MANIFEST, RECORD = "manifest.csv", "prepare.json"
 _LISTED = 20  # skipped files in a description
@@ -19,7 +21,92 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(kw_only=True)
-class Record:
+class Prepared:
+    """What a run has to know of a prepared data set; a recipe's `prepare` returns one.
+
+    A recipe of somebody's own returns this class, a subclass with what its datasets need, `Rows`,
+    or an object with the same attributes.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of what is trained, validated and tested on: results of other data never stand in
+        one table, and an output folder is not continued with other data.
+    counts : dict
+        Items by split, or by split and class.
+    completeness : str
+        "complete", or which part of the published data set this is.
+    """
+
+    digest: str
+    counts: dict
+    completeness: str = "complete"
+
+    def describe(self) -> str:
+        """What the run prints of the data set before it trains."""
+        counts = ", ".join(f"{split} {count}" for split, count in self.counts.items())
+        return f"Data: {counts} ({self.completeness})"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Rows(Prepared):
+    """A prepared data set whose rows, as `auricle.processing.data.manifest` has them, are in memory.
+
+    Attributes
+    ----------
+    rows : list of dict
+        {"id", "path", "duration_s", "split", "label", "speaker"}, and what else a manifest may have.
+    roots : str or Path
+        What the paths are relative to.
+
+    Example
+    -------
+    >>> row = {"path": "a.wav", "duration_s": 1.0, "label": "oak", "speaker": "x"}
+    >>> Path("a.wav").touch()
+    >>> splits = ("train", "valid", "test")
+    >>> data = Rows.of([{**row, "id": split, "split": split} for split in splits], ".")
+    >>> data.labels, data.describe()
+    (['oak'], 'Data: train 1, valid 1, test 1 (complete)')
+    """
+
+    rows: list
+    roots: str | Path
+
+    @classmethod
+    def of(cls, rows: Iterable[dict], roots: str | Path, **values):
+        """From checked rows, at least one of every split.
+
+        Raises
+        ------
+        PreparationError
+            What is wrong with the rows, all of it.
+        """
+        rows = list(rows)
+        problems = manifest.find_problems(rows, label_required=False)
+        counts = {split: sum(row.get("split") == split for row in rows) for split in manifest.SPLITS}
+        problems += [f"no recording of the split {split}" for split, n in counts.items() if not n]
+        files = [row["path"] for row in rows if row.get("path")]
+        if absent := [file for file in files if not Path(roots, file).is_file()]:
+            problems.append(f"{len(absent)} files are not there: {first_of(absent)}")
+        if problems:
+            raise PreparationError(
+                f"the recordings in {roots} cannot be used:\n  " + "\n  ".join(problems)
+            )
+        digest = manifest.digest(rows)
+        return cls(digest=digest, counts=counts, rows=rows, roots=roots, **values)
+
+    @property
+    def labels(self) -> list[str]:
+        """Every label that a row has, sorted."""
+        return sorted({row["label"] for row in self.rows})
+
+    def by_id(self, split: str) -> dict[str, dict]:
+        """Rows of a split by their id."""
+        return manifest.by_id(self.rows, split)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Record(Prepared):
     """A prepared data set; every recipe derives its own, with what a result has to say of it.
 
     Attributes
@@ -31,12 +118,6 @@ class Record:
         this run and not written down.
     protocol : str
         Name of the protocol.
-    counts : dict
-        By split.
-    completeness : str
-        "complete", or which part of the published data set this is.
-    digest : str
-        SHA-256 of what is trained, validated and tested on.
     skipped : list of dict
         {"path", "reason"} and mostly {"kind"} of what `skip_broken` left out.
     notes : list of str
@@ -48,9 +129,6 @@ class Record:
     manifest_path: str
     roots: dict
     protocol: str
-    counts: dict
-    completeness: str
-    digest: str
     skipped: list
     notes: list
     settings: dict

@@ -27,7 +27,7 @@ from .preparation import PreparationError
 if TYPE_CHECKING:
     from ...lobes.memory.estimate import RunMemory
     from ...lobes.model import Model
-    from .record import Record
+    from .record import Prepared
 
 
 def run_recipe(
@@ -177,8 +177,13 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
 
     wanted = str(config.plain["data_folder"])
     if wanted == "mini":
-        from ...processing.data.mini import cached_mini
+        from ...processing.data.mini import CORPORA, cached_mini
 
+        if recipe not in CORPORA:
+            raise RecipeError(
+                f"there is no mini corpus of {recipe}, only of {', '.join(CORPORA)}: give the folder "
+                "of the data with --data_folder"
+            )
         run_on_main(cached_mini, [recipe, config.plain["mini_size"]])
         folder = cached_mini(recipe, config.plain["mini_size"])
         name = f"mini-{config.plain['mini_size']}"
@@ -200,7 +205,7 @@ class Run:
     config : Config
     hparams : dict, what the YAML builds, and what a Brain needs besides
     output_folder : Path, claimed for this run
-    record : what the recipe's `prepare` returned
+    record : what the recipe's `prepare` returned, as `auricle.recipes.training.record.Prepared`
     corpus : {"name", "synthetic", "complete"}
     memory : RunMemory or None, what `report_memory` estimated
     head : {"name", "options"} of the model's head, as `build_head` takes them
@@ -209,7 +214,7 @@ class Run:
     config: Config
     hparams: dict
     output_folder: Path
-    record: Record
+    record: Prepared
     corpus: dict
     memory: RunMemory | None = None
     head: dict | None = None
@@ -225,6 +230,22 @@ class Run:
         self.head = {"name": find_task(task).head, "options": options}
         width = self.model.embedding_model.out_features
         self.model.classifier = build_head(self.head["name"], width, num_outputs, options)
+
+    def fit_and_test(self, brain, sets: dict, loader: dict, training: dict | None = None) -> None:
+        """Train, choose the epoch by the task's headline score, and score the test set.
+
+        Arguments
+        ---------
+        brain : as `build_brain` gave it.
+        sets : datasets "train", "valid" and "test".
+        loader : options of the loaders, as SpeechBrain's `Brain.fit` takes them.
+        training : those of the training set that are others.
+        """
+        training = {**loader, **(training or {})}
+        counter = self.hparams["epoch_counter"]
+        brain.fit(counter, sets["train"], sets["valid"], None, training, loader)
+        best = "max_key" if brain.task.higher_is_better else "min_key"
+        brain.evaluate(sets["test"], **{best: brain.headline}, test_loader_kwargs=loader)
 
     def build_brain(self, task: str, *args, **kwargs):
         """The task's Brain around the model; further arguments are the Brain's own."""
@@ -245,7 +266,13 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     ---------
     config : the checked configuration.
     recipe : whose mini corpus "mini" stands for.
-    prepare_from : (plain values, data folder) -> Record.
+    prepare_from : (plain values, data folder) -> Prepared.
+
+    Raises
+    ------
+    RecipeError
+        The data folder is "mini", and the recipe has no mini corpus; the output folder holds
+        another run.
     """
     folder, corpus = resolve_corpus(config, recipe)
     record = prepare_from(config.plain, folder)

@@ -86,8 +86,7 @@ def train(config):
     brain = run.build_brain("clap_count", ["claps"], scale)
     sets = {split: dataset(files) for split, files in run.record.files.items()}
     loader = {"batch_size": run.hparams["batch_size"]}
-    brain.fit(run.hparams["epoch_counter"], sets["train"], sets["valid"], None, loader, loader)
-    brain.evaluate(sets["test"], min_key=brain.headline, test_loader_kwargs=loader)
+    run.fit_and_test(brain, sets, loader)
     finish(
         run,
         brain,

@@ -5,10 +5,12 @@ import json
 from dataclasses import dataclass
 
 import pytest
+from refusals import refused
 
 from auricle.processing.data.manifest import ManifestError
 from auricle.processing.data.scan import AudioFile
-from auricle.recipes.training.record import Record, fingerprint
+from auricle.recipes.training.preparation import PreparationError
+from auricle.recipes.training.record import Record, Rows, fingerprint
 
 ROWS = [
     {
@@ -132,3 +134,18 @@ def test_the_fingerprint_is_that_of_earlier_versions():
     total = hashlib.sha256(b'[2, {"a": 1, "b": null}]yes/a.wav\n10\n20\n-\n\x01[{}, []]')
     parts = ([2, {"b": None, "a": 1}], file, None, b"\x01", [{}, []])
     assert fingerprint(*parts) == total.hexdigest()
+
+
+def test_rows_of_somebodys_own_are_a_prepared_data_set(tmp_path):
+    for row in ROWS:
+        (tmp_path / row["path"]).parent.mkdir()
+        (tmp_path / row["path"]).touch()
+    data = Rows.of(ROWS, tmp_path, completeness="half")
+    assert data.labels == ["no", "yes"] and list(data.by_id("test")) == ["test/a"]
+    assert data.counts == {"train": 1, "valid": 1, "test": 1} and "half" in data.describe()
+    assert data.digest != Rows.of([{**ROWS[0], "label": "on"}, *ROWS[1:]], tmp_path).digest
+    wrong = [{**ROWS[0], "path": "gone.wav"}, {**ROWS[1], "id": "train/a", "duration_s": 0}]
+    error = refused("", Rows.of, wrong, tmp_path, error=PreparationError)
+    for words in ("gone.wav", "more than once", "not positive", "split test", str(tmp_path)):
+        assert words in str(error)
+    assert "split train" in str(refused("", Rows.of, [], tmp_path, error=PreparationError))
