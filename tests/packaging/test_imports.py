@@ -24,6 +24,7 @@ lobes.build  lobes.encoders  lobes.memory
 lobes  lobes.bundles  lobes.promises
 lobes.distillation  lobes.pretrained
 lobes.brains
+hparams.include
 hparams  hparams.loader
 recipes  recipes.reports
 recipes.inference  recipes.training
@@ -39,7 +40,7 @@ ALONE = {
     "lobes": ({"model", "tasks", "build", "registry", "contracts", "options"}, 4),
     "recipes": ({"cli"}, 0),
     "processing": (set(), 0),
-    "hparams": ({"loader"}, 0),
+    "hparams": ({"include", "loader"}, 0),
 }
 
 #: The generator of the mini corpora, and who may import it.
