@@ -50,9 +50,7 @@ def main(argv=None):
     """Command line; returns the exit status."""
     from auricle.recipes.speech_commands import protocols
 
-    return runner.run_recipe(
-        "speech_commands", train, [protocols.problems], argv
-    )
+    return runner.run_recipe("speech_commands", train, [protocols.problems], argv)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from ...lobes.build import (
 )
 from ...lobes.registry import ENCODERS, FRONTENDS
 
-
 #: Keys that every recipe has besides those of the shared training settings.
 _EVERY_RECIPE = (
     *("data_folder", "output_folder", "sample_rate", "frontend", "encoder", "normalization"),

@@ -83,7 +83,9 @@ class Rows(Prepared):
         """
         rows = list(rows)
         problems = manifest.find_problems(rows, label_required=False)
-        counts = {split: sum(row.get("split") == split for row in rows) for split in manifest.SPLITS}
+        counts = {
+            split: sum(row.get("split") == split for row in rows) for split in manifest.SPLITS
+        }
         problems += [f"no recording of the split {split}" for split, n in counts.items() if not n]
         files = [row["path"] for row in rows if row.get("path")]
         if absent := [file for file in files if not Path(roots, file).is_file()]:

@@ -53,7 +53,9 @@ def test_an_include_that_cannot_be_followed_is_refused(write, include, says):
 
 
 def test_a_schema_that_is_not_there_is_refused(tmp_path):
-    refused("no such file: .*none.yaml", load_hparams, [], tmp_path / "none.yaml", error=ConfigError)
+    refused(
+        "no such file: .*none.yaml", load_hparams, [], tmp_path / "none.yaml", error=ConfigError
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

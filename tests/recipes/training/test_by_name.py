@@ -56,7 +56,9 @@ def test_a_recipe_of_a_package_is_listed_and_run_by_its_name(announce, auricle):
 def test_a_broken_recipe_says_what_and_what_to_do(announce, auricle, module, says):
     announce(module)
     error = auricle.refusal("train", "floors")
-    assert re.search(f"'floors' from package other-recipes .*broken: {says}.*Correct the entry", error)
+    assert re.search(
+        f"'floors' from package other-recipes .*broken: {says}.*Correct the entry", error
+    )
     assert find_recipe("timit")
 
 
