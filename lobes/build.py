@@ -104,8 +104,8 @@ def build_frontend(name: str, sample_rate: int = 16000, options: dict | None = N
     >>> build_frontend("mel", options={"mel": {"num_features": 64}}).num_features
     64
     """
-    given = _checked_options(FRONTENDS, name, options)
-    return FRONTENDS.get(name)(sample_rate=sample_rate, **given)
+    own = _checked_options(FRONTENDS, name, options)
+    return FRONTENDS.get(name)(sample_rate=sample_rate, **own)
 
 
 def build_encoder(
@@ -135,9 +135,9 @@ def build_encoder(
     >>> build_encoder("bcresnet", in_features=40).output
     'utterance'
     """
-    given = _checked_options(ENCODERS, name, options)
+    own = _checked_options(ENCODERS, name, options)
     encoder = ENCODERS.get(name)
-    why = _unfit(encoder, in_features, in_frames, given)
+    why = _unfit(encoder, in_features, in_frames, own)
     if why:
         fit = [
             other
@@ -150,8 +150,8 @@ def build_encoder(
             + f": {why} Encoders that fit: {', '.join(fit) or 'none'}"
         )
     if encoder.needs_in_frames:
-        given["in_frames"] = in_frames
-    return encoder(in_features=in_features, **given)
+        own["in_frames"] = in_frames
+    return encoder(in_features=in_features, **own)
 
 
 def _unfit(encoder: type, in_features: int, in_frames: int | None, options: dict) -> str | None:

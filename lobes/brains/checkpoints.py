@@ -78,12 +78,12 @@ class AtomicCheckpointer(Checkpointer):
             # SpeechBrain adds the same key to its default list with every save.
             *({"importance_key": key} for key in dict.fromkeys(importance_keys)),
         ]
-        found, kept = set(), set()
+        listed, kept = set(), set()
         for ranking in rankings:
             ranked = self.find_checkpoints(ckpt_predicate=ckpt_predicate, **ranking)
-            found |= {ckpt.path for ckpt in ranked}
+            listed |= {ckpt.path for ckpt in ranked}
             kept |= {ckpt.path for ckpt in ranked[:num_to_keep]}
-        for path in found - kept:
+        for path in listed - kept:
             # Without its meta file a folder is no checkpoint any more, whatever happens next.
             os.remove(path / METAFNAME)
             shutil.rmtree(path)

@@ -68,8 +68,10 @@ class CTCBrain(BaseBrain):
         return EditCounts(self.units.scored_as, self.units.convention)
 
     def add_to_score(self, predictions, batch):
-        found = self._decode(*predictions)
-        self.score.append(batch.id, batch.reference, [self.units.decode(line) for line in found])
+        hypotheses = self._decode(*predictions)
+        self.score.append(
+            batch.id, batch.reference, [self.units.decode(line) for line in hypotheses]
+        )
 
     def annealing_factor(self):
         """What the past error rates make of the learning rate.

@@ -160,8 +160,8 @@ def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torc
     count = math.ceil(len(wav) / rate / LABEL_STEP_S - 1e-6)
     count = max(1, min(count, int(place.max()) + 1))
     place, values = place.flatten(), values.flatten(0, 1)
-    inside = place < count
-    place, values = place[inside], values[inside]
+    in_range = place < count
+    place, values = place[in_range], values[in_range]
     total = values.new_zeros(count, values.shape[1]).index_add_(0, place, values)
     mean = total / torch.bincount(place, minlength=count)[:, None]
     times_s = LABEL_STEP_S * torch.arange(count).double()
@@ -222,6 +222,6 @@ def _steps(bundle: Bundle, wav: torch.Tensor) -> Iterator[torch.Tensor]:
     starts = window_starts(bundle, len(wav))
     window = min(len(wav), window)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
-        some = starts[first : first + _WINDOWS_AT_ONCE]
-        clips = torch.stack([wav[start : start + window] for start in some])
+        batch = starts[first : first + _WINDOWS_AT_ONCE]
+        clips = torch.stack([wav[start : start + window] for start in batch])
         yield bundle.classifier(bundle.embed(clips)).double()

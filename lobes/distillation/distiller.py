@@ -126,8 +126,8 @@ class Distiller:
             "only the teacher has": sorted(set(theirs) - set(labels)),
             "only the student has": sorted(set(labels) - set(theirs)),
         }
-        said = [f"{who} {first_of(names)}" for who, names in only.items() if names]
-        why = "; ".join(said) or "they are the same in another order"
+        differences = [f"{who} {first_of(names)}" for who, names in only.items() if names]
+        why = "; ".join(differences) or "they are the same in another order"
         raise TeacherError(
             f"{self.kind} compares classes, and those of the teacher {path} ({len(theirs)}) are "
             f"not the student's ({len(labels)}): {why}{way_out}"

@@ -111,10 +111,10 @@ class Teacher:
         return total.hexdigest()
 
     def _check(self, sample_rate: int, task: str) -> None:
-        wanted = find_task(task)
-        if self.task is not None and self.task not in (wanted.name, *wanted.also_called):
+        expected = find_task(task)
+        if self.task is not None and self.task not in (expected.name, *expected.also_called):
             raise TeacherError(
-                f"the teacher {self.path} was trained for {self.task}, not {wanted.name}"
+                f"the teacher {self.path} was trained for {self.task}, not {expected.name}"
             )
         if self.sample_rate is None:
             logger.warning("%s does not say its sample rate: %d Hz assumed", self.path, sample_rate)
@@ -196,10 +196,10 @@ class _OnnxTeacher(Teacher):
                 "a teacher in an ONNX file needs onnxruntime: pip install 'auricle[export]'"
             ) from None
         available = onnxruntime.get_available_providers()
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
         try:
             self.session = onnxruntime.InferenceSession(
-                str(path), providers=[name for name in wanted if name in available]
+                str(path), providers=[name for name in providers if name in available]
             )
         except Exception as error:  # onnxruntime raises its own classes
             raise TeacherError(f"the teacher {path} is no model for onnxruntime: {error}") from None

@@ -103,8 +103,8 @@ class PcenMel(MelBased):
         super().__init__(sample_rate, inner.hop, inner.window, num_features)
         values = dict(PRESETS[preset])
         default_s = values.pop("time_constant_s", None)
-        given = {"alpha": alpha, "delta": delta, "root": root, "smooth": smooth, "floor": floor}
-        values |= {name: value for name, value in given.items() if value is not None}
+        chosen = {"alpha": alpha, "delta": delta, "root": root, "smooth": smooth, "floor": floor}
+        values |= {name: value for name, value in chosen.items() if value is not None}
         if time_constant_s is None and smooth is None:
             time_constant_s = default_s
         if time_constant_s is not None:

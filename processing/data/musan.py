@@ -71,13 +71,13 @@ class Musan:
         if path not in self._infos:
             self._infos[path] = probe_audio(path)
         info = self._infos[path]
-        wanted = -(-num_samples * info.sample_rate_hz // rate_hz)
-        start = choose_start(max(info.num_samples - wanted, 0) + 1)
+        samples_at_file_rate = -(-num_samples * info.sample_rate_hz // rate_hz)
+        start = choose_start(max(info.num_samples - samples_at_file_rate, 0) + 1)
         return read_audio(
             path,
             rate_hz,
             start_sample=start,
-            num_samples=min(wanted, info.num_samples),
+            num_samples=min(samples_at_file_rate, info.num_samples),
             resample="convert",
             channels="mix",
         )[:num_samples]

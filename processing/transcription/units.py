@@ -287,14 +287,14 @@ def train_subwords(texts: Sequence[str], size: int) -> bytes:
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        said = str(error).strip().splitlines()[-1]
-        most, least = re.search(r"value <= (\d+)", said), re.search(r"vs (\d+)", said)
+        reason = str(error).strip().splitlines()[-1]
+        most, least = re.search(r"value <= (\d+)", reason), re.search(r"vs (\d+)", reason)
         cure = (
             f"give at most {most[1]}"
             if most
             else f"their characters alone are more: give at least {least[1]}"
             if least
-            else said
+            else reason
         )
         raise ValueError(
             f"bpe_size is {size}, which does not suit {len(texts)} training transcripts: {cure}"

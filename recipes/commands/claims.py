@@ -44,9 +44,9 @@ def run(
         ]
         show(rows, lines, json)
         return 0
-    wanted = [claim for claim in chosen if names or not claim.trains]
+    measured = [claim for claim in chosen if names or not claim.trains]
     refusals: tuple[type[Exception], ...] = (ValueError,)
-    if any(claim.trains for claim in wanted):
+    if any(claim.trains for claim in measured):
         from ..training.messages import RecipeError  # heavy, as training is
 
         refusals += (RecipeError,)
@@ -60,7 +60,7 @@ def run(
         if not json:
             print(findings[-1].text(), end="\n\n", flush=True)
 
-    status = for_each(wanted, measure)
+    status = for_each(measured, measure)
     trained = [] if names else [claim for claim in chosen if claim.trains]
     lines = [f"  auricle claims {claim.name}\n    {claim.sentence}" for claim in trained]
     if trained:

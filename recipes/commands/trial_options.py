@@ -34,9 +34,11 @@ def check_system(system: System) -> None:
     if bool(system.bundle) != bool(system.data_folder):
         lacks = "--data-folder" if system.bundle else "--bundle"
         raise UsageError(f"--bundle and --data-folder belong together: {lacks} is missing")
-    made = [option for option in changed(system) if option in _OF_EMBEDDINGS]
-    if system.scores and made:
-        raise UsageError(f"{made[0]} is for embeddings: the scores of --scores are scores already")
+    misfits = [option for option in changed(system) if option in _OF_EMBEDDINGS]
+    if system.scores and misfits:
+        raise UsageError(
+            f"{misfits[0]} is for embeddings: the scores of --scores are scores already"
+        )
     if system.crops and not system.bundle:
         raise UsageError("--crops is for --bundle: embeddings in a file are made already")
     if system.top_n is not None and system.norm != "as":

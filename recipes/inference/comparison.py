@@ -77,7 +77,7 @@ def compare_systems(
     return record
 
 
-def prediction_file(wanted: str | os.PathLike) -> Path | None:
+def prediction_file(source: str | os.PathLike) -> Path | None:
     """The file of predictions that a file or a run's folder means; None: it is something else.
 
     Raises
@@ -85,7 +85,7 @@ def prediction_file(wanted: str | os.PathLike) -> Path | None:
     ValueError
         A folder without predictions.
     """
-    path = Path(wanted)
+    path = Path(source)
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             raise ValueError(

@@ -63,32 +63,32 @@ def compare(what: str, against: str | None = None, options: dict | None = None) 
     return Banks(name, rate, before, now, names, remark)
 
 
-def _open(wanted: str, options: dict | None):
+def _open(source: str, options: dict | None):
     """Name, sample rate, frontend, and for a bundle a function that builds it as it began."""
-    folder = Path(wanted)
-    if wanted not in FRONTENDS.lobes:
+    folder = Path(source)
+    if source not in FRONTENDS.lobes:
         for candidate in (folder, folder / "bundle"):
             if (candidate / pretrained.DESCRIPTION).exists():
                 folder = candidate
         if not folder.exists():
             try:
-                FRONTENDS.describe(wanted)
+                FRONTENDS.describe(source)
             except LobeError as error:
                 raise ValueError(f"{error}. A bundle's folder is the other choice") from None
         if options:
             raise ValueError("--options is for a frontend given by name; a bundle has its own")
         bundle = pretrained.load(folder)  # runs no code that the bundle brings
-        given = bundle.description["frontend"]
-        keyed = {given["name"]: given["options"]}
+        frontend_entry = bundle.description["frontend"]
+        keyed = {frontend_entry["name"]: frontend_entry["options"]}
 
         def fresh(seed: int):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                return build_frontend(given["name"], bundle.sample_rate, keyed)
+                return build_frontend(frontend_entry["name"], bundle.sample_rate, keyed)
 
-        return given["name"], bundle.sample_rate, bundle.compute_features, fresh
-    frontend = build_frontend(wanted, options={wanted: options or {}})
-    return wanted, frontend.sample_rate, frontend, None
+        return frontend_entry["name"], bundle.sample_rate, bundle.compute_features, fresh
+    frontend = build_frontend(source, options={source: options or {}})
+    return source, frontend.sample_rate, frontend, None
 
 
 def folder_name(folder: str) -> str:

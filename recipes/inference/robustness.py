@@ -76,7 +76,7 @@ def evaluate(
         talkers = BabbleTalkers(trials, speaker_of)
     records, scores = [], {}
     for name, bundle in systems.items():
-        found, scores[name] = measure(
+        own_records, scores[name] = measure(
             bundle,
             trials,
             readers[name],
@@ -89,7 +89,7 @@ def evaluate(
             seed=seed,
             progress=name if progress else None,
         )
-        records += [{"system": name, **record} for record in found]
+        records += [{"system": name, **record} for record in own_records]
     return {
         "format": 1,
         "trials": {"source": trials.source, "digest": trials.digest, **trials.counts},
@@ -154,19 +154,19 @@ def measure(
             return torch.from_numpy(wav)
 
         if condition.group == "clean":
-            found = cosine_scores(trials, clean)
+            values = cosine_scores(trials, clean)
         elif sides == "both":
-            found = cosine_scores(trials, extract(bundle, trials.names, distorted))
+            values = cosine_scores(trials, extract(bundle, trials.names, distorted))
         else:
             side = extract(bundle, test_names, distorted)
             vectors = np.concatenate([clean.vectors, side.vectors])
-            found = cosine_scores(sided, Embeddings(sided.names, vectors))
-        summary = summarize_trials(trials, found, speaker_of, n_resamples=n_resamples, seed=seed)
+            values = cosine_scores(sided, Embeddings(sided.names, vectors))
+        summary = summarize_trials(trials, values, speaker_of, n_resamples=n_resamples, seed=seed)
         record["eer"] = summary["eer"]
         if summary["interval"]:
             record["interval"] = summary["interval"]["eer"]
             record["method"] = summary["interval"]["method"]
-        scores[condition.name] = found.astype(np.float64)
+        scores[condition.name] = values.astype(np.float64)
     return records, scores
 
 
@@ -191,7 +191,7 @@ def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
     speakers = trials.speakers(speaker_of)
     enroll, test = speakers[trials.enroll], speakers[trials.test]
     first, *others = scores
-    found = []
+    comparisons = []
     for other in others:
         rows = []
         for condition in scores[first]:
@@ -211,8 +211,8 @@ def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
             )
         for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
             row["p_holm"] = corrected
-        found += rows
-    return found
+        comparisons += rows
+    return comparisons
 
 
 def open_systems(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, str]]:

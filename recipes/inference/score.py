@@ -34,9 +34,9 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
         A file that is not there; no folder for the alignment.
     """
     hyp, ref, unit, alignment = files.hyp, files.ref, files.unit, files.alignment
-    given = {name: value for name in _OF_PHONES if (value := getattr(files, name)) is not None}
-    if given and unit != "phone":
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
+    phones = {name: value for name in _OF_PHONES if (value := getattr(files, name)) is not None}
+    if phones and unit != "phone":
+        names = ", ".join("--" + name.replace("_", "-") for name in phones)
         raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")
     if alignment and Path(alignment).resolve() in (Path(hyp).resolve(), Path(ref).resolve()):
         raise ValueError(f"--alignment {alignment} would replace a transcript: name another file")
@@ -44,10 +44,10 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
         check_readable(path, "a file of transcripts, a line 'NAME TOKEN ...' per utterance")
     if alignment:
         check_writable(alignment, "--alignment")
-    sources = {f"{side}_phone_set": given.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
+    sources = {f"{side}_phone_set": phones.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
     try:
         formats = {"format": files.format, "allow_empty_references": files.allow_empty}
-        counts = score_files(hyp, ref, unit, **formats, **sources, **given)
+        counts = score_files(hyp, ref, unit, **formats, **sources, **phones)
     except UnknownPhone as error:
         raise ValueError(
             f"{error}; if a file is written in another set of TIMIT's phones, say which: "
@@ -56,13 +56,13 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
     summary = counts.summarize(seed=seed)
     record = {"hyp": hyp, "ref": ref}
     if unit == "phone":
-        scored = given.get("phone_set", 39)
+        scored = phones.get("phone_set", 39)
         record |= {
             f"{side}_phones": sources[f"{side}_phone_set"] or scored for side in ("hyp", "ref")
         }
     lines = [format_summary(summary), _describe_interval(summary["interval"])]
     if alignment:
-        texts = [format_alignment(found, name) for name, found in counts.alignments().items()]
+        texts = [format_alignment(aligned, name) for name, aligned in counts.alignments().items()]
         write_text(alignment, "\n\n".join(texts) + "\n")
         lines.append(f"Alignments: {alignment}")
     show({**record, **summary, "alignment": alignment}, lines, as_json)

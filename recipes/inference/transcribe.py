@@ -103,8 +103,8 @@ def transcribe_file(
 ) -> list[str]:
     """Tokens of one file as they are scored: phones, characters or words."""
     steps = log_probabilities(bundle, read_whole(bundle, path))
-    (found,) = decode(steps[None], torch.tensor([len(steps)]))
-    return units.decode(found)
+    (indices,) = decode(steps[None], torch.tensor([len(steps)]))
+    return units.decode(indices)
 
 
 def names_of(files: Sequence[str], how: str = "stem") -> list[str]:

@@ -153,9 +153,9 @@ def _decode(song, folder, window):
     # All of it: only then is it known that the file does not end early.
     samples = read_song(path)
     total = len(samples)
-    wanted = round((window.end_s - window.start_s) * rate_hz)
+    window_samples = round((window.end_s - window.start_s) * rate_hz)
     start = round(window.start_s * rate_hz)
-    if start + wanted - total > PAD_S * rate_hz:
+    if start + window_samples - total > PAD_S * rate_hz:
         if window.short_clips == "error" or total < _SHORTEST_S * rate_hz:
             raise AudioError(
                 path,
@@ -164,10 +164,10 @@ def _decode(song, folder, window):
                 "choose an earlier window_s, or short_clips shift",
                 "short",
             )
-        start = max(0, total - wanted)
-        wanted = min(wanted, total)
-    samples = samples[start : start + wanted]
-    num_samples = round(wanted * window.sample_rate_hz / rate_hz)
+        start = max(0, total - window_samples)
+        window_samples = min(window_samples, total)
+    samples = samples[start : start + window_samples]
+    num_samples = round(window_samples * window.sample_rate_hz / rate_hz)
     padded = num_samples - round(len(samples) * window.sample_rate_hz / rate_hz)
     if rate_hz != window.sample_rate_hz:
         samples = resampler(rate_hz, window.sample_rate_hz)(samples)

@@ -55,10 +55,10 @@ def expand(columns: Sequence[str], run: RunResult) -> list[str]:
     """The columns with "scores" replaced by the task's own: those with an interval by default."""
     test = run.metrics["test"]
     own = [name for name in test.get("interval") or {} if name in test]
-    found: list[str] = []
+    names: list[str] = []
     for name in columns:
-        found += (_columns(run.task) or own) if name == "scores" else [name]
-    return found
+        names += (_columns(run.task) or own) if name == "scores" else [name]
+    return names
 
 
 def _columns(task: str) -> tuple[str, ...]:

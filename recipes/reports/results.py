@@ -264,9 +264,9 @@ def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     faults: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(path.rglob(RESULTS_NAME))
-            files.update(dict.fromkeys(file.resolve() for file in found))
-            if not found:
+            below = sorted(path.rglob(RESULTS_NAME))
+            files.update(dict.fromkeys(file.resolve() for file in below))
+            if not below:
                 faults.append(f"{path}: no {RESULTS_NAME} in or below this folder; run a recipe")
         elif path.is_file():
             files[path.resolve()] = None

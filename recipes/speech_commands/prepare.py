@@ -249,10 +249,10 @@ def _seed_of(split, settings):
 
 
 def _download(protocol, data_folder, official_test_folder, progress):
-    wanted = [(protocol.release.archive, data_folder)]
+    archives = [(protocol.release.archive, data_folder)]
     if official_test_folder is not None and protocol.takes_official_test:
-        wanted.append((protocol.release.test_archive, Path(official_test_folder)))
-    for archive, folder in wanted:
+        archives.append((protocol.release.test_archive, Path(official_test_folder)))
+    for archive, folder in archives:
         if not folder.is_dir() or not any(folder.iterdir()):
             path = folder.parent / archive.url.rpartition("/")[2]
             extract_tar(fetch(archive.url, path, archive.checksum, progress), folder)

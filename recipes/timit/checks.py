@@ -80,9 +80,9 @@ def _missing_people(protocol, sentences):
         ]
         if regions:
             lines.append(f"speakers in {part.upper()}: {', '.join(regions)}")
-    wanted = protocol.sentences_per_speaker
-    partial = [f"{who[2]} {n}" for who, n in sorted(per_speaker.items()) if n != wanted]
+    expected_count = protocol.sentences_per_speaker
+    partial = [f"{who[2]} {n}" for who, n in sorted(per_speaker.items()) if n != expected_count]
     if partial:
         shown = first_of(partial, most=_MOST_SPEAKERS)
-        lines.append(f"{len(partial)} speakers have not {wanted} utterances: {shown}")
+        lines.append(f"{len(partial)} speakers have not {expected_count} utterances: {shown}")
     return lines

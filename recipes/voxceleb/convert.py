@@ -64,28 +64,28 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
     names = [name for name in files.root_names if np.any(files.roots_of(places) == name)]
     roots = files.roots | {name + CONVERTED: folder / name for name in names}
     suffixes = [*files.suffixes, *([] if f".{codec}" in files.suffixes else [f".{codec}"])]
-    made = Files(
+    converted = Files(
         files.names, files.root.copy(), files.suffix.copy(), files.size.copy(),
         files.mtime_ns.copy(), roots, suffixes, files.doubles,
     )  # fmt: skip
-    number = {name: made.root_names.index(name + CONVERTED) for name in names}
+    number = {name: converted.root_names.index(name + CONVERTED) for name in names}
     for name in names:
-        made.root[places[files.roots_of(places) == name]] = number[name]
-    made.suffix[places] = suffixes.index(f".{codec}")
+        converted.root[places[files.roots_of(places) == name]] = number[name]
+    converted.suffix[places] = suffixes.index(f".{codec}")
 
     def is_done(place):
         try:
-            stat = os.stat(made.path(place))
+            stat = os.stat(converted.path(place))
         except FileNotFoundError:
             return False
         if stat.st_mtime_ns < files.mtime_ns[place]:
             return False
-        made.size[place], made.mtime_ns[place] = stat.st_size, stat.st_mtime_ns
+        converted.size[place], converted.mtime_ns[place] = stat.st_size, stat.st_mtime_ns
         return True
 
     todo = [place for place in places.tolist() if not is_done(place)]
     if not todo:
-        return made, {}
+        return converted, {}
     if find_av() is None:
         raise PreparationError(
             f"{len(todo)} files, such as {files.path(todo[0])}, are AAC (m4a), which libsndfile "
@@ -95,7 +95,7 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
 
     def work(place):
         try:
-            _convert_one(files.path(place), made.path(place), codec)
+            _convert_one(files.path(place), converted.path(place), codec)
             is_done(place)
         except AudioError as error:
             return error
@@ -113,8 +113,8 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
                     errors[place] = error
                 bar.update()
     broken = list(errors)  # they keep their names
-    made.root[broken], made.suffix[broken] = files.root[broken], files.suffix[broken]
-    return made, errors
+    converted.root[broken], converted.suffix[broken] = files.root[broken], files.suffix[broken]
+    return converted, errors
 
 
 def _convert_one(source, target, codec):

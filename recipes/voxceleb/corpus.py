@@ -102,13 +102,13 @@ class Files:
     def find(self, names):
         """Places of names (str) among the files, -1 where there is none."""
         width = self.names.dtype.itemsize
-        wanted = [to_bytes(name) for name in names]
-        too_long = np.array([len(name) > width for name in wanted], bool)
-        wanted = np.array(wanted or [b""]).astype(self.names.dtype)[: len(wanted)]
-        place = np.searchsorted(self.names, wanted)
+        sought = [to_bytes(name) for name in names]
+        too_long = np.array([len(name) > width for name in sought], bool)
+        sought = np.array(sought or [b""]).astype(self.names.dtype)[: len(sought)]
+        place = np.searchsorted(self.names, sought)
         place[place == len(self)] = 0
         hit = (
-            (self.names[place] == wanted) & ~too_long if len(self) else np.zeros(len(wanted), bool)
+            (self.names[place] == sought) & ~too_long if len(self) else np.zeros(len(sought), bool)
         )
         return np.where(hit, place, -1)
 

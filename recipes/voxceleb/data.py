@@ -116,8 +116,8 @@ def _training_set(hparams: dict, record: VoxCelebRecord, reader: Reader) -> Reco
 
     def signal(name):
         factor = speed.draw(name, train.epoch)
-        wanted = speed.num_samples_to_read(crop.crop_samples, factor)
-        start, size = crop.draw(name, reader.length(utterances, name), train.epoch, wanted)
+        num_to_read = speed.num_samples_to_read(crop.crop_samples, factor)
+        start, size = crop.draw(name, reader.length(utterances, name), train.epoch, num_to_read)
         wav = reader.read(utterances, name, start, size)
         return speed.apply(wav, factor, crop.crop_samples)
 

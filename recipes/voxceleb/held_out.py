@@ -80,14 +80,14 @@ def draw_trials(recordings, num_trials, seed, source="valid_trials.txt"):
     PreparationError
         No target or no non-target trial is possible.
     """
-    wanted = num_trials // 2
+    num_targets = num_trials // 2
     # So many recordings of a speaker are drawn on that all its pairs are about twice as many as
     # needed: embeddings cost time, and what speakers differ by does not show in more of one.
-    size = max(4, math.isqrt(4 * wanted // len(recordings)) + 2)
+    size = max(4, math.isqrt(4 * num_targets // len(recordings)) + 2)
     pools = {
         speaker: _pool(recordings[speaker], size, seed, speaker) for speaker in sorted(recordings)
     }
-    targets = _target_trials(pools, wanted, seed)
+    targets = _target_trials(pools, num_targets, seed)
     others = _other_trials(pools, len(targets), seed)
     if not targets or not others:
         lacks = "target" if not targets else "non-target"
@@ -127,7 +127,7 @@ def _pool(recordings, size, seed, speaker):
     return [recording for turn in turns for recording in turn if recording is not None][:size]
 
 
-def _target_trials(pools, wanted, seed):
+def _target_trials(pools, count, seed):
     """Pairs of one speaker, the speakers in turn."""
     pairs = []
     for speaker, pool in pools.items():
@@ -136,25 +136,25 @@ def _target_trials(pools, wanted, seed):
         texts = {f"{a}\n{b}": (a, b) for a, b in across}
         pairs.append([texts[text] for text in shuffled(texts, seed, "targets", speaker)])
     turns = itertools.zip_longest(*pairs)
-    return [pair for turn in turns for pair in turn if pair is not None][:wanted]
+    return [pair for turn in turns for pair in turn if pair is not None][:count]
 
 
-def _other_trials(pools, wanted, seed):
+def _other_trials(pools, count, seed):
     """Pairs of different speakers, the first speakers in turn."""
     speakers = list(pools)
     total = sum(map(len, pools.values()))
     possible = (total**2 - sum(len(pool) ** 2 for pool in pools.values())) // 2
-    if wanted > possible // 2:  # drawing until a new one turns up would take long
+    if count > possible // 2:  # drawing until a new one turns up would take long
         texts = {}
         for one, other in itertools.combinations(speakers, 2):
             for pair in itertools.product(pools[one], pools[other]):
                 texts["\n".join(pair)] = pair
-        return [texts[text] for text in shuffled(texts, seed, "others")[:wanted]]
+        return [texts[text] for text in shuffled(texts, seed, "others")[:count]]
     # The stream of random() is promised to stay the same; that of its other methods is not.
     draw = random.Random(f"{seed} others")
     pairs = {}
     turn = itertools.cycle(range(len(speakers)))
-    while len(pairs) < wanted:
+    while len(pairs) < count:
         one = next(turn)
         other = (one + 1 + int(draw.random() * (len(speakers) - 1))) % len(speakers)
         sides = [pools[speakers[i]] for i in (one, other)]

@@ -81,14 +81,14 @@ def check_audio(part, cache_folder, codec, num_workers, progress):
     used = part.used()
     todo = np.intersect1d(coded(part.files), used)
     part.files, failed = convert(part.files, todo, cache_folder, codec, num_workers, progress)
-    wanted = np.setdiff1d(used, list(failed))
-    if len(wanted) <= headers.MAX_DECODED:
-        decode = np.ones(len(wanted), bool)
+    usable = np.setdiff1d(used, list(failed))
+    if len(usable) <= headers.MAX_DECODED:
+        decode = np.ones(len(usable), bool)
     else:
-        of_test = part.test[wanted]
+        of_test = part.test[usable]
         decode = of_test & (of_test.sum() <= headers.MAX_DECODED)
     part.num_samples, errors = headers.check_files(
-        part.files, wanted, cache_folder / "headers.csv", decode, num_workers, progress
+        part.files, usable, cache_folder / "headers.csv", decode, num_workers, progress
     )
     return errors | failed
 

@@ -58,12 +58,12 @@ class _NoiseSource:
                 owner = torch.arange(len(rows)).repeat_interleave(talkers)
                 voices = self._make("speech", len(owner), size, device)
                 voices /= voices.square().mean(1, keepdim=True).sqrt().clamp(min=1e-9)
-                made = voices.new_zeros(len(rows), size).index_add(0, owner.to(device), voices)
+                sound = voices.new_zeros(len(rows), size).index_add(0, owner.to(device), voices)
                 # n talkers, each at the drawn SNR, are together n times as strong.
                 snr_db[rows] -= 10 * talkers.log10()
             else:
-                made = self._make(kind, len(rows), size, device)
-            noise[rows.to(device)] = made
+                sound = self._make(kind, len(rows), size, device)
+            noise[rows.to(device)] = sound
         return noise, snr_db.to(device)
 
     def _make(self, kind: str, batch: int, size: int, device) -> torch.Tensor:

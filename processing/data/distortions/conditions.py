@@ -87,8 +87,8 @@ def choose(groups: Sequence[str] | None = None) -> tuple[Condition, ...]:
             f"unknown conditions {', '.join(unknown) or '(none given)'}: there are the groups "
             f"{', '.join(GROUPS)}, and in them {', '.join(k for k in kinds if k not in GROUPS)}"
         )
-    wanted = {"clean", *groups}
-    return tuple(c for c in CONDITIONS if c.group in wanted or c.kind in wanted)
+    names = {"clean", *groups}
+    return tuple(c for c in CONDITIONS if c.group in names or c.kind in names)
 
 
 def generator_of(condition: Condition, recording: str, seed: int) -> np.random.Generator:

@@ -159,11 +159,11 @@ def _cast(plan: Size, seed: int) -> dict[str, Speaker]:
     people = make_cast(CORPUS, seed, sum(women.values()), sum(men.values()))
     rng = generator_for(CORPUS, seed, "split")
     chosen: dict[str, list[Speaker]] = {"dev": [], "test": []}
-    for gender, wanted in (("f", women), ("m", men)):
+    for gender, counts_of_gender in (("f", women), ("m", men)):
         members = people[gender]
         order = [members[i] for i in rng.permutation(len(members))]
-        chosen["dev"] += order[: wanted["dev"]]
-        chosen["test"] += order[wanted["dev"] :]
+        chosen["dev"] += order[: counts_of_gender["dev"]]
+        chosen["test"] += order[counts_of_gender["dev"] :]
     others = [number for number in _ALL_NUMBERS if number not in _TEST_NUMBERS]
     picked = rng.choice(len(others), size=counts["dev"], replace=False)
     numbers = {

@@ -145,8 +145,9 @@ class EditCounts(Collector):
         """The alignment of every utterance, in the order of the names."""
         new = sorted(self._records.keys() - self._aligned.keys())
         optional = self.convention.optional if self.convention else ()
-        found = align(*zip(*(self._records[n] for n in new), strict=True), optional) if new else []
-        self._aligned.update(zip(new, found, strict=True))
+        if new:
+            aligned = align(*zip(*(self._records[n] for n in new), strict=True), optional)
+            self._aligned.update(zip(new, aligned, strict=True))
         return {name: self._aligned[name] for name in sorted(self._records)}
 
     def confusion(self) -> tuple[list[str], np.ndarray]:

@@ -78,8 +78,8 @@ def read_scored_trials(
     if not keys:
         raise ValueError(f"{path.name} holds no score of a trial of {trials.source}; {_SHAPE}")
     place = _match(path.name, trials, np.array(keys), np.array(scores), np.array(numbers), partial)
-    given = np.array(labels)[place]
-    wrong = np.flatnonzero((given >= 0) & (given != trials.is_target))
+    found_labels = np.array(labels)[place]
+    wrong = np.flatnonzero((found_labels >= 0) & (found_labels != trials.is_target))
     if len(wrong):
         raise ValueError(
             f"{path.name}, line {numbers[place[wrong[0]]]} and {trials.source} disagree about "
@@ -101,16 +101,16 @@ def _match(source, trials, keys, scores, numbers, partial) -> np.ndarray:
     if len(twice):
         first, second = numbers[order[twice[0]]], numbers[order[twice[0] + 1]]
         raise ValueError(f"{source}: one pair has two scores, in lines {first} and {second}")
-    wanted = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
-    matches = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    missing = np.flatnonzero(keys[matches] != wanted)
+    pairs_of_list = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
+    matches = np.searchsorted(keys, pairs_of_list).clip(max=len(keys) - 1)
+    missing = np.flatnonzero(keys[matches] != pairs_of_list)
     if len(missing):
         raise ValueError(
             f"trial {missing[0] + 1} of {trials.source} ({trials.pair(missing[0])}) has no score "
             f"in {source}; {len(missing)} of {len(trials)} have none"
         )
     if not partial:
-        unused = np.flatnonzero(~np.isin(keys, wanted))
+        unused = np.flatnonzero(~np.isin(keys, pairs_of_list))
         if len(unused):
             line = int(numbers[order[unused]].min())
             raise ValueError(

@@ -48,7 +48,7 @@ def steps_seen(stride: int, num_samples: int) -> tuple[int, int]:
     encoder = build_encoder("wavenet_dilated", 1, options={"wavenet_dilated": options}).double()
     steps = []
 
-    def watch(module, given, output):
+    def watch(module, inputs, output):
         output.retain_grad()
         steps.append(output)
 

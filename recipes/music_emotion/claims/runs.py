@@ -177,10 +177,10 @@ def _find(
     finished: list[tuple[RunResult, Path]], config: Config, defaults: dict
 ) -> tuple[RunResult, Path] | None:
     plain = config.plain
-    wanted = str(plain["data_folder"])
+    data_folder = str(plain["data_folder"])
     corpus = f"mini-{plain['mini_size']}"
-    if wanted != "mini":
-        corpus = Path(wanted).expanduser().resolve().name
+    if data_folder != "mini":
+        corpus = Path(data_folder).expanduser().resolve().name
     lobes = (config.experiment, plain["frontend"], plain["encoder"], plain["seed"], corpus)
     for result, folder in finished:
         theirs = (result.experiment, result.frontend, result.encoder, result.seed)
