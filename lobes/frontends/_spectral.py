@@ -11,7 +11,6 @@ from ..layers.masks import (
     frame_mask,
     mask_padding,
     reflect_items,
-    valid_lengths,
     zero_padding,
 )
 from ..options import MAX_MS, choice, flag, hop, number, whole
@@ -213,9 +212,8 @@ class SpectralFrontend(Frontend):
         """Which frames belong to each item, bool (B, N); None when `lengths` is None."""
         if lengths is None:
             return None
-        total = self.num_frames(num_samples)
-        counts = valid_lengths(self.frame_lengths(lengths, num_samples), total)
-        return frame_mask(counts.to(device), total)
+        counts = torch.tensor(self.frames_of_items(lengths, num_samples), device=device)
+        return frame_mask(counts, self.num_frames(num_samples))
 
     @torch.no_grad()
     def tone_filters(

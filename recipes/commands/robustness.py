@@ -61,7 +61,7 @@ def run(
     from ...processing.system.files import write_json, write_text
     from ..inference.extraction import folder_reader
     from ..inference.input_files import read_speakers
-    from ..inference.robustness import evaluate, open_systems
+    from ..inference.robustness import Design, evaluate, open_systems
     from ..reports.robustness_table import markdown
 
     # What is cheap to refuse is refused before an hour of work.
@@ -75,11 +75,7 @@ def run(
         trial_list,
         {name: folder_reader(data_folder, system.sample_rate) for name, system in systems.items()},
         chosen,
-        sides=sides,
-        musan=noises,
-        speaker_of=speaker_of,
-        n_resamples=n_resamples,
-        seed=seed,
+        Design(sides, noises, speaker_of, n_resamples, seed),
         progress=True,
     )
     report |= {"models": models, "synthetic": is_mini(data_folder)}

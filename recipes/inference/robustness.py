@@ -1,7 +1,7 @@
 """Robustness suite (`auricle robustness`): EER under noise, rooms, codecs, with comparisons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +24,40 @@ from .trial_scoring import open_verifier
 SIDES = ("test", "both")
 
 
+@dataclass(frozen=True)
+class Design:
+    """How systems are compared.
+
+    Arguments
+    ---------
+    sides : "test" distorts the second recording of a trial alone, "both" both.
+    musan : its noise, speech and music in place of generated sounds.
+    speaker_of : as for `summarize_trials`.
+    n_resamples : of the bootstrap over speakers; 0 for no intervals and no comparisons.
+    seed : of distortions and resamples; all systems meet the same distortions.
+    """
+
+    sides: str = "test"
+    musan: Musan | None = None
+    speaker_of: Mapping[str, str] | None = None
+    n_resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.sides not in SIDES:
+            raise ValueError(f"sides is {self.sides!r}: give {' or '.join(SIDES)}")
+
+    @property
+    def draws(self) -> dict:
+        return {"n_resamples": self.n_resamples, "seed": self.seed}
+
+
 def evaluate(
     systems: Mapping[str, object],
     trials: TrialList,
     readers: Mapping[str, Read],
     conditions: Sequence[Condition] | None = None,
-    *,
-    sides: str = "test",
-    musan: Musan | None = None,
-    speaker_of: Mapping[str, str] | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    design: Design | None = None,
     progress: bool = False,
 ) -> dict:
     """EER of every system under every condition, and paired comparisons with the first system.
@@ -45,11 +68,6 @@ def evaluate(
     trials : the list.
     readers : for each system, from a recording's name to its waveform (T,) at the system's rate.
     conditions : of `processing.data.conditions`; None for all. `clean` is measured in any case.
-    sides : "test" distorts the second recording of a trial alone, "both" both.
-    musan : its noise, speech and music in place of generated sounds.
-    speaker_of : as for `summarize_trials`.
-    n_resamples : of the bootstrap over speakers; 0 for no intervals and no comparisons.
-    seed : of distortions and resamples; all systems meet the same distortions.
     progress : show bars.
 
     Returns
@@ -61,47 +79,38 @@ def evaluate(
     Raises
     ------
     ValueError
-        No system, unknown sides, fewer than six speakers for babble, what a distortion refuses
-        (the recording and the condition are named), what `extract` and `summarize_trials` refuse.
+        No system, fewer than six speakers for babble, what a distortion refuses (the recording and
+        the condition are named), what `extract` and `summarize_trials` refuse.
     """
     if not systems:
         raise ValueError("no system: give at least one bundle")
-    if sides not in SIDES:
-        raise ValueError(f"sides is {sides!r}: give {' or '.join(SIDES)}")
+    design = design or Design()
     conditions = _clean_first(choose() if conditions is None else conditions)
-    if musan is not None:  # its noise is no white noise, and not called so
+    if design.musan is not None:  # its noise is no white noise, and not called so
         conditions = [replace(c, kind="noise") if c.kind == "white" else c for c in conditions]
     talkers = None
-    if musan is None and any(condition.kind == "babble" for condition in conditions):
-        talkers = BabbleTalkers(trials, speaker_of)
+    if design.musan is None and any(condition.kind == "babble" for condition in conditions):
+        talkers = BabbleTalkers(trials, design.speaker_of)
     records, scores = [], {}
     for name, bundle in systems.items():
+        shown = name if progress else None
         own_records, scores[name] = measure(
-            bundle,
-            trials,
-            readers[name],
-            conditions,
-            sides=sides,
-            musan=musan,
-            talkers=talkers,
-            speaker_of=speaker_of,
-            n_resamples=n_resamples,
-            seed=seed,
-            progress=name if progress else None,
+            bundle, trials, readers[name], conditions, design, talkers, shown
         )
         records += [{"system": name, **record} for record in own_records]
+    speakers = trials.speakers(design.speaker_of) if design.n_resamples else None
     return {
         "format": 1,
         "trials": {"source": trials.source, "digest": trials.digest, **trials.counts},
-        "sides": sides,
-        "seed": seed,
+        "sides": design.sides,
+        "seed": design.seed,
         "interval": {
             "over": "speaker",
-            "n_speakers": len(np.unique(trials.speakers(speaker_of))) if n_resamples else None,
-            "n_resamples": n_resamples,
+            "n_speakers": None if speakers is None else len(np.unique(speakers)),
+            "n_resamples": design.n_resamples,
             "confidence": 0.95,
         },
-        "noise": "MUSAN" if musan else "generated",
+        "noise": "MUSAN" if design.musan else "generated",
         "babble": talkers.describe() if talkers else None,
         "versions": {
             **collect_versions(),
@@ -111,7 +120,7 @@ def evaluate(
         "git_commit": git_commit(),
         "systems": list(systems),
         "records": records,
-        "comparisons": _comparisons(trials, scores, speaker_of, n_resamples, seed),
+        "comparisons": _comparisons(trials, scores, speakers, design.draws),
     }
 
 
@@ -120,13 +129,8 @@ def measure(
     trials: TrialList,
     read: Read,
     conditions: Sequence[Condition],
-    *,
-    sides: str = "test",
-    musan: Musan | None = None,
+    design: Design,
     talkers: BabbleTalkers | None = None,
-    speaker_of: Mapping[str, str] | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
     progress: str | None = None,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """(records, scores of the trials by condition) of one system; arguments as for `evaluate`.
@@ -144,9 +148,11 @@ def measure(
             continue
 
         def distorted(name, condition=condition):
-            generator = generator_of(condition, name, seed)
+            generator = generator_of(condition, name, design.seed)
             rate_hz = bundle.sample_rate
-            background = background_of(condition, name, read, rate_hz, seed, musan, talkers)
+            background = background_of(
+                condition, name, read, rate_hz, design.seed, design.musan, talkers
+            )
             try:
                 wav = distort(read(name).numpy(), rate_hz, condition, generator, background)
             except ValueError as error:
@@ -155,13 +161,13 @@ def measure(
 
         if condition.group == "clean":
             values = cosine_scores(trials, clean)
-        elif sides == "both":
+        elif design.sides == "both":
             values = cosine_scores(trials, extract(bundle, trials.names, distorted))
         else:
             side = extract(bundle, test_names, distorted)
             vectors = np.concatenate([clean.vectors, side.vectors])
             values = cosine_scores(sided, Embeddings(sided.names, vectors))
-        summary = summarize_trials(trials, values, speaker_of, n_resamples=n_resamples, seed=seed)
+        summary = summarize_trials(trials, values, design.speaker_of, **design.draws)
         record["eer"] = summary["eer"]
         if summary["interval"]:
             record["interval"] = summary["interval"]["eer"]
@@ -184,11 +190,10 @@ def _clean_first(conditions: Sequence[Condition]) -> list[Condition]:
     return [*choose(["clean"]), *rest]
 
 
-def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
+def _comparisons(trials, scores, speakers, draws: dict) -> list[dict]:
     """Every further system against the first, with Holm's correction over the conditions."""
-    if len(scores) < 2 or not n_resamples:
+    if len(scores) < 2 or speakers is None:
         return []
-    speakers = trials.speakers(speaker_of)
     enroll, test = speakers[trials.enroll], speakers[trials.test]
     first, *others = scores
     comparisons = []
@@ -196,9 +201,7 @@ def _comparisons(trials, scores, speaker_of, n_resamples, seed) -> list[dict]:
         rows = []
         for condition in scores[first]:
             pair = (scores[first][condition], scores[other][condition])
-            compared = compare(
-                *pair, trials.is_target, enroll, test, n_resamples=n_resamples, seed=seed
-            )
+            compared = compare(*pair, trials.is_target, enroll, test, **draws)
             rows.append(
                 {
                     "a": first,

@@ -26,6 +26,7 @@ from auricle.recipes.inference.robustness_noise import TALKERS, BabbleTalkers
 from auricle.recipes.reports.robustness_table import markdown
 
 RATE = 16000
+QUICK = suite.Design(n_resamples=0)
 SPEAKERS = [f"id{number:02}" for number in range(12)]
 NAMES = [f"{speaker}/v{video}/00001.wav" for speaker in SPEAKERS for video in range(3)]
 
@@ -81,7 +82,7 @@ def evaluate(systems=None, groups=("white",), values=None, **options):
     options = {"n_resamples": 100, **options}
     readers = dict.fromkeys(systems, recording)
     chosen = [c for c in choose(groups) if values is None or c.value in values]
-    return suite.evaluate(systems, make_trials(), readers, chosen, **options)
+    return suite.evaluate(systems, make_trials(), readers, chosen, suite.Design(**options))
 
 
 def rates(report, system="spectrum"):
@@ -103,7 +104,7 @@ def test_noise_raises_the_error_rate_step_by_step_from_clean():
 
 def test_clean_is_the_plain_score_of_the_list():
     trials, bundle = make_trials(), Spectrum()
-    records, scores = suite.measure(bundle, trials, recording, choose(["clean"]), n_resamples=0)
+    records, scores = suite.measure(bundle, trials, recording, choose(["clean"]), QUICK)
     rows = bundle.embed(torch.stack([recording(name) for name in trials.names]), torch.ones(36))
     rows = torch.nn.functional.normalize(rows[:, 0], dim=1).numpy()
     expected = (rows[trials.enroll] * rows[trials.test]).sum(1)
@@ -132,7 +133,7 @@ def test_only_what_is_asked_for_is_distorted(monkeypatch):
     monkeypatch.setattr(suite, "distort", mark)
     trials = make_trials()
     chosen = choose(["telephone"])
-    _, scores = suite.measure(Spectrum(), trials, recording, chosen, n_resamples=0)
+    _, scores = suite.measure(Spectrum(), trials, recording, chosen, QUICK)
     assert len(distorted) == 24, "the recordings of the test side"
     # all test recordings are now one sound: the score depends on the enrolment alone
     by_enrolment = [
@@ -140,19 +141,21 @@ def test_only_what_is_asked_for_is_distorted(monkeypatch):
     ]
     assert all(np.ptp(found) < 1e-6 for found in by_enrolment)
     assert np.ptp([found[0] for found in by_enrolment]) > 1e-4
-    _, scores = suite.measure(Spectrum(), trials, recording, chosen, sides="both", n_resamples=0)
+    both = suite.Design(sides="both", n_resamples=0)
+    _, scores = suite.measure(Spectrum(), trials, recording, chosen, both)
     assert np.ptp(scores["300-3400 Hz"]) < 1e-6
 
 
 def test_a_seed_repeats_everything_and_another_one_does_not():
     trials = make_trials()
-    options = {"talkers": BabbleTalkers(trials), "n_resamples": 0}
+    talkers = BabbleTalkers(trials)
     conditions = [
         c for c in choose() if c.name in ("clean", "white 5 dB", "babble 5 dB", "room 1 s")
     ]
 
     def scores(seed):
-        return suite.measure(Spectrum(), trials, recording, conditions, seed=seed, **options)[1]
+        design = suite.Design(n_resamples=0, seed=seed)
+        return suite.measure(Spectrum(), trials, recording, conditions, design, talkers)[1]
 
     one, again, other = (scores(seed) for seed in (0, 0, 1))
     assert len(one) == 4
