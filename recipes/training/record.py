@@ -104,7 +104,7 @@ class Rows(Prepared):
 
     def by_id(self, split: str) -> dict[str, dict]:
         """Rows of a split by their id."""
-        return manifest.by_id(self.rows, split)
+        return {row["id"]: row for row in self.rows if row["split"] == split}
 
 
 @dataclasses.dataclass(kw_only=True)
