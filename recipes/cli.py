@@ -5,9 +5,11 @@ import os
 import sys
 
 from ..lobes.plugins import load_plugin
+from ..processing.system.version import __version__
 from .commands import (
     align,
     attention,
+    cache,
     calibrate,
     check,
     claims,
@@ -48,6 +50,7 @@ COMMANDS = (
     robustness,
     claims,
     table,
+    cache,
 )
 
 
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Training: auricle train speech_commands --help",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"auricle {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:
         add_command(commands, module)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ...processing.system.files import read_text, write_text
+from ...processing.system.version import __version__
 from ...processing.system.rules import (
     Rule,
     is_number,
@@ -39,8 +40,8 @@ _SOURCE_TREE = Path(__file__).resolve().parents[1]
 
 def collect_versions() -> dict[str, str | None]:
     """Versions of what the numbers depend on; None for a package that is not installed."""
-    versions: dict[str, str | None] = {}
-    for package in ("auricle", "torch", "torchaudio", "speechbrain"):
+    versions: dict[str, str | None] = {"auricle": __version__}
+    for package in ("torch", "torchaudio", "speechbrain"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

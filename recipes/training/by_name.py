@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from ...hparams.loader import shipped
 from ...processing.system.entry_points import announced
 from ...processing.system.names import nearest
 from .messages import RecipeError
@@ -61,10 +60,8 @@ class Recipe:
 def recipes() -> dict[str, Recipe]:
     """Every known recipe by name: auricle's own, then those of other packages."""
     own = {}
-    for script in sorted(_FOLDER.glob("*/train.py")):
-        name = script.parent.name
-        if not shipped(name).is_file():  # `commands/train.py`
-            continue
+    for folder in sorted(file.parent for file in _FOLDER.glob("*/prepare.py")):
+        name, script = folder.name, folder / "train.py"
         point = EntryPoint(name, f"auricle.recipes.{name}.train:main", GROUP)
         text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
         own[name] = Recipe(name, str(script), point, text.partition("\n")[0])

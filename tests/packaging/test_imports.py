@@ -31,6 +31,7 @@ recipes.inference  recipes.training
 recipes.music_emotion  recipes.speech_commands  recipes.timit  recipes.voxceleb
 recipes.commands
 recipes.cli
+recipes.package
 """
 PLACES = {room: number for number, line in enumerate(ORDER.split("\n")) for room in line.split()}
 TOPS = ("hparams", "lobes", "processing", "recipes")

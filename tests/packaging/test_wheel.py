@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from auricle.processing.system.version import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 MAPPED = ("hparams", "lobes", "processing", "recipes")
 NOT_COPIED = (".*", "__pycache__", "*.egg-info", "results", "build", "dist", "tests")
@@ -54,7 +56,7 @@ def sources():
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     }
     assert len(files) > 30
-    return files
+    return {name.replace("auricle/recipes/package/", "auricle/") for name in files}
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,6 @@ def test_the_wheel_holds_everything_below_auricle_and_nothing_else(wheel):
 
 
 def test_the_wheel_says_what_it_is_and_needs(wheel):
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg", encoding="utf-8")
     with zipfile.ZipFile(wheel) as archive:
         texts = {
             name.split("/")[-1]: archive.read(name).decode()
@@ -115,7 +115,7 @@ def test_the_wheel_says_what_it_is_and_needs(wheel):
     metadata = texts["METADATA"]
     for line in (
         "Name: auricle",
-        f"Version: {setup['metadata']['version']}",
+        f"Version: {__version__}",
         "Requires-Python: >=3.10",
         "Provides-Extra: mini",
     ):
@@ -163,6 +163,23 @@ def test_a_recipe_of_the_wheel_finds_its_yaml(installed, tmp_path):
     )
     printed = run_with(installed, code, cwd=tmp_path)
     assert "  number_of_epochs: 30" in printed and printed.endswith("status 2\n")
+
+
+VERSIONS = """
+import runpy, auricle
+print(auricle.__version__, auricle.__file__)
+runpy.run_module("auricle", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["installed", "editable"])
+def test_the_package_itself_has_a_version_and_is_the_command(kind, request, tmp_path):
+    target = request.getfixturevalue(kind)
+    first, second = run_with(target, VERSIONS, "--version", cwd=tmp_path).splitlines()
+    version, file = first.split()
+    assert version == __version__ and second == f"auricle {__version__}"
+    folder = target if kind == "installed" else request.getfixturevalue("copy")
+    assert Path(file).is_relative_to(folder)
 
 
 NAMES = """
