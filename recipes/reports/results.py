@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ...processing.system.files import read_text, write_text
-from ...processing.system.version import __version__
 from ...processing.system.rules import (
     Rule,
     is_number,
@@ -29,6 +28,7 @@ from ...processing.system.rules import (
     whole,
     wrong_values,
 )
+from ...processing.system.version import __version__
 
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
