@@ -46,7 +46,7 @@ def frame_count(num_samples: int, hop: int) -> int:
     >>> frame_count(16000, 160), frame_count(16001, 160)
     (100, 101)
     """
-    return -(-int(num_samples) // hop)
+    return -(-num_samples // hop)
 
 
 def frame_offset(num_samples: int, window: int, hop: int, frame_centre: str = "centered") -> int:

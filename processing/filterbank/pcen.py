@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..system.operators import is_traced, operator
 from .engine import backend
 
 CHUNK_FRAMES = 32
@@ -275,11 +276,8 @@ class PCEN(nn.Module):
             alpha, delta, root, smooth = (value.to(dtype) for value in values)
             power = 1.0 / root
             tensors = energy, state, alpha, delta, power, smooth
-            if _fits_c(*tensors):
-                return _SmoothAndCompress.apply(*tensors, float(self.floor))
-            smoothed = smooth_energy(energy, smooth, state)
-            out = _Compress.apply(energy, smoothed, alpha, delta, power, self.floor)
-        return out, smoothed[:, -1] if energy.shape[1] else state
+            normalise = _pcen_operator if is_traced(*tensors) else _normalise
+            return normalise(*tensors, float(self.floor))
 
 
 def _fits_c(energy: torch.Tensor, state: torch.Tensor | None, *values: torch.Tensor) -> bool:
@@ -293,3 +291,28 @@ def _fits_c(energy: torch.Tensor, state: torch.Tensor | None, *values: torch.Ten
         and all(value.shape == energy.shape[2:] for value in values)
         and backend.takes(energy, *values, *states)
     )
+
+
+def _normalise(
+    energy: torch.Tensor,
+    state: torch.Tensor | None,
+    alpha: torch.Tensor,
+    delta: torch.Tensor,
+    power: torch.Tensor,
+    smooth: torch.Tensor,
+    floor: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """PCEN and the last smoothed energy, in C or by torch operators."""
+    tensors = energy, state, alpha, delta, power, smooth
+    if _fits_c(*tensors):
+        return _SmoothAndCompress.apply(*tensors, floor)
+    smoothed = smooth_energy(energy, smooth, state)
+    out = _Compress.apply(energy, smoothed, alpha, delta, power, floor)
+    return out, smoothed[:, -1] if energy.shape[1] else state
+
+
+def _shapes(energy, *_):
+    return energy.new_empty(energy.shape), energy.new_empty(len(energy), energy.shape[2])
+
+
+_pcen_operator = operator("pcen", _normalise, _shapes)

@@ -27,7 +27,7 @@ def takes(*tensors: torch.Tensor) -> bool:
     >>> takes(torch.ones(2).double()), takes(torch.ones(0))
     (False, False)
     """
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
+    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return False
     for tensor in tensors:
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32 or not tensor.numel():

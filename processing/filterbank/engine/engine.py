@@ -1,10 +1,13 @@
 """Choose the form that computes a filterbank's energies, and keep what does not change."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
 
+from ...system.operators import is_traced, operator
+from ..framing import frame_count
 from . import backend as c_backend
 from .bank import BandedBank
 from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
@@ -15,6 +18,15 @@ from .plan import Plan, fits, make_plan
 #: spectrum. "decimated": each filter at the rate that its bandwidth needs. "auto": decimated, or
 #: full_rate where no filter can be decimated.
 BACKENDS = ("auto", "direct", "decimated", "full_rate")
+
+
+@dataclass(eq=False)
+class _Frozen:
+    """Filters that nobody trains, and their banks by (blocks, compiled)."""
+
+    taps: torch.Tensor
+    pool: torch.Tensor
+    banks: dict = field(default_factory=dict)
 
 
 class EnergyEngine:
@@ -67,8 +79,7 @@ class EnergyEngine:
         self._pending: tuple | None = None
         self._age = 0
         self._stamp: list | None = None
-        self._frozen: tuple | None = None
-        self._banks: dict = {}
+        self._frozen: _Frozen | None = None
 
     def __getstate__(self) -> dict:
         return {"hop": self.hop, "backend": self.backend, "rectifier": self.rectifier}
@@ -94,6 +105,8 @@ class EnergyEngine:
         -------
         (taps, pool). A call of the engine with these very tensors reuses their bank.
         """
+        if is_traced(*parameters):
+            return build()
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
             return build()
         if any(p.is_inference() for p in parameters):
@@ -103,8 +116,20 @@ class EnergyEngine:
             new[0] is old[0] and new[1:] == old[1:]
             for new, old in zip(stamp, self._stamp, strict=True)
         ):
-            self._stamp, self._frozen, self._banks = stamp, build(), {}
-        return self._frozen
+            self._stamp, self._frozen = stamp, _Frozen(*build())
+        return self._frozen.taps, self._frozen.pool
+
+    def recall(
+        self, taps: torch.Tensor, pool: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The filters of the last call where these have the same values: their bank is reused."""
+        if taps.requires_grad or pool.requires_grad:
+            return taps, pool
+        kept = self._frozen
+        same = kept is not None and taps.dtype == kept.taps.dtype
+        if not (same and torch.equal(taps, kept.taps) and torch.equal(pool, kept.pool)):
+            self._frozen = kept = _Frozen(taps.clone(), pool.clone())
+        return kept.taps, kept.pool
 
     def __call__(
         self,
@@ -122,6 +147,17 @@ class EnergyEngine:
         With "auto", taps that are parameters themselves are read at the full rate: a reduced rate
         has no gradient outside a filter's band, and such a filter may move there.
         """
+        if is_traced(wavs, taps, pool, num_valid):
+            backend = "full_rate" if self._is_exact(taps) else self.backend
+            backend = "direct" if self.backend == "direct" else backend
+            return filterbank_energy(
+                *(wavs, taps, pool, num_valid, offset, float(floor)),
+                *(self.hop, backend, self.rectifier),
+            )
+        return self.compute(wavs, taps, pool, offset, num_valid, floor)
+
+    def compute(self, wavs, taps, pool, offset, num_valid=None, floor=0.0) -> torch.Tensor:
+        """`__call__` on tensors that have data."""
         # In a clip shorter than half a filter the tails outside outweigh the energy inside.
         if self.backend == "direct" or 2 * wavs.shape[1] < taps.shape[2]:
             return direct_energy(
@@ -177,15 +213,46 @@ class EnergyEngine:
     def _bank(
         self, taps: torch.Tensor, pool: torch.Tensor, blocks: Blocks, compiled: bool
     ) -> BandedBank:
-        keep = self._frozen is not None and taps is self._frozen[0] and pool is self._frozen[1]
-        if keep and (blocks, compiled) in self._banks:
-            return self._banks[blocks, compiled]
+        kept = self._frozen
+        keep = kept is not None and taps is kept.taps and pool is kept.pool
+        if keep and (blocks, compiled) in kept.banks:
+            return kept.banks[blocks, compiled]
         exact = self._is_exact(taps)
         plan = self.plan(taps, exact, compiled)
         bank = BandedBank(taps, pool, plan, blocks, self.rectifier, exact, compiled)
         if keep:
-            if len(self._banks) >= self.KEPT_SIZES:
-                self._banks.pop(next(iter(self._banks)))
+            if len(kept.banks) >= self.KEPT_SIZES:
+                kept.banks.pop(next(iter(kept.banks)))
             bank.kept = {}
-            self._banks[blocks, compiled] = bank
+            kept.banks[blocks, compiled] = bank
         return bank
+
+
+@lru_cache(maxsize=16)
+def _engine(hop: int, backend: str, rectifier: str) -> EnergyEngine:
+    return EnergyEngine(hop, backend, rectifier)
+
+
+def _energy(
+    wavs: torch.Tensor,
+    taps: torch.Tensor,
+    pool: torch.Tensor,
+    num_valid: torch.Tensor | None,
+    offset: int,
+    floor: float,
+    hop: int,
+    backend: str,
+    rectifier: str,
+) -> torch.Tensor:
+    engine = _engine(hop, backend, rectifier)
+    if wavs.device.type != "cpu":
+        engine = EnergyEngine(hop, backend, rectifier)  # a plan there is one model's
+    return engine.compute(wavs, *engine.recall(taps, pool), offset, num_valid, floor)
+
+
+def _energy_shape(wavs, taps, pool, num_valid, offset, floor, hop, backend, rectifier):
+    return wavs.new_empty(len(wavs), frame_count(wavs.shape[1], hop), len(taps))
+
+
+#: `EnergyEngine.__call__` as an operator, for what torch compiles, exports or transforms.
+filterbank_energy = operator("filterbank_energy", _energy, _energy_shape)
