@@ -12,6 +12,7 @@ from .engine import backend
 CHUNK_FRAMES = 32
 #: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.
 _PIECE_FRAMES = 64
+_INPUTS = ("energy", "state", "alpha", "delta", "power", "smooth")
 #: Parametrisations: the four values themselves, or their logarithms.
 PARAMETERS = ("linear", "log")
 
@@ -120,9 +121,10 @@ class _SmoothAndCompress(torch.autograd.Function):
         marks = None
         if any(ctx.needs_input_grad):
             marks = energy.new_empty(batch, -(-frames // _PIECE_FRAMES), channels)
-        backend.call("pcen", *inputs, floor, *energy.shape, out, last, marks)
+        ctx.numbers = {"batch": batch, "frames": frames, "channels": channels, "floor": floor}
+        tensors = dict(zip(_INPUTS, inputs, strict=True))
+        backend.call("pcen", **tensors, **ctx.numbers, out=out, last=last, marks=marks)
         ctx.save_for_backward(*inputs, marks)
-        ctx.floor = floor
         return out, last
 
     @staticmethod
@@ -135,8 +137,12 @@ class _SmoothAndCompress(torch.autograd.Function):
         of_values = energy.new_empty(4, len(energy), energy.shape[2], dtype=torch.float64)
         grads = [None if grad is None else grad.contiguous() for grad in grads]
         backend.call(
-            *("pcen_backward", *inputs, ctx.floor, *energy.shape, marks, *grads),
-            *(of_energy, of_state, of_values),
+            "pcen_backward",
+            **dict(zip(_INPUTS, inputs, strict=True)),
+            **ctx.numbers,
+            **dict(zip(("grad", "grad_last"), grads, strict=True)),
+            **{"grad_energy": of_energy, "grad_state": of_state, "grad_values": of_values},
+            marks=marks,
         )
         return of_energy, of_state, *of_values.sum(1).float().unbind(), None
 

@@ -4,19 +4,27 @@
 everything below is told the answer (`compiled`).
 """
 
-import ctypes
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from cffi import FFI
 
 from ...system.compiling import library, load
 
 #: Rows that the C functions process side by side, as in lanes.h.
 LANES = 8
 _SOURCES = tuple(sorted(Path(__file__).parent.glob("*.c")))
+_DTYPES = {
+    "float": (torch.float32,),
+    "double": (torch.float64,),
+    "long": (torch.int64,),
+    "char": (torch.bool,),
+    "cfloat": (torch.complex64, torch.float32),
+    "cvec": (torch.float32,),
+}
 
 
 def takes(*tensors: torch.Tensor) -> bool:
@@ -35,35 +43,77 @@ def takes(*tensors: torch.Tensor) -> bool:
     return library(*_SOURCES) is not None
 
 
-def call(function: str, *args: torch.Tensor | int | float | None) -> int:
-    """Call a C function; the number of threads is appended to its arguments.
+def call(function: str, /, **members: torch.Tensor | int | float | None) -> int:
+    """Call a function of engine.h with its one structure, and with the number of threads.
 
     Arguments
     ---------
     function : str
-        A function of one of the C files of this folder that returns -1 when it gets no memory.
-    args
-        In the order of the C declaration: a contiguous tensor or None for a pointer, an int for a
-        long, a float for a double. Types and shapes are the caller's responsibility.
+    members
+        As in `structures`.
 
     Raises
     ------
     MemoryError
     """
-    threads = ctypes.c_int(torch.get_num_threads())
-    status = getattr(load(*_SOURCES), function)(*map(_c_value, args), threads)
+    compiled = getattr(_library(), function)
+    name = _declarations().typeof(compiled).args[0].item.cname
+    status = compiled(structures(name, [members]), torch.get_num_threads())
     if status < 0:
         raise MemoryError(f"no memory for the buffers of {function}")
     return status
 
 
-def _c_value(value: torch.Tensor | int | float | None):
-    if value is None:
-        return ctypes.c_void_p(None)
+def structures(name: str, rows: Sequence[dict]):
+    """An array of structures of engine.h.
+
+    Arguments
+    ---------
+    name : str
+        Of the type.
+    rows : list of dict
+        Members by name: a contiguous tensor of the pointer's type (complex numbers also as pairs of
+        floats), None for NULL, or a number. The rest is 0. That shapes are right, and that the
+        tensors live as long as the array, is the caller's responsibility.
+
+    Example
+    -------
+    >>> structures("numbers", [{"to": torch.ones(2), "count": 2}])[0].count
+    2
+    """
+    dtypes = _dtypes(name)
+    rows = [{member: _c_value(v, dtypes[member]) for member, v in row.items()} for row in rows]
+    return _declarations().new(f"{name}[]", rows)
+
+
+def _c_value(value, dtypes: tuple[torch.dtype, ...]):
     if isinstance(value, torch.Tensor):
-        assert value.is_contiguous() and not value.is_conj()
-        return ctypes.c_void_p(value.data_ptr())
-    return ctypes.c_double(value) if isinstance(value, float) else ctypes.c_long(value)
+        assert value.dtype in dtypes and value.is_contiguous() and not value.is_conj()
+        return _declarations().cast("void *", value.data_ptr())
+    return _declarations().NULL if value is None else value
+
+
+@lru_cache(maxsize=None)
+def _dtypes(name: str) -> dict[str, tuple[torch.dtype, ...]]:
+    """The tensors that each member of a structure takes."""
+    fields = dict(_declarations().typeof(name).fields)
+    items = {
+        member: field.type.item.cname if field.type.kind == "pointer" else ""
+        for member, field in fields.items()
+    }
+    return {member: _DTYPES.get(item, ()) for member, item in items.items()}
+
+
+@lru_cache(maxsize=1)
+def _declarations() -> FFI:
+    ffi = FFI()
+    ffi.cdef(Path(__file__).with_name("engine.h").read_text(encoding="utf-8"))
+    return ffi
+
+
+@lru_cache(maxsize=1)
+def _library():
+    return _declarations().dlopen(load(*_SOURCES)._name)
 
 
 def has_fast_fft(points: int) -> bool:

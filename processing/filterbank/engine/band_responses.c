@@ -10,22 +10,9 @@
 
 #include <string.h>
 
-typedef struct {
-    cfloat *taps;            /* (filters, window), or their gradient */
-    const long *starts;      /* (filters): first bin of each band */
-    const long *bins;        /* (filters): how many */
-    cfloat *const *rows;     /* (filters): each response, or its gradient */
-    const float *of_taps;    /* (window): factors of the taps */
-    const cfloat *of_grid;   /* (cells + points - 1): of the grid's points */
-    const cfloat *of_bins;   /* (most bins) */
-    const float *weights;    /* (step, points): of a bin's neighbours */
-    const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
-    const cfloat *coarse_roots;
-    long filters, window, size;
-    long step;   /* bins from one point of the grid to the next */
-    long points; /* neighbours; 8, or 1 where the grid is the bins themselves */
-} responses;
-
+static inline cfloat *row_of(const responses *r, long filter) {
+    return (cfloat *)r->rows[filter];
+}
 static inline cfloat conjugate(cfloat w) { return (cfloat){w.re, -w.im}; }
 static inline cvec exchanged(cvec a) { return (cvec){a.im, a.re}; }
 
@@ -119,7 +106,7 @@ static int forward(const responses *r, long group) {
         const cvec response = times(bin, r->of_bins[k]);
         for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane])
-                r->rows[group * LANES + lane][k] = (cfloat){response.re[lane], response.im[lane]};
+                row_of(r, group * LANES + lane)[k] = (cfloat){response.re[lane], response.im[lane]};
     }
     return 0;
 }
@@ -134,7 +121,7 @@ static int backward(const responses *r, long group) {
         cvec above = {{0}, {0}};
         for (long lane = 0; lane < s.lanes; lane++)
             if (k < r->bins[group * LANES + lane]) {
-                const cfloat value = r->rows[group * LANES + lane][k];
+                const cfloat value = row_of(r, group * LANES + lane)[k];
                 above.re[lane] = value.re, above.im[lane] = value.im;
             }
         const cvec bin = times(above, conjugate(r->of_bins[k]));
@@ -158,17 +145,13 @@ static int backward(const responses *r, long group) {
     return 0;
 }
 
-/* -> 0, or -1 when there is no memory. The arguments are the members of `responses`. */
-int band_responses(cfloat *taps, const long *starts, const long *bins, cfloat *const *rows,
-                   const float *of_taps, const cfloat *of_grid, const cfloat *of_bins,
-                   const float *weights, const cfloat *roots, const cfloat *coarse_roots,
-                   long filters, long window, long size, long step, long points, long is_backward,
-                   int threads) {
-    const responses all = {taps,    starts, bins,         rows,    of_taps, of_grid, of_bins,
-                           weights, roots,  coarse_roots, filters, window,  size,    step, points};
+static int run(const responses *r, int (*step)(const responses *, long), int threads) {
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (long group = 0; group < lane_groups(filters); group++)
-        if (is_backward ? backward(&all, group) : forward(&all, group)) failed = -1;
+    for (long group = 0; group < lane_groups(r->filters); group++)
+        if (step(r, group)) failed = -1;
     return failed;
 }
+
+int band_responses(const responses *r, int threads) { return run(r, forward, threads); }
+int band_responses_backward(const responses *r, int threads) { return run(r, backward, threads); }

@@ -142,10 +142,12 @@ def _grid(
 
 
 @keep_tensors(maxsize=64)
-def _tables(grid: Grid) -> tuple[torch.Tensor, ...]:
-    """The tables of a grid in the order and layout of band_responses.c."""
-    tables = grid.taps, grid.centred, grid.delayed, grid.weights.T
-    return (*(t.contiguous() for t in tables), roots(grid.size), roots(grid.size // grid.step))
+def _tables(grid: Grid) -> dict[str, torch.Tensor]:
+    """The tables of a grid in the layout of band_responses.c."""
+    tables = {"of_taps": grid.taps, "of_grid": grid.centred, "of_bins": grid.delayed}
+    tables.update(weights=grid.weights.T, roots=roots(grid.size))
+    tables["coarse_roots"] = roots(grid.size // grid.step)
+    return {name: table.contiguous() for name, table in tables.items()}
 
 
 def _run(taps, starts, grid: Grid, parts, responses, backward: bool) -> None:
@@ -153,7 +155,9 @@ def _run(taps, starts, grid: Grid, parts, responses, backward: bool) -> None:
     filters, window = taps.shape
     assert len(starts) == filters == sum(count for count, _ in parts)
     tables = _tables(grid)
-    assert len(tables[0]) == window and len(tables[2]) >= max(bins for _, bins in parts)
+    assert len(tables["of_taps"]) == window and len(tables["of_bins"]) >= max(
+        bins for _, bins in parts
+    )
     widths = [bins for count, bins in parts for _ in range(count)]
     pointers = [
         part.data_ptr() + part.element_size() * bins * i
@@ -162,8 +166,11 @@ def _run(taps, starts, grid: Grid, parts, responses, backward: bool) -> None:
     ]
     numbers = torch.tensor([starts, widths, pointers], dtype=torch.int64, device="cpu")
     backend.call(
-        *("band_responses", taps, *numbers, *tables),
-        *(filters, window, grid.size, grid.step, grid.points, int(backward)),
+        "band_responses_backward" if backward else "band_responses",
+        **{"taps": taps, "starts": numbers[0], "bins": numbers[1], "rows": numbers[2]},
+        **tables,
+        **{"filters": filters, "window": window},
+        **{"size": grid.size, "step": grid.step, "points": grid.points},
     )
 
 

@@ -119,9 +119,7 @@ class EnergyEngine:
             self._stamp, self._frozen = stamp, _Frozen(*build())
         return self._frozen.taps, self._frozen.pool
 
-    def recall(
-        self, taps: torch.Tensor, pool: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def recall(self, taps: torch.Tensor, pool: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The filters of the last call where these have the same values: their bank is reused."""
         if taps.requires_grad or pool.requires_grad:
             return taps, pool

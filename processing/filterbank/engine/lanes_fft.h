@@ -6,14 +6,15 @@
  */
 #include <stddef.h>
 
+#include "engine.h"
 #include "lanes.h"
 
-typedef struct {
+struct cvec {
     vec re, im;
-} cvec; /* one complex number of each lane's row */
-typedef struct {
+};
+struct cfloat {
     float re, im;
-} cfloat;
+};
 
 static inline cvec times(cvec a, cfloat w) {
     cvec out = {a.re * w.re - a.im * w.im, a.re * w.im + a.im * w.re};

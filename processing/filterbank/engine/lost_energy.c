@@ -1,22 +1,9 @@
 /* Estimate the energy lost by band-limiting and flag frames above a bound: lost_energy.py. */
+#include "engine.h"
 #include "lanes.h"
 #include "scratch.h"
 
 #include <string.h>
-
-typedef struct {
-    const float *energy; /* (filters, clips, frames) */
-    const float *wide;   /* (bands, clips, frames): energies of the signal in wide bands */
-    const float *mean;   /* (filters, bands): power of each filter there outside its own band */
-    const float *peak;
-    float *lost; /* (filters, clips, frames) */
-    char *flagged; /* the same: more than the bound may be lost */
-    long filters, clips, frames, bands;
-    long whole; /* half a filter in hops, rounded down */
-    float part; /* the remainder */
-    float bound; /* fraction of a frame's energy that may be lost */
-    float floor;
-} losses;
 
 /* One clip: -> 1 if any frame is flagged, else 0; -1 when there is no memory. */
 static int estimate_clip(const losses *l, long clip) {
@@ -62,18 +49,11 @@ static int estimate_clip(const losses *l, long clip) {
     return any;
 }
 
-/* -> 1 if any frame is flagged, else 0; -1 when there is no memory. `power` is (2, filters, bands):
- * mean and peak. */
-int lost_energy(const float *energy, const float *wide, const float *power, float *lost,
-                char *flagged, long filters, long clips, long frames, long bands, long whole,
-                double part, double bound, double floor, int threads) {
-    const losses all = {energy, wide,   power,       power + filters * bands, lost,         flagged,
-                        filters, clips, frames,      bands,                   whole, (float)part,
-                        (float)bound,   (float)floor};
+int lost_energy(const losses *l, int threads) {
     int any = 0, failed = 0;
 #pragma omp parallel for reduction(| : any, failed) num_threads(threads)
-    for (long clip = 0; clip < clips; clip++) {
-        const int status = estimate_clip(&all, clip);
+    for (long clip = 0; clip < l->clips; clip++) {
+        const int status = estimate_clip(l, clip);
         any |= status > 0;
         failed |= status < 0;
     }

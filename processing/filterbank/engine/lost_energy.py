@@ -50,8 +50,21 @@ def lost_energy(
         assert wide.shape[1:] == energy.shape[1:]
         assert lost_power.shape == (2, len(energy), len(wide))
         any_flagged = backend.call(
-            *("lost_energy", energy, wide, lost_power, lost, flagged),
-            *(*energy.shape, len(wide), whole, part, MAX_LOST, float(floor)),
+            "lost_energy",
+            energy=energy,
+            wide=wide,
+            mean=lost_power[0],
+            peak=lost_power[1],
+            lost=lost,
+            flagged=flagged,
+            filters=len(energy),
+            clips=energy.shape[1],
+            frames=energy.shape[2],
+            bands=len(wide),
+            whole=whole,
+            part=part,
+            bound=MAX_LOST,
+            floor=floor,
         )
         return lost, flagged if any_flagged else None
     padded = functional.pad(wide, (whole + 1, whole + 1))

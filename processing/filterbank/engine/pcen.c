@@ -12,6 +12,7 @@
  * exp and log: S. Moshier's polynomials (Cephes, expf and logf, 1992), within 2 units of the last
  * place, with IEEE's results for zeros, infinities and NaN: a broken energy stays visible.
  */
+#include "engine.h"
 #include "lanes.h"
 
 #include <math.h>
@@ -27,23 +28,6 @@ typedef struct {
 
 /* Values for which it pays to wake another thread. */
 #define VALUES_PER_THREAD 4096
-
-/* One call; tensors are contiguous. */
-typedef struct {
-    const float *energy;                        /* (batch, frames, channels) */
-    const float *state;                         /* (batch, channels); NULL: the first frame */
-    const float *alpha, *delta, *power, *smooth; /* (channels) */
-    float *out;                                 /* as energy */
-    float *last;       /* (batch, channels): the last smoothed energy */
-    float *marks;      /* (batch, pieces, channels): smoothed, before each piece; may be NULL */
-    const float *grad; /* of out; NULL: zero */
-    const float *grad_last;                     /* NULL: zero */
-    float *grad_energy, *grad_state;            /* may be NULL */
-    double *grad_values; /* (4, batch, channels): of alpha, delta, power and smooth; over the items
-                            they are summed elsewhere, in an order that no thread changes */
-    long batch, frames, channels;
-    float floor;
-} call;
 
 /* ---- vectors -------------------------------------------------------------------------------- */
 
@@ -128,18 +112,18 @@ static inline vec vec_log(vec x) {
 }
 
 /* For the tests. */
-int pcen_exp(const float *from, float *to, long count, int threads) {
-    for (long i = 0; i < count; i += LANES) {
-        const long lanes = lanes_from(i, count);
-        store(vec_exp(load(from + i, lanes)), to + i, lanes);
+int pcen_exp(const numbers *n, int threads) {
+    for (long i = 0; i < n->count; i += LANES) {
+        const long lanes = lanes_from(i, n->count);
+        store(vec_exp(load(n->from + i, lanes)), n->to + i, lanes);
     }
     return 0 * threads;
 }
 
-int pcen_log(const float *from, float *to, long count, int threads) {
-    for (long i = 0; i < count; i += LANES) {
-        const long lanes = lanes_from(i, count);
-        store(vec_log(load(from + i, lanes)), to + i, lanes);
+int pcen_log(const numbers *n, int threads) {
+    for (long i = 0; i < n->count; i += LANES) {
+        const long lanes = lanes_from(i, n->count);
+        store(vec_log(load(n->from + i, lanes)), n->to + i, lanes);
     }
     return 0 * threads;
 }
@@ -154,7 +138,7 @@ typedef struct {
     wide smooth, decay;
 } values;
 
-static inline __attribute__((always_inline)) values load_values(const call *c, long channel,
+static inline __attribute__((always_inline)) values load_values(const normalisation *c, long channel,
                                                                 const long lanes) {
     values v;
     v.alpha = load(c->alpha + channel, lanes);
@@ -189,7 +173,7 @@ static inline __attribute__((always_inline)) void smooth_piece(const values *v, 
     *mean = m;
 }
 
-static inline __attribute__((always_inline)) void forward(const call *c, long item, long channel,
+static inline __attribute__((always_inline)) void forward(const normalisation *c, long item, long channel,
                                                           const long lanes) {
     const long stride = c->channels, pieces = (c->frames + FRAMES - 1) / FRAMES;
     const float *from = c->energy + item * c->frames * stride + channel;
@@ -219,7 +203,7 @@ static inline void add(wide *sum, vec value) {
     for (int half = 0; half < 2; half++) sum->part[half] += more.part[half];
 }
 
-static inline __attribute__((always_inline)) void store_sum(const call *c, wide sum, int which,
+static inline __attribute__((always_inline)) void store_sum(const normalisation *c, wide sum, int which,
                                                             long item, long channel,
                                                             const long lanes) {
     double *to = c->grad_values + (which * c->batch + item) * c->channels + channel;
@@ -227,7 +211,7 @@ static inline __attribute__((always_inline)) void store_sum(const call *c, wide 
         to[lane] = sum.part[lane / (LANES / 2)][lane % (LANES / 2)];
 }
 
-static inline __attribute__((always_inline)) void backward(const call *c, long item, long channel,
+static inline __attribute__((always_inline)) void backward(const normalisation *c, long item, long channel,
                                                            const long lanes) {
     const long stride = c->channels, pieces = (c->frames + FRAMES - 1) / FRAMES;
     const long start = item * c->frames * stride + channel;
@@ -311,7 +295,7 @@ static inline __attribute__((always_inline)) void backward(const call *c, long i
 
 /* A task is LANES channels of an item. They are dealt out in runs: two threads in the same frames
  * would write to the same cache lines. */
-static int run(const call *c, int back, int threads) {
+static int run(const normalisation *c, int back, int threads) {
     const long useful = c->batch * c->frames * c->channels / VALUES_PER_THREAD;
     if (threads > useful) threads = useful > 1 ? (int)useful : 1;
     const long groups = lane_groups(c->channels);
@@ -332,24 +316,5 @@ static int run(const call *c, int back, int threads) {
     return 0;
 }
 
-/* -> 0. The arguments are the members of `call`. */
-int pcen(const float *energy, const float *state, const float *alpha, const float *delta,
-         const float *power, const float *smooth, double floor, long batch, long frames,
-         long channels, float *out, float *last, float *marks, int threads) {
-    const call c = {.energy = energy, .state = state, .alpha = alpha, .delta = delta,
-                    .power = power, .smooth = smooth, .out = out, .last = last, .marks = marks,
-                    .batch = batch, .frames = frames, .channels = channels, .floor = (float)floor};
-    return run(&c, 0, threads);
-}
-
-int pcen_backward(const float *energy, const float *state, const float *alpha, const float *delta,
-                  const float *power, const float *smooth, double floor, long batch, long frames,
-                  long channels, float *marks, const float *grad, const float *grad_last,
-                  float *grad_energy, float *grad_state, double *grad_values, int threads) {
-    const call c = {.energy = energy, .state = state, .alpha = alpha, .delta = delta,
-                    .power = power, .smooth = smooth, .marks = marks, .grad = grad,
-                    .grad_last = grad_last, .grad_energy = grad_energy, .grad_state = grad_state,
-                    .grad_values = grad_values, .batch = batch, .frames = frames,
-                    .channels = channels, .floor = (float)floor};
-    return run(&c, 1, threads);
-}
+int pcen(const normalisation *c, int threads) { return run(c, 0, threads); }
+int pcen_backward(const normalisation *c, int threads) { return run(c, 1, threads); }

@@ -8,17 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct {
-    const float *taps;      /* (filters, 2, window) */
-    const cfloat *roots;    /* exp(2 pi i t / points) for t < points */
-    const long *candidates; /* rising reduced rates, in samples per hop */
-    float *power;           /* (filters, points) */
-    double *centres;        /* (filters), in rad/sample */
-    long *lowest;           /* (filters): index of the first sufficient candidate, or `number` */
-    long filters, window, points, hop, number;
-    float max_leak, headroom;
-} filters;
-
 static void power_of(const filters *f, long group, cvec *x) {
     const long lanes = lanes_from(group * LANES, f->filters);
     memset(x, 0, f->points * sizeof(cvec));
@@ -72,14 +61,8 @@ static long lowest_of(const filters *f, const float *power, double centre, doubl
     return lowest;
 }
 
-/* -> 0, or -1 when there is no memory. The arguments are the members of `filters`. */
-int choose_rates(const float *taps, long count, long window, const cfloat *roots, long points,
-                 const long *candidates, long number, long hop, double max_leak, double headroom,
-                 float *power, double *centres, long *lowest, int threads) {
-    const filters all = {taps,   roots,  candidates, power, centres,         lowest,         count,
-                         window, points, hop,        number, (float)max_leak, (float)headroom};
-    const filters *f = &all;
-    const long groups = lane_groups(count);
+int choose_rates(const filters *f, int threads) {
+    const long groups = lane_groups(f->filters);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {
@@ -98,16 +81,11 @@ int choose_rates(const float *taps, long count, long window, const cfloat *roots
     return failed;
 }
 
-/* Mean and peak, (2, filters, bands), of the power outside each filter's band, whose centre and
- * half-width are (2, filters) numbers, and outside `inner` of it, at the frequencies k and -1 - k;
- * a half-width of 2 pi: nothing is outside. */
-int lost_power(const float *power, const double *numbers, double inner, long count, long points,
-               long bands, float *lost, int threads) {
-    const double *centres = numbers, *edges = numbers + count;
-    float *mean = lost, *peak = lost + count * bands;
-    const long half = points / 2;
+/* The power of filter n outside its band, at the frequencies k and -1 - k. */
+int lost_power(const outside *o, int threads) {
+    const long points = o->points, half = points / 2, bands = o->bands;
 #pragma omp parallel for num_threads(threads)
-    for (long n = 0; n < count; n++)
+    for (long n = 0; n < o->filters; n++)
         for (long band = 0; band < bands; band++) {
             const long first = band * half / bands, last = ((band + 1) * half + bands - 1) / bands;
             double sum = 0;
@@ -116,17 +94,17 @@ int lost_power(const float *power, const double *numbers, double inner, long cou
                 float outer = 0;
                 for (int mirrored = 0; mirrored < 2; mirrored++) {
                     const long at = mirrored ? points - 1 - k : k;
-                    double apart = fabs(at * (2 * M_PI / points) - centres[n]);
+                    double apart = fabs(at * (2 * M_PI / points) - o->centres[n]);
                     if (apart > 2 * M_PI) apart -= 2 * M_PI;
                     if (apart > M_PI) apart = 2 * M_PI - apart;
-                    const float here = power[n * points + at];
-                    if (apart > edges[n]) sum += here;
-                    if (apart > inner * edges[n]) outer += here;
+                    const float here = o->power[n * points + at];
+                    if (apart > o->edges[n]) sum += here;
+                    if (apart > o->inner * o->edges[n]) outer += here;
                 }
                 if (outer > most) most = outer;
             }
-            mean[n * bands + band] = (float)(sum / (last - first));
-            peak[n * bands + band] = edges[n] < M_PI ? most : 0.0f;
+            o->mean[n * bands + band] = (float)(sum / (last - first));
+            o->peak[n * bands + band] = o->edges[n] < M_PI ? most : 0.0f;
         }
     return 0;
 }

@@ -173,6 +173,7 @@ def _choose_rates(
 
 
 def _choose_rates_compiled(taps, hop, candidates, max_leak, headroom):
+    taps = taps.detach().contiguous()
     count, _, window = taps.shape
     points = _points(taps)
     power = torch.empty(count, points, dtype=torch.float32, device="cpu")
@@ -180,9 +181,20 @@ def _choose_rates_compiled(taps, hop, candidates, max_leak, headroom):
     lowest = torch.empty(count, dtype=torch.int64, device="cpu")
     rates = torch.tensor(candidates, dtype=torch.int64, device="cpu")
     backend.call(
-        *("choose_rates", taps.detach().contiguous(), count, window),
-        *(backend.roots(points), points, rates, len(candidates), hop, max_leak, headroom),
-        *(power, centres, lowest),
+        "choose_rates",
+        taps=taps,
+        roots=backend.roots(points),
+        candidates=rates,
+        power=power,
+        centres=centres,
+        lowest=lowest,
+        filters=count,
+        window=window,
+        points=points,
+        hop=hop,
+        number=len(candidates),
+        max_leak=max_leak,
+        headroom=headroom,
     )
     return power, lowest.tolist(), centres.tolist()
 
@@ -227,7 +239,12 @@ def lost_power(
     if compiled:
         lost = torch.empty(2, len(power), bands, dtype=torch.float32, device="cpu")
         numbers = torch.tensor([plan.centres, edges], dtype=torch.float64, device="cpu")
-        backend.call("lost_power", power, numbers, OUTER_BAND, *power.shape, bands, lost)
+        backend.call(
+            "lost_power",
+            **{"power": power, "centres": numbers[0], "edges": numbers[1], "inner": OUTER_BAND},
+            **{"filters": len(power), "points": power.shape[1], "bands": bands},
+            **{"mean": lost[0], "peak": lost[1]},
+        )
         return lost
     freqs = _frequencies(power)
     centres = torch.tensor(plan.centres, device=taps.device, dtype=power.dtype)

@@ -13,37 +13,6 @@
 enum { SQUARE, ABS, LEAKY_RELU };
 #define LEAKY_SLOPE 0.2f
 
-/* A group of filters whose bands have the same number of bins. Members are pointers and longs only:
- * the caller passes an array of 8-byte integers, in the order of _MEMBERS in pooled_bands.py. */
-typedef struct {
-    const cvec *spectra;     /* (rows / LANES, bins), or NULL and instead: */
-    const cfloat *half;      /* (any rows, half_bins) of FFTs of real_size points: bins 0 and above */
-    const long *picked;      /* (rows): indices of its rows */
-    const cfloat *responses; /* (filters, size) */
-    const float *weights;    /* (filters, count, size / segments) */
-    const long *starts;      /* (filters): first bin of each band */
-    const long *valid;       /* (rows, 2): samples that count; NULL: all */
-    const cfloat *roots;     /* exp(2 pi i t / size) for t < size */
-    const long *channels;    /* (filters): output index of each filter's first output */
-    const long *first_frame; /* (rows): frame index of frame 0 of each row; NULL: 0 */
-    float *out;              /* (outputs, clips, limit), or its gradient; each clip is rows / clips
-                                consecutive rows; frames outside 0 ... limit - 1 are dropped */
-    cfloat *grad_responses;  /* (parts, filters, size): from a part of the rows each, to be summed */
-    float *grad_weights;     /* (parts, filters, count, size / segments) */
-    long rows, bins, filters, size, segments;
-    long half_bins, real_size, lowest; /* of `half`, and bin 0 of `starts` */
-    long count;      /* weight rows of each filter */
-    long span;       /* weight rows that make one output */
-    long frames;     /* outputs in time */
-    long clips, limit;
-    long stage;      /* groups of stage 0 write to different places, at once; those of each higher
-                        stage are subtracted after the stage before */
-    long along_time; /* the outputs of a filter are consecutive frames of one channel */
-    long rectifier;  /* of the real and of the imaginary part */
-    long paired;     /* the parts belong to two filters: half of the weight rows each */
-    long parts;      /* of the rows, for the gradients: a sum that does not depend on the threads */
-} bands;
-
 static inline vec sign_of(vec x) {
     const mask up = x > 0.0f, down = x < 0.0f;
     return __builtin_convertvector(down - up, vec); /* true is -1 */
@@ -388,22 +357,21 @@ static int run(const bands *groups, long number, int backward, int threads) {
     return failed;
 }
 
-/* Groups by rising stage; -> 0, or -1 when there is no memory. */
-int pool_bands(const bands *groups, long number, int threads) {
+int pool_bands(const groups *g, int threads) {
     int failed = 0;
-    for (long first = 0, next; first < number; first = next) {
-        for (next = first; next < number && groups[next].stage == groups[first].stage;) next++;
-        failed |= run(groups + first, next - first, 0, threads);
+    for (long from = 0, to; from < g->number; from = to) {
+        for (to = from; to < g->number && g->first[to].stage == g->first[from].stage;) to++;
+        failed |= run(g->first + from, to - from, 0, threads);
     }
     return failed;
 }
 
-int pool_bands_backward(const bands *groups, long number, int threads) {
-    const int failed = run(groups, number, 1, threads);
+int pool_bands_backward(const groups *g, int threads) {
+    const int failed = run(g->first, g->number, 1, threads);
     /* The gradients of all parts are summed into the first. */
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (long i = 0; i < number; i++) {
-        const bands *b = &groups[i];
+    for (long i = 0; i < g->number; i++) {
+        const bands *b = &g->first[i];
         const long bins = 2 * b->filters * b->size;
         const long weights = b->filters * b->count * (b->size / b->segments);
         float *responses = (float *)b->grad_responses;

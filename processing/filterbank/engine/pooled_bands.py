@@ -15,15 +15,6 @@ _FLOATS = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults
 #: Pieces that backward's sums are cut into at least, whatever the number of threads is: the order
 #: of a sum, and with it its last digit, then depends on the data alone.
 _PIECES = 16
-#: Members of `bands` in pooled_bands.c, in order; all are pointers or longs, 8 bytes each.
-_MEMBERS = (
-    *("spectra", "half", "picked", "responses", "weights", "starts", "valid", "roots"),
-    *("channels", "first_frame", "out", "grad_responses", "grad_weights"),
-    *("rows", "bins", "filters", "size", "segments", "half_bins", "real_size", "lowest"),
-    *("count", "span", "frames", "clips", "limit", "stage", "along_time"),
-    *("rectifier", "paired", "parts"),
-)
-_OUT, _GRADS = _MEMBERS.index("out"), _MEMBERS.index("grad_responses")
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,48 +200,8 @@ class _Call:
 
     def __init__(self, groups: Sequence[Bands]):
         self.accumulators = [group.accumulator for group in groups]
-        self.tensors: list = []
-        #: The `_MEMBERS` of each group.
-        self.structures = [self._structure(group) for group in groups]
-        self.shapes = [(group.responses.shape, group.weights.shape) for group in groups]
-
-    def _structure(self, group: Bands) -> list[int]:
-        total, channels = group.accumulator, group.all_channels
-        (filters, size), (_, count, rate) = group.responses.shape, group.weights.shape
-        spectra, rows, valid = group.spectra, len(group.spectra), group.valid
-        assert group.responses.dtype == torch.complex64 and group.weights.dtype == torch.float32
-        assert rate * group.segments == size and count % group.span == 0
-        assert min(group.starts) >= 0 and max(group.starts) + size <= spectra.bins
-        assert rows % total.clips == 0 and min(channels) >= 0
-        assert max(channels) + (1 if group.along_time else group.outputs) <= total.outputs
-        if spectra.picked is None:
-            source, half_bins = (self._pointer(spectra.packed), 0, 0), 0
-        else:
-            assert spectra.picked.dtype == torch.int64
-            source = 0, self._pointer(spectra.half), self._pointer(spectra.picked)
-            half_bins = spectra.half.shape[1]
-        return [
-            *source,
-            self._pointer(group.responses.detach().resolve_conj()),
-            self._pointer(group.weights.detach()),
-            self._pointer(torch.tensor(group.starts, dtype=torch.int64)),
-            self._pointer(None if valid is None else valid.clamp(0, size)),
-            self._pointer(backend.roots(size)),
-            self._pointer(torch.tensor(channels, dtype=torch.int64)),
-            self._pointer(group.first_frame),
-            *(0, 0, 0),
-            *(rows, spectra.bins, filters, size, group.segments),
-            *(half_bins, spectra.size, spectra.lowest, count, group.span),
-            *(group.frames or group.segments, total.clips, total.frames),
-            *(group.stage, group.along_time, list(RECTIFIERS).index(group.rectifier)),
-            *(group.paired, min(-(-rows // LANES), -(-_PIECES // filters))),
-        ]
-
-    def _pointer(self, tensor: torch.Tensor | None) -> int:
-        if tensor is None:
-            return 0
-        self.tensors.append(tensor.contiguous())
-        return self.tensors[-1].data_ptr()
+        #: The members of each group's structure; they keep their tensors alive.
+        self.members = [_members(group) for group in groups]
 
     def forward(self) -> dict[Accumulator, torch.Tensor]:
         """The tensor (outputs, clips, frames) of each different accumulator."""
@@ -258,29 +209,64 @@ class _Call:
             key: torch.empty(key.outputs, key.clips, key.frames, **_FLOATS)
             for key in self.accumulators
         }
-        for structure, key in zip(self.structures, self.accumulators, strict=True):
-            structure[_OUT] = outs[key].data_ptr()
-        self._run("pool_bands", self.structures)
+        self._run("pool_bands", range(len(self.members)), outs)
         return outs
 
     def backward(self, grads: Sequence[torch.Tensor], wanted: Sequence[int]) -> list[tuple]:
         """Gradients of responses and weights of the `wanted` groups, from those of `forward`."""
         grads = [grad.contiguous() for grad in grads]
-        by_accumulator = dict(zip(dict.fromkeys(self.accumulators), grads, strict=True))
         results = []
         for i in wanted:
-            structure, (responses, weights) = self.structures[i], self.shapes[i]
             # One for each part of the rows; C sums them into the first.
-            parts = structure[-1]
-            of_responses = torch.empty(parts, *responses, dtype=torch.complex64, device="cpu")
-            of_weights = torch.empty(parts, *weights, **_FLOATS)
-            structure[_OUT] = by_accumulator[self.accumulators[i]].data_ptr()
-            structure[_GRADS : _GRADS + 2] = (of_responses.data_ptr(), of_weights.data_ptr())
+            parts = self.members[i]["parts"]
+            of_responses, of_weights = (
+                tensor.new_empty(parts, *tensor.shape)
+                for tensor in (self.members[i]["responses"], self.members[i]["weights"])
+            )
+            self.members[i].update(grad_responses=of_responses, grad_weights=of_weights)
             results.append((of_responses[0], of_weights[0]))
-        self._run("pool_bands_backward", [self.structures[i] for i in wanted])
+        outs = dict(zip(dict.fromkeys(self.accumulators), grads, strict=True))
+        self._run("pool_bands_backward", wanted, outs)
         return results
 
-    @staticmethod
-    def _run(function: str, structures: list[list[int]]) -> None:
-        table = torch.tensor(structures, dtype=torch.int64, device="cpu")
-        backend.call(function, table, len(structures))
+    def _run(self, function: str, indices: Sequence[int], outs: dict) -> None:
+        for i in indices:
+            self.members[i]["out"] = outs[self.accumulators[i]]
+        array = backend.structures("bands", [self.members[i] for i in indices])
+        backend.call(function, first=array, number=len(indices))
+        for i in indices:
+            del self.members[i]["out"]
+
+
+def _members(group: Bands) -> dict:
+    """The members of a group's structure that do not depend on the direction."""
+    total, channels = group.accumulator, group.all_channels
+    (filters, size), (_, count, rate) = group.responses.shape, group.weights.shape
+    spectra, rows, valid = group.spectra, len(group.spectra), group.valid
+    assert rate * group.segments == size and count % group.span == 0
+    assert min(group.starts) >= 0 and max(group.starts) + size <= spectra.bins
+    assert rows % total.clips == 0 and min(channels) >= 0
+    assert max(channels) + (1 if group.along_time else group.outputs) <= total.outputs
+    if spectra.picked is None:
+        source = {"spectra": spectra.packed}
+    else:
+        source = {"half": spectra.half, "picked": spectra.picked}
+        source["half_bins"] = spectra.half.shape[1]
+    first_frame = group.first_frame
+    return {
+        **source,
+        "responses": group.responses.detach().resolve_conj().contiguous(),
+        "weights": group.weights.detach().contiguous(),
+        "starts": torch.tensor(group.starts, dtype=torch.int64, device="cpu"),
+        "valid": None if valid is None else valid.clamp(0, size).contiguous(),
+        "roots": backend.roots(size),
+        "channels": torch.tensor(channels, dtype=torch.int64, device="cpu"),
+        "first_frame": None if first_frame is None else first_frame.contiguous(),
+        **{"rows": rows, "bins": spectra.bins, "filters": filters, "size": size},
+        **{"segments": group.segments, "real_size": spectra.size, "lowest": spectra.lowest},
+        **{"count": count, "span": group.span, "frames": group.frames or group.segments},
+        **{"clips": total.clips, "limit": total.frames},
+        **{"stage": group.stage, "along_time": group.along_time},
+        **{"rectifier": list(RECTIFIERS).index(group.rectifier), "paired": group.paired},
+        "parts": min(-(-rows // LANES), -(-_PIECES // filters)),
+    }

@@ -7,10 +7,8 @@
 
 #include <string.h>
 
-/* Pack spectra (rows, half), bins from 0 on. */
-int pack_spectra(const cfloat *spectra, long rows, long half, long size, long lowest, long bins,
-                 cvec *packed, int threads) {
-    const long groups = lane_groups(rows), block = 512;
+int pack_spectra(const packing *p, int threads) {
+    const long groups = lane_groups(p->rows), bins = p->bins, block = 512;
     const long blocks = (bins + block - 1) / block;
 #pragma omp parallel for collapse(2) num_threads(threads)
     for (long group = 0; group < groups; group++)
@@ -18,30 +16,17 @@ int pack_spectra(const cfloat *spectra, long rows, long half, long size, long lo
             const long last = (part + 1) * block < bins ? (part + 1) * block : bins;
             for (long k = part * block; k < last; k++) {
                 cvec z = {{0}, {0}};
-                for (long lane = 0; lane < lanes_from(group * LANES, rows); lane++) {
-                    const cfloat *row = spectra + (group * LANES + lane) * half;
-                    const cfloat value = real_bin(row, k + lowest, size);
+                for (long lane = 0; lane < lanes_from(group * LANES, p->rows); lane++) {
+                    const cfloat *row = p->spectra + (group * LANES + lane) * p->half;
+                    const cfloat value = real_bin(row, k + p->lowest, p->size);
                     z.re[lane] = value.re;
                     z.im[lane] = value.im;
                 }
-                packed[group * bins + k] = z;
+                p->packed[group * bins + k] = z;
             }
         }
     return 0;
 }
-
-/* Overlapping blocks of clips; a row is a block of a clip. */
-typedef struct {
-    const float *wavs;  /* (clips, samples) */
-    const cfloat *roots; /* exp(2 pi i t / size) for t < size */
-    const cfloat *half_roots;
-    cvec *packed;
-    long clips, samples, blocks;
-    long size;     /* samples of a block; even */
-    long step;     /* from a block to the next */
-    long in_front; /* zeros in front of each clip */
-    long lowest, bins;
-} blocks;
 
 /* Two samples in one complex number: half the points. Exchanged: what follows is a forward
  * transform. A few pairs of all lanes at a time, which fit the first cache. */
@@ -66,14 +51,8 @@ static void gather(const blocks *b, long group, cvec *x) {
         }
 }
 
-/* -> 0, or -1 when there is no memory. The arguments are the members of `blocks`. */
-int block_spectra(const float *wavs, long clips, long samples, long num_blocks, long size,
-                  long step, long in_front, const cfloat *roots, const cfloat *half_roots,
-                  long lowest, long bins, cvec *packed, int threads) {
-    const blocks all = {wavs,       roots, half_roots, packed,   clips,  samples,
-                        num_blocks, size,  step,       in_front, lowest, bins};
-    const blocks *b = &all;
-    const long groups = lane_groups(clips * num_blocks), half = size / 2;
+int block_spectra(const blocks *b, int threads) {
+    const long groups = lane_groups(b->clips * b->blocks), size = b->size, half = size / 2;
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < groups; group++) {
@@ -88,12 +67,12 @@ int block_spectra(const float *wavs, long clips, long samples, long num_blocks, 
             const cvec z = points[k == half ? 0 : k], w = points[k == 0 ? 0 : half - k];
             const cvec even = {0.5f * (z.im + w.im), 0.5f * (z.re - w.re)};
             const cvec odd = {0.5f * (z.re + w.re), 0.5f * (w.im - z.im)};
-            const cfloat turn = {roots[k].re, -roots[k].im};
+            const cfloat turn = {b->roots[k].re, -b->roots[k].im};
             whole[k] = plus(even, times(odd, turn));
         }
-        cvec *to = packed + group * bins;
-        for (long k = 0; k < bins; k++) {
-            const long bin = k + lowest, at = stored_bin(bin, size);
+        cvec *to = b->packed + group * b->bins;
+        for (long k = 0; k < b->bins; k++) {
+            const long bin = k + b->lowest, at = stored_bin(bin, size);
             to[k] = whole[at];
             if (at != bin) to[k].im = -to[k].im;
         }

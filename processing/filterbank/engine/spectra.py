@@ -72,7 +72,11 @@ class Spectra:
     def packed(self) -> torch.Tensor:
         """The same, eight rows side by side: (R / 8 rounded up, bins, 2, 8) float32."""
         half, packed = self.half.resolve_conj().contiguous(), self._new_packed()
-        backend.call("pack_spectra", half, *half.shape, self.size, self.lowest, self.bins, packed)
+        backend.call(
+            "pack_spectra",
+            **{"spectra": half, "rows": len(half), "half": half.shape[1], "size": self.size},
+            **{"lowest": self.lowest, "bins": self.bins, "packed": packed},
+        )
         return packed
 
     def _new_packed(self) -> torch.Tensor:
@@ -125,10 +129,20 @@ class BlockSpectra(Spectra):
         blocks, size = self.blocks, self.size
         if size % 2 or not backend.has_fast_fft(size // 2):
             return super().packed
-        packed = self._new_packed()
+        packed, wavs = self._new_packed(), self.wavs.contiguous()
         backend.call(
-            *("block_spectra", self.wavs.contiguous(), *self.wavs.shape),
-            *(blocks.num_blocks, size, blocks.step, blocks.in_front),
-            *(backend.roots(size), backend.roots(size // 2), self.lowest, self.bins, packed),
+            "block_spectra",
+            wavs=wavs,
+            clips=len(wavs),
+            samples=wavs.shape[1],
+            roots=backend.roots(size),
+            half_roots=backend.roots(size // 2),
+            packed=packed,
+            blocks=blocks.num_blocks,
+            size=size,
+            step=blocks.step,
+            in_front=blocks.in_front,
+            lowest=self.lowest,
+            bins=self.bins,
         )
         return packed

@@ -201,7 +201,7 @@ def test_kept_edges_belong_to_their_length():
             found = engine(wavs[:, :num_samples], *kernels, 200)
             expected = EnergyEngine(HOP, "decimated")(wavs[:, :num_samples], taps, pool, 200)
             assert torch.equal(found, expected)
-        assert len(engine._banks) == 1
+        assert len(engine._frozen.banks) == 1
 
 
 @pytest.mark.parametrize("rectifier", ["square", "abs", "leaky_relu"])
