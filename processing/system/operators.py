@@ -1,4 +1,4 @@
-"""Make a differentiable function one torch operator, which compilers pass on without looking inside.
+"""Make a differentiable function one torch operator that compilers do not look into.
 
 torch.compile, torch.export and torch.func run a function on tensors that have no data. A function
 that reads values (to choose a plan) or passes addresses to C cannot run on those; as an operator

@@ -6,7 +6,7 @@ everything below is told the answer (`compiled`).
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -56,8 +56,7 @@ def call(function: str, /, **members: torch.Tensor | int | float | None) -> int:
     ------
     MemoryError
     """
-    compiled = getattr(_library(), function)
-    name = _declarations().typeof(compiled).args[0].item.cname
+    compiled, name = _function(function)
     status = compiled(structures(name, [members]), torch.get_num_threads())
     if status < 0:
         raise MemoryError(f"no memory for the buffers of {function}")
@@ -82,18 +81,34 @@ def structures(name: str, rows: Sequence[dict]):
     2
     """
     dtypes = _dtypes(name)
-    rows = [{member: _c_value(v, dtypes[member]) for member, v in row.items()} for row in rows]
+    rows = [
+        {
+            member: _pointer(value, dtypes[member]) if isinstance(value, torch.Tensor) else value
+            for member, value in row.items()
+            if value is not None
+        }
+        for row in rows
+    ]
     return _declarations().new(f"{name}[]", rows)
 
 
-def _c_value(value, dtypes: tuple[torch.dtype, ...]):
-    if isinstance(value, torch.Tensor):
-        assert value.dtype in dtypes and value.is_contiguous() and not value.is_conj()
-        return _declarations().cast("void *", value.data_ptr())
-    return _declarations().NULL if value is None else value
+def copied(name: str, chosen: Sequence):
+    """An array of copies of structures."""
+    return _declarations().new(f"{name}[]", list(chosen))
 
 
-@lru_cache(maxsize=None)
+def set_pointer(structure, member: str, tensor: torch.Tensor) -> None:
+    """Let a member of a structure in an array point to a tensor, as `structures` does."""
+    name = _declarations().typeof(structure).cname.removesuffix(" &")
+    setattr(structure, member, _pointer(tensor, _dtypes(name)[member]))
+
+
+def _pointer(tensor: torch.Tensor, dtypes: tuple[torch.dtype, ...]):
+    assert tensor.dtype in dtypes and tensor.is_contiguous() and not tensor.is_conj()
+    return _declarations().cast("void *", tensor.data_ptr())
+
+
+@cache
 def _dtypes(name: str) -> dict[str, tuple[torch.dtype, ...]]:
     """The tensors that each member of a structure takes."""
     fields = dict(_declarations().typeof(name).fields)
@@ -111,9 +126,11 @@ def _declarations() -> FFI:
     return ffi
 
 
-@lru_cache(maxsize=1)
-def _library():
-    return _declarations().dlopen(load(*_SOURCES)._name)
+@lru_cache(maxsize=None)
+def _function(name: str) -> tuple[Callable, str]:
+    """A compiled function, and the name of its structure."""
+    function = getattr(_declarations().dlopen(load(*_SOURCES)._name), name)
+    return function, _declarations().typeof(function).args[0].item.cname
 
 
 def has_fast_fft(points: int) -> bool:

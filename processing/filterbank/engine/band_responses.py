@@ -1,4 +1,4 @@
-"""Responses of filters at the bins of their bands, by a coarse FFT and interpolation."""
+"""Filters at a reduced rate: their responses in their bands, and their pooling windows."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import torch
 
 from . import backend
 from .backend import keep_tensors, roots
+from .spectra import Blocks
 
 
 def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
@@ -16,6 +17,9 @@ def first_bins(centres: list[float], size: int, bins: int) -> list[int]:
     return [round(centre * size / (2 * math.pi)) - bins // 2 for centre in centres]
 
 
+#: Shape of the interpolation's Kaiser window: its ripples must stay below a quiet frame after a burst
+#: that is 60 dB louder.
+KAISER_BETA = 20.0
 #: The responses of short filters are smooth: they are computed on a coarse grid of bins and
 #: interpolated between its points. This is the least density of the grid over what the filters'
 #: length demands.
@@ -192,3 +196,48 @@ class _Responses(torch.autograd.Function):
         taps = grads[0].new_empty(ctx.shape)
         _run(taps, *ctx.bands, grads, backward=True)
         return taps, None, None, None
+
+
+@keep_tensors(maxsize=64)
+def interpolation(
+    pool: int, hop: int, span: int, slack: int, rate: int, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """Interpolation from reduced samples to samples of the pooling window, (pool, span * rate).
+
+    The first reduced sample lies `slack` samples in front of the window. A Kaiser-windowed sinc
+    that cuts at half the reduced rate, as long as the slack allows, which matters because the
+    pooling window ends with a step (4% of its peak in LEAF).
+    """
+    step = hop / rate
+    time = torch.arange(pool, dtype=torch.float64)[:, None]
+    apart = time - (torch.arange(span * rate, dtype=torch.float64) * step - slack)
+    half = float(min(slack, span * hop - pool - slack + 1))
+    bell = torch.special.i0(KAISER_BETA * (1 - (apart / half) ** 2).clamp(min=0).sqrt())
+    weights = torch.sinc(apart / step) * bell * (apart.abs() <= half)
+    weights = weights / weights.sum(1, keepdim=True)
+    return weights.to(device=device, dtype=dtype)
+
+
+def pooling_weights(pool: torch.Tensor, blocks: Blocks, rate: int) -> torch.Tensor:
+    """Pooling windows at a reduced rate, cut into segments of one hop.
+
+    Arguments
+    ---------
+    pool : tensor (N, P)
+    blocks : Blocks
+    rate : int
+        Samples per hop; `hop` is exact.
+
+    Shape
+    -----
+    (N, P) -> (N, span, rate): segment j of the window, sample i of a segment.
+    """
+    if rate == blocks.hop:
+        behind = blocks.span * blocks.hop - blocks.pool - blocks.slack
+        weights = torch.nn.functional.pad(pool, (blocks.slack, behind))
+    else:
+        kernel = interpolation(
+            blocks.pool, blocks.hop, blocks.span, blocks.slack, rate, pool.device, pool.dtype
+        )
+        weights = pool @ kernel
+    return weights.view(len(pool), blocks.span, rate)

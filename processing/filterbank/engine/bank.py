@@ -6,13 +6,11 @@ from itertools import groupby
 import torch
 from torch.nn import functional
 
-from .band_responses import band_responses, first_bins
-from .blocks import Blocks, make_blocks, pooling_weights
-from .edges import Tails
-from .lost_energy import LOST_BANDS, lost_energy
+from .band_responses import band_responses, first_bins, pooling_weights
+from .corrections import LOST_BANDS, Tails, lost_energy
 from .plan import Plan, lost_power
 from .pooled_bands import Accumulator, Bands, pooled_bands
-from .spectra import BlockSpectra, Spectra
+from .spectra import Blocks, BlockSpectra, Spectra, make_blocks
 
 #: Frames per block where flagged frames are recomputed.
 EXACT_FRAMES = 13

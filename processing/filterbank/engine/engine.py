@@ -10,9 +10,9 @@ from ...system.operators import is_traced, operator
 from ..framing import frame_count
 from . import backend as c_backend
 from .bank import BandedBank
-from .blocks import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
 from .direct import direct_energy
 from .plan import Plan, fits, make_plan
+from .spectra import BLOCK_FRAMES, OPERATOR_FRAMES, Blocks, make_blocks
 
 #: "direct": full rate by convolution, the readable form. "full_rate": exact, by blocks of the
 #: spectrum. "decimated": each filter at the rate that its bandwidth needs. "auto": decimated, or

@@ -1,4 +1,4 @@
-/* Estimate the energy lost by band-limiting and flag frames above a bound: lost_energy.py. */
+/* Estimate the energy lost by band-limiting and flag frames above a bound: corrections.py. */
 #include "engine.h"
 #include "lanes.h"
 #include "scratch.h"

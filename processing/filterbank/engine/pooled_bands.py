@@ -190,7 +190,7 @@ class _CompiledBands(torch.autograd.Function):
 
 
 class _Call:
-    """A C structure for each of several groups of bands, and the tensors that they point to.
+    """C structures of several groups of bands, and the tensors that they point to.
 
     Arguments
     ---------
@@ -200,8 +200,9 @@ class _Call:
 
     def __init__(self, groups: Sequence[Bands]):
         self.accumulators = [group.accumulator for group in groups]
-        #: The members of each group's structure; they keep their tensors alive.
+        #: The members of each group's structure, which keep their tensors alive.
         self.members = [_members(group) for group in groups]
+        self.structures = backend.structures("bands", self.members)
 
     def forward(self) -> dict[Accumulator, torch.Tensor]:
         """The tensor (outputs, clips, frames) of each different accumulator."""
@@ -209,33 +210,27 @@ class _Call:
             key: torch.empty(key.outputs, key.clips, key.frames, **_FLOATS)
             for key in self.accumulators
         }
-        self._run("pool_bands", range(len(self.members)), outs)
+        for structure, key in zip(self.structures, self.accumulators, strict=True):
+            backend.set_pointer(structure, "out", outs[key])
+        backend.call("pool_bands", first=self.structures, number=len(self.members))
         return outs
 
     def backward(self, grads: Sequence[torch.Tensor], wanted: Sequence[int]) -> list[tuple]:
         """Gradients of responses and weights of the `wanted` groups, from those of `forward`."""
         grads = [grad.contiguous() for grad in grads]
-        results = []
-        for i in wanted:
-            # One for each part of the rows; C sums them into the first.
-            parts = self.members[i]["parts"]
-            of_responses, of_weights = (
-                tensor.new_empty(parts, *tensor.shape)
-                for tensor in (self.members[i]["responses"], self.members[i]["weights"])
-            )
-            self.members[i].update(grad_responses=of_responses, grad_weights=of_weights)
-            results.append((of_responses[0], of_weights[0]))
         outs = dict(zip(dict.fromkeys(self.accumulators), grads, strict=True))
-        self._run("pool_bands_backward", wanted, outs)
+        results, kept = [], []
+        for i in wanted:
+            backend.set_pointer(self.structures[i], "out", outs[self.accumulators[i]])
+            for name in ("responses", "weights"):
+                # One for each part of the rows; C sums them into the first.
+                tensor = self.members[i][name]
+                kept.append(tensor.new_empty(self.members[i]["parts"], *tensor.shape))
+                backend.set_pointer(self.structures[i], f"grad_{name}", kept[-1])
+            results.append((kept[-2][0], kept[-1][0]))
+        first = backend.copied("bands", [self.structures[i] for i in wanted])
+        backend.call("pool_bands_backward", first=first, number=len(wanted))
         return results
-
-    def _run(self, function: str, indices: Sequence[int], outs: dict) -> None:
-        for i in indices:
-            self.members[i]["out"] = outs[self.accumulators[i]]
-        array = backend.structures("bands", [self.members[i] for i in indices])
-        backend.call(function, first=array, number=len(indices))
-        for i in indices:
-            del self.members[i]["out"]
 
 
 def _members(group: Bands) -> dict:

@@ -8,8 +8,7 @@ from auricle.processing.filterbank.engine import (
     EnergyEngine,
     backend,
     band_responses,
-    blocks,
-    edges,
+    corrections,
 )
 from auricle.processing.filterbank.engine.backend import keep_tensors
 from auricle.processing.filterbank.shapes import gabor_taps, gaussian_lowpass
@@ -80,7 +79,7 @@ def test_kept_tensors_are_ordinary_ones_and_made_once():
 @pytest.mark.parametrize("lengths", [None, torch.tensor([1.0, 0.6])], ids=["whole", "padded"])
 def test_training_after_inference_in_one_process(compiled, lengths, monkeypatch):
     monkeypatch.setenv("AURICLE_COMPILED", compiled)
-    for kept in (band_responses._grid, blocks.interpolation, edges._positions):
+    for kept in (band_responses._grid, band_responses.interpolation, corrections._positions):
         kept.cache_clear()
     wavs = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

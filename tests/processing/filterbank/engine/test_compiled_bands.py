@@ -11,10 +11,9 @@ from auricle.processing.filterbank.engine import EnergyEngine
 from auricle.processing.filterbank.engine import pooled_bands as module
 from auricle.processing.filterbank.engine.backend import takes
 from auricle.processing.filterbank.engine.bank import BandedBank
-from auricle.processing.filterbank.engine.blocks import make_blocks
 from auricle.processing.filterbank.engine.pooled_bands import Bands, pooled_bands
 from auricle.processing.filterbank.engine.pooled_bands_torch import LEAKY_SLOPE
-from auricle.processing.filterbank.engine.spectra import BlockSpectra, Spectra
+from auricle.processing.filterbank.engine.spectra import BlockSpectra, Spectra, make_blocks
 from auricle.processing.filterbank.shapes import gabor_taps, gaussian_lowpass
 
 BOUND = 2e-6

@@ -8,7 +8,7 @@ import torch
 
 from auricle.processing.filterbank.engine import (
     EnergyEngine,
-    lost_energy,
+    corrections,
     plan,
     pooled_bands_torch,
 )
@@ -156,7 +156,7 @@ def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) < 1e-4
     assert engine.plan(taps).rates[0] < HOP
     engine.forget()
-    monkeypatch.setattr(lost_energy, "MAX_LOST", float("inf"))
+    monkeypatch.setattr(corrections, "MAX_LOST", float("inf"))
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from auricle.processing.filterbank.engine.backend import takes
-from auricle.processing.filterbank.engine.blocks import make_blocks
-from auricle.processing.filterbank.engine.lost_energy import LOST_BANDS, MAX_LOST, lost_energy
+from auricle.processing.filterbank.engine.corrections import LOST_BANDS, MAX_LOST, lost_energy
+from auricle.processing.filterbank.engine.spectra import make_blocks
 
 
 def uniform(*shape, seed=0):
