@@ -126,7 +126,7 @@ def _declarations() -> FFI:
     return ffi
 
 
-@lru_cache(maxsize=None)
+@cache
 def _function(name: str) -> tuple[Callable, str]:
     """A compiled function, and the name of its structure."""
     function = getattr(_declarations().dlopen(load(*_SOURCES)._name), name)
