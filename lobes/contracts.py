@@ -149,8 +149,13 @@ class Frontend(Lobe):
         """
         if lengths is None:
             return None
-        frames = self.frames_of_items(lengths, num_samples)
         total = self.num_frames(num_samples)
+        if torch.compiler.is_compiling():  # which knows no sample count of an item
+            samples = valid_lengths(lengths, num_samples)
+            frames = [self.num_frames(n) for n in samples.clamp(min=1).tolist()]
+            frames = torch.tensor(frames, device=lengths.device).clamp(max=total)
+            return torch.where(samples > 0, frames, 0).float() / total
+        frames = self.frames_of_items(lengths, num_samples)
         return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
 
     def frames_of_items(self, lengths: torch.Tensor, num_samples: int) -> list[int]:

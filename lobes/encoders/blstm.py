@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..contracts import Encoder
-from ..layers.autocast_lstm import LSTM
+from ..layers.recurrent import LSTM
 from ..layers.masks import batch_mask, counts_of_mask, reversed_items, zero_padding
 from ..options import number, whole
 from ..registry import register_encoder

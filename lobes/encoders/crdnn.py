@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, counts_of_mask, reflect_items, reversed_items, zero_padding
+from ..layers.recurrent import recurrence
 from ..options import number, whole, wholes
 from ..registry import register_encoder
 
@@ -163,16 +164,9 @@ def _light_gru(layer: LiGRU_Layer, x: torch.Tensor, mask: torch.Tensor | None) -
     counts = counts_of_mask(mask)
     both = None if mask is None else torch.cat([mask, mask])
     gates = layer.w(torch.cat([x, reversed_items(x, counts)])).transpose(1, 2)
-    gates = masked_batch_norm(layer.norm, gates, both).permute(2, 0, 1)
-    state = torch.zeros(gates.shape[1], layer.hidden_size, device=x.device)
-    kept = layer.drop(torch.ones_like(state))
-    states = []
-    for gate in gates.unbind():
-        candidate, update = (gate + layer.u(state)).chunk(2, dim=1)
-        update = torch.sigmoid(update)
-        state = update * state + (1 - update) * (layer.act(candidate) * kept)
-        states.append(state)
-    ahead, back = torch.stack(states, dim=1).chunk(2)
+    gates = masked_batch_norm(layer.norm, gates, both).transpose(1, 2)
+    kept = layer.drop(torch.ones(len(gates), layer.hidden_size, device=x.device))
+    ahead, back = recurrence("light_gru", gates, [layer.u.weight, kept]).chunk(2)
     return torch.cat([ahead, reversed_items(back, counts)], dim=2)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import norm_values
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
+from ..layers.recurrent import GRU
 from ..options import number, whole, wholes
 from ..registry import register_encoder
 
@@ -92,7 +93,7 @@ class CRNN(Encoder):
             for before, after in zip([1, *widths], widths, strict=False)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
-        self.recurrent = nn.GRU(widths[-1], self.out_features, 2, batch_first=True)
+        self.recurrent = GRU(widths[-1], self.out_features, 2, batch_first=True)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:

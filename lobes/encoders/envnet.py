@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..layers.batch_norm import norm_values
-from ..layers.clip_windows import cut_windows, mean_of_windows
+from ..layers.clip_windows import cut_windows, mean_of_windows, valid_windows
 from ..options import number, whole
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
@@ -86,12 +86,12 @@ class EnvNet(WaveformEncoder):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x, counts = cut_windows(feats, lengths, WINDOW_SAMPLES)
-        x = x.transpose(1, 2)
+        x, mask = x.transpose(1, 2), valid_windows(x, counts)
         for convolution, norm in zip(self.waveform_convolutions, self.waveform_norms, strict=True):
-            x = F.relu(norm_values(norm, convolution(x)), inplace=True)
+            x = F.relu(norm_values(norm, convolution(x), mask), inplace=True)
         x = F.max_pool1d(x, 160).unsqueeze(1)  # (K, 1, 40 filters, 150 steps)
         for convolution, norm, pool in zip(self.convolutions, self.norms, (3, (1, 3)), strict=True):
-            x = F.relu(norm_values(norm, convolution(x)), inplace=True)
+            x = F.relu(norm_values(norm, convolution(x), mask), inplace=True)
             x = F.max_pool2d(x, pool)
         x = x.flatten(1)
         for layer in self.dense:

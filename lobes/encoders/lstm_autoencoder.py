@@ -6,11 +6,11 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..contracts import Encoder
-from ..layers.autocast_lstm import LSTM
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames
 from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ..layers.pooling import AttentiveStatistics
+from ..layers.recurrent import LSTM
 from ..options import flag, number, whole
 from ..registry import register_encoder
 
@@ -187,6 +187,8 @@ class LSTMAutoencoder(Encoder):
         return wrong.square().mean(2).sum(1) / counts
 
     def _lstm(self, x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self.lstm.padded(x, counts)
         size = x.shape[1]
         counts = None if counts is None else counts.cpu()
         if counts is None or bool((counts == size).all()):
@@ -240,7 +242,7 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
         nn.init.xavier_normal_(module.weight)
-    elif isinstance(module, nn.LSTM):
+    elif isinstance(module, LSTM):
         for name, values in module.named_parameters():
             if "weight" in name:
                 nn.init.xavier_normal_(values)

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..layers.batch_norm import norm_values
-from ..layers.clip_windows import cut_windows, mean_of_windows
+from ..layers.clip_windows import cut_windows, mean_of_windows, valid_windows
 from ..options import choice, number, wholes
 from ..registry import register_encoder
 from ._waveform import WaveformEncoder
@@ -90,12 +90,12 @@ class SampleCNN(WaveformEncoder):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         x, counts = cut_windows(feats, lengths, self.window)
-        x = x.transpose(1, 2)
+        x, mask = x.transpose(1, 2), valid_windows(x, counts)
         last = len(self.norms) - 1
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
-            x = F.relu(norm_values(norm, convolution(x)), inplace=True)
+            x = F.relu(norm_values(norm, convolution(x), mask), inplace=True)
             if 0 < index < last:
                 x = F.max_pool1d(x, 3)
         return self.dropout(mean_of_windows(x.squeeze(2), counts)).unsqueeze(1)

@@ -96,13 +96,28 @@ class Transformer(Encoder):
         x = self.dropout(x + positions.to(x.dtype))
         # An item without a single frame still attends to its first, or it would become NaN.
         mask = batch_mask(feats, lengths)
-        x = self.encoder(x, src_key_padding_mask=None if mask is None else ~mask)
+        padding = None if mask is None else ~mask
+        if torch.compiler.is_compiling():
+            for layer in self.encoder.layers:
+                x = _layer(layer, x, padding)
+        else:
+            x = self.encoder(x, src_key_padding_mask=padding)
         x = zero_padding(x, mask, axis=1)
         if self.output == "frames":
             return x
         if mask is None:
             return x.mean(1, keepdim=True)
         return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None].to(x.dtype)
+
+
+def _layer(
+    layer: nn.TransformerEncoderLayer, x: torch.Tensor, padding: torch.Tensor | None
+) -> torch.Tensor:
+    """What `layer` gives; its fused operators, which compilers do not take, want one tensor thrice."""
+    y = layer.self_attn(x, x.view_as(x), x.view_as(x), padding, need_weights=False)[0]
+    x = layer.norm1(x + layer.dropout1(y))
+    y = layer.linear2(layer.dropout(layer.activation(layer.linear1(x))))
+    return layer.norm2(x + layer.dropout2(y))
 
 
 def sinusoidal_positions(frames: int, width: int, device=None) -> torch.Tensor:

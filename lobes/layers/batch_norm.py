@@ -33,9 +33,11 @@ def masked_batch_norm(
     if not norm.training:
         return norm(x)
     if x.requires_grad:
-        x.register_hook(_bounded)
+        x = _Bounded.apply(x)
     if mask is None:
         return norm(x)
+    if torch.compiler.is_compiling():
+        return _of_masked_statistics(norm, x, mask, axis)
     frames_first = x.movedim(axis, 1)  # (B, N, C) or (B, N, C, F)
     normed = norm(frames_first[mask].unsqueeze(-1)).squeeze(-1)
     filled = torch.zeros_like(frames_first, dtype=normed.dtype)
@@ -52,13 +54,49 @@ def norm_values(
     return masked_batch_norm(norm, x, mask, axis)
 
 
-def _bounded(gradient: torch.Tensor) -> torch.Tensor:
-    """Finite, whatever the batch.
+def _of_masked_statistics(
+    norm: nn.Module, x: torch.Tensor, mask: torch.Tensor, axis: int
+) -> torch.Tensor:
+    """What `masked_batch_norm` gives, by sums: a compiler knows no number of valid frames.
+
+    `mask` may be (B, 1): items that count whole or not at all. A single valid value, which has no
+    variance, is normed as in evaluation.
+    """
+    axes = [0, *range(2, x.dim())]
+    count = mask.sum() * (x.numel() // (x.shape[1] * mask.numel()))
+    dtype, x = x.dtype, x.float()
+    mean = zero_padding(x, mask, axis).sum(axes, keepdim=True) / count
+    centred = x - mean
+    variance = zero_padding(centred, mask, axis).square().sum(axes, keepdim=True) / count
+    with torch.no_grad():
+        step = norm.momentum * (count > 1).float()
+        norm.running_mean.lerp_(mean.flatten(), step)
+        unbiased = variance * (count / (count - 1).clamp(min=1))
+        norm.running_var.lerp_(unbiased.flatten(), step)
+        norm.num_batches_tracked.add_(count > 1)
+    shape = mean.shape
+    mean = torch.where(count > 1, mean, norm.running_mean.view(shape))
+    variance = torch.where(count > 1, variance, norm.running_var.view(shape))
+    normed = (x - mean) * torch.rsqrt(variance + norm.eps)
+    if norm.affine:
+        normed = normed * norm.weight.view(shape) + norm.bias.view(shape)
+    return zero_padding(normed, mask, axis).to(dtype)
+
+
+class _Bounded(torch.autograd.Function):
+    """The identity, whose gradient is finite whatever the batch.
 
     A batch of one repeated frame, silence say, has no variance: each normalisation multiplies
     its gradient by 1 / sqrt(epsilon) = 316, and a chain of thirty of them overflows.
     """
-    return gradient.clamp(-LARGEST_GRADIENT, LARGEST_GRADIENT)
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.clamp(-LARGEST_GRADIENT, LARGEST_GRADIENT)
 
 
 class TemporalBatchNorm(nn.Module):

@@ -2,12 +2,12 @@
 
 import torch
 
-from .masks import trim_padding
+from .masks import frame_counts, frame_mask, trim_padding, zero_padding
 
 
 def cut_windows(
     feats: torch.Tensor, lengths: torch.Tensor | None, size: int
-) -> tuple[torch.Tensor, list[int]]:
+) -> tuple[torch.Tensor, list[int] | torch.Tensor]:
     """Windows of `size` frames that cover each item, as one batch, and how many each item has.
 
     The least number of windows, the first at an item's start, the last at its end, the others
@@ -15,7 +15,8 @@ def cut_windows(
 
     Shape
     -----
-    feats (B, N, F), lengths (B,) or None -> (sum of counts, size, F)
+    feats (B, N, F), lengths (B,) or None -> (sum of counts, size, F). A compiler knows no sum:
+    there it is (B * ceil(N / size), size, F) with int counts (B,), and `valid_windows` says which.
 
     Example
     -------
@@ -23,6 +24,8 @@ def cut_windows(
     >>> x[..., 0].int().tolist(), counts
     ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
     """
+    if torch.compiler.is_compiling():
+        return _cut_alike(feats, frame_counts(feats, lengths), size)
     feats, valid = trim_padding(feats, lengths)
     items, frames, features = feats.shape
     if valid is None:
@@ -37,6 +40,29 @@ def cut_windows(
     return feats[item.to(feats.device), torch.cat(places).to(feats.device)], counts
 
 
+def _cut_alike(
+    feats: torch.Tensor, valid: torch.Tensor | None, size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As many windows of every item as the longest may have; what an item has too many is read."""
+    items, frames, _ = feats.shape
+    device = feats.device
+    if valid is None:
+        valid = torch.full((items,), frames, device=device)
+    counts = (valid + size - 1) // size
+    spare = (valid - size).clamp(min=0)[:, None]
+    starts = torch.arange(-(-frames // size), device=device) * spare // (counts - 1).clamp(min=1)[:, None]
+    places = torch.minimum(starts, spare)[..., None] + torch.arange(size, device=device)
+    item = torch.arange(items, device=device)[:, None, None]
+    return feats[item, places % valid[:, None, None]].flatten(0, 1), counts
+
+
+def valid_windows(x: torch.Tensor, counts: list[int] | torch.Tensor) -> torch.Tensor | None:
+    """Which of the windows (W, ...) are an item's own, bool (W, 1); None: all."""
+    if isinstance(counts, list):
+        return None
+    return frame_mask(counts, len(x) // len(counts)).view(-1, 1)
+
+
 def _places(frames: int, size: int) -> torch.Tensor:
     """Frames of each window, (K, size)."""
     inner = torch.arange(size)
@@ -47,7 +73,7 @@ def _places(frames: int, size: int) -> torch.Tensor:
     return starts[:, None] + inner
 
 
-def mean_of_windows(x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+def mean_of_windows(x: torch.Tensor, counts: list[int] | torch.Tensor) -> torch.Tensor:
     """Mean over each item's windows: (sum of counts, D) -> (B, D).
 
     Example
@@ -57,6 +83,9 @@ def mean_of_windows(x: torch.Tensor, counts: list[int]) -> torch.Tensor:
             [5.]])
     """
     x = x.float()
+    if isinstance(counts, torch.Tensor):
+        x = zero_padding(x, valid_windows(x, counts))
+        return x.view(len(counts), -1, x.shape[1]).sum(1) / counts[:, None]
     if len(set(counts)) == 1:
         return x.view(len(counts), counts[0], -1).mean(1)
     return torch.stack([part.mean(0) for part in x.split(counts)])

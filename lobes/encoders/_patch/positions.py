@@ -5,6 +5,8 @@ import math
 import torch
 from torch.nn import functional as F
 
+from ...layers.masks import frame_mask, zero_padding
+
 
 def patches_along(
     values: int | torch.Tensor, patch: int, stride: int, edges: str
@@ -67,6 +69,11 @@ def positions_of_items(
             [0., 4., 0., 0.]])
     """
     learned = table.shape[2]
+    if torch.compiler.is_compiling():
+        if counts is None:
+            counts = torch.full((1,), columns, device=table.device)
+        weights = _stretching(learned, columns, counts, rule, interpolation)
+        return torch.einsum("bcl,zrld->brcd", weights, table).flatten(1, 2)
     if rule == "cut" and columns <= learned:
         return table[:, :, :columns].flatten(1, 2)
     if counts is None:
@@ -78,6 +85,33 @@ def positions_of_items(
         own = table[:, :, :size] if short else _stretched(table, size, interpolation)
         made[size] = F.pad(own, (0, 0, 0, columns - size))
     return torch.cat([made[size] for size in sizes]).flatten(1, 2)
+
+
+def _stretching(
+    learned: int, columns: int, counts: torch.Tensor, rule: str, interpolation: str
+) -> torch.Tensor:
+    """What `_stretched` multiplies learned positions with, for any number of columns an item has.
+
+    Shape
+    -----
+    counts (B,) -> (B, columns, learned), zero behind an item's end
+    """
+    column = torch.arange(columns, device=counts.device)
+    step = learned / counts
+    if rule == "cut":
+        step = step.clamp(max=1.0)
+    source = (column + 0.5) * step[:, None] - 0.5
+    place = torch.arange(learned, device=counts.device)
+    if interpolation == "bilinear":
+        source = source.clamp(0, learned - 1)
+        weights = (1 - (place - source[..., None]).abs()).clamp(min=0)
+    else:  # Keys' cubic with a = -1/2, wider where it is a low-pass
+        x = (place - source[..., None]).abs() / step.clamp(min=1)[:, None, None]
+        near = (1.5 * x - 2.5) * x * x + 1
+        far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+        weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+        weights = weights / weights.sum(2, keepdim=True)
+    return zero_padding(weights, frame_mask(counts, columns), axis=1)
 
 
 def _stretched(table: torch.Tensor, columns: int, interpolation: str) -> torch.Tensor:

@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from auricle.lobes.layers import autocast_lstm
+from auricle.lobes.layers import recurrent
 
 
 @pytest.fixture
 def lstm(monkeypatch):
-    monkeypatch.setattr(autocast_lstm, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(recurrent, "_has_bfloat16", lambda: False)
     torch.manual_seed(0)
-    return autocast_lstm.LSTM(6, 4, batch_first=True, bidirectional=True)
+    return recurrent.LSTM(6, 4, batch_first=True, bidirectional=True)
 
 
 def plain(lstm):
