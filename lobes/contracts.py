@@ -69,6 +69,9 @@ def project_after(optimizer: torch.optim.Optimizer, *modules: nn.Module):
 class Lobe(nn.Module):
     """Base of frontends and encoders."""
 
+    #: Why `torch.compile` cannot take the lobe as one graph; empty: it can, with the same values.
+    graph_break: str = ""
+
     def lasting_options(self, options: dict) -> dict:
         """The options that rebuild this lobe without the files it was started from.
 

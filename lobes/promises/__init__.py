@@ -8,12 +8,13 @@ if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
 
 import time
+from collections.abc import Container
 
 from ..build import build_encoder, build_frontend
 from ..registry import ENCODERS, FRONTENDS, LobeError
 
 # In the order in which they are shown.
-from . import shapes, learning, robustness, instances  # noqa: F401  # isort: skip
+from . import shapes, learning, robustness, instances, compiled  # noqa: F401  # isort: skip
 from .subject import (
     ENCODER_PROMISES,
     FRONTEND_PROMISES,
@@ -65,11 +66,13 @@ def _own(options: dict | None, name: str) -> dict:
     return own if isinstance(own, dict) else {}
 
 
-def check_subject(subject: Subject) -> list[PromiseResult]:
-    """Run every promise of the subject's kind."""
+def check_subject(subject: Subject, without: Container[str] = ()) -> list[PromiseResult]:
+    """Run every promise of the subject's kind, `without` those of these names."""
     results = []
     promises = FRONTEND_PROMISES if subject.kind == "frontend" else ENCODER_PROMISES
     for name, kept in promises.items():
+        if name in without:
+            continue
         start = time.perf_counter()
         try:
             kept(subject)

@@ -45,6 +45,7 @@ def require_same_compiled(subject: Subject, backend: str, training: bool, of_inp
         elif isinstance(part, nn.RNNBase):
             part.dropout = 0.0
     broken = getattr(plain, "graph_break", "")
+    require(isinstance(broken, str), f"graph_break {broken!r}", "state the reason in a sentence")
     twin = copy.deepcopy(plain)
     run = torch.compile(twin, fullgraph=not broken, backend=backend)
     shorter = subject.size * 3 // 4
@@ -74,7 +75,7 @@ def _step(
     """Output, gradients and buffers."""
     torch.manual_seed(0)
     lobe.zero_grad()
-    x.requires_grad_(of_input)
+    x = x.clone().requires_grad_(of_input)
     with torch.set_grad_enabled(lobe.training or of_input):
         output = run(x, lengths)
     if output.requires_grad:
