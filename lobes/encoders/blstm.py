@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from ..contracts import Encoder
-from ..layers.recurrent import LSTM
 from ..layers.masks import batch_mask, counts_of_mask, reversed_items, zero_padding
+from ..layers.recurrent import LSTM
 from ..options import number, whole
 from ..registry import register_encoder
 

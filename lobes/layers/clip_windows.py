@@ -50,7 +50,11 @@ def _cut_alike(
         valid = torch.full((items,), frames, device=device)
     counts = (valid + size - 1) // size
     spare = (valid - size).clamp(min=0)[:, None]
-    starts = torch.arange(-(-frames // size), device=device) * spare // (counts - 1).clamp(min=1)[:, None]
+    starts = (
+        torch.arange(-(-frames // size), device=device)
+        * spare
+        // (counts - 1).clamp(min=1)[:, None]
+    )
     places = torch.minimum(starts, spare)[..., None] + torch.arange(size, device=device)
     item = torch.arange(items, device=device)[:, None, None]
     return feats[item, places % valid[:, None, None]].flatten(0, 1), counts
