@@ -125,7 +125,7 @@ def alike(got, expected):
         for one, other in zip(got, expected, strict=True):
             alike(one, other)
     elif isinstance(expected, float):
-        assert got == pytest.approx(expected, abs=1e-5, rel=1e-5)
+        assert got == pytest.approx(expected, abs=1e-6, rel=1e-6)
     else:
         assert got == expected
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from auricle.hparams.loader import shipped_defaults
 from auricle.lobes import build_frontend, build_normalization
+from auricle.lobes.brains.checkpoints import AtomicCheckpointer
 from auricle.lobes.contracts import Encoder
 from auricle.lobes.heads.regression import RegressionHead
 from auricle.lobes.model import Model
@@ -62,7 +63,7 @@ def dataset(numbers, dynamic):
     return found
 
 
-def make(dynamic, **changes):
+def make(dynamic, checkpointer=None, **changes):
     torch.manual_seed(0)
     frontend = build_frontend("mel", sample_rate=RATE_HZ)
     settings = {
@@ -88,6 +89,7 @@ def make(dynamic, **changes):
         {"low": 1, "high": 9},
         hparams=settings,
         run_opts={"device": "cpu", "noprogressbar": True},
+        checkpointer=checkpointer,
     )
 
 
@@ -129,6 +131,26 @@ def test_a_constant_prediction_scores_zero_all_the_way(dynamic, constant):
         for score in ("ccc", "ccc_valence", "ccc_arousal", "pearson"):
             assert record[score] == 0.0, score
     assert brain.test_record["interval"]["ccc"] == [0.0, 0.0]
+
+
+def test_past_batches_are_in_the_checkpoint_and_one_without_them_is_read(tmp_path):
+    predictions, targets = torch.randn(2, 6, 2)
+    brain = make(False, AtomicCheckpointer(tmp_path))
+    brain.loss(predictions, targets)
+    saved = brain.checkpointer.save_checkpoint(end_of_epoch=False)
+    following = brain.loss(targets, predictions)
+    resumed = make(False, AtomicCheckpointer(tmp_path))
+    resumed.checkpointer.recover_if_possible()
+    resumed.make_dataloader(dataset(range(4), False), sb.Stage.TRAIN, None, batch_size=4)
+    resumed.step = 1  # in the middle of an epoch
+    resumed.on_stage_start(sb.Stage.TRAIN, 1)
+    assert torch.equal(resumed.loss(targets, predictions), following)
+    resumed.step = 0
+    resumed.on_stage_start(sb.Stage.TRAIN, 2)
+    assert not torch.equal(resumed.loss(targets, predictions), following)
+    saved.paramfiles["ccc_window"].unlink()
+    with pytest.warns(UserWarning, match="ccc_window"):
+        resumed.checkpointer.recover_if_possible()
 
 
 def test_dynamic_labels_need_frames():

@@ -149,9 +149,10 @@ def test_mix():
 
 
 RANK = """
-import sys, torch
+import os, sys, torch
 from auricle.lobes.heads.concordance import RegressionLoss
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+os.environ["RANK"] = str(rank)
 torch.distributed.init_process_group(
     "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
 )
@@ -169,7 +170,12 @@ torch.manual_seed(0)
 net = torch.nn.Linear(3, 2)
 loss = RegressionLoss("ccc", window=48)
 loss(net(x[part]), t[part])
+loss.concordance.save(out + "/past.ckpt")
+torch.distributed.barrier()
+again = RegressionLoss("ccc", window=48)
+again.concordance.load(out + "/past.ckpt")
 result["window"] = loss(net(x[part]) * 2, t[part]).detach()
+result["resumed"] = again(net(x[part]) * 2, t[part]).detach()
 loss.eval()
 result["eval"] = loss(net(x[part]), t[part]).detach() if rank == 0 else None  # waits for nobody
 torch.save(result, f"{out}/{rank}.pt")
@@ -198,6 +204,10 @@ def test_two_ranks_have_the_gradient_of_one_process_with_the_whole_batch(tmp_pat
     # each rank remembers up to 24 items: all of its own
     expected = direct(torch.cat([net(x), 2 * net(x)]), torch.cat([t, t])).detach()
     assert all(torch.allclose(rank["window"], expected, atol=1e-6) for rank in found)
+    assert all(torch.equal(rank["resumed"], rank["window"]) for rank in found)
+    alone = ConcordanceLoss(window=48)
+    alone.load(tmp_path / "past.ckpt")  # of two ranks: begins as an epoch does
+    torch.testing.assert_close(alone(x[:, :2], t), direct(x[:, :2], t))
 
 
 def test_head_learns_by_ccc_what_is_linear():
