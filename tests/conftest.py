@@ -3,7 +3,8 @@
 `make test-fast` (`-m "not slow"`) is a selection by rule, of every folder and nearly every file:
 of each test function at most `FEW` cases, spread over its parameters; of sweeps over the registries
 `FAST_LOBES` only, these with every promise. `slow` are all other cases, what is marked by hand
-because it takes over 0.3 s, and the files that match `ORACLES` or stand in `TOGETHER`.
+because it takes over 0.3 s, what needs a whole mini corpus, and the files that match `ORACLES` or
+stand in `TOGETHER`.
 
 Two workers share the tests. The tests of a file in `TOGETHER` share a trained run, a wheel or the
 like: one worker runs them all, and these files come first, the longest in front, so that what is
@@ -13,7 +14,6 @@ left to fill up both workers at the end is short.
 import collections
 import gc
 import json
-import os
 import re
 
 import pytest
@@ -72,9 +72,9 @@ def mark_slow(items):
         values = item.callspec.params if hasattr(item, "callspec") else {}
         words = [value for value in values.values() if isinstance(value, str)]
         lobes = {word for word in words if word.partition("-")[0] in every_lobe}
-        if lobes - FAST_LOBES:
+        if lobes - FAST_LOBES or "tiny" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
-        elif "promise" not in values:
+        elif not (lobes and "promise" in values):
             cases[(item.nodeid.split("[")[0], *sorted(lobes))].append(item)
     for few in cases.values():
         kept = {round(i * (len(few) - 1) / (FEW - 1)) for i in range(FEW)}
@@ -101,20 +101,35 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """From a corpus's name to its folder at size tiny, in a cache all workers of a session share."""
-    from auricle.processing.data.mini import cached_mini
+def shared_cache(tmp_path_factory):
+    """A cache folder for all workers of a run."""
+    return tmp_path_factory.getbasetemp().parent / "auricle-cache"
 
-    shared = tmp_path_factory.getbasetemp().parent / "auricle-cache"
-    before = os.environ.get("AURICLE_CACHE")
-    os.environ["AURICLE_CACHE"] = str(shared)
-    try:
-        yield lambda corpus: cached_mini(corpus, "tiny")
-    finally:
-        if before is None:
-            del os.environ["AURICLE_CACHE"]
-        else:
-            os.environ["AURICLE_CACHE"] = before
+
+@pytest.fixture(scope="session")
+def tiny(shared_cache):
+    """From a corpus's name to its folder in the shared cache.
+
+    Of size tiny, but with fewer test speakers: those of TIMIT and VoxCeleb take half the time.
+    """
+    from filelock import FileLock
+
+    from auricle.processing.data.mini import cached_mini, timit, voxceleb
+
+    def made(corpus):
+        size = "tests" if corpus in ("timit", "voxceleb") else "tiny"
+        # One worker makes it, the others wait.
+        with FileLock(shared_cache.with_suffix(f".{corpus}")), pytest.MonkeyPatch.context() as patch:
+            patch.setitem(timit.SIZES, "tests", timit.SIZES["tiny"])
+            for people in ("CORE_TEST", "DEVELOPMENT"):
+                patch.setattr(timit, people, getattr(timit, people)[:8])
+            few = voxceleb.SIZES["tiny"]._replace(num_test_speakers=8, duration_s=(1.2, 1.8))
+            patch.setitem(voxceleb.SIZES, "tests", few)
+            return cached_mini(corpus, size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AURICLE_CACHE", str(shared_cache))
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def run(command: list[str], folder: Path, text: str | None = None, **more) -> st
     return done.stdout
 
 
-def run_blocks(document: Path, tmp: Path) -> tuple[Path, list[str]]:
+def run_blocks(document: Path, tmp: Path, cache: Path) -> tuple[Path, list[str]]:
     """Execute a document; the folder it ran in and the output of each block."""
     clone = tmp / "auricle"
     clone.mkdir()
@@ -97,7 +97,7 @@ def run_blocks(document: Path, tmp: Path) -> tuple[Path, list[str]]:
             (folder / block.file).write_text(block.text, encoding="utf-8")
         elif block.runs:
             command = {"sh": ["bash", "-euo", "pipefail", "-s"], "python": ["python", "-"]}
-            more = {"AURICLE_CACHE": str(tmp / "cache")}
+            more = {"AURICLE_CACHE": str(cache)}
             outputs.append(run(command[block.language], folder, block.text, **more))
     return folder, outputs
 
@@ -115,10 +115,10 @@ def digest_of_sources() -> str:
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory):
+def example(tmp_path_factory, shared_cache):
     """CONTRIBUTING.md, executed once: folder, outputs, digest of the library before and after."""
     before = digest_of_sources()
-    folder, outputs = run_blocks(DOCUMENTS[0], tmp_path_factory.mktemp("contributing"))
+    folder, outputs = run_blocks(DOCUMENTS[0], tmp_path_factory.mktemp("contributing"), shared_cache)
     return folder, outputs, (before, digest_of_sources())
 
 
@@ -304,8 +304,8 @@ def test_a_wrong_command_would_be_seen(command):
 
 
 @pytest.mark.slow
-def test_marked_blocks_of_the_readme_run(tmp_path):
-    _, outputs = run_blocks(DOCUMENTS[1], tmp_path)
+def test_marked_blocks_of_the_readme_run(tmp_path, shared_cache):
+    _, outputs = run_blocks(DOCUMENTS[1], tmp_path, shared_cache)
     assert len(outputs) == sum(block.runs for block in blocks_of(DOCUMENTS[1]))
     assert all(outputs), "a block that prints nothing shows nothing"
 

@@ -1,11 +1,13 @@
 """EnvNet against its published count, and against the source's layers."""
 
+import pytest
 import torch
 from every_encoder import build, close, count, perturbed, published, signals
 from torch import nn
 from torch.nn import functional as F
 
 
+@pytest.mark.slow
 def test_envnet_is_dense_layers_for_the_most_part():
     encoder = published("envnet", 1)
     dense = 50 * 11 * 14 * 4096 + 4096 + 4096 * 4096 + 4096

@@ -125,6 +125,7 @@ def ring(arrows):
     return ""
 
 
+@pytest.mark.slow
 def test_every_room_has_a_place():
     assert set(PLACES) == {room_of(module) for module in library()}
 

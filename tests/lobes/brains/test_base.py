@@ -158,6 +158,7 @@ def frontend_state(brain):
 FREEZE = {"frontend": "leaf", "optimizing": "adam", "frontend_freeze_epochs": 2}
 
 
+@pytest.mark.slow
 def test_a_frozen_frontend_stays_bit_for_bit_and_then_learns():
     brain, states, gradients = make(number_of_epochs=3, **FREEZE), [], []
     leaf = brain.model.compute_features
@@ -270,6 +271,7 @@ def test_a_checkpoint_with_values_that_are_not_finite_is_refused(tmp_path):
     assert len(brain.checkpointer.list_checkpoints()) == 1
 
 
+@pytest.mark.slow
 def test_bf16_training_learns_and_keeps_float32_parameters():
     brain = fit(make(frontend="leaf", lr=0.05, run_opts={"precision": "bf16"}))
     assert brain.history.epochs[-1]["train"]["loss"] < brain.history.epochs[0]["train"]["loss"]

@@ -117,6 +117,7 @@ def test_a_mel_basis_stays_in_range_and_alive():
         assert lobe.mel_basis.grad.abs().min() > 0 and lobe.mel_basis.grad.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, options", [("stft_mel", {"setting": "D"}), ("cqt", SMALL_CQT)])
 def test_free_kernels_stay_finite_at_a_high_learning_rate(name, options):
     lobe, wavs = build(name, **options), noise(2, 1600)
@@ -131,6 +132,7 @@ def test_free_kernels_stay_finite_at_a_high_learning_rate(name, options):
     assert after.isfinite().all() and not torch.allclose(after, before, rtol=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", "ABCD")
 def test_filters_are_the_same_bands_in_every_setting(setting):
     lobe = build("stft_mel", setting=setting)

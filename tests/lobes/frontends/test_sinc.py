@@ -57,6 +57,7 @@ def test_batch_norm_of_sinc_conv_knows_nothing_of_padding():
         torch.testing.assert_close(one.running_var, other.running_var, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taper", ["hamming", "blackman"])
 def test_full_rate_and_decimated_equal_direct(taper):
     wavs = torch.cat([noise(1, 8000), 0.3 * tone(1234.0), noise(1, 8000, scale=1e-3)])
@@ -90,6 +91,7 @@ def test_squares_of_a_tone_have_no_ripple_and_know_no_phase():
     assert one[0, 10:40, channel].std() < 1e-4 * one[0, 10:40, channel].mean()
 
 
+@pytest.mark.slow
 def test_squares_fold():
     frontend, wavs = (
         build("sincnet_plus", rectifier="square", num_features=6).eval(),

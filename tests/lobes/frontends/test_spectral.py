@@ -229,6 +229,7 @@ def test_pcen_makes_loud_and_quiet_alike():
     assert (changed(10 * wavs) - changed(wavs)).abs().mean() > 0.5
 
 
+@pytest.mark.slow
 def test_pcen_stays_in_range_at_a_high_learning_rate():
     frontend, wavs = (
         build_frontend("pcen_mel", options={"pcen_mel": {"num_features": 8}}),

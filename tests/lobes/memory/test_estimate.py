@@ -120,6 +120,7 @@ def state_of(model):
     return values, training, torch.get_rng_state()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_estimate_is_what_is_alive_in_a_real_step_and_leaves_the_model_alone(case):
     model = built(*CASES[case]).eval()

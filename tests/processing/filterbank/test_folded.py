@@ -80,6 +80,7 @@ def test_a_trace_takes_other_lengths(folded):
     torch.testing.assert_close(traced(wavs), folded(wavs))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_onnx(folded):
     buffer = io.BytesIO()

@@ -163,6 +163,7 @@ def test_a_broken_energy_is_seen(bad, smooth):
     assert pcen.alpha.grad[:8].isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_million_frames():
     """Neither the slow mean nor the sums over frames lose their digits."""
     frames = 1_000_000

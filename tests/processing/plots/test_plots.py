@@ -173,6 +173,7 @@ def test_nothing_of_the_filters_is_cut_off_and_titles_do_not_meet():
         assert title.x1 < axes.get_window_extent().x1 + 40
 
 
+@pytest.mark.slow
 def test_a_bandwidth_of_zero_is_drawn_too():
     before, after = filterbank(), filterbank(bandwidth_hz=0.0)
     bandwidths = learned_filters(before, after, "")

@@ -83,6 +83,7 @@ def warnings_of(caplog):
     return [r.getMessage() for r in records if r.levelno >= logging.WARNING]
 
 
+@pytest.mark.slow
 def test_the_engine_is_one_library_where_there_is_a_compiler(cache, has_compiler, caplog):
     assert backend.takes(torch.ones(1)) == has_compiler
     made = [path.name.split("-")[0] for path in cache.glob("compiled/*.so")]

@@ -71,6 +71,7 @@ def outputs_by_hand(bundle, window):
 # -- values ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["linear", "blstm"])
 @pytest.mark.parametrize("seconds", [0.7, 2.0, 5.3, 21.0])
 def test_a_song_is_the_mean_of_its_windows(tmp_path, encoder, seconds):

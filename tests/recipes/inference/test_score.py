@@ -165,6 +165,7 @@ def test_the_help_has_the_choices_there_are(auricle):
         assert "{" + ",".join(choices) + "}" in text
 
 
+@pytest.mark.slow
 def test_scoring_needs_no_torch():
     code = (
         "import sys\nfrom auricle.recipes.inference import score\n"

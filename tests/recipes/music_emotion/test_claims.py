@@ -111,6 +111,7 @@ def test_what_a_forward_pass_keeps_is_measured():
     assert small.measured_bytes() == small.estimated_bytes(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("waveform_samples", "verdict"), [(4801, DOES_NOT_HOLD), (480_100, HOLDS)])
 def test_more_activations_are_judged_by_the_estimates(monkeypatch, waveform_samples, verdict):
     options = {"size": "tiny", "depth": 2, "frames": 100}
@@ -144,6 +145,7 @@ def test_frozen_blocks_leave_the_published_parameters(monkeypatch):
     assert frozen_parameters.measure().verdict == DOES_NOT_HOLD
 
 
+@pytest.mark.slow
 def test_three_normalised_channels_are_one(monkeypatch):
     finding = normalization.measure()
     assert finding.verdict == HOLDS
@@ -221,6 +223,7 @@ def test_ccc_of_batches_is_that_of_each():
     assert got == pytest.approx([concordance(predictions[o], targets[o]) for o in order])
 
 
+@pytest.mark.slow
 def test_the_dilated_stack_sees_3070_steps(monkeypatch):
     finding = receptive_field.measure()
     assert column(finding, "stride before it (samples)", "steps") == {1: 3070, 128: 3070}

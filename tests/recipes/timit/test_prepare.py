@@ -742,6 +742,7 @@ def test_steps_of_real_lobes(corpus, out):
 # --- the mini corpus -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_mini_corpus(tmp_path, monkeypatch):
     size = mini_timit.Size(3, training_sx=1, training_si=1, test_sx=1, test_si=0)
     monkeypatch.setitem(mini_timit.SIZES, "tiny", size)

@@ -25,6 +25,7 @@ def a_run():
     return Run(config, hparams, None, None, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("available", "warned"), [(64 * GIB, False), (2**16, True), (None, False)])
 def test_a_run_says_what_it_takes_and_warns_where_that_is_not_there(
     available, warned, monkeypatch, capsys

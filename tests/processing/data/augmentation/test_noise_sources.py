@@ -154,6 +154,7 @@ def test_half_of_the_noises_hum():
         assert (0.1 < seen).all() and (seen < 0.35).all(), harmonic
 
 
+@pytest.mark.slow
 def test_stretches_of_musan_lie_inside_a_recording(musan):
     torch.manual_seed(0)
     noise, _ = MusanNoise(musan, RATE).draw(300, 400, kinds=of_kind("noise", 300))

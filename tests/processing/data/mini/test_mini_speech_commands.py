@@ -141,6 +141,7 @@ def test_splits_share_no_speaker_and_agree_with_the_sha1_rule(corpus):
 # --- determinism ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path, few):
     a = all_bytes(mini.write_mini("speech_commands", tmp_path / "a", seed=5))
     b = all_bytes(mini.write_mini("speech_commands", tmp_path / "b", seed=5))
@@ -200,6 +201,7 @@ def test_other_output_needs_another_generator_version(tmp_path):
 # --- voices ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_at_least_sixty_voices_are_really_distinct(synthesizer):
     for size in speech_commands.SIZES.values():
         assert size.num_speakers >= 60

@@ -160,6 +160,7 @@ def test_blocks_that_lose_too_much_are_done_again(burst, monkeypatch):
     assert deviation(engine(burst, taps, pool, 200, floor=FLOOR), expected) > 1e-4
 
 
+@pytest.mark.slow
 def test_what_is_done_again_goes_to_its_place(burst):
     """Several filters, blocks and items, of which a few are too quiet, one at an end."""
     centre = torch.tensor([0.1, 2.0, 0.15], dtype=torch.float64)
