@@ -119,7 +119,10 @@ def tiny(shared_cache):
     def made(corpus):
         size = "tests" if corpus in ("timit", "voxceleb") else "tiny"
         # One worker makes it, the others wait.
-        with FileLock(shared_cache.with_suffix(f".{corpus}")), pytest.MonkeyPatch.context() as patch:
+        with (
+            FileLock(shared_cache.with_suffix(f".{corpus}")),
+            pytest.MonkeyPatch.context() as patch,
+        ):
             patch.setitem(timit.SIZES, "tests", timit.SIZES["tiny"])
             for people in ("CORE_TEST", "DEVELOPMENT"):
                 patch.setattr(timit, people, getattr(timit, people)[:8])

@@ -118,7 +118,9 @@ def digest_of_sources() -> str:
 def example(tmp_path_factory, shared_cache):
     """CONTRIBUTING.md, executed once: folder, outputs, digest of the library before and after."""
     before = digest_of_sources()
-    folder, outputs = run_blocks(DOCUMENTS[0], tmp_path_factory.mktemp("contributing"), shared_cache)
+    folder, outputs = run_blocks(
+        DOCUMENTS[0], tmp_path_factory.mktemp("contributing"), shared_cache
+    )
     return folder, outputs, (before, digest_of_sources())
 
 
