@@ -78,8 +78,10 @@ def trim_padding(
     return feats, (None if bool((counts == longest).all()) else counts)
 
 
-def zero_padding(x: torch.Tensor, mask: torch.Tensor | None, axis: int = -1) -> torch.Tensor:
-    """Zero where no frame is valid; frames along `axis` of (B, ...), mask (B, N) or None.
+def zero_padding(
+    x: torch.Tensor, mask: torch.Tensor | None, axis: int = -1, value: float = 0.0
+) -> torch.Tensor:
+    """Zero, or `value`, where no frame is valid; frames along `axis` of (B, ...), mask (B, N) or None.
 
     Filled and not multiplied: what is infinite in the padding would become NaN.
     """
@@ -87,7 +89,7 @@ def zero_padding(x: torch.Tensor, mask: torch.Tensor | None, axis: int = -1) -> 
         return x
     shape = [1] * x.dim()
     shape[0], shape[axis] = mask.shape
-    return x.masked_fill(~mask.view(shape), 0.0)
+    return x.masked_fill(~mask.view(shape), value)
 
 
 def mask_padding(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:

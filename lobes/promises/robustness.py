@@ -35,6 +35,9 @@ def padding(subject: Subject) -> None:
     for item, size in enumerate(sizes):
         filled["zeros"][item, size:] = 0
         filled["noise"][item, size:] = noise[item, size:]
+    foreign = ""
+    if subject.kind == "encoder":
+        foreign = "; a net that knows no lengths: per_item or masked_inside of lobes.layers.foreign"
     got = {filling: lobe(padded, lengths) for filling, padded in filled.items()}
     for item, size in enumerate(sizes):
         steps = lobe.num_frames(size)
@@ -44,7 +47,8 @@ def padding(subject: Subject) -> None:
             got["zeros"][item, :steps],
             subject.tolerance,
             f"{what}, padded with noise against zeros",
-            "call mask_padding(x, lengths) first, and give lengths to whatever looks across time",
+            "call mask_padding(x, lengths) first, and give lengths to whatever looks across time"
+            + foreign,
         )
         if subject.takes(lobe, size):
             require_same(
@@ -53,7 +57,7 @@ def padding(subject: Subject) -> None:
                 subject.tolerance,
                 f"{what} against alone and unpadded",
                 "let nothing depend on the padded length: fixed left padding, zeros behind the "
-                "end, mask again after every layer that looks across time",
+                "end, mask again after every layer that looks across time" + foreign,
             )
 
 
