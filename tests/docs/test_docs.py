@@ -127,7 +127,7 @@ def example(tmp_path_factory, shared_cache):
 @pytest.mark.slow
 def test_the_worked_example_is_checked_trained_saved_and_used(example):
     folder, outputs, (before, after) = example
-    checked, trained, predicted, in_python = outputs
+    checked, trained, predicted, in_python = outputs[:4]
     kept = re.search(r"frontend my_frontend: (\d+) of (\d+) promises kept", checked)
     assert kept and kept[1] == kept[2] and int(kept[1]) > 10
     assert "Test accuracy" in trained and "synthetic mini corpus" in trained
@@ -193,12 +193,13 @@ def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
     setup = configparser.ConfigParser()
     setup.read(folder / "setup.cfg")
     groups = setup["options.entry_points"]
-    assert set(groups) == {"auricle.frontends", "auricle.encoders"}
+    assert set(groups) == {"auricle.frontends", "auricle.encoders", "auricle.recipes"}
     package, info = tmp_path / "my_package", tmp_path / "my_package-1.0.dist-info"
     package.mkdir()
     info.mkdir()
     (package / "__init__.py").touch()
-    (package / "my_frontend.py").write_text((folder / "my_frontend.py").read_text())
+    for name in ("my_frontend.py", "floors.py", "floors.yaml"):
+        (package / name).write_text((folder / name).read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     points = "".join(f"[{group}]{text}\n" for group, text in groups.items())
     (info / "entry_points.txt").write_text(points)
@@ -210,6 +211,55 @@ def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
     described = run(["auricle", "describe", "my_frontend"], tmp_path, **path)
     assert "Log energies of Gaussian filters" in described
     assert str(package / "my_frontend.py") in described
+    listed = json.loads(run(["auricle", "list", "recipes", "--json"], tmp_path, **path))
+    assert [recipe["name"] for recipe in listed if "my-package" in recipe["origin"]] == ["floors"]
+    helped = run(["auricle", "train", "floors", "--help"], tmp_path, **path)
+    assert "usage: auricle train floors" in helped and "  early_stopping_epochs: 0" in helped
+
+
+@pytest.mark.slow
+def test_nets_of_others_keep_every_promise(example):
+    _, outputs, _ = example
+    kept = re.findall(r"encoder (\w+): (\d+) of (\d+) promises kept", outputs[4])
+    assert [name for name, *_ in kept] == ["deep_speech", "audio_conformer"]
+    assert all(count == total for _, count, total in kept)
+
+
+@pytest.mark.slow
+def test_without_its_mask_a_net_is_told_what_to_do(example, tmp_path):
+    folder, _, _ = example
+    lines = (folder / "my_encoders.py").read_text().replace("(self.net, counts,", "(self.net, None,")
+    (tmp_path / "my_encoders.py").write_text(lines)
+    code = """
+from auricle.lobes import load_plugin
+from auricle.lobes.promises import subject_of
+from auricle.lobes.promises.subject import BrokenPromise, ENCODER_PROMISES
+load_plugin("my_encoders.py")
+try:
+    ENCODER_PROMISES["padding"](subject_of("encoder", "audio_conformer"))
+except BrokenPromise as broken:
+    print(broken)
+"""
+    told = run(["python", "-c", code], tmp_path)
+    assert "per_item or masked_inside" in told and "padded with noise against zeros" in told
+
+
+@pytest.mark.slow
+def test_the_data_set_of_the_document_trains_and_its_bundle_answers(example):
+    folder, outputs, _ = example
+    made = folder / "results/floors/leaf_small_cnn/seed_1"
+    (predicted,) = [line for line in outputs[6].splitlines() if line.startswith("steps/")]
+    file, label, probability = predicted.split("\t")
+    assert label in ("oak", "tiles", "gravel") and 1 / 3 < float(probability) <= 1
+    result = json.loads((made / "results.json").read_text())
+    assert result["dataset"] == "floors" and result["counts"] == dict(train=48, valid=24, test=24)
+    assert result["options"] == {"frontend_options": {"num_features": 16}}
+    assert result["metrics"]["test"]["accuracy"] > 0.5 and (made / "bundle/bundle.json").is_file()
+
+
+def test_the_data_set_of_the_document_is_short():
+    blocks = {block.file: block.text for block in blocks_of(DOCUMENTS[0])}
+    assert all(len(blocks[name].splitlines()) <= 45 for name in ("floors.py", "floors.yaml"))
 
 
 def test_contributing_marks_what_the_worked_example_needs():
@@ -220,6 +270,12 @@ def test_contributing_marks_what_the_worked_example_needs():
         "sh",
         "sh",
         "python",
+        "my_encoders.py",
+        "sh",
+        "python",
+        "floors.py",
+        "floors.yaml",
+        "sh",
         "setup.cfg",
     ]
 
