@@ -408,6 +408,12 @@ def test_paths_are_found_in_links_commands_and_backquotes(tmp_path):
     assert headings(document) == {"a-b-c"}
 
 
+def test_links_of_the_readme_lead_somewhere_where_the_package_is_read():
+    """An index of packages shows the README without the repository: a path is text there, no link."""
+    links = re.findall(r"\]\(([^)\s]+)\)", DOCUMENTS[1].read_text(encoding="utf-8"))
+    assert links and [link for link in links if not re.match("https://|#", link)] == []
+
+
 def test_links_of_contributing_are_not_few():
     assert len(named_paths(DOCUMENTS[0])) > 10
 
