@@ -82,7 +82,8 @@ class Rows(Prepared):
             What is wrong with the rows, all of it.
         """
         rows = list(rows)
-        problems = manifest.find_problems(rows, label_required=False)
+        problems = [] if Path(roots).is_dir() else ["there is no such folder"]
+        problems += manifest.find_problems(rows, label_required=False)
         counts = {
             split: sum(row.get("split") == split for row in rows) for split in manifest.SPLITS
         }
