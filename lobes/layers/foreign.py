@@ -112,7 +112,11 @@ def masked_inside(
         if isinstance(layer, _WHOLE) or here not in valid:
             raise ValueError(
                 f"{names[layer]}, {type(layer).__name__} on {tuple(x.shape)}, cannot be masked: "
-                + ("it computes over all frames" if here in valid else f"no layer gave {here} frames")
+                + (
+                    "it computes over all frames"
+                    if here in valid
+                    else f"no layer gave {here} frames"
+                )
                 + ". Run the net with per_item"
             )
         return frame_mask(valid[here], here)

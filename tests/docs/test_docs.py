@@ -228,7 +228,9 @@ def test_nets_of_others_keep_every_promise(example):
 @pytest.mark.slow
 def test_without_its_mask_a_net_is_told_what_to_do(example, tmp_path):
     folder, _, _ = example
-    lines = (folder / "my_encoders.py").read_text().replace("(self.net, counts,", "(self.net, None,")
+    lines = (
+        (folder / "my_encoders.py").read_text().replace("(self.net, counts,", "(self.net, None,")
+    )
     (tmp_path / "my_encoders.py").write_text(lines)
     code = """
 from auricle.lobes import load_plugin

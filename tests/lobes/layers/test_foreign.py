@@ -19,7 +19,9 @@ class Residual(nn.Module):
             nn.Conv1d(4, 6, 5, stride=2, padding=2), nn.BatchNorm1d(6), nn.AvgPool1d(2, padding=1)
         )
         self.body = nn.Conv1d(6, 6, 3, padding="same", dilation=2)
-        self.last = nn.Sequential(nn.MaxPool1d(3, stride=2, padding=1), nn.Conv1d(6, 5, 2, bias=False))
+        self.last = nn.Sequential(
+            nn.MaxPool1d(3, stride=2, padding=1), nn.Conv1d(6, 5, 2, bias=False)
+        )
         nn.init.normal_(self.first[1].running_mean)
 
     def forward(self, x):
@@ -43,7 +45,9 @@ def test_layers_read_what_an_item_alone_would_give_them():
     net, x = Residual().eval(), padded()
     with masked_inside(net, COUNTS, SIZE) as valid:
         batch = net(x)
-    for item, steps, want in zip(batch, valid[batch.shape[-1]].tolist(), alone(net, x), strict=True):
+    for item, steps, want in zip(
+        batch, valid[batch.shape[-1]].tolist(), alone(net, x), strict=True
+    ):
         assert steps == want.shape[-1]
         torch.testing.assert_close(item[:, :steps], want, rtol=1e-5, atol=1e-5)
     assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in net.modules())
