@@ -7,6 +7,8 @@ an option starts from a file says in `lasting_options` what rebuilds it where th
 import torch
 from torch import nn
 
+from ..processing.filterbank.framing import frame_count
+from ..processing.system.operators import is_traced
 from .layers.masks import mask_padding, valid_lengths
 
 __all__ = ["Encoder", "Frontend", "check_batch", "mask_padding", "project_after", "valid_lengths"]
@@ -137,8 +139,11 @@ class Frontend(Lobe):
             setattr(self, name, int(value))
 
     def num_frames(self, num_samples: int) -> int:
-        """Exact number of frames for a waveform of `num_samples` samples: ceil(T / hop)."""
-        return -(-int(num_samples) // self.hop)
+        """Exact number of frames for a waveform of `num_samples` samples: ceil(T / hop).
+
+        For tensors of counts, too: with torch.compile the counts of items are not known as numbers.
+        """
+        return frame_count(num_samples, self.hop)
 
     def frame_lengths(self, lengths: torch.Tensor | None, num_samples: int) -> torch.Tensor | None:
         """Relative lengths in frames, exact, for relative lengths in samples.
@@ -153,10 +158,9 @@ class Frontend(Lobe):
         if lengths is None:
             return None
         total = self.num_frames(num_samples)
-        if torch.compiler.is_compiling():  # which knows no sample count of an item
+        if is_traced(lengths):  # as numbers, the counts of items are not known
             samples = valid_lengths(lengths, num_samples)
-            frames = [self.num_frames(n) for n in samples.clamp(min=1).tolist()]
-            frames = torch.tensor(frames, device=lengths.device).clamp(max=total)
+            frames = (0 * samples + self.num_frames(samples.clamp(min=1))).clamp(max=total)
             return torch.where(samples > 0, frames, 0).float() / total
         frames = self.frames_of_items(lengths, num_samples)
         return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
@@ -233,7 +237,7 @@ class Encoder(Lobe):
 
     def num_frames(self, num_frames: int) -> int:
         """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""
-        return 1 if self.output == "utterance" else -(-int(num_frames) // self.stride)
+        return 1 if self.output == "utterance" else frame_count(num_frames, self.stride)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(feats, lengths=None)")

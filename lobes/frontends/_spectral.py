@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from ...processing.filterbank.framing import frame_count
+from ...processing.filterbank.framing import at_least, frame_count
 from ...processing.filterbank.responses import FilterSet, from_responses
 from ..contracts import Frontend, check_batch
 from ..layers.masks import (
@@ -138,8 +138,8 @@ class SpectralFrontend(Frontend):
         if self.padding == "end":
             return frame_count(num_samples, self.hop)
         if self.padding == "none":
-            return max(1, 1 + (int(num_samples) - self.window) // self.hop)
-        return 1 + int(num_samples) // self.hop
+            return 1 + at_least(num_samples - self.window, 0) // self.hop
+        return 1 + num_samples // self.hop
 
     def padded(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """The signal that frames are cut from: frame k is `[:, hop * k : hop * k + window]`.

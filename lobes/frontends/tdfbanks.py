@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from ...processing.filterbank.framing import FRAME_CENTRES
+from ...processing.filterbank.framing import FRAME_CENTRES, at_least
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ...processing.filterbank.shapes import gabor_taps, leaf_initial_values, leaf_triangles
 from ..contracts import check_batch
@@ -162,7 +162,7 @@ class TDFilterbanks(FilterbankFrontend):
     def num_frames(self, num_samples: int) -> int:
         """Exact number of frames: ceil(T / hop), or that of whole windows with "valid"."""
         if self.frame_centre == "valid":
-            return max(0, int(num_samples) - self.taps) // self.hop + 1
+            return 1 + at_least(num_samples - self.taps, 0) // self.hop
         return super().num_frames(num_samples)
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:

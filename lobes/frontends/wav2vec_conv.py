@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ...processing.filterbank.framing import at_least
 from ...processing.filterbank.responses import FilterSet, from_taps
 from ..contracts import Frontend, check_batch
 from ..layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
@@ -174,7 +175,7 @@ class Wav2VecConv(Frontend):
 
     def num_frames(self, num_samples: int) -> int:
         """Exact number of frames: 1 + max(0, T - window) // hop."""
-        return 1 + max(0, int(num_samples) - self.window) // self.hop
+        return 1 + at_least(num_samples - self.window, 0) // self.hop
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         check_batch(wavs, lengths)

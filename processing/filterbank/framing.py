@@ -38,8 +38,13 @@ def hop_samples(sample_rate: int, hop_ms: float) -> int:
     return hop
 
 
+def at_least(count, least: int):
+    """The larger of two counts, the first of which may be a tensor of counts."""
+    return count.clamp(min=least) if isinstance(count, torch.Tensor) else max(count, least)
+
+
 def frame_count(num_samples: int, hop: int) -> int:
-    """Frames of a clip, ceil(T / hop).
+    """Frames of a clip, ceil(T / hop); also of each of a tensor of lengths.
 
     Example
     -------

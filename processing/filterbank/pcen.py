@@ -318,7 +318,7 @@ def _normalise(
 
 
 def _shapes(energy, *_):
-    return energy.new_empty(energy.shape), energy.new_empty(len(energy), energy.shape[2])
+    return energy.new_empty(energy.shape), energy.new_empty(energy.shape[0], energy.shape[2])
 
 
 _pcen_operator = operator("pcen", _normalise, _shapes)

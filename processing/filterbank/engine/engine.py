@@ -249,7 +249,8 @@ def _energy(
 
 
 def _energy_shape(wavs, taps, pool, num_valid, offset, floor, hop, backend, rectifier):
-    return wavs.new_empty(len(wavs), frame_count(wavs.shape[1], hop), len(taps))
+    # No len(), which is a number and would hold for one size of batch only.
+    return wavs.new_empty(wavs.shape[0], frame_count(wavs.shape[1], hop), taps.shape[0])
 
 
 #: `EnergyEngine.__call__` as an operator, for what torch compiles, exports or transforms.
