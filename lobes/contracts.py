@@ -157,19 +157,20 @@ class Frontend(Lobe):
         """
         if lengths is None:
             return None
-        total = self.num_frames(num_samples)
-        if is_traced(lengths):  # as numbers, the counts of items are not known
-            samples = valid_lengths(lengths, num_samples)
-            frames = (0 * samples + self.num_frames(samples.clamp(min=1))).clamp(max=total)
-            return torch.where(samples > 0, frames, 0).float() / total
         frames = self.frames_of_items(lengths, num_samples)
-        return torch.tensor(frames, dtype=torch.float32, device=lengths.device) / total
+        return frames.float() / self.num_frames(num_samples)
 
-    def frames_of_items(self, lengths: torch.Tensor, num_samples: int) -> list[int]:
-        """Frames of each item of a batch of `num_samples` samples, from its relative length."""
-        total = self.num_frames(num_samples)
-        samples = valid_lengths(lengths, num_samples).tolist()
-        return [min(self.num_frames(n), total) if n else 0 for n in samples]
+    def frames_of_items(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
+        """Frames of each item of a batch of `num_samples` samples, from its relative length:
+        (B,) -> int64 (B,)."""
+        samples = valid_lengths(lengths, num_samples)
+        counts = samples.clamp(min=1)
+        if is_traced(lengths):  # the counts are not known as numbers
+            frames = self.num_frames(counts) + 0 * counts
+        else:
+            frames = [self.num_frames(count) for count in counts.tolist()]
+            frames = torch.tensor(frames, device=lengths.device)
+        return torch.where(samples > 0, frames.clamp(max=self.num_frames(num_samples)), 0)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(wavs, lengths=None)")

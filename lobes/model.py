@@ -128,6 +128,6 @@ class Model(nn.Module):
         num_samples : int
             Length of the padded batch, T.
         """
-        frames = self.compute_features.frames_of_items(lengths, num_samples)
+        frames = self.compute_features.frames_of_items(lengths, num_samples).tolist()
         steps = [self.embedding_model.num_frames(n) for n in frames]
         return torch.tensor(steps, device=lengths.device)

@@ -212,7 +212,7 @@ class SpectralFrontend(Frontend):
         """Which frames belong to each item, bool (B, N); None when `lengths` is None."""
         if lengths is None:
             return None
-        counts = torch.tensor(self.frames_of_items(lengths, num_samples), device=device)
+        counts = self.frames_of_items(lengths, num_samples).to(device)
         return frame_mask(counts, self.num_frames(num_samples))
 
     @torch.no_grad()
