@@ -25,8 +25,9 @@ WARM = ["speechbrain", "torch._dynamo", "matplotlib.pyplot", "auricle.recipes.tr
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "SB_LOG_LEVEL": "WARNING"}
 SAVE_FIGURE = "matplotlib.figure.Figure.savefig"
 
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(WARM)
+#: Forks processes that have imported `WARM`.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(WARM)
 
 
 def train_script(recipe):
@@ -117,7 +118,7 @@ def _forked(script, words, environment, ranks, die_at, timeout):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}
             logs = [f"{folder}/{kind}{rank}" for kind in ("stdout", "stderr")]
             given = (script, words, {**environment, **own}, logs, die_at)
-            processes.append(_server.Process(target=_child, args=given, daemon=True))
+            processes.append(SERVER.Process(target=_child, args=given, daemon=True))
             processes[-1].start()
         for process in processes:
             process.join(timeout)

@@ -3,7 +3,11 @@
 import torch
 
 from auricle.lobes import build_encoder
+from auricle.lobes.encoders.redimnet import SIZES
 
+#: Few blocks of two kinds: the published sizes have 12 and more.
+SIZES["few"] = (4, "residual", 1, [(1, 1, 1, 8), (2, 1, 2, 8), (2, 1, 1, 4)])
+SIZES["few_convnext"] = (8, "convnext", 8, [(1, 1, 1, None), (2, 1, 1, 8), (3, 1, 1, 8)])
 #: Each encoder, small where the published one is slow on a CPU: the code is that of the wide one.
 SMALL = {
     "bcresnet": {},
@@ -19,7 +23,7 @@ SMALL = {
     "linear": {},
     "m5": {"channels": (8, 8, 12, 16)},
     "musicnn": {"vertical": 6, "horizontal": 4, "channels": 5, "dense": 12},
-    "redimnet": {"embedding_size": 24},
+    "redimnet": {"size": "few", "embedding_size": 24},
     "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
     "sample_cnn": {"channels": (4, 6, 8)},  # windows of 27 samples
     "small_cnn": {},

@@ -6,6 +6,7 @@ and mutants of them that break one. A promise that no mutant breaks would prove 
 
 import pytest
 import torch
+from every_encoder import SMALL
 from torch import nn
 
 from auricle.lobes import ENCODERS, FRONTENDS
@@ -34,6 +35,7 @@ NARROW = {
     "lstm_autoencoder": {"channels": 32, "latent": 16, "lstm_units": 16, "embedding_size": 32},
     "mlp_mixer": {"hidden": 32, "blocks": 2, "embedding_size": 32},
     "musicnn": {"vertical": 16, "horizontal": 8, "channels": 16},
+    "redimnet": SMALL["redimnet"],
     "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1)},
     "resnet50": {"width": 8},
     "sample_cnn": {"channels": (8,) * 9 + (16,)},
@@ -56,7 +58,7 @@ VARIANTS = {
     },
     "mlp_mixer-tokens": {"token_mixing": True, "hidden": 16, "blocks": 1},
     "musicnn-frames": {"output": "frames", **NARROW["musicnn"]},
-    "redimnet-b1": {"size": "b1"},
+    "redimnet-convnext": {"size": "few_convnext"},
     "sample_cnn-kernel-3": {"last_kernel": 3, **NARROW["sample_cnn"]},
     "transformer-frames": {"output": "frames", **NARROW["transformer"]},
     "wavenet_dilated-frames": {"output": "frames", **NARROW["wavenet_dilated"]},

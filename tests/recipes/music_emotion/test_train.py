@@ -87,7 +87,7 @@ def test_a_learned_frontend_is_restored_to_the_identical_score(recipe, tmp_path)
 @pytest.mark.parametrize("crop_s", ["null", "2"])
 def test_labels_over_time_are_learned_and_drawn(recipe, tmp_path, crop_s):
     extra = ("--target", "dynamic", "--encoder_options.crnn.output", "frames", "--crop_s", crop_s)
-    result, _ = recipe.train(tmp_path / "dynamic", *extra, "--number_of_epochs", 2, pictures=True)
+    result, _ = recipe.train(tmp_path / "dynamic", *extra, "--number_of_epochs", 1, pictures=True)
     test = result.metrics["test"]
     assert test["level"] == "point" and test["scale"] == {"low": -1.0, "high": 1.0}
     assert test["n_points"] == result.counts["test"]["dynamic_labels"]

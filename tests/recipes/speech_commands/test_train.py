@@ -35,6 +35,7 @@ class TestSpeechCommands(EveryRecipe):
     # LEAF is frozen for an epoch: its gradients are exchanged and dropped, or DDP would complain.
     two = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
     two += ("--frontend", "leaf", "--frontend_freeze_epochs", 1, "--frontend_step_hz", 2.0)
+    two += ("--frontend_options.leaf.hop_ms", 20.0)
     launcher = TORCHRUN
     bad_input = [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),

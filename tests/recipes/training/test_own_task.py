@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from command_line import history, run
 from refusals import refused
 
 from auricle.lobes import bundles, load_plugin
@@ -41,23 +40,17 @@ def trained(tmp_path_factory):
         for number in range(count):
             claps = number % 9
             clap(folder / "data" / split / f"{claps}_{split}{number}.wav", claps, [count, number])
-    words = ["--data_folder", "data", "--device", "cpu", "--noprogressbar"]
-    done = subprocess.run(
-        [sys.executable, "claps.py", "claps.yaml", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    words = ["--data_folder", folder / "data", "--results_folder", folder / "results"]
+    run(folder / "claps.py", folder / "claps.yaml", *words, "--device", "cpu", "--noprogressbar")
     yield folder
     TASKS.pop("clap_count", None)
 
 
 @pytest.mark.slow
 def test_an_own_task_goes_all_the_way(trained, auricle, tmp_path):
-    run = trained / "results" / "claps" / "mel_small_cnn" / "seed_1"
-    results = json.loads((run / "results.json").read_text())
-    valid = [record["valid"]["rmse"] for record in history(run)]
+    folder = trained / "results" / "claps" / "mel_small_cnn" / "seed_1"
+    results = json.loads((folder / "results.json").read_text())
+    valid = [record["valid"]["rmse"] for record in history(folder)]
     assert results["task"] == "clap_count"
     # It learned, and the best epoch is the one of the lowest error.
     assert results["metrics"]["test"]["rmse"] < 2 < max(valid)
@@ -65,17 +58,12 @@ def test_an_own_task_goes_all_the_way(trained, auricle, tmp_path):
 
     plugin = trained / "claps.py"
     with pytest.raises(bundles.BundleError, match="clap_count"):
-        bundles.load(run / "bundle").predict(np.zeros(8))
+        bundles.load(folder / "bundle").predict(np.zeros(8))
     file = min((trained / "data" / "test").glob("8_*.wav"))
-    words = ("predict", run / "bundle", file, "--plugin", plugin)
+    words = ("predict", folder / "bundle", file, "--plugin", plugin)
     assert auricle.json(*words)["claps"] == pytest.approx(8, abs=3)
     assert auricle.output(*words).strip().endswith("claps")
     assert "RMSE (claps)" in auricle.output("table", trained / "results", "--plugin", plugin)
-
-
-def history(run):
-    checkpoint = max((run / "checkpoints").iterdir())
-    return json.loads((checkpoint / "history.ckpt").read_text())["epochs"]
 
 
 def test_a_name_is_taken_once():

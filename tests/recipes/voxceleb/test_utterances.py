@@ -109,8 +109,8 @@ def test_names_are_found_by_their_whole(written):
 
 @pytest.mark.slow
 def test_memory_is_that_of_the_columns(tmp_path):
-    """120,000 utterances; a dict of dicts takes about 500 bytes for one."""
-    count = 120_000
+    """40,000 utterances; a dict of dicts takes about 500 bytes for one."""
+    count = 40_000
     names = (b"id%05d/%011d/%05d" % (i // 200, i // 5, i % 5) for i in range(count))
     files = Files(
         pack(names), *np.zeros((2, count), np.uint8), *np.zeros((2, count), np.int64),
