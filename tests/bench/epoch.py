@@ -96,39 +96,30 @@ def speechbrain_epoch(rows, record):
     return counted(brain, loader)
 
 
-def recipe(folder, rows, record, scratch, frontend, encoder, *extra):
-    """A Brain of the recipe and its training loader over these rows."""
+def auricle_epoch(folder, rows, record, scratch, frontend, encoder, *extra):
+    """An epoch of the recipe over these rows."""
     words = ["--data_folder", str(folder), "--frontend", frontend, "--encoder", encoder]
-    words += ["--device", "cpu", "--results_folder", str(scratch)]
+    words += ["--device", "cpu", "--results_folder", str(scratch), "--batch_size", str(BATCH)]
     config = load_hparams([*words, *extra], "speech_commands")
     hparams = config.build()
-    run = Run(
-        config, {**training_objects(hparams), **hparams, "checkpointer": None}, Path(), record, {}
-    )
+    objects = {**training_objects(hparams), **hparams, "checkpointer": None}
+    run = Run(config, objects, Path(), record, {})
     run.add_head("classification", len(record.labels))
-    brain = run.build_brain(
-        "classification",
-        record.labels,
-        augment=data.build_augmentation(hparams, record),
-    )
+    augment = data.build_augmentation(hparams, record)
+    brain = run.build_brain("classification", record.labels, augment=augment)
     dataset = data.build_datasets(hparams, record)["train"]
     dataset.data_ids = list(rows)
     dataset.durations_s = [hparams["clip_s"]] * len(rows)
-    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=hparams["batch_size"])
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, batch_size=BATCH)
     brain.on_fit_start()
-    return brain, loader
-
-
-def auricle_epoch(*settings):
-    brain, loader = recipe(*settings, "--batch_size", str(BATCH))
     return counted(brain, loader)
 
 
-def prepare(folder, scratch, protocol="v2-12-official"):
+def prepare(folder, scratch):
     """The corpus with default settings."""
     plain = {
         "results_folder": scratch,
-        "protocol": protocol,
+        "protocol": "v2-12-official",
         "max_per_class": 0,
         "data_seed": 0,
         "official_test_folder": None,
@@ -138,32 +129,19 @@ def prepare(folder, scratch, protocol="v2-12-official"):
     return data.prepare_from(plain, folder)
 
 
-def small_corpus(folder: str) -> Path:
-    """The corpus that is named, or the mini corpus."""
-    return Path(folder or cached_mini("speech_commands", "small"))
-
-
-def drawn(rows: list[dict], count: int) -> dict:
-    keyed = sorted({row["id"]: row for row in rows}.items())
-    return dict(random.Random(0).sample(keyed, min(count, len(rows))))
-
-
-def parser_of_epochs(doc: str):
-    parser = new_parser(doc, rounds=3)
+def main():
+    parser = new_parser(__doc__, rounds=3)
     parser.add_argument("--data_folder", default="", help="Speech Commands; default: mini, small")
     parser.add_argument("--clips", type=int, default=512, help="training clips per epoch")
-    return parser
-
-
-def main():
-    arguments = parser_of_epochs(__doc__).parse_args()
+    arguments = parser.parse_args()
     keep_freed_memory()  # as the recipes do; SpeechBrain's path gains from it, too
-    folder = small_corpus(arguments.data_folder)
+    folder = Path(arguments.data_folder or cached_mini("speech_commands", "small"))
     with tempfile.TemporaryDirectory() as scratch:
         record = prepare(folder, scratch)
         # Spoken clips only: silence may be a cut of a longer file, which the other path cannot read.
-        spoken = [row for row in record.rows("train") if row["speaker"]]
-        rows = drawn(spoken, arguments.clips)
+        spoken = {row["id"]: row for row in record.rows("train") if row["speaker"]}
+        drawn = random.Random(0).sample(sorted(spoken), min(arguments.clips, len(spoken)))
+        rows = {name: spoken[name] for name in drawn}
         shared = (folder, rows, record, scratch)
         quiet = ("--augment_probability", "0")
         epochs = {

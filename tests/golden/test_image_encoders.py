@@ -5,6 +5,7 @@ import sys
 import pytest
 import timm
 from picture_encoders import build, picture_net, saved, transformers_ast
+from refusals import refused
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -55,20 +56,15 @@ def files(tmp_path_factory):
     ],
 )
 def test_files_of_another_architecture_are_refused_by_name(files, name, path, options, says):
-    with pytest.raises(ValueError, match=says):
-        build(name, path=str(files / path), **options)
+    refused(says, build, name, path=str(files / path), **options)
 
 
 @pytest.mark.parametrize("name", ["vit", "ast", "resnet50"])
 def test_without_timm_the_extra_is_named(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(
-        ValueError, match=rf"encoder '{name}' needs the package timm.*auricle\[timm\]"
-    ):
-        build(name)
+    refused(rf"encoder '{name}' needs the package timm.*auricle\[timm\]", build, name)
 
 
 @pytest.mark.parametrize("name", ["vit", "ast", "resnet50"])
 def test_a_waveform_is_no_picture(name):
-    with pytest.raises(ValueError, match="frontend: mel.*Encoders that fit"):
-        build(name, 1)
+    refused("frontend: mel.*Encoders that fit", build, name, 1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from picture_encoders import build, close, perturbed
+from refusals import refused
 from safetensors.torch import save_file
 from sounds import waveforms
 
@@ -115,27 +116,22 @@ def test_mert_refuses_another_network_by_name(tmp_path, change, says):
     mert_folder(tmp_path, **BASE)
     about = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**about, **change}))
-    with pytest.raises(ValueError, match=says):
-        from_folder(tmp_path)
+    refused(says, from_folder, tmp_path)
 
 
 def test_mert_refuses_what_it_cannot_open(tmp_path):
-    with pytest.raises(ValueError, match="'/nowhere', which is no folder; nothing is downloaded"):
-        from_folder("/nowhere")
+    refused("'/nowhere', which is no folder; nothing is downloaded", from_folder, "/nowhere")
     mert_folder(tmp_path, **BASE)
     for layer in (3, -4, True, 0.5, "last"):
         with pytest.raises(
             ValueError, match='layer must be "weighted" or a whole number from -3 to 2'
         ):
             from_folder(tmp_path, layer=layer)
-    with pytest.raises(ValueError, match="freeze must be one of .* got 'some'"):
-        from_folder(tmp_path, freeze="some")
+    refused("freeze must be one of .* got 'some'", from_folder, tmp_path, freeze="some")
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
-    with pytest.raises(ValueError, match=r"no \*\.safetensors.*not read.*save_file"):
-        from_folder(tmp_path)
-    with pytest.raises(ValueError, match="set frontend: waveform. Encoders that fit: "):
-        build("mert", 40)
+    refused(r"no \*\.safetensors.*not read.*save_file", from_folder, tmp_path)
+    refused("set frontend: waveform. Encoders that fit: ", build, "mert", 40)
 
 
 def test_mert_without_a_path_is_random_and_says_so():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from every_encoder import MUSIC, WAVEFORM, build, features_of, kept_bytes, published
+from refusals import refused
 
 from auricle.lobes.registry import LobeError
 
@@ -34,10 +35,7 @@ def test_shapes_without_memory(name):
 @pytest.mark.parametrize("name", MUSIC)
 def test_what_does_not_fit_is_refused_before_it_is_built(name):
     if name in WAVEFORM:
-        with pytest.raises(LobeError, match="waveform.*Encoders that fit"):
-            build(name, 40)
-        with pytest.raises(ValueError, match="in_features must be 1.* got 40"):
-            type(build(name))(in_features=40)
+        refused("waveform.*Encoders that fit", build, name, 40, error=LobeError)
+        refused("in_features must be 1.* got 40", type(build(name)), in_features=40)
     else:
-        with pytest.raises(LobeError, match="frontend: mel.*Encoders that fit"):
-            build(name, 1)
+        refused("frontend: mel.*Encoders that fit", build, name, 1, error=LobeError)

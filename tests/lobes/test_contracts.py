@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from auricle.lobes.contracts import Encoder, Frontend, project_after, valid_lengths
@@ -48,16 +49,14 @@ def test_an_item_without_samples_has_no_frames():
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 def test_frontend_names_the_argument_that_is_no_positive_whole_number(argument, value):
     given = {"sample_rate": 16000, "hop": 160, "window": 401, "num_features": 40}
-    with pytest.raises(ValueError, match=f"{argument} must be .* got {value}"):
-        Frontend(**{**given, argument: value})
+    refused(f"{argument} must be .* got {value}", Frontend, **{**given, argument: value})
 
 
 def test_encoder_counts_frames_by_its_stride():
     frames = Encoder(40, 8, "frames", stride=4)
     assert [frames.num_frames(n) for n in (1, 4, 5, 101)] == [1, 1, 2, 26]
     assert Encoder(40, 8, "utterance").num_frames(101) == 1
-    with pytest.raises(ValueError, match='"frames" or "utterance", got \'both\''):
-        Encoder(40, 8, "both")
+    refused('"frames" or "utterance", got \'both\'', Encoder, 40, 8, "both")
 
 
 @pytest.mark.parametrize("base", [Frontend(16000, 160, 401, 40), Encoder(40, 8, "frames")])
@@ -68,8 +67,7 @@ def test_the_options_of_a_lobe_that_reads_no_file_last_as_they_are(base):
 
 @pytest.mark.parametrize("base", [Frontend(16000, 160, 401, 40), Encoder(40, 8, "frames")])
 def test_a_class_without_forward_says_so(base):
-    with pytest.raises(TypeError, match="does not define forward"):
-        base(torch.zeros(1, 4))
+    refused("does not define forward", base, torch.zeros(1, 4), error=TypeError)
 
 
 class Bounded(nn.Module):

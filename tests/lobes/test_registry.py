@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from auricle.lobes import (
     ENCODERS,
@@ -178,8 +179,7 @@ def test_a_library_file_that_breaks_the_rule_is_an_error_every_time(folder, sour
     (folder / "bad.py").write_text(source)
     registry = scan(folder)
     for _ in range(2):  # not half a list the second time
-        with pytest.raises(LobeError, match=says):
-            registry.names()
+        refused(says, registry.names, error=LobeError)
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -202,15 +202,13 @@ def test_unknown_name_suggests_the_nearest_and_lists_all(registry, typo, meant):
 
 
 def test_unknown_name_near_nothing_reads_as_sentences():
-    with pytest.raises(UnknownLobe, match="'qqqqqqq'. Known frontends: "):
-        FRONTENDS.get("qqqqqqq")
+    refused("'qqqqqqq'. Known frontends: ", FRONTENDS.get, "qqqqqqq", error=UnknownLobe)
     assert nearest("qqqqqqq", ["leaf"]).strip(". ") == ""
 
 
 @pytest.mark.parametrize("name", ["Leaf", "my-lobe", "1st", "", "my lobe"])
 def test_a_name_is_lower_snake(name):
-    with pytest.raises(LobeError, match="lower_snake"):
-        FRONTENDS.register(name, type("A", (), {}))
+    refused("lower_snake", FRONTENDS.register, name, type("A", (), {}), error=LobeError)
 
 
 def test_duplicates_raise_naming_both_origins(tmp_path):
@@ -308,8 +306,7 @@ def test_plugin_can_be_mended_and_loaded_in_one_process(tmp_path):
 def test_missing_plugin_file(tmp_path):
     (tmp_path / "lobe.txt").write_text("")
     for path in (tmp_path / "none.py", tmp_path, tmp_path / "lobe.txt"):
-        with pytest.raises(PluginError, match=f"Python file that exists, got {path}"):
-            load_plugin(path)
+        refused(f"Python file that exists, got {path}", load_plugin, path, error=PluginError)
 
 
 # -- other packages, through entry points --------------------------------------------------------
@@ -390,8 +387,7 @@ def test_entry_point_that_clashes_with_the_library_is_broken_and_the_library_sta
     assert "waveform@other-package" not in FRONTENDS.names()
     assert FRONTENDS.describe("waveform").origin == own
     assert build_frontend("waveform").hop == 1
-    with pytest.raises(PluginError, match="taken by"):
-        FRONTENDS.get("waveform@other-package")
+    refused("taken by", FRONTENDS.get, "waveform@other-package", error=PluginError)
 
 
 def test_plugin_that_clashes_with_an_entry_point_names_both(distribution, tmp_path):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from refusals import refused
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier as EcapaClassifier
 from speechbrain.nnet.losses import AdditiveAngularMargin, AngularMargin, LogSoftmaxWrapper
 from torch.nn import functional as F
@@ -193,11 +194,7 @@ def test_problems_come_all_at_once():
 
 def test_bad_arguments_are_refused():
     for wrong in ({"kind": "cosface"}, {"margin": -0.1}, {"scale": 0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            MarginSoftmax(**wrong)
-    with pytest.raises(ValueError, match="subcenters"):
-        CosineClassifier(4, 3, subcenters=0)
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        CosineClassifier(4, 1)
-    with pytest.raises(ValueError, match="kind"):
-        margin_at(1, 0.2, 0, 5, "cubic")
+        refused(next(iter(wrong)), MarginSoftmax, **wrong)
+    refused("subcenters", CosineClassifier, 4, 3, subcenters=0)
+    refused("at least 2 classes", CosineClassifier, 4, 1)
+    refused("kind", margin_at, 1, 0.2, 0, 5, "cubic")

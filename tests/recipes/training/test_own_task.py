@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
         for number in range(count):
             claps = number % 9
             clap(folder / "data" / split / f"{claps}_{split}{number}.wav", claps, [count, number])
-    words = ["--data_folder", folder / "data", "--results_folder", folder / "results"]
+    words = ["--data_folder", folder / "data", "--results_folder", folder / "results/claps"]
     run(folder / "claps.py", folder / "claps.yaml", *words, "--device", "cpu", "--noprogressbar")
     yield folder
     TASKS.pop("clap_count", None)
