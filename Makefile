@@ -69,6 +69,7 @@ bench: $(VENV)/.test
 	$(RUN)/python tests/bench/phone_recognition.py --report tests/bench/phone_recognition.md
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
+	$(RUN)/python tests/bench/compiled.py --report tests/bench/compiled.md
 
 clean:
 	rm -rf $(VENV) results build dist
