@@ -1,7 +1,7 @@
 """Check named values against rules, and say of all that break one what they must be."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 #: Whether a value fits, and what it must be, in words.
 Rule = tuple[Callable[[object], bool], str]
@@ -46,6 +46,12 @@ def number(least: float = -math.inf, most: float = math.inf, what: str = "") -> 
 def whole(least: int, what: str = "") -> Rule:
     """The rule of `is_whole`."""
     return lambda value: is_whole(value, least), what or f"a whole number, {least} or more"
+
+
+def one_of(allowed: Sequence[str], what: str = "") -> Rule:
+    """The rule that a value is one of some words."""
+    listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    return lambda value: isinstance(value, str) and value in allowed, what or listed
 
 
 def or_null(rule: Rule) -> Rule:

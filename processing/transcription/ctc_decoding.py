@@ -4,12 +4,13 @@ Both are SpeechBrain's. A decoder is a callable (log-probabilities (B, N, C), st
 index lists; index 0 is the blank and never in them.
 """
 
-import math
+import sys
 from collections.abc import Sequence
 
 import torch
 from speechbrain.decoders.ctc import CTCPrefixBeamSearcher, ctc_greedy_decode
 
+from ..system.rules import number, one_of, whole, wrong_values
 from .bigram import Bigram
 
 DECODINGS = ("greedy", "beam")
@@ -195,20 +196,15 @@ def decoding_problems(options: dict) -> list[str]:
     >>> decoding_problems({"decoding": "beam", "beam_size": 0})
     ['beam_size is 0; it must be a whole number of prefixes, 1 or more']
     """
-    problems = []
-    decoding = options.get("decoding", "greedy")
-    if decoding not in DECODINGS:
-        problems.append(f"decoding is {decoding!r}; it can be {' or '.join(DECODINGS)}")
-    size = options.get("beam_size", 16)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        problems.append(f"beam_size is {size!r}; it must be a whole number of prefixes, 1 or more")
-    weight = options.get("lm_weight", 0.0)
-    good = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not good or not 0 <= weight < math.inf:
-        problems.append(f"lm_weight is {weight!r}; it must be a number, 0 or more")
-    elif weight and decoding == "greedy" and "decoding" in options:
+    rules = {
+        "decoding": one_of(DECODINGS, "can be greedy or beam"),
+        "beam_size": whole(1, "must be a whole number of prefixes, 1 or more"),
+        "lm_weight": number(0, sys.float_info.max, "must be a number, 0 or more"),
+    }
+    problems = wrong_values(options, rules, "{name} is {value!r}; it {what}")
+    if not problems and options.get("lm_weight") and options.get("decoding") == "greedy":
         problems.append(
-            f"lm_weight is {weight!r}, and greedy decoding has no bigram: decoding beam"
+            f"lm_weight is {options['lm_weight']!r}, and greedy decoding has no bigram: decoding beam"
         )
     return problems
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..system.rules import one_of, whole, wrong_values
 from .phones import GLOTTAL_STOP_RULES, SILENCE_RULES
 
 KINDS = {
@@ -25,18 +26,9 @@ def unit_problems(options: Mapping) -> list[str]:
     >>> unit_problems({"units": "phones40"})
     ["units is 'phones40'; it can be phones39, phones48, phones61, char or bpe"]
     """
-    problems = []
-    for name, allowed in (
-        ("units", tuple(KINDS)),
-        ("silence_rule", SILENCE_RULES),
-        ("glottal_stop", GLOTTAL_STOP_RULES),
-    ):
-        value = options.get(name, allowed[0])
-        if not isinstance(value, str) or value not in allowed:
-            problems.append(
-                f"{name} is {value!r}; it can be {', '.join(allowed[:-1])} or {allowed[-1]}"
-            )
-    size = options.get("bpe_size", 100)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 10:
-        problems.append(f"bpe_size is {size!r}; it must be a whole number of subwords, 10 or more")
-    return problems
+    choices = {"units": tuple(KINDS), "silence_rule": SILENCE_RULES}
+    choices["glottal_stop"] = GLOTTAL_STOP_RULES
+    rules = {name: one_of(allowed) for name, allowed in choices.items()}
+    problems = wrong_values(options, rules, "{name} is {value!r}; it can be {what}")
+    size = {"bpe_size": whole(10, "a whole number of subwords, 10 or more")}
+    return problems + wrong_values(options, size, "{name} is {value!r}; it must be {what}")

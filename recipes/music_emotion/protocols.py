@@ -16,6 +16,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 
+from ...processing.system.rules import one_of, wrong_values
 from ..training.preparation import Protocols, setting_problems
 
 TARGETS = ("static", "dynamic")
@@ -113,22 +114,20 @@ mediaeval-2015, emomusic-official, pmemo-random", \
     """
     wrong = setting_problems(plain, PROTOCOLS, {"sample_rate": 1000, "data_seed": 0})
     protocol = PROTOCOLS.get(str(plain.get("protocol")))
+    rules = {
+        "target": one_of(TARGETS),
+        "swap_2013_static": (lambda swap: swap in ("auto", True, False), "auto, true or false"),
+        "short_clips": (lambda short: short in (None, *SHORT_CLIPS), "error, shift or null"),
+    }
+    wrong += wrong_values(plain, rules, "{name} is {value!r}; it can be {what}")
     target = plain.get("target", "static")
-    if target not in TARGETS:
-        wrong.append(f"target is {target!r}; it can be {' or '.join(TARGETS)}")
-    elif protocol and target not in protocol.targets:
+    if protocol and target in TARGETS and target not in protocol.targets:
         wrong.append(f"protocol {protocol.name} is for target {' or '.join(protocol.targets)} only")
-    swap = plain.get("swap_2013_static", "auto")
-    if not isinstance(swap, bool) and swap != "auto":
-        wrong.append(f"swap_2013_static is {swap!r}; it can be auto, true or false")
     if not _is_window(plain.get("window_s")):
         wrong.append(
             f"window_s is {plain['window_s']!r}; it must be [start, end] in seconds, "
             "0 <= start < end, or null for the default"
         )
-    short = plain.get("short_clips")
-    if short is not None and short not in SHORT_CLIPS:
-        wrong.append(f"short_clips is {short!r}; it can be {', '.join(SHORT_CLIPS)} or null")
     return wrong
 
 

@@ -14,7 +14,7 @@ recordings that were labelled wrongly. Counts are those of the published files.
 import math
 from dataclasses import dataclass
 
-from ...processing.system.rules import is_number, is_whole
+from ...processing.system.rules import is_number, is_whole, one_of, wrong_values
 from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
@@ -86,10 +86,27 @@ def problems(plain):
     least = {"valid_trials": 2, "data_seed": 0, "max_per_speaker": 0}
     wrong = setting_problems(plain, PROTOCOLS, least)
     protocol = PROTOCOLS.get(str(plain.get("protocol")))
+    path = (
+        lambda value: value is None or (isinstance(value, str) and value),
+        "give a path, or nothing (null)",
+    )
+    rules = {
+        "train_on": one_of(TRAIN_ON, "it can be voxceleb1, voxceleb2 or both"),
+        "voxceleb2_folder": path,
+        "trial_list": path,
+        "valid_speakers": (
+            lambda share: is_whole(share, 2) or (isinstance(share, float) and 0 < share < 1),
+            "it must be a share of the training speakers above 0 and below 1, or a whole number of "
+            "speakers, 2 or more",
+        ),
+        "min_duration_s": (
+            lambda shortest: is_number(shortest, 0) and shortest < math.inf,
+            "it must be a number of seconds, 0 or more",
+        ),
+    }
+    wrong += wrong_values(plain, rules, "{name} is {value!r}; {what}")
     train_on = plain.get("train_on", "voxceleb1")
-    if train_on not in TRAIN_ON:
-        wrong.append(f"train_on is {train_on!r}; it can be voxceleb1, voxceleb2 or both")
-    elif protocol and protocol.uses_all_speakers and train_on != "voxceleb2":
+    if train_on in TRAIN_ON and protocol and protocol.uses_all_speakers and train_on != "voxceleb2":
         wrong.append(
             f"protocol {protocol.name} tests on all speakers of VoxCeleb1, so that training on "
             f"them (train_on: {train_on}) would test on the training speakers; give train_on: "
@@ -97,17 +114,4 @@ def problems(plain):
         )
     if protocol and protocol.name == OWN_LIST and not plain.get("trial_list"):
         wrong.append("protocol list needs trial_list: the file of trials, e.g. veri_test.txt")
-    for name in ("voxceleb2_folder", "trial_list"):
-        value = plain.get(name)
-        if value is not None and (not isinstance(value, str) or not value):
-            wrong.append(f"{name} is {value!r}; give a path, or nothing (null)")
-    share = plain.get("valid_speakers", 2)
-    if not is_whole(share, 2) and not (isinstance(share, float) and 0 < share < 1):
-        wrong.append(
-            f"valid_speakers is {share!r}; it must be a share of the training speakers above 0 "
-            "and below 1, or a whole number of speakers, 2 or more"
-        )
-    shortest = plain.get("min_duration_s", 0)
-    if not is_number(shortest, 0) or shortest == math.inf:
-        wrong.append(f"min_duration_s is {shortest!r}; it must be a number of seconds, 0 or more")
     return wrong
