@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from cffi import FFI
 
-from ...system.compiling import library, load
+from ...system.compiling import library, library_path
 
 #: Rows that the C functions process side by side, as in lanes.h.
 LANES = 8
@@ -129,7 +129,7 @@ def _declarations() -> FFI:
 @cache
 def _function(name: str) -> tuple[Callable, str]:
     """A compiled function, and the name of its structure."""
-    function = getattr(_declarations().dlopen(load(*_SOURCES)._name), name)
+    function = getattr(_declarations().dlopen(str(library_path(*_SOURCES))), name)
     return function, _declarations().typeof(function).args[0].item.cname
 
 
