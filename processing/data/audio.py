@@ -18,6 +18,8 @@ import torchaudio
 from speechbrain.dataio import audio_io
 from tqdm import tqdm
 
+from ..system.rules import check_choice
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
 """Suffixes of audio files when a folder is listed."""
 
@@ -119,12 +121,8 @@ def read_audio(
     >>> read_audio(path, 16000, resample="convert").shape
     torch.Size([1600])
     """
-    for name, value, allowed in (
-        ("resample", resample, ("error", "convert")),
-        ("channels", channels, ("error", "mix")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r} is not known; it can be {' or '.join(allowed)}")
+    check_choice("resample", resample, ("error", "convert"))
+    check_choice("channels", channels, ("error", "mix"))
     waveform, rate_hz, _ = _decode(path, start_sample, num_samples)
     _check_layout(
         path,

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..system.rules import check_choice
 from .arrays import to_numpy
 from .bootstrap import bound_without_errors, percentile_interval
 from .collector import Collector
@@ -229,11 +230,7 @@ class ConfusionCounts(Collector):
         ValueError
             No items, only one true class, or groups asked for that are not there.
         """
-        if resample not in ("auto", "utterances", "groups"):
-            raise ValueError(
-                f"resample is {resample!r}: give 'utterances', 'groups' or 'auto' (groups where "
-                "they were given)"
-            )
+        check_choice("resample", resample, ("utterances", "groups", "auto"))
         if resample == "groups" and not self._grouped:
             raise ValueError(
                 f"an interval over {self.group_unit}s was asked for, and no groups were given: "

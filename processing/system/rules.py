@@ -1,7 +1,7 @@
 """Check named values against rules, and say of all that break one what they must be."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Whether a value fits, and what it must be, in words.
 Rule = tuple[Callable[[object], bool], str]
@@ -52,6 +52,13 @@ def one_of(allowed: Sequence[str], what: str = "") -> Rule:
     """The rule that a value is one of some words."""
     listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
     return lambda value: isinstance(value, str) and value in allowed, what or listed
+
+
+def check_choice(name: str, value, allowed: Iterable) -> None:
+    """Raise ValueError unless a value is one of those allowed."""
+    allowed = tuple(allowed)
+    if isinstance(value, bool) or value not in allowed:
+        raise ValueError(f"{name} is {value!r}: give one of {', '.join(map(repr, allowed))}")
 
 
 def or_null(rule: Rule) -> Rule:

@@ -33,6 +33,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
+from ..system.rules import check_choice
+
 # 61, 48 and 39; "-": no class
 TABLE = """
 aa aa aa    ae ae ae    ah ah ah    ao ao aa    aw aw aw    ax ax ah    ax-h ax ah  axr er er
@@ -81,8 +83,8 @@ def phones(phone_set: int = 39, glottal_stop: str = "delete") -> tuple[str, ...]
     >>> [len(phones(size)) for size in (61, 48, 39)], len(phones(61, "keep"))
     ([60, 48, 39], 61)
     """
-    _check_one_of("phone_set", phone_set, PHONE_SETS)
-    _check_one_of("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
+    check_choice("phone_set", phone_set, PHONE_SETS)
+    check_choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
     extra = (GLOTTAL_STOP,) if glottal_stop == "keep" else ()
     return tuple(sorted(_SETS[phone_set] + extra))
 
@@ -95,7 +97,7 @@ def silences(phone_set: int = 39) -> tuple[str, ...]:
     >>> silences(61), silences(39)
     (('h#', 'pau'), ('sil',))
     """
-    _check_one_of("phone_set", phone_set, PHONE_SETS)
+    check_choice("phone_set", phone_set, PHONE_SETS)
     if phone_set != 61:
         return ("sil",)
     return tuple(sorted(source for source, middle, _ in _ROWS if middle == "sil"))
@@ -123,9 +125,9 @@ def folding(source: int = 61, target: int = 39, glottal_stop: str = "delete") ->
     >>> table["zh"], table["tcl"], table["q"], folding(48, 39)["epi"]
     ('sh', 'sil', None, 'sil')
     """
-    _check_one_of("source", source, PHONE_SETS)
-    _check_one_of("target", target, PHONE_SETS)
-    _check_one_of("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
+    check_choice("source", source, PHONE_SETS)
+    check_choice("target", target, PHONE_SETS)
+    check_choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
     if target > source:
         raise ValueError(
             f"{source} phones cannot be turned into {target}: a folding loses distinctions; take "
@@ -239,14 +241,14 @@ class PhoneConvention:
         strange = sorted(set(self.silent) - set(self.symbols))
         if strange:
             raise ValueError(f"these silences are no symbols of {self.phone_set}: {strange}")
-        _check_one_of("silence", self.silence, SILENCE_RULES)
+        check_choice("silence", self.silence, SILENCE_RULES)
         if self.silence != "keep" and not self.silent:
             raise ValueError(
                 f"silence is {self.silence!r}, and {self.phone_set} has no silences: name them in "
                 "`silent`, or take 'keep'"
             )
         if self.glottal_stop is not None:
-            _check_one_of("glottal_stop", self.glottal_stop, GLOTTAL_STOP_RULES)
+            check_choice("glottal_stop", self.glottal_stop, GLOTTAL_STOP_RULES)
 
     @classmethod
     def timit(
@@ -319,11 +321,6 @@ def _unknown(symbol, position: int, name: str, known: Iterable[str], where: str)
     hint = f"; {lower!r} is: write it in lower case" if lower in known else ""
     place = f"{where}: " if where else ""
     return f"{place}{symbol!r} (token {position + 1}) is not among {name}{hint}"
-
-
-def _check_one_of(name: str, value, allowed: tuple) -> None:
-    if isinstance(value, bool) or value not in allowed:
-        raise ValueError(f"{name} is {value!r}: give one of {', '.join(map(repr, allowed))}")
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from ...system.rules import check_choice
 from .transmission import fit_length, resample
 
 
@@ -92,8 +93,7 @@ def encode(waveform, rate_hz: int, codec: str, setting: float) -> bytes:
 
 
 def _known(codec: str) -> Codec:
-    if codec not in CODECS:
-        raise ValueError(f"unknown codec {codec!r}; there are {', '.join(CODECS)}")
+    check_choice("codec", codec, CODECS)
     return CODECS[codec]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...system.rules import check_choice
 from ..generated_noise import coloured_noise
 from ..rooms import convolve, room_response
 
@@ -106,10 +107,7 @@ def background_noise(
 
     Shape: () -> (num_samples,), float64 within [-0.99, 0.99]
     """
-    if name not in BACKGROUND_NOISES:
-        raise ValueError(
-            f"unknown background noise {name!r}; allowed are {', '.join(BACKGROUND_NOISES)}"
-        )
+    check_choice("background noise", name, BACKGROUND_NOISES)
     make, level_dbfs = BACKGROUND_NOISES[name]
     noise = make(rng, num_samples, sample_rate_hz)
     noise = noise - np.mean(noise)

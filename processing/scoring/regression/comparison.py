@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...system.rules import check_choice
 from ..bootstrap import resampled_weights, tails
 from ..paired import Comparison, compare_draws
 from .metrics import RegressionScores
@@ -70,8 +71,7 @@ def compare_regression(
             f"{target_b[at].tolist()}; the systems were scored against different labels"
         )
     moments = [system.moments()[1] for system in (a, b)]
-    if score not in a.score_names:
-        raise ValueError(f"score is {score!r}: give one of {', '.join(a.score_names)}")
+    check_choice("score", score, a.score_names)
 
     def scored(weights) -> np.ndarray:
         """(2, r): both systems under weights (r, G) of the songs."""

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ...system.listing import first_of
+from ...system.rules import check_choice
 from ...transcription.phones import PhoneConvention, is_token
 from ...transcription.unit_options import RATES
 from ..bootstrap import percentile_interval, ratio
@@ -64,8 +65,7 @@ class EditCounts(Collector):
         *,
         allow_empty_references: bool = False,
     ):
-        if unit not in RATES:
-            raise ValueError(f"unit is {unit!r}: give one of {', '.join(map(repr, RATES))}")
+        check_choice("unit", unit, RATES)
         if unit == "phone" and not isinstance(convention, PhoneConvention):
             raise ValueError(
                 "a phone error rate needs its convention: PhoneConvention.timit(39), or "

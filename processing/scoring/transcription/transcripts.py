@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...system.files import text_lines
+from ...system.rules import check_choice
 from ...transcription.phones import PhoneConvention, fold
 from ...transcription.unit_options import RATES
 from .alignment import Alignment
@@ -28,8 +29,7 @@ def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[s
     OSError
         No such file.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format is {format!r}: give one of {', '.join(map(repr, FORMATS))}")
+    check_choice("format", format, FORMATS)
     lines = list(text_lines(path))
     is_trn = {n: bool(re.search(r"(^|\s)\(\S+\)$", line)) for n, line in lines}
     if format == "auto":

@@ -29,6 +29,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...system.rules import check_choice
 from ..arrays import to_numpy
 
 CONVENTIONS = ("interpolated", "max", "average")
@@ -78,8 +79,7 @@ class ErrorCurve:
 
     def eer(self, convention: str = "interpolated") -> tuple[float, float]:
         """Equal error rate (a share, not percent), and the threshold nearest to it."""
-        if convention not in CONVENTIONS:
-            raise ValueError(f"EER convention is {convention!r}: give one of {CONVENTIONS}")
+        check_choice("EER convention", convention, CONVENTIONS)
         # (P_miss - P_fa) T N: whole numbers that rise with the threshold, from -T N to T N
         gap = self.misses * self.n_nontarget - self.false_alarms * self.n_target
         above = int(np.searchsorted(gap, 0))

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from auricle.lobes.brains.optimization import build_optimizer
 from auricle.lobes.bundles import bundle as pretrained
+from auricle.lobes.bundles.speechbrain import label_encoder
 from auricle.lobes.distillation.distiller import (
     DEFAULTS,
     LOSSES,
@@ -329,7 +330,7 @@ def speechbrain_folder(tmp_path_factory):
     torch.manual_seed(7)
     torch.save(xvector().state_dict(), folder / "embedding_model.ckpt")
     torch.save(EcapaClassifier(6, lin_neurons=6, out_neurons=3).state_dict(), folder / "head.ckpt")
-    pretrained.label_encoder(LABELS).save(folder / "label_encoder.ckpt")
+    label_encoder(LABELS).save(folder / "label_encoder.ckpt")
     (folder / "hyperparams.yaml").write_text(SPEECHBRAIN)
     return folder
 
