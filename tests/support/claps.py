@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auricle.lobes.tasks import Prediction, Score, Task, register_task
+from auricle.recipes.training.record import Prepared
 
 MOST = 8
 
@@ -39,18 +40,9 @@ TASK = register_task(
 )
 
 
-@dataclass
-class Prepared:
+@dataclass(kw_only=True)
+class Files(Prepared):
     files: dict
-    digest: str
-    completeness: str = "complete"
-
-    @property
-    def counts(self):
-        return {split: len(files) for split, files in self.files.items()}
-
-    def describe(self):
-        return f"Clips: {self.counts}"
 
 
 def prepare(plain, folder):
@@ -58,7 +50,9 @@ def prepare(plain, folder):
         split: sorted(Path(folder, split).glob("*.wav")) for split in ("train", "valid", "test")
     }
     names = "\n".join(str(file) for group in files.values() for file in group)
-    return Prepared(files, hashlib.sha256(names.encode()).hexdigest())
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    counts = {split: len(group) for split, group in files.items()}
+    return Files(digest=digest, counts=counts, files=files)
 
 
 def dataset(files):
