@@ -20,6 +20,7 @@ from .masks import frame_counts, frame_mask, zero_padding
 _WHOLE = (_ConvTransposeNd, _InstanceNorm, nn.GroupNorm, _AdaptiveAvgPoolNd)
 
 
+@torch.compiler.disable  # what it does depends on the lengths
 def per_item(
     net: Callable[[torch.Tensor], torch.Tensor],
     feats: torch.Tensor,
@@ -71,7 +72,8 @@ def masked_inside(
 
     Convolutions and pooling read what they would read beyond the end of an item alone; the
     statistics of batch norms are those of valid frames. Attention and recurrent layers need the
-    lengths from the net itself.
+    lengths from the net itself. `torch.compile` does not follow it: the method that uses it is
+    decorated with `torch.compiler.disable`.
 
     Arguments
     ---------
