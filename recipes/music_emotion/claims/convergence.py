@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ....processing.plots.common import new_figure, save_figure
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
-from .runs import Done, collect, planned
+from .runs import FinishedRun, collect, planned
 from .seed_pairs import t_interval
 
 CLAIM = (
@@ -79,7 +79,7 @@ def measure(settings: Settings) -> Finding:
     return Finding(rows, verdict, f"{because} Picture: {picture}.{collected.lacking}")
 
 
-def curve_of(run: Done) -> Curve:
+def curve_of(run: FinishedRun) -> Curve:
     """The course of a run: of its checkpoints, else, without exact times, of its log.
 
     Raises
@@ -110,7 +110,9 @@ def curve_of(run: Done) -> Curve:
     return Curve(values, [step * epoch for epoch in sorted(ccc)])
 
 
-def _row(inputs: str, name: str, runs: Mapping[int, Done], curves: Mapping[int, Curve]) -> dict:
+def _row(
+    inputs: str, name: str, runs: Mapping[int, FinishedRun], curves: Mapping[int, Curve]
+) -> dict:
     """A row of the table: medians over seeds; empty where half of the seeds do not reach it."""
     first_run = next(iter(runs.values())).result
     row: dict[str, object] = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
-from .runs import Done, collect, planned
+from .runs import FinishedRun, collect, planned
 from .seed_pairs import SeedPairs, compare_all
 
 CLAIM = (
@@ -43,7 +43,7 @@ def measure(settings: Settings) -> Finding:
     return Finding(rows, verdict, f"{because} Here {origin}.{collected.lacking}")
 
 
-def _row(count: int, runs: dict[int, Done], pairs: SeedPairs | None, adjusted: float | None):
+def _row(count: int, runs: dict[int, FinishedRun], pairs: SeedPairs | None, adjusted: float | None):
     row: dict[str, object] = {"frozen blocks": count}
     if runs:
         row["CCC"] = sum(run.ccc for run in runs.values()) / len(runs)

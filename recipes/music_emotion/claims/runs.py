@@ -24,7 +24,7 @@ _LAST_LINES = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlannedRun:
     """A run that a claim needs.
 
     Arguments
@@ -67,10 +67,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Done:
-    """A finished run: what was wanted, its results file and its folder."""
+class FinishedRun:
+    """A finished run: what was planned, its results file and its folder."""
 
-    wanted: Wanted
+    plan: PlannedRun
     result: RunResult
     folder: Path
 
@@ -88,15 +88,15 @@ class Done:
 class Collected:
     """The runs that are there, and the names of those that are not (only without training)."""
 
-    done: list[Done] = field(default_factory=list)
+    done: list[FinishedRun] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     @cached_property
-    def runs(self) -> dict[str, dict[int, Done]]:
+    def runs(self) -> dict[str, dict[int, FinishedRun]]:
         """Those that are there by variant and seed."""
-        runs: dict[str, dict[int, Done]] = {}
+        runs: dict[str, dict[int, FinishedRun]] = {}
         for run in self.done:
-            runs.setdefault(run.wanted.variant, {})[run.wanted.seed] = run
+            runs.setdefault(run.plan.variant, {})[run.plan.seed] = run
         return runs
 
     @property
@@ -110,16 +110,16 @@ class Collected:
 
 def planned(
     experiment: str, variants: Mapping[str, Mapping[str, object]], seeds: int
-) -> list[Wanted]:
+) -> list[PlannedRun]:
     """All variants with seed 1, then all with seed 2: what is there early can be compared early."""
     return [
-        Wanted(experiment, variant, options, seed)
+        PlannedRun(experiment, variant, options, seed)
         for seed in range(1, seeds + 1)
         for variant, options in variants.items()
     ]
 
 
-def collect(wanted: list[Wanted], settings: Settings) -> Collected:
+def collect(plans: list[PlannedRun], settings: Settings) -> Collected:
     """Find the runs below the results folder, and train those that are not there.
 
     A run is found by what its results file says of it, wherever below the folder it lies: row,
@@ -129,34 +129,34 @@ def collect(wanted: list[Wanted], settings: Settings) -> Collected:
     Raises
     ------
     ValueError
-        A results file cannot be read; a wanted run is no configuration; runs are of other data.
+        A results file cannot be read; a planned run is no configuration; runs are of other data.
     RecipeError
         A run failed: says how it ended, and where its log is.
     """
-    configs = _configurations(wanted, settings)
+    configs = _configurations(plans, settings)
     finished = _finished(Path(settings.results_folder).expanduser())
     defaults = shipped_defaults(RECIPE)
     done, missing = [], []
-    for number, (run, config) in enumerate(zip(wanted, configs, strict=True), 1):
+    for number, (run, config) in enumerate(zip(plans, configs, strict=True), 1):
         match = _find(finished, config, defaults)
         if match is None and settings.dry:
             missing.append(run.name)
             continue
         if match is None:
             folder = run.folder(settings)
-            _train(run, settings, folder, f"{number}/{len(wanted)}")
+            _train(run, settings, folder, f"{number}/{len(plans)}")
             (result,) = load_results(folder / RESULTS_NAME)
             match = (result, folder)
-        done.append(Done(run, *match))
+        done.append(FinishedRun(run, *match))
     _check_data(done)
     return Collected(done, missing)
 
 
-def _configurations(wanted: list[Wanted], settings: Settings) -> list[Config]:
+def _configurations(plans: list[PlannedRun], settings: Settings) -> list[Config]:
     """One per run; read once for the runs that differ by their seed only."""
     read: dict[str, Config] = {}
     configs = []
-    for run in wanted:
+    for run in plans:
         key = repr(replace(run, variant="", seed=0))
         if key not in read:
             read[key] = load_hparams(run.words(settings), RECIPE)
@@ -216,7 +216,7 @@ def _public(value):
     return value
 
 
-def _train(run: Wanted, settings: Settings, folder: Path, place: str) -> None:
+def _train(run: PlannedRun, settings: Settings, folder: Path, place: str) -> None:
     """Train in a process of its own, so that runs do not share a state or their memory."""
     print(f"{place} {run.name}: training", end="", file=sys.stderr, flush=True)
     words = [*run.words(settings), "--output_folder", str(folder), "--noprogressbar"]
@@ -245,7 +245,7 @@ def _train(run: Wanted, settings: Settings, folder: Path, place: str) -> None:
     print(f", {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def _check_data(done: list[Done]) -> None:
+def _check_data(done: list[FinishedRun]) -> None:
     for run in done[1:]:
         first = done[0]
         ours = (run.result.data_digest, run.result.protocol)

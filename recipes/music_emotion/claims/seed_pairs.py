@@ -10,7 +10,7 @@ from scipy import stats
 from ....processing.scoring.bootstrap import resampled_weights
 from ....processing.scoring.paired import holm
 from ....processing.scoring.regression.comparison import compare_regression
-from .runs import Done
+from .runs import FinishedRun
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -64,7 +64,7 @@ class SeedPairs:
         }
 
 
-def compare_runs(a: Mapping[int, Done], b: Mapping[int, Done]) -> SeedPairs:
+def compare_runs(a: Mapping[int, FinishedRun], b: Mapping[int, FinishedRun]) -> SeedPairs:
     """Compare two systems by the seeds that both have; a seed gives both the same order of songs.
 
     Raises
@@ -96,7 +96,7 @@ def compare_runs(a: Mapping[int, Done], b: Mapping[int, Done]) -> SeedPairs:
 
 
 def compare_all(
-    systems: Mapping[Name, tuple[Mapping[int, Done], Mapping[int, Done]]],
+    systems: Mapping[Name, tuple[Mapping[int, FinishedRun], Mapping[int, FinishedRun]]],
 ) -> tuple[dict[Name, SeedPairs], dict[Name, float]]:
     """Comparisons (A, B) by name, of those with a seed in common, and their p values after Holm."""
     compared = {name: compare_runs(a, b) for name, (a, b) in systems.items() if set(a) & set(b)}

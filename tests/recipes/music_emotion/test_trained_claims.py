@@ -22,7 +22,7 @@ from auricle.recipes.music_emotion.claims import convergence, freezing, pretrain
 from auricle.recipes.music_emotion.claims.catalogue import claims
 from auricle.recipes.music_emotion.claims.convergence import Curve
 from auricle.recipes.music_emotion.claims.finding import Settings
-from auricle.recipes.music_emotion.claims.runs import Wanted, collect, planned
+from auricle.recipes.music_emotion.claims.runs import PlannedRun, collect, planned
 from auricle.recipes.music_emotion.claims.seed_pairs import compare_runs, t_interval
 from auricle.recipes.reports.results import load_results
 from auricle.recipes.training import finish
@@ -86,7 +86,7 @@ def write_run(settings, wanted, noise=1.0, folder=None, curve=None, **changes):
 
 
 def vit(seed=1, **options):
-    return Wanted("emotion_freezing", "vit", options, seed)
+    return PlannedRun("emotion_freezing", "vit", options, seed)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_is_there_is_found_wherever_it_lies_and_the_rest_is_trained(
     write_run(settings, wanted[1], folder=elsewhere)
     found = collect(wanted, settings)
     assert trained == [wanted[i].name for i in (0, 2, 3)]
-    assert [run.wanted for run in found.done] == wanted and not found.missing
+    assert [run.plan for run in found.done] == wanted and not found.missing
     assert found.done[1].folder == elsewhere
     assert collect(wanted, settings).done == found.done
     assert len(trained) == 3  # nothing is trained again
@@ -223,7 +223,9 @@ def test_the_interval_over_seeds_is_that_of_the_paired_t_test():
 
 def runs_of(settings, variant, noises, **options):
     """Runs by seed, the first noise with seed 1."""
-    wanted = [Wanted("emotion_freezing", variant, options, s) for s in range(1, len(noises) + 1)]
+    wanted = [
+        PlannedRun("emotion_freezing", variant, options, s) for s in range(1, len(noises) + 1)
+    ]
     for run, noise in zip(wanted, noises, strict=True):
         write_run(settings, run, noise)
     return collect(wanted, settings).runs[variant]
@@ -259,7 +261,7 @@ def frozen(settings, noise_by_blocks, seeds=5):
         options = {"encoder_options.vit.freeze_blocks": blocks} if blocks else {}
         for seed in range(1, seeds + 1):
             spread = 0.02 * ((7 * seed + 3 * blocks) % 5)
-            run = Wanted("emotion_freezing", f"frozen_{blocks}", options, seed)
+            run = PlannedRun("emotion_freezing", f"frozen_{blocks}", options, seed)
             write_run(settings, run, noise + spread)
 
 
@@ -312,7 +314,7 @@ def deit(tmp_path_factory):
 
 
 def test_without_weights_nothing_is_trained_and_what_is_needed_is_said(settings, trained):
-    write_run(settings, Wanted("emotion_freezing", "ast", {"encoder": "ast"}, 1))
+    write_run(settings, PlannedRun("emotion_freezing", "ast", {"encoder": "ast"}, 1))
     found = pretraining.measure(settings)
     assert found.verdict == "not decided" and not trained
     assert "deit_tiny_distilled_patch16_224" in found.because and "--pretrained" in found.because
@@ -340,7 +342,7 @@ def test_vit_and_ast_are_compared_with_the_same_weights(
                     0.0,
                 ),
             ):
-                run = Wanted("emotion_freezing", f"{encoder}-{name}", options, seed)
+                run = PlannedRun("emotion_freezing", f"{encoder}-{name}", options, seed)
                 write_run(settings, run, noise + more + spread)
     given = Settings(settings.results_folder, pretrained=str(file), dry=True)
     found = pretraining.measure(given)
@@ -353,7 +355,7 @@ def test_vit_and_ast_are_compared_with_the_same_weights(
 
 def test_one_file_of_weights_fits_both_and_goes_through(deit):
     for encoder in ("vit", "ast"):
-        wanted = Wanted(
+        wanted = PlannedRun(
             "emotion_freezing",
             encoder,
             {"encoder": encoder, f"encoder_options.{encoder}.path": str(deit)},
@@ -382,7 +384,7 @@ def course(settings, speed, seeds=3):
             for seed in range(1, seeds + 1):
                 step = speed[inputs] + 0.002 * ((seed * 3 + place) % 4)
                 curve = [step * (epoch + 1) for epoch in range(8)]
-                run = Wanted("emotion_models", f"{inputs}_{name}", options, seed)
+                run = PlannedRun("emotion_models", f"{inputs}_{name}", options, seed)
                 write_run(settings, run, curve=curve)
 
 
@@ -444,9 +446,9 @@ def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
     }
     wanted = [vit(1, **small)]
     (run,) = collect(wanted, settings).done
-    assert f"1/1 {run.wanted.name}: training, " in capsys.readouterr().err
+    assert f"1/1 {run.plan.name}: training, " in capsys.readouterr().err
     assert run.ccc == pytest.approx(run.predictions().summarize()["ccc"])
-    assert run.folder == run.wanted.folder(settings)
+    assert run.folder == run.plan.folder(settings)
     (result,) = load_results(run.folder)
     assert result == run.result and result.epochs == 2
     curve = convergence.curve_of(run)
