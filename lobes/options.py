@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 
 from ..processing.filterbank.framing import hop_samples, odd_window_samples
+from ..processing.system.rules import choice as choice
 
 #: Longest window and hop; a longer one is a mistyped unit and would fill the memory.
 MAX_MS = 10_000.0
@@ -82,19 +82,6 @@ def wholes(name: str, values, count: int | None = None) -> list[int]:
     if not listed or count not in (None, len(values)):
         raise ValueError(f"{name} must be {count or 'a list of'} whole numbers, got {values!r}")
     return [whole(name, value) for value in values]
-
-
-def choice(name: str, value, allowed: tuple):
-    """One of `allowed`.
-
-    Example
-    -------
-    >>> choice("padding", "zeros", ("zeros", "reflect"))
-    'zeros'
-    """
-    if isinstance(value, (bool, np.ndarray, torch.Tensor)) or value not in allowed:
-        raise ValueError(f"{name} must be one of {tuple(allowed)}, got {value!r}")
-    return value
 
 
 def flag(name: str, value) -> bool:

@@ -18,7 +18,7 @@ import torchaudio
 from speechbrain.dataio import audio_io
 from tqdm import tqdm
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
 """Suffixes of audio files when a folder is listed."""
@@ -121,8 +121,8 @@ def read_audio(
     >>> read_audio(path, 16000, resample="convert").shape
     torch.Size([1600])
     """
-    check_choice("resample", resample, ("error", "convert"))
-    check_choice("channels", channels, ("error", "mix"))
+    choice("resample", resample, ("error", "convert"))
+    choice("channels", channels, ("error", "mix"))
     waveform, rate_hz, _ = _decode(path, start_sample, num_samples)
     _check_layout(
         path,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 from .scales import spaced_hz
 from .triangles import mel_triangles
 
@@ -197,7 +197,7 @@ def gabor_initial_values(
     >>> [round(hz) for hz in (centre * 16000 / (2 * math.pi)).tolist()]
     [2000, 4000, 6000]
     """
-    check_choice("initial scale", scale, INITIAL_SCALES)
+    choice("initial scale", scale, INITIAL_SCALES)
     mel = leaf_initial_values(num_filters, sample_rate, min_freq_hz, max_freq_hz)  # checks
     if scale == "mel":
         return mel

@@ -6,7 +6,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch.nn import functional
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 from .scales import spaced_hz
 
 #: "hamming": symmetric, as in SincNet. "hamming_periodic": one step longer period, as in the LEAF
@@ -23,7 +23,7 @@ def taper_window(name: str, window: int, device: torch.device | None = None) -> 
     >>> [round(taper_window(name, 401)[100].item(), 3) for name in TAPER_WINDOWS]
     [0.54, 0.538, 0.34]
     """
-    check_choice("taper", name, TAPER_WINDOWS)
+    choice("taper", name, TAPER_WINDOWS)
     make = torch.blackman_window if name == "blackman" else torch.hamming_window
     periodic = name == "hamming_periodic"
     return make(window, periodic=periodic, dtype=torch.float64, device=device)

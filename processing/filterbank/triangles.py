@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 from .scales import MEL_SCALES, hz_to_mel, spaced_hz
 
 #: Slopes of a mel filter: linear in "hz" or in "mel"; "symmetric": in Hz, on both sides as wide as
@@ -29,7 +29,7 @@ def mel_edges_hz(
     >>> mel_edges_hz(2, 0.0, 1000.0).round()
     array([   0.,  333.,  667., 1000.])
     """
-    check_choice("mel_scale", mel_scale, MEL_SCALES)
+    choice("mel_scale", mel_scale, MEL_SCALES)
     return spaced_hz(min_freq_hz, max_freq_hz, num_filters + 2, mel_scale)
 
 
@@ -133,8 +133,8 @@ def mel_bank(
     >>> mel_bank(40, 512, 16000, 0.0, 8000.0).shape
     torch.Size([257, 40])
     """
-    check_choice("slopes", slopes, SLOPES)
-    check_choice("norm", norm, NORMS)
+    choice("slopes", slopes, SLOPES)
+    choice("norm", norm, NORMS)
     if mel_scale != "htk" and slopes != "hz":
         raise ValueError(f'slopes={slopes!r} needs mel_scale="htk", got {mel_scale!r}')
     edges_hz = mel_edges_hz(num_filters, min_freq_hz, max_freq_hz, mel_scale)

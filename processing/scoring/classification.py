@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 from .arrays import to_numpy
 from .bootstrap import bound_without_errors, percentile_interval
 from .collector import Collector
@@ -230,7 +230,7 @@ class ConfusionCounts(Collector):
         ValueError
             No items, only one true class, or groups asked for that are not there.
         """
-        check_choice("resample", resample, ("utterances", "groups", "auto"))
+        choice("resample", resample, ("utterances", "groups", "auto"))
         if resample == "groups" and not self._grouped:
             raise ValueError(
                 f"an interval over {self.group_unit}s was asked for, and no groups were given: "

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 
 #: Whether a value fits, and what it must be, in words.
 Rule = tuple[Callable[[object], bool], str]
@@ -54,11 +55,24 @@ def one_of(allowed: Sequence[str], what: str = "") -> Rule:
     return lambda value: isinstance(value, str) and value in allowed, what or listed
 
 
-def check_choice(name: str, value, allowed: Iterable) -> None:
-    """Raise ValueError unless a value is one of those allowed."""
+def choice(name: str, value, allowed: Iterable):
+    """A value that is one of those allowed: text, a number or None.
+
+    Raises
+    ------
+    ValueError
+        With what is allowed; also for true, false and arrays.
+
+    Example
+    -------
+    >>> choice("padding", "zeros", ("zeros", "reflect"))
+    'zeros'
+    """
     allowed = tuple(allowed)
-    if isinstance(value, bool) or value not in allowed:
-        raise ValueError(f"{name} is {value!r}: give one of {', '.join(map(repr, allowed))}")
+    plain = isinstance(value, (str, Real, type(None))) and not isinstance(value, bool)
+    if not plain or value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+    return value
 
 
 def or_null(rule: Rule) -> Rule:

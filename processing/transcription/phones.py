@@ -33,7 +33,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
-from ..system.rules import check_choice
+from ..system.rules import choice
 
 # 61, 48 and 39; "-": no class
 TABLE = """
@@ -83,8 +83,8 @@ def phones(phone_set: int = 39, glottal_stop: str = "delete") -> tuple[str, ...]
     >>> [len(phones(size)) for size in (61, 48, 39)], len(phones(61, "keep"))
     ([60, 48, 39], 61)
     """
-    check_choice("phone_set", phone_set, PHONE_SETS)
-    check_choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
+    choice("phone_set", phone_set, PHONE_SETS)
+    choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
     extra = (GLOTTAL_STOP,) if glottal_stop == "keep" else ()
     return tuple(sorted(_SETS[phone_set] + extra))
 
@@ -97,7 +97,7 @@ def silences(phone_set: int = 39) -> tuple[str, ...]:
     >>> silences(61), silences(39)
     (('h#', 'pau'), ('sil',))
     """
-    check_choice("phone_set", phone_set, PHONE_SETS)
+    choice("phone_set", phone_set, PHONE_SETS)
     if phone_set != 61:
         return ("sil",)
     return tuple(sorted(source for source, middle, _ in _ROWS if middle == "sil"))
@@ -125,9 +125,9 @@ def folding(source: int = 61, target: int = 39, glottal_stop: str = "delete") ->
     >>> table["zh"], table["tcl"], table["q"], folding(48, 39)["epi"]
     ('sh', 'sil', None, 'sil')
     """
-    check_choice("source", source, PHONE_SETS)
-    check_choice("target", target, PHONE_SETS)
-    check_choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
+    choice("source", source, PHONE_SETS)
+    choice("target", target, PHONE_SETS)
+    choice("glottal_stop", glottal_stop, GLOTTAL_STOP_RULES)
     if target > source:
         raise ValueError(
             f"{source} phones cannot be turned into {target}: a folding loses distinctions; take "
@@ -241,14 +241,14 @@ class PhoneConvention:
         strange = sorted(set(self.silent) - set(self.symbols))
         if strange:
             raise ValueError(f"these silences are no symbols of {self.phone_set}: {strange}")
-        check_choice("silence", self.silence, SILENCE_RULES)
+        choice("silence", self.silence, SILENCE_RULES)
         if self.silence != "keep" and not self.silent:
             raise ValueError(
                 f"silence is {self.silence!r}, and {self.phone_set} has no silences: name them in "
                 "`silent`, or take 'keep'"
             )
         if self.glottal_stop is not None:
-            check_choice("glottal_stop", self.glottal_stop, GLOTTAL_STOP_RULES)
+            choice("glottal_stop", self.glottal_stop, GLOTTAL_STOP_RULES)
 
     @classmethod
     def timit(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from ...system.rules import check_choice
+from ...system.rules import choice
 from .transmission import fit_length, resample
 
 
@@ -93,7 +93,7 @@ def encode(waveform, rate_hz: int, codec: str, setting: float) -> bytes:
 
 
 def _known(codec: str) -> Codec:
-    check_choice("codec", codec, CODECS)
+    choice("codec", codec, CODECS)
     return CODECS[codec]
 
 

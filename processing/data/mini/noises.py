@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ..generated_noise import coloured_noise
 from ..rooms import convolve, room_response
 
@@ -107,7 +107,7 @@ def background_noise(
 
     Shape: () -> (num_samples,), float64 within [-0.99, 0.99]
     """
-    check_choice("background noise", name, BACKGROUND_NOISES)
+    choice("background noise", name, BACKGROUND_NOISES)
     make, level_dbfs = BACKGROUND_NOISES[name]
     noise = make(rng, num_samples, sample_rate_hz)
     noise = noise - np.mean(noise)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ..bootstrap import resampled_weights, tails
 from ..paired import Comparison, compare_draws
 from .metrics import RegressionScores
@@ -71,7 +71,7 @@ def compare_regression(
             f"{target_b[at].tolist()}; the systems were scored against different labels"
         )
     moments = [system.moments()[1] for system in (a, b)]
-    check_choice("score", score, a.score_names)
+    choice("score", score, a.score_names)
 
     def scored(weights) -> np.ndarray:
         """(2, r): both systems under weights (r, G) of the songs."""

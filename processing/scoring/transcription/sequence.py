@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ...system.listing import first_of
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ...transcription.phones import PhoneConvention, is_token
 from ...transcription.unit_options import RATES
 from ..bootstrap import percentile_interval, ratio
@@ -65,7 +65,7 @@ class EditCounts(Collector):
         *,
         allow_empty_references: bool = False,
     ):
-        check_choice("unit", unit, RATES)
+        choice("unit", unit, RATES)
         if unit == "phone" and not isinstance(convention, PhoneConvention):
             raise ValueError(
                 "a phone error rate needs its convention: PhoneConvention.timit(39), or "

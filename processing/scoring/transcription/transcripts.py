@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...system.files import text_lines
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ...transcription.phones import PhoneConvention, fold
 from ...transcription.unit_options import RATES
 from .alignment import Alignment
@@ -29,7 +29,7 @@ def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[s
     OSError
         No such file.
     """
-    check_choice("format", format, FORMATS)
+    choice("format", format, FORMATS)
     lines = list(text_lines(path))
     is_trn = {n: bool(re.search(r"(^|\s)\(\S+\)$", line)) for n, line in lines}
     if format == "auto":

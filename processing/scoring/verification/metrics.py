@@ -29,7 +29,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ..arrays import to_numpy
 
 CONVENTIONS = ("interpolated", "max", "average")
@@ -79,7 +79,7 @@ class ErrorCurve:
 
     def eer(self, convention: str = "interpolated") -> tuple[float, float]:
         """Equal error rate (a share, not percent), and the threshold nearest to it."""
-        check_choice("EER convention", convention, CONVENTIONS)
+        choice("EER convention", convention, CONVENTIONS)
         # (P_miss - P_fa) T N: whole numbers that rise with the threshold, from -T N to T N
         gap = self.misses * self.n_nontarget - self.false_alarms * self.n_target
         above = int(np.searchsorted(gap, 0))

@@ -14,7 +14,7 @@ are functions of a recording, not of a trial, so they are computed once for each
 
 import numpy as np
 
-from ...system.rules import check_choice
+from ...system.rules import choice
 from .embeddings import Embeddings, cosine_scores
 from .trials import TrialList
 
@@ -124,7 +124,7 @@ def normalized_scores(
     >>> normalized_scores(trials, embeddings, cohort, "s").round(3).tolist()
     [1.225, -1.225]
     """
-    check_choice("kind of normalisation", kind, KINDS)
+    choice("kind of normalisation", kind, KINDS)
     if top_n is not None and kind != "as":
         raise ValueError(f"top_n belongs to the adaptive s-norm ('as'), not to {kind!r}")
     if kind == "as" and top_n is None:

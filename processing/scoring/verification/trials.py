@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...system.files import file_digest, replacing, text_lines
-from ...system.rules import check_choice
+from ...system.rules import choice
 from ..arrays import first_repeated
 
 #: What a line looks like. wespeaker and 3D-Speaker write trials as Kaldi does.
@@ -213,7 +213,7 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
     ('voxceleb', 2, 'id2/c/1.wav')
     """
     path = Path(path)
-    check_choice("format", format, ("auto", *FORMATS))
+    choice("format", format, ("auto", *FORMATS))
     builder = _Builder(path.name, "line")
     for number, line in text_lines(path):
         fields = line.split()
@@ -233,7 +233,7 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
 
 def write_trials(path: str | os.PathLike, trials: TrialList, format: str = "voxceleb") -> Path:
     """Write a list of trials in the VoxCeleb or the Kaldi format; returns the path."""
-    check_choice("format", format, ("voxceleb", "kaldi"))
+    choice("format", format, ("voxceleb", "kaldi"))
     shape = "{2:d} {0} {1}\n" if format == "voxceleb" else "{0} {1} {3}\n"
     return write_lines(path, trials, shape)
 

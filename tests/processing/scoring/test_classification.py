@@ -183,7 +183,7 @@ def test_the_protocol_chooses_what_is_resampled():
     widths = [high - low for low, high in (over_speakers["accuracy"], over_utterances["accuracy"])]
     assert widths[0] / widths[1] == pytest.approx(20**0.5, rel=0.25)
     refused("no groups were given", collected(ids, true, predicted).summarize, "groups")
-    refused("'utterances', 'groups' or 'auto'", counts.summarize, "speakers")
+    refused("'utterances', 'groups', 'auto'", counts.summarize, "speakers")
 
 
 def test_without_an_error_the_interval_claims_no_certainty():

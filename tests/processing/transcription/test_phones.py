@@ -131,11 +131,11 @@ def test_a_convention_of_other_phones_has_its_own_name():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: phones(40), "phone_set is 40.*61, 48, 39"),
-        (lambda: phones(39, "drop"), "glottal_stop is 'drop'"),
+        (lambda: phones(40), "phone_set must.*61, 48, 39.*40"),
+        (lambda: phones(39, "drop"), "glottal_stop must.*'drop'"),
         (lambda: folding(39, 61), "39 .*61"),
-        (lambda: PhoneConvention.timit(39, "remove"), "silence is 'remove'"),
-        (lambda: PhoneConvention.timit("39"), "phone_set is '39'"),
+        (lambda: PhoneConvention.timit(39, "remove"), "silence must.*'remove'"),
+        (lambda: PhoneConvention.timit("39"), "phone_set must.*'39'"),
         (lambda: PhoneConvention("", ["a"]), "name of the set"),
         (lambda: PhoneConvention("x", []), "symbols"),
         (lambda: PhoneConvention("x", "abc"), "not the string|list of symbols"),

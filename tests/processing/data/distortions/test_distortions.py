@@ -308,7 +308,7 @@ def test_one_sample_can_be_coded():
 def test_settings_and_codecs_that_there_are_not():
     refused("kbit/s from 8 .* to 160, got 320", codecs.code, tone(300), RATE, "mp3", 320)
     refused("quality from 0 to 1, got 5", codecs.code, tone(300), RATE, "vorbis", 5)
-    refused("'aac'; there are mp3, opus, vorbis", codecs.code, tone(300), RATE, "aac", 32)
+    refused("'mp3', 'opus', 'vorbis'.*'aac'", codecs.code, tone(300), RATE, "aac", 32)
 
 
 def test_a_missing_encoder_is_named(monkeypatch):

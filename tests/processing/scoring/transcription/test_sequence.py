@@ -204,7 +204,7 @@ def test_nothing_of_a_bad_batch_is_added():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: EditCounts("syllable"), "unit is 'syllable'"),
+        (lambda: EditCounts("syllable"), "unit must.*'syllable'"),
         (lambda: EditCounts("phone"), "needs its convention"),
         (lambda: EditCounts("word", TIMIT()), "leave it out"),
         (lambda: EditCounts("word").summarize(), "nothing to score"),

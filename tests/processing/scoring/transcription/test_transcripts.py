@@ -49,7 +49,7 @@ def test_files_of_other_systems(tmp_path):
         (b"a { b / c } (u1)\n", "trn", "line 1:.*braces"),
         (b"\n \n", "auto", "t holds no"),
         (b"u1 \xff\xfe\n", "auto", "line 1.*UTF-8"),
-        (b"u1 a\n", "ctm", "format is 'ctm'"),
+        (b"u1 a\n", "ctm", "format must.*'ctm'"),
     ],
 )
 def test_bad_files(tmp_path, content, format, message):

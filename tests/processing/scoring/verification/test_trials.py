@@ -139,8 +139,8 @@ def test_refused_lists(tmp_path, text, message):
 
 def test_refused_pairs_and_formats(tmp_path):
     refused("trial 2.*None", TrialList.from_pairs, [("a", "b", True), ("a", "c", None)])
-    refused("format is 'kaldy'", read_trials, written(tmp_path, KALDI), "kaldy")
-    refused("format is 'wespeaker'", write_trials, tmp_path / "t", corpus()[0], "wespeaker")
+    refused("format must.*'kaldy'", read_trials, written(tmp_path, KALDI), "kaldy")
+    refused("format must.*'wespeaker'", write_trials, tmp_path / "t", corpus()[0], "wespeaker")
 
 
 def test_locate_refuses_what_does_not_fit():

@@ -279,7 +279,7 @@ def test_impossible_operating_points_are_refused(options, message):
 
 
 def test_unknown_convention_is_refused():
-    refused("EER convention is 'mean'", eer, [1.0, 0.0], [1, 0], "mean")
+    refused("EER convention must.*'mean'", eer, [1.0, 0.0], [1, 0], "mean")
 
 
 # ---- intervals over speakers ---------------------------------------------------------------------
