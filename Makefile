@@ -1,5 +1,9 @@
 # make demo | test | lint | bench          PYTHON=python3.12 chooses another interpreter
+# make test-torch VERSION=2.8.0            contract and golden tests with another torch
 # Everything is installed into .venv, in one resolution, so that torch and torchaudio match.
+TORCH ?= 2.11.0
+# pip finds the torchaudio of a torch, except that of 2.11.
+pair = torch==$(1) torchaudio$(if $(filter 2.11.%,$(1)),==$(1))
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
@@ -9,24 +13,25 @@ RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-par
 EXTRAS = mini,test,export,transformers,timm,media
 # Bytecode of the tests is kept: pytest rewrites 3,700 assertions, which takes each worker 9 s.
 TEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadgroup
+CONTRACTS = tests/golden tests/lobes/promises tests/lobes/test_contracts.py
 # $(call table,RECIPE,OPTIONS)
 table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.md $(2)
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-fast breaks lint format bench tables clean
+.PHONY: demo test test-fast test-torch breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet -e '.[mini]'
+	$(RUN)/pip install --quiet -e '.[mini]' $(call pair,$(TORCH))
 	touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet -e '.[$(EXTRAS)]'
+	$(RUN)/pip install --quiet -e '.[$(EXTRAS)]' $(call pair,$(TORCH))
 	touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
@@ -38,6 +43,18 @@ test: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	$(TEST) -m 'not slow'
+
+# In a venv of its own. SpeechBrain asks for torch 2.7.1: 2.6 is installed after it, and pip says so.
+test-torch: VENV = .venv-torch-$(VERSION)
+test-torch:
+	test -n "$(VERSION)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --upgrade pip
+	$(RUN)/pip install --quiet -e '.[$(EXTRAS)]' $(call pair,$(VERSION:2.6.%=2.7.1))
+	$(RUN)/pip install --quiet $(call pair,$(VERSION)) torchvision
+	$(RUN)/python --version
+	$(RUN)/pip list | grep '^torch'
+	$(TEST) $(CONTRACTS)
 
 # Faults put into copies of the library, one at a time: does a test fail?
 breaks: $(VENV)/.test
