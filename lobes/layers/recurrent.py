@@ -49,7 +49,13 @@ def _gru(x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
 LAYERS = {"LSTM": _lstm, "GRU": _gru, "light_gru": light_gru}
 
 
-@torch.library.custom_op("auricle::recurrence", mutates_args=())
+# torch 2.6 cannot infer the schema of a list.
+_ARGUMENTS = "Tensor x, Tensor[] weights"
+
+
+@torch.library.custom_op(
+    "auricle::recurrence", mutates_args=(), schema=f"(str layer, {_ARGUMENTS}) -> Tensor"
+)
 def _recurrence(layer: str, x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
     return LAYERS[layer](x, weights)
 
@@ -59,7 +65,11 @@ def _(layer, x, weights):
     return x.new_empty(*x.shape[:2], weights[1].shape[1])
 
 
-@torch.library.custom_op("auricle::recurrence_backward", mutates_args=())
+@torch.library.custom_op(
+    "auricle::recurrence_backward",
+    mutates_args=(),
+    schema=f"(str layer, Tensor gradient, {_ARGUMENTS}) -> Tensor[]",
+)
 def _recurrence_backward(
     layer: str, gradient: torch.Tensor, x: torch.Tensor, weights: list[torch.Tensor]
 ) -> list[torch.Tensor]:
