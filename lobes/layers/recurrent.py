@@ -27,7 +27,7 @@ def light_gru(gates: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
     """
     recurrent, kept = weights
     state, states = torch.zeros_like(kept), []
-    for gate in gates.unbind(1):
+    for gate in gates.transpose(0, 1).unbind():
         candidate, update = (gate + F.linear(state, recurrent)).chunk(2, dim=1)
         update = torch.sigmoid(update)
         state = update * state + (1 - update) * (torch.relu(candidate) * kept)

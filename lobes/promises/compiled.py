@@ -10,6 +10,9 @@ from .subject import PARTS, Subject, loss_of, promise, require, shape_of
 
 #: Largest difference of a value or gradient, relative to the largest one or to 1.
 TOLERANCE = 1e-4
+#: Of the largest gradient of any parameter, what is rounding in that of another: in front of a
+#: normalisation a bias has no gradient but that.
+ROUNDING = 1e-5
 
 
 @promise("frontend", "encoder", title="compiled, it gives the same values and gradients")
@@ -65,8 +68,10 @@ def require_same_compiled(subject: Subject, backend: str, training: bool, of_inp
                     "if), make an operator of foreign code (torch.library.custom_op), or say in "
                     "the attribute graph_break why the lobe cannot be one graph",
                 )
+            largest = max([p.grad.abs().max() for p in plain.parameters() if p.grad is not None], default=0)
             for name in want:
-                _require_near(got[name], want[name], f"{mode}: {name} of {size}")
+                least = ROUNDING / TOLERANCE * largest if name.startswith("gradient") else 0
+                _require_near(got[name], want[name], max(1.0, least), f"{mode}: {name} of {size}")
 
 
 def _step(
@@ -88,7 +93,9 @@ def _step(
     }
 
 
-def _require_near(got: torch.Tensor | None, want: torch.Tensor | None, what: str) -> None:
+def _require_near(
+    got: torch.Tensor | None, want: torch.Tensor | None, least: float, what: str
+) -> None:
     do = "compute the same where torch.compiler.is_compiling() and where it is not"
     if got is None or want is None:
         require(got is want, f"{what}: {'none' if got is None else 'one'}, not so uncompiled", do)
@@ -96,5 +103,5 @@ def _require_near(got: torch.Tensor | None, want: torch.Tensor | None, what: str
     require(got.shape == want.shape, f"{what}: {shape_of(got)} instead of {shape_of(want)}", do)
     if not want.numel():
         return
-    off = (got.double() - want.double()).abs().max() / max(1.0, want.double().abs().max())
+    off = (got.double() - want.double()).abs().max() / max(least, want.double().abs().max())
     require(off <= TOLERANCE, f"{what}: differs by {off:.2g}, allowed {TOLERANCE:g}", do)
