@@ -19,7 +19,7 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-fast test-torch breaks lint format bench tables clean
+.PHONY: demo test test-fast test-compile test-torch breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -55,6 +55,11 @@ test-torch:
 	$(RUN)/python --version
 	$(RUN)/pip list | grep '^torch'
 	$(TEST) $(CONTRACTS)
+
+# Every lobe by every backend of torch.compile, and a training run with --compile.
+test-compile: $(VENV)/.test
+	$(TEST) tests/lobes/promises/compile_every_lobe.py \
+		tests/recipes/speech_commands/compile_training.py
 
 # Faults put into copies of the library, one at a time: does a test fail?
 breaks: $(VENV)/.test
