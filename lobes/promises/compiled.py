@@ -68,7 +68,9 @@ def require_same_compiled(subject: Subject, backend: str, training: bool, of_inp
                     "if), make an operator of foreign code (torch.library.custom_op), or say in "
                     "the attribute graph_break why the lobe cannot be one graph",
                 )
-            largest = max([p.grad.abs().max() for p in plain.parameters() if p.grad is not None], default=0)
+            largest = max(
+                [p.grad.abs().max() for p in plain.parameters() if p.grad is not None], default=0
+            )
             for name in want:
                 least = ROUNDING / TOLERANCE * largest if name.startswith("gradient") else 0
                 _require_near(got[name], want[name], max(1.0, least), f"{mode}: {name} of {size}")
