@@ -7,7 +7,6 @@ file: a run that is killed in between finds half a checkpoint and cannot be resu
 import json
 import logging
 import os
-import shutil
 from pathlib import Path
 
 import torch
@@ -24,6 +23,21 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_pro
 
 logger = logging.getLogger(__name__)
 UNFINISHED = "unfinished+"
+#: Names of the folders that are written here, as a pattern; others are no checkpoints of a run.
+CHECKPOINT = f"CKPT+{'dddd-dd-dd+dd-dd-dd+dd'.replace('d', '[0-9]')}"
+#: Patterns of all files in a folder of checkpoints.
+CHECKPOINT_FILES = tuple(
+    f"{state}{CHECKPOINT}/{file}" for state in ("", UNFINISHED) for file in ("*.ckpt", METAFNAME)
+)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Remove the files of a checkpoint, whole or not, and its folder when nothing else is there."""
+    # Without its meta file a folder is no checkpoint any more, whatever happens next.
+    for file in (folder / METAFNAME, *folder.glob("*.ckpt")):
+        file.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -84,19 +98,22 @@ class AtomicCheckpointer(Checkpointer):
             listed |= {ckpt.path for ckpt in ranked}
             kept |= {ckpt.path for ckpt in ranked[:num_to_keep]}
         for path in listed - kept:
-            # Without its meta file a folder is no checkpoint any more, whatever happens next.
-            os.remove(path / METAFNAME)
-            shutil.rmtree(path)
+            remove_checkpoint(path)
             logger.log(verbosity, "Deleted checkpoint in %s", path)
 
     def sweep(self) -> None:
-        """Make the folder, and remove what an interrupted save or delete has left behind."""
+        """Remove what an interrupted save or delete has left behind, and nothing else."""
         if if_main_process():
-            Path(self.checkpoints_dir).mkdir(parents=True, exist_ok=True)
-            for folder in Path(self.checkpoints_dir).iterdir():
-                if folder.is_dir() and not self._is_checkpoint_dir(folder):
-                    shutil.rmtree(folder)
+            whole = self._list_checkpoint_dirs()
+            for state in ("", UNFINISHED):
+                for folder in self.checkpoints_dir.glob(state + CHECKPOINT):
+                    if folder.is_dir() and not folder.is_symlink() and folder not in whole:
+                        remove_checkpoint(folder)
         ddp_barrier()
+
+    def _list_checkpoint_dirs(self):
+        folders = self.checkpoints_dir.glob(CHECKPOINT)
+        return [path for path in folders if not path.is_symlink() and (path / METAFNAME).is_file()]
 
 
 @register_checkpoint_hooks

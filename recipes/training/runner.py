@@ -21,7 +21,7 @@ from ...processing.system.memory import keep_freed_memory, use_large_pages
 from ..reports.printing import print_error
 from .lobe_checks import common_problems
 from .messages import RecipeError, tell
-from .output_folder import claim_folder
+from .output_folder import claim_folder, release_folder
 from .preparation import PreparationError
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def run_recipe(
             error, 2 if isinstance(error, (RecipeError, ConfigError, PreparationError)) else 1
         )
     finally:
+        release_folder()
         _end_processes()
     return 0
 
@@ -150,6 +151,7 @@ def _leave_together() -> None:
     from speechbrain.utils.distributed import ddp_barrier
 
     ddp_barrier()
+    release_folder()
     _end_processes()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -272,14 +274,14 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     ------
     RecipeError
         The data folder is "mini", and the recipe has no mini corpus; the output folder holds
-        another run.
+        another run, or files of others, or is in use.
     """
     folder, corpus = resolve_corpus(config, recipe)
     record = prepare_from(config.plain, folder)
     tell(record.describe())
     hparams = config.build()
-    hparams = {**training_objects(hparams), **hparams}
     output_folder = claim_folder(config, hparams["output_folder"], record.digest)
+    hparams = {**training_objects(hparams), **hparams}
     hparams["checkpointer"].sweep()
     corpus = {**corpus, "complete": record.completeness == "complete"}
     return Run(config, hparams, output_folder, record, corpus)

@@ -1,6 +1,7 @@
 """The base Brain on a handful of noise clips: clipping, accumulation, stopping, projection, AMP."""
 
 import functools
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -347,10 +348,12 @@ def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, m
     brain = fit(make(tmp_path, number_of_epochs=1))
     (old,) = brain.checkpointer.list_checkpoints()
 
-    def killed(path):
-        raise KeyboardInterrupt
+    def killed(path, missing_ok=False):
+        if path.suffix == ".ckpt":
+            raise KeyboardInterrupt
+        os.unlink(path)
 
-    monkeypatch.setattr("auricle.lobes.brains.checkpoints.shutil.rmtree", killed)
+    monkeypatch.setattr("pathlib.Path.unlink", killed)
     with pytest.raises(KeyboardInterrupt):
         brain.checkpointer.save_and_keep_only(meta={"accuracy": 2.0}, max_keys=["accuracy"])
     monkeypatch.undo()
@@ -358,6 +361,18 @@ def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, m
     assert left.path != old.path and old.path.exists()
     brain.checkpointer.sweep()
     assert not old.path.exists() and left.path.exists()
+
+
+def test_a_sweep_touches_no_folder_of_others(tmp_path):
+    checkpointer = make(tmp_path / "run").checkpointer
+    theirs = [tmp_path / name for name in ("run/mine", "run/CKPT+mine", "run/.git", "elsewhere")]
+    for folder in theirs:
+        folder.mkdir()
+        (folder / "model.ckpt").touch()
+    (tmp_path / "run/CKPT+2026-11-20+10-00-00+00").symlink_to(theirs[-1])
+    checkpointer.sweep()
+    checkpointer.delete_checkpoints(num_to_keep=0)
+    assert all((folder / "model.ckpt").exists() for folder in theirs)
 
 
 @pytest.mark.slow
