@@ -74,7 +74,7 @@ class Config:
         stream.name = str(self.path)  # what `!include:` of HyperPyYAML is relative to
         try:
             return load_hyperpyyaml(stream, self.overrides)
-        except (ValueError, TypeError, LookupError, FileNotFoundError) as error:
+        except (ValueError, TypeError, LookupError, OSError, RecursionError) as error:
             # A TypeError of HyperPyYAML carries the whole signature; the cause says what is wrong.
             cause = error.__cause__ or error
             raise ConfigError([f"{self.path.name} cannot be built: {cause}"]) from error
@@ -145,15 +145,17 @@ def load_hparams(
     if experiment:
         _merge(overrides, _experiment_row(experiment, schema, problems))
     known = {**dict.fromkeys(tree), **dict.fromkeys(run_names - {*NO_RUN_OPTIONS})}
-    for dotted, text, value in given:
+    for dotted, text in given:
         keys = dotted.split(".")
         why = _why_refused(keys, tree, known)
         if why:
             problems.append(why)
             continue
-        if len(keys) == 1 and _is_text(tree[dotted]) and not isinstance(value, (dict, list)):
-            value = value if isinstance(value, str) else text  # a folder may be called 2026_11_20
-        branch = {keys[-1]: value}
+        try:
+            branch = {keys[-1]: _value(keys, text, tree)}
+        except YAMLError:
+            problems.append(f"{_option(keys)}: {text!r} is not a plain YAML value")
+            continue
         for key in reversed(keys[:-1]):
             branch = {key: branch}
         problems += _unknown_below(branch, tree, "")
@@ -253,12 +255,31 @@ def _split(argv, run_names, problems):
                 f"--{name} got {len(values)} values {values}; quote a value with spaces"
             )
         else:
-            try:
-                # The safe loader refuses a tag such as !apply, which would run code.
-                given.append((name, values[0], YAML(typ="safe", pure=True).load(values[0])))
-            except YAMLError:
-                problems.append(f"--{name}: {values[0]!r} is not a plain YAML value")
+            given.append((name, values[0]))
     return path, plugins, experiment, run_given, given
+
+
+def _value(keys: list[str], text: str, tree):
+    """A word of the command line as the value of a key: text as it is, everything else as YAML.
+
+    A folder may be called `2026_11_20`, `a #2` or `[a]`.
+
+    Raises
+    ------
+    YAMLError
+        No text is wanted, and it is no YAML, or has a tag.
+    """
+    default = tree
+    for key in keys:
+        default = default.get(key) if isinstance(default, dict) else None
+    if _is_text(default):
+        return text
+    # The safe loader refuses a tag such as !apply, which would run code.
+    value = YAML(typ="safe", pure=True).load(text)
+    if default is None and keys[-1].endswith("_folder"):
+        return None if value is None and not text.startswith("#") else text
+    is_plain = isinstance(value, str) and text.strip()[:1] not in ("'", '"')
+    return text if is_plain else value
 
 
 def _run_value(name: str, values: list[str]):
@@ -375,8 +396,12 @@ def _clashes(tree, run_names) -> list[str]:
     ]
 
 
+def _option(keys: list[str]) -> str:
+    return "--" + ".".join(keys)
+
+
 def _why_refused(keys, tree, known) -> str:
-    dotted = "--" + ".".join(keys)
+    dotted = _option(keys)
     if keys[0] not in tree:
         return f"{dotted}: no key or option is called {keys[0]!r}{nearest(keys[0], known)}"
     if _is_object(tree[keys[0]]):

@@ -112,11 +112,24 @@ def test_a_map_and_dots_mean_the_same():
     assert dots.overrides == both.overrides
 
 
-@pytest.mark.parametrize("name", ["2026_11_20", "2026-11-20", "007", "true", "1e3", "a=b", "a.b"])
+NAMES = ["2026_11_20", "2026-11-20", "007", "true", "1e3", "a=b", "a.b", "runs/a #2", "#2", "[a]"]
+NAMES += ["'a'", "a: b", "{a: 1}", "@a", "%a", "*a", "&a b", " a ", "!apply:os.mkdir [made]", "- a"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["output_folder", "results_folder", "data_folder"])
 def test_a_folder_is_text_whatever_yaml_would_make_of_it(key, name):
     assert load(f"--{key}", name).plain[key] == name
     assert load(f"--{key}={name}").plain[key] == name
+
+
+@pytest.mark.parametrize("name", ["2026_11_20", "a #2", "#2"])
+def test_a_path_without_a_default_is_text_too(name):
+    assert load("--official_test_folder", name).plain["official_test_folder"] == name
+    assert load("--official_test_folder", "null").plain["official_test_folder"] is None
+    option = "frontend_options.mel.path"
+    plain = load_hparams([f"--{option}", "a #2"], RECIPE).plain
+    assert plain["frontend_options"] == {"mel": {"path": "a #2"}}
 
 
 @pytest.mark.parametrize(("word", "value"), [("-1", -1), ("1e-3", 0.001), ("3", 3), ("+.5", 0.5)])
@@ -208,18 +221,23 @@ def test_what_is_built_from_other_keys_is_not_overridden(key):
         ("fresh", "maybe", "true or false"),
         ("betas", "0.9", "a list"),
         ("betas", "[a, b]", "a list, each a number"),
-        ("frontend", "[mel]", "text"),
-        ("protocol", "[v2-35]", "text"),
-        ("output_folder", "[a]", "text"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(key, value, expected, own_yaml):
     found = only_problem(f"--{key}", value)
     assert found.startswith(f"{key} must be {expected} (default "), found
-    if key not in ("frontend", "output_folder"):
-        default = re.search(rf"^{key}: ([^#\n]*[^#\s])", shipped(RECIPE).read_text(), re.M)[0]
-        in_file = own_yaml((default, f"{key}: {value}"))
-        assert only_problem(in_file).startswith(f"{key} must be {expected} (default "), found
+    check_in_a_file(own_yaml, key, value, expected)
+
+
+@pytest.mark.parametrize(("key", "value"), [("protocol", "[v2-35]"), ("results_folder", "7")])
+def test_text_in_a_yaml_is_yaml(key, value, own_yaml):
+    check_in_a_file(own_yaml, key, value, "text")
+
+
+def check_in_a_file(own_yaml, key, value, expected):
+    default = re.search(rf"^{key}: ([^#\n]*[^#\s])", shipped(RECIPE).read_text(), re.M)[0]
+    in_file = own_yaml((default, f"{key}: {value}"))
+    assert only_problem(in_file).startswith(f"{key} must be {expected} (default ")
 
 
 def test_values_outside_their_range_are_refused():
@@ -295,7 +313,6 @@ def test_run_options_have_their_types():
         ["--lr", "!apply:os.mkdir [{folder}]"],
         ["--frontend_options", "{{mel: !apply:os.mkdir [{folder}]}}"],
         ["--frontend_options.mel.hop_ms=!!python/object/apply:os.mkdir [{folder}]"],
-        ["--data_folder", "!new:os.mkdir [{folder}]"],
     ],
 )
 def test_an_override_cannot_run_code(words, tmp_path):
@@ -305,9 +322,10 @@ def test_an_override_cannot_run_code(words, tmp_path):
     assert not folder.exists()
 
 
-def test_a_quoted_tag_stays_text(tmp_path):
-    text = f"!apply:os.mkdir [{tmp_path}/made]"
-    config = load("--data_folder", f"'{text}'", "--frontend", "mel", "--encoder", "linear")
+@pytest.mark.parametrize("tag", ["!apply:os.mkdir", "!new:os.mkdir"])
+def test_a_tag_in_a_text_stays_text(tag, tmp_path):
+    text = f"{tag} [{tmp_path}/made]"
+    config = load("--data_folder", text, "--frontend", "mel", "--encoder", "linear")
     assert config.build()["data_folder"] == text
     assert not (tmp_path / "made").exists()
 
