@@ -121,7 +121,8 @@ def _refuse_links(folder: Path, fresh: bool) -> None:
         )
     paths = {path.relative_to(folder) for path in _written(folder)}
     paths |= {Path(pattern) for pattern in (*WRITTEN, LOCK, HOLDER, "checkpoints/")}
-    for path in sorted({parent for path in paths for parent in (path, *path.parents)} - {Path()}):
+    paths |= {parent for path in paths for parent in path.parents} - {Path()}
+    for path in sorted(paths):
         if (folder / path).is_symlink():
             raise RecipeError(
                 f"{folder / path} is a link to {os.readlink(folder / path)}, and a run writes "
