@@ -123,12 +123,12 @@ def test_files_that_a_killed_run_was_writing_are_swept(tmp_path):
 
 def test_a_second_start_is_told_who_holds_the_folder(tmp_path):
     claim(tmp_path)
-    with pytest.raises(RecipeError, match=f"process {os.getpid()} on {socket.gethostname()}, since"):
+    with pytest.raises(
+        RecipeError, match=f"process {os.getpid()} on {socket.gethostname()}, since"
+    ):
         claim(tmp_path)
     release_folder()
     claim(tmp_path)
-
-
 
 
 def test_the_lock_of_a_killed_process_is_waited_for(tmp_path, monkeypatch):
