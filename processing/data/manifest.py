@@ -8,13 +8,13 @@ A row without a path, with gain 0 and a number of samples, is digital silence.
 
 import csv
 import hashlib
-import io
 import json
 from collections import Counter
 from pathlib import PurePosixPath
 
-from ..system.files import TextError, read_text, replacing
+from ..system.files import TextError, replacing
 from ..system.listing import first_of
+from ..system.tables import read_table, to_number
 
 REQUIRED_COLUMNS = ("id", "path", "duration_s", "split", "label", "speaker")
 OPTIONAL_COLUMNS = ("root", "start_sample", "num_samples", "gain")
@@ -71,17 +71,22 @@ def read_manifest(path):
     ManifestError
         The file is missing, lacks a column, or holds text where a number belongs.
     """
+    line, tidy = 1, []
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path)))
-        missing = [c for c in REQUIRED_COLUMNS if c not in (reader.fieldnames or ())]
+        columns, rows = read_table(path, spaces=True)
+        missing = [c for c in REQUIRED_COLUMNS if c not in columns]
+        for line, row, wrong in () if missing else rows:
+            if wrong:
+                raise ValueError(wrong)
+            tidy.append(_tidy(row))
         if not missing:
-            return [_tidy(row) for row in reader]
+            return tidy
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest; prepare the data first") from None
     except TextError as error:
         raise ManifestError(str(error)) from error
-    except (TypeError, ValueError) as error:
-        raise ManifestError(f"{path}, line {reader.line_num}: {error}") from error
+    except ValueError as error:
+        raise ManifestError(f"{path}, line {line}: {error}") from error
     raise ManifestError(
         f"{path}: the columns {', '.join(missing)} are missing; delete the file and prepare the "
         "data again"
@@ -163,7 +168,9 @@ def _tidy(row):
                 tidy[column] = ""
             continue
         kind = _NUMBERS.get(column, str)
-        tidy[column] = round(float(value), 6) if kind is float else kind(value)
+        if kind is not str:
+            value = to_number(value, kind) if isinstance(value, str) else kind(value)
+        tidy[column] = round(value, 6) if kind is float else kind(value)
     return tidy
 
 

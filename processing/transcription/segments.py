@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..system.files import text_lines, write_text
+from ..system.tables import to_number
 
 
 class Segment(NamedTuple):
@@ -31,7 +32,7 @@ def read_segments(path: str | os.PathLike) -> list[Segment]:
     for number, line in text_lines(path):
         try:
             start, end, what = line.split(None, 2)
-            segment = Segment(int(start), int(end), what.strip())
+            segment = Segment(to_number(start, int), to_number(end, int), what.strip())
         except ValueError:
             raise ValueError(
                 f"{path}, line {number}: {line[:40]!r} is not 'START END TEXT'"

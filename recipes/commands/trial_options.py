@@ -39,6 +39,11 @@ def check_system(system: System) -> None:
         raise UsageError(
             f"{misfits[0]} is for embeddings: the scores of --scores are scores already"
         )
+    if system.fold_case and system.bundle:
+        raise UsageError(
+            "--fold-case is for names in files of scores and embeddings: with --bundle the names "
+            "of the list are opened as they are"
+        )
     if system.crops and not system.bundle:
         raise UsageError("--crops is for --bundle: embeddings in a file are made already")
     if system.top_n is not None and system.norm != "as":

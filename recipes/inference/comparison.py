@@ -43,10 +43,11 @@ def compare_systems(
         Files of other trials, with the first that differs; NaN; names without speakers.
     """
     _check_draws(n_resamples, "speakers")
-    listed = read_trials(files.trials, files.trials_format) if files.trials else None
-    listed, scores_a = read_scored_trials(a, listed, partial=files.partial)
-    _, scores_b = read_scored_trials(b, listed, partial=files.partial)
-    number = listed.speakers(read_speakers(files.speakers) if files.speakers else None)
+    fold = {"fold_case": files.fold_case}
+    listed = read_trials(files.trials, files.trials_format, **fold) if files.trials else None
+    listed, scores_a = read_scored_trials(a, listed, partial=files.partial, **fold)
+    _, scores_b = read_scored_trials(b, listed, partial=files.partial, **fold)
+    number = listed.speakers(read_speakers(files.speakers, **fold) if files.speakers else None)
     compared = compare(
         scores_a,
         scores_b,

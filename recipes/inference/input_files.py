@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from ...processing.scoring.verification.recording_names import plain_name
 from ...processing.system.files import text_lines
 
 
@@ -51,15 +52,19 @@ def check_writable(path: str | os.PathLike, option: str) -> None:
         raise FileNotFoundError(f"{option} {path}: there is no folder {Path(path).parent}; make it")
 
 
-def read_speakers(path: str | os.PathLike) -> dict[str, str]:
-    """Speakers by recording, of a file with a line 'RECORDING SPEAKER' each (Kaldi's utt2spk)."""
+def read_speakers(path: str | os.PathLike, fold_case: bool = False) -> dict[str, str]:
+    """Speakers by recording, of a file with a line 'RECORDING SPEAKER' each (Kaldi's utt2spk).
+
+    `fold_case` makes one name of those that differ in case only.
+    """
     speaker_of: dict[str, str] = {}
     for number, line in text_lines(path):
         fields = line.split()
         if len(fields) != 2:
             raise ValueError(f"{path}, line {number}: lines are 'RECORDING SPEAKER'")
-        if speaker_of.setdefault(fields[0], fields[1]) != fields[1]:
-            raise ValueError(f"{path}, line {number}: {fields[0]!r} has two speakers")
+        name = plain_name(fields[0], fold_case)
+        if speaker_of.setdefault(name, fields[1]) != fields[1]:
+            raise ValueError(f"{path}, line {number}: {name!r} has two speakers")
     return speaker_of
 
 

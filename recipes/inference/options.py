@@ -26,6 +26,8 @@ class System:
         'A B SCORE [target|nontarget]', of whatever system.
     speakers : FILE
         Lines 'RECORDING SPEAKER' (Kaldi's utt2spk). Default: a name's first folder.
+    fold_case
+        Names of recordings that differ only in case are one recording.
     partial
         The list is meant to use only some of the embeddings or scores.
 
@@ -62,6 +64,7 @@ class System:
     data_folder: str | None = None
     scores: str | None = None
     speakers: str | None = None
+    fold_case: bool = False
     partial: bool = False
     backend: Literal["cosine", "plda"] = "cosine"
     plda: str | None = None
@@ -87,6 +90,8 @@ class TrialFiles:
         '1|0 A B', 'A B target|nontarget', 'A B SCORE target|nontarget'; auto: as it looks.
     speakers : FILE
         Lines 'RECORDING SPEAKER' (Kaldi's utt2spk). Default: a name's first folder.
+    fold_case
+        Names of recordings that differ only in case are one recording.
     partial
         The files are meant to hold more than the list.
     """
@@ -94,6 +99,7 @@ class TrialFiles:
     trials: str | None = None
     trials_format: Literal["auto", "voxceleb", "kaldi", "wespeaker"] = "auto"
     speakers: str | None = None
+    fold_case: bool = False
     partial: bool = False
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...processing.scoring.verification.embedding_files import SUFFIXES, read_embeddings
 from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from ...processing.scoring.verification.pair_scores import read_scored_trials
+from ...processing.scoring.verification.recording_names import first_folder, plain_name
 from ...processing.scoring.verification.score_normalization import normalized_scores
 from ...processing.scoring.verification.trials import TrialList, read_trials
 from ...processing.system.files import file_digest
@@ -43,17 +44,19 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
         Whatever is wrong with a file, by its name; a cohort that shares a speaker with the trials
         or is of another model.
     """
-    speaker_of = read_speakers(system.speakers) if system.speakers else None
-    trials = read_trials(system.trials, system.trials_format) if system.trials else None
+    fold = {"fold_case": system.fold_case}
+    speaker_of = read_speakers(system.speakers, **fold) if system.speakers else None
+    listed = (system.trials, system.trials_format)
+    trials = read_trials(*listed, **fold) if system.trials else None
     if system.scores:
-        trials, scores = read_scored_trials(system.scores, trials, partial=system.partial)
+        trials, scores = read_scored_trials(system.scores, trials, partial=system.partial, **fold)
         return Scored(trials, scores, {"source": "scores", "file": system.scores}, speaker_of)
     embed = None
     if system.bundle:
         crops = system.crops, system.crop_s
         embed = embedder(system.bundle, system.data_folder, *crops, progress=progress)
     if system.embeddings:
-        embeddings, about = read_embeddings(system.embeddings)
+        embeddings, about = _read_embeddings(system.embeddings, system.fold_case)
     else:
         embeddings, about = embed(list(trials.names))
     # before the cohort is embedded, which takes longer than to find out that a name is wrong
@@ -202,10 +205,16 @@ def embedder(
     return embed
 
 
+def _read_embeddings(path, fold_case: bool) -> tuple[Embeddings, dict]:
+    embeddings, about = read_embeddings(path)
+    names = [plain_name(name, fold_case) for name in embeddings.names]
+    return Embeddings(names, embeddings.vectors), about
+
+
 def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:
     path = Path(system.cohort)
     if path.suffix in SUFFIXES:
-        cohort, of = read_embeddings(path)
+        cohort, of = _read_embeddings(path, system.fold_case)
         for key, what in (("model_digest", "another model"), ("crops", "other crops")):
             if None not in (about.get(key), of.get(key)) and about[key] != of[key]:
                 raise ValueError(
@@ -219,6 +228,7 @@ def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:
         )
     else:
         cohort, _ = embed(read_names(path))
+    trials.speakers(speaker_of)  # where the labels contradict them, they would hide a test speaker
     speaker = _speakers(speaker_of)
     tested = {speaker(name) for name in trials.names}
     shared = next((name for name in cohort.names if speaker(name) in tested), None)
@@ -232,7 +242,7 @@ def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:
 
 def _speakers(speaker_of: Mapping[str, str] | None) -> Callable[[str], str]:
     if speaker_of is None:
-        return lambda name: name.strip("/").split("/", 1)[0]
+        return first_folder
 
     def speaker(name: str) -> str:
         if name not in speaker_of:

@@ -1,11 +1,9 @@
 """Read CSV tables of annotations, and collect what is wrong with their columns and numbers."""
 
-import csv
-import io
 import re
 
-from ...processing.system.files import read_text
 from ...processing.system.listing import first_of
+from ...processing.system.tables import read_table, to_number
 from ..training.preparation import PreparationError
 
 _SAMPLE = re.compile(r"sample_(\d+)ms")
@@ -20,12 +18,14 @@ class Reader:
         What paths are told from.
     problems : list of (str, str, str)
         (path, kind, reason).
+    notes : list of str
+        What changes a count and is no reason to refuse.
     missing : list of str
         Missing columns, file by file; `finish` raises them all.
     """
 
     def __init__(self, root):
-        self.root, self.problems, self.missing = root, [], []
+        self.root, self.problems, self.notes, self.missing = root, [], [], []
 
     def name(self, path):
         return path.relative_to(self.root).as_posix()
@@ -33,10 +33,11 @@ class Reader:
     def rows(self, path, columns):
         """The rows of a table: dicts by column in lower case, without spaces around anything.
 
-        A table without one of the columns gives no row and is told by `finish`.
+        A table without one of the columns gives no row and is told by `finish`. A row with more
+        cells than columns is a problem and none of the rows: which cell is which is not known.
         """
-        table = csv.reader(io.StringIO(read_text(path, errors="replace")), skipinitialspace=True)
-        header = [column.strip().lower() for column in next(table, [])]
+        header, rows = read_table(path, errors="replace")
+        header = [column.lower() for column in header]
         lacking = [column for column in columns if column.lower() not in header]
         if lacking:
             self.missing.append(
@@ -44,9 +45,13 @@ class Reader:
                 f"{first_of(header, most=8) or 'nothing'}"
             )
             return []
-        rows = ([cell.strip() for cell in cells] for cells in table)
-        filled = ([*cells, *[""] * (len(header) - len(cells))] for cells in rows if any(cells))
-        return [dict(zip(header, cells, strict=False)) for cells in filled]
+        kept = []
+        for line, cells, wrong in rows:
+            if wrong:
+                self.problem(path, "more cells than columns", f"line {line}: {wrong}")
+            else:
+                kept.append({column.lower(): cell for column, cell in cells.items()})
+        return kept
 
     def songs(self, path, columns, what=None, seen=None):
         """(number, row) of the rows that have a song's number.
@@ -80,7 +85,7 @@ class Reader:
     def number(self, path, song, column, text, scale):
         """A label within its scale; None, and a problem, if it is none."""
         try:
-            value = float(text)
+            value = to_number(text)
         except ValueError:
             value = float("nan")
         if value != value:

@@ -6,7 +6,8 @@ corpus do; those of .PHN may not.
 
 from dataclasses import dataclass
 
-from ...processing.system.files import read_text
+from ...processing.system.files import TextError, read_text
+from ...processing.system.tables import to_number
 from ...processing.transcription.phones import TABLE, silences
 
 SYMBOLS = frozenset(TABLE.split()[0::3])
@@ -54,8 +55,9 @@ def read_labels(sentence, num_samples):
             labels.words.append(word)
     if ".txt" in sentence.labels:
         file = sentence.labels[".txt"]
-        labels.text = _sentence_of(read_text(file.path, errors="replace"))
-        if not labels.text:
+        text = _read(file, problems)
+        labels.text = _sentence_of(text or "")
+        if text is not None and not labels.text:
             problems.append(("empty transcript", f"{file.key}: holds no words"))
     else:
         labels.text = " ".join(labels.words)
@@ -102,16 +104,23 @@ def _read_phones(sentence, num_samples, labels, problems):
     problems.append(("times beyond the end of the audio", reason))
 
 
+def _read(file, problems):
+    """The text of a label file; None, and a problem, where it is none in UTF-8."""
+    try:
+        return read_text(file.path)
+    except TextError as error:
+        problems.append(("not UTF-8", f"{file.key}{str(error).removeprefix(str(file.path))}"))
+
+
 def _read_times(file, problems):
     """(line number, begin, end, symbol) of every line that is none of the problems."""
-    text = read_text(file.path, errors="replace")
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate((_read(file, problems) or "").split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue
         try:
             begin, end, what = fields
-            yield number, int(begin), int(end), what
+            yield number, to_number(begin, int), to_number(end, int), what
         except ValueError:
             reason = f"{file.key}, line {number}: {line.strip()[:40]!r} is not 'BEGIN END SYMBOL'"
             problems.append(("unreadable line", reason))

@@ -5,14 +5,12 @@ ARPAbet, with or without stress digits, separated by spaces. They are written as
 so that everything that reads TIMIT reads them.
 """
 
-import csv
-import io
 from pathlib import Path, PurePosixPath
 
 from ...processing.data.manifest import SPLITS
 from ...processing.data.scan import AudioFile
 from ...processing.data.seeding import seed_for
-from ...processing.system.files import read_text
+from ...processing.system.tables import read_table as read_cells
 from ..training.preparation import PreparationError
 from .labels import SYMBOLS
 
@@ -62,24 +60,23 @@ def read_table(data_folder):
     (path,) = present
     rows, files, problems, first = [], {}, [], {}
     # Tab-separated tables of transcripts do not quote: a text may begin with a quotation mark.
-    quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
-    reader = csv.DictReader(
-        io.StringIO(read_text(path)), delimiter=TABLES[path.name], quoting=quoting
-    )
-    lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    columns, cells = read_cells(path, separator=TABLES[path.name], quotes=path.suffix == ".csv")
+    lacking = [column for column in COLUMNS if column not in columns]
     if lacking:
         raise PreparationError(
             f"{path} lacks the columns {', '.join(lacking)}; it has "
-            f"{', '.join(reader.fieldnames or ['none'])}. Needed are {', '.join(COLUMNS)}, and "
+            f"{', '.join(columns or ['none'])}. Needed are {', '.join(COLUMNS)}, and "
             f"text where there is one, separated by {_SEPARATORS[path.suffix]}"
         )
     base = None
-    for fields in reader:
-        place = f"{path.name}, line {reader.line_num}"
-        name = (fields["path"] or "").strip().replace("\\", "/")
+    for line, fields, surplus in cells:
+        place = f"{path.name}, line {line}"
+        name = fields["path"].replace("\\", "/")
         if base is None:
             base = _audio_folder(folder, name)
         row, wrong = _row(fields, name, base, place)
+        if surplus:
+            wrong.append(("more cells than columns", f"{place}: {surplus}"))
         if row["id"] in first:
             wrong.append(("there twice", f"{place}: {name} is in {first[row['id']]} already"))
         else:
@@ -121,15 +118,15 @@ def _row(fields, name, base, place):
     if not name or where.is_absolute() or ".." in where.parts:
         reason = f"{place}: path {name!r} is not a path inside the data folder"
         wrong.append(("impossible path", reason))
-    split = (fields["split"] or "").strip().lower()
+    split = fields["split"].lower()
     if split not in _SPLITS:
         reason = f"{place}: split {split!r} is none of train, valid, test"
         wrong.append(("unknown split", reason))
-    speaker = (fields["speaker"] or "").strip()
+    speaker = fields["speaker"]
     if not speaker:
         wrong.append(("no speaker", f"{place}: the speaker is empty"))
     phones = []
-    for symbol in (fields["phones"] or "").split():
+    for symbol in fields["phones"].split():
         lower = symbol.lower().rstrip("012")
         phone = _ARPABET.get(lower, lower)
         if phone not in SYMBOLS:
@@ -143,7 +140,7 @@ def _row(fields, name, base, place):
         "path": str(PurePosixPath(base, name)),
         "split": _SPLITS.get(split, split),
         "speaker": speaker,
-        "text": " ".join((fields.get("text") or "").split()),
+        "text": " ".join(fields.get("text", "").split()),
         "phones": " ".join(phones),
     }, wrong
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import first_repeated, sum_by_group, to_numpy
+from .recording_names import plain_name
 from .trials import TrialList, speakers_of
 
 _BLOCK_TRIALS = 8192  # two blocks of 192-d float32 rows then stay in the cache
@@ -23,7 +24,7 @@ class Embeddings:
 
     Arguments
     ---------
-    names : (n,) full relative paths, all different.
+    names : (n,) full relative paths, all different; "./a" is kept as "a".
     vectors : (n, D), or (n, C, D) with C crops of every recording; array or tensor. float64 is
         kept, everything else becomes float32.
 
@@ -42,7 +43,7 @@ class Embeddings:
     vectors: np.ndarray
 
     def __post_init__(self):
-        names, vectors = tuple(self.names), to_numpy(self.vectors)
+        names, vectors = tuple(map(plain_name, self.names)), to_numpy(self.vectors)
         if vectors.dtype != np.float64 or not isinstance(self.vectors, np.ndarray):
             vectors = vectors.astype(np.float32)
         if vectors.ndim not in (2, 3) or len(vectors) != len(names) or vectors.size == 0:

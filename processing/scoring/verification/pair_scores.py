@@ -8,24 +8,34 @@ from pathlib import Path
 import numpy as np
 
 from ...system.files import text_lines
+from ...system.tables import to_number
+from .recording_names import plain_name, spelling_hint
 from .trials import TrialList, read_trials
 
 _LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
-_SHAPE = "score files are: ENROL TEST SCORE, or ENROL TEST SCORE target|nontarget"
+_SHAPE = (
+    "score files are: ENROL TEST SCORE, or ENROL TEST SCORE target|nontarget, or with 1 or 0 in "
+    "every line ENROL TEST LABEL SCORE"
+)
 
 
 def read_scored_trials(
-    path: str | os.PathLike, trials: TrialList | None = None, *, partial: bool = False
+    path: str | os.PathLike,
+    trials: TrialList | None = None,
+    *,
+    partial: bool = False,
+    fold_case: bool = False,
 ) -> tuple[TrialList, np.ndarray]:
     """Scores of a file in the order of a list, whatever order the file has.
 
     Arguments
     ---------
     path : lines 'ENROL TEST SCORE', a label and further columns after it or not, or SpeechBrain's
-        'ENROL TEST LABEL SCORE' with 1 or 0.
+        'ENROL TEST LABEL SCORE' with 1 or 0; which of them, all lines decide.
     trials : the list; None takes the trials from the file, which then needs a label in every line.
         Enrolment and test are not exchanged: there are scores that are not symmetric.
     partial : say that the file is meant to hold scores of more than the list.
+    fold_case : names that differ only in case are one recording.
 
     Returns
     -------
@@ -34,7 +44,8 @@ def read_scored_trials(
     Raises
     ------
     ValueError
-        A line without a score, NaN or infinity, a recording that the list does not know, a trial
+        A line without a score, NaN or infinity, a fourth column that is no label, labels that
+        could be scores, a recording that the list does not know, a trial
         without a score, a pair with two scores, a label that the list contradicts, scores of more
         than the list where `partial` was not said; the line or the trial is named.
 
@@ -53,15 +64,16 @@ def read_scored_trials(
     if trials is None:
         if columns == "speechbrain":
             pairs = ((one, other, bool(label)) for _, one, other, _, label in _rows(path, columns))
-            trials = TrialList.from_pairs(pairs, path.name)
+            trials = TrialList.from_pairs(pairs, path.name, fold_case=fold_case)
         else:
-            trials = read_trials(path, format="wespeaker")
+            trials = read_trials(path, format="wespeaker", fold_case=fold_case)
         return trials, np.fromiter((score for *_, score, _ in _rows(path, columns)), np.float64)
     names = {name: number for number, name in enumerate(trials.names)}
     size = np.int64(len(names))
     numbers, keys, scores, labels = array("q"), array("q"), array("d"), array("b")
     stray: tuple[int, str] | None = None
     for number, one, other, score, label in _rows(path, columns):
+        one, other = plain_name(one, fold_case), plain_name(other, fold_case)
         a, b = names.get(one), names.get(other)
         if a is None or b is None:
             stray = stray or (number, one if a is None else other)
@@ -70,13 +82,20 @@ def read_scored_trials(
         keys.append(a * int(size) + b)
         scores.append(score)
         labels.append(-1 if label is None else label)
-    if stray and not partial:
+    if not keys and stray:
         raise ValueError(
-            f"{path.name}, line {stray[0]} scores the recording {stray[1]!r}, which is in no trial "
-            f"of {trials.source}: {_PARTIAL}"
+            f"{path.name} holds no score of a trial of {trials.source}: line {stray[0]} has "
+            f"{stray[1]!r}, the list {trials.names[0]!r}"
+            + (spelling_hint(stray[1], names) or "; names must agree letter by letter")
         )
     if not keys:
-        raise ValueError(f"{path.name} holds no score of a trial of {trials.source}; {_SHAPE}")
+        raise ValueError(f"{path.name} holds no score; {_SHAPE}")
+    if stray and not partial:
+        why = spelling_hint(stray[1], names) or f": {_PARTIAL}"
+        raise ValueError(
+            f"{path.name}, line {stray[0]} scores the recording {stray[1]!r}, which is in no trial "
+            f"of {trials.source}{why}"
+        )
     place = _match(path.name, trials, np.array(keys), np.array(scores), np.array(numbers), partial)
     found_labels = np.array(labels)[place]
     wrong = np.flatnonzero((found_labels >= 0) & (found_labels != trials.is_target))
@@ -121,10 +140,19 @@ def _match(source, trials, keys, scores, numbers, partial) -> np.ndarray:
 
 
 def _columns(path: Path) -> str:
-    """Whether the label stands before the score: only where all else is impossible."""
-    fields = next((line.split() for _, line in text_lines(path)), [])
-    before = len(fields) == 4 and fields[2] in ("0", "1") and fields[3] not in _LABELS
-    return "speechbrain" if before else "score"
+    """Whether the label stands before the score: only where every line says so."""
+    after = True  # every fourth column could be a label
+    for _, line in text_lines(path):
+        fields = line.split()
+        if len(fields) != 4 or fields[2] not in ("0", "1") or fields[3] in ("target", "nontarget"):
+            return "score"
+        after = after and fields[3] in _LABELS
+    if after:
+        raise ValueError(
+            f"{path.name}: the third and the fourth column of every line are 0 or 1: which of them "
+            "is the label cannot be told; write labels as target and nontarget"
+        )
+    return "speechbrain"
 
 
 def _rows(path: Path, columns: str) -> Iterator[tuple[int, str, str, float, bool | None]]:
@@ -137,11 +165,12 @@ def _rows(path: Path, columns: str) -> Iterator[tuple[int, str, str, float, bool
                 answer = {"1": True, "0": False}[label]
             else:
                 one, other, text = fields[:3]
-                answer = _LABELS.get(fields[3]) if len(fields) > 3 else None
-            score = float(text)
+                answer = _LABELS[fields[3]] if len(fields) > 3 else None
+            score = to_number(text)
         except (ValueError, KeyError):
             raise ValueError(
-                f"{path.name}, line {number} has no score: {line[:120]!r}; {_SHAPE}"
+                f"{path.name}, line {number} has no score, or a label that is none: "
+                f"{line[:120]!r}; {_SHAPE}"
             ) from None
         if not np.isfinite(score):
             raise ValueError(f"{path.name}, line {number}: the score is {text}")

@@ -1,7 +1,8 @@
 """Lists of verification trials: formats, checks, and the recordings they name.
 
 A trial is a pair of recordings and the answer to "is it one speaker?". A recording is known by the
-whole of its relative path and by nothing less: every file of VoxCeleb is called 00001.wav.
+whole of its relative path and by nothing less: every file of VoxCeleb is called 00001.wav. "./a"
+and "a" are one recording.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ...system.files import file_digest, replacing, text_lines
 from ...system.rules import choice
 from ..arrays import first_repeated
+from .recording_names import first_folder, plain_name, spelling_hint
 
 #: What a line looks like. wespeaker and 3D-Speaker write trials as Kaldi does.
 FORMATS = {
@@ -78,7 +80,13 @@ class TrialList:
         }
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[str, str, bool]], source: str = "pairs") -> TrialList:
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[str, str, bool]],
+        source: str = "pairs",
+        *,
+        fold_case: bool = False,
+    ) -> TrialList:
         """Trials given as (recording, recording, is it one speaker).
 
         Raises
@@ -92,7 +100,7 @@ class TrialList:
         >>> trials.counts["target"], trials.names
         (1, ('a/1.wav', 'a/2.wav', 'b/1.wav'))
         """
-        builder, digest = _Builder(source, "trial"), hashlib.sha256()
+        builder, digest = _Builder(source, "trial", fold_case), hashlib.sha256()
         for number, (one, other, answer) in enumerate(pairs, start=1):
             if answer not in (0, 1):  # True and False are 1 and 0
                 raise ValueError(
@@ -123,6 +131,7 @@ class TrialList:
             A trial names a recording that is not there (the first such trial is named), a
             recording occurs twice, or recordings are left over and `partial` was not said.
         """
+        recordings = [plain_name(name) for name in recordings]
         row = {name: index for index, name in enumerate(recordings)}
         if (double := first_repeated(recordings)) is not None:
             raise ValueError(f"recording {double!r} occurs twice: give every recording once")
@@ -137,6 +146,7 @@ class TrialList:
                 f"{self.names[side]!r}; {len(missing)} of the list's {len(self.names)} recordings "
                 f"are not among the {len(row)} given (such as {next(iter(row), None)!r}): names "
                 "are full relative paths and must agree letter by letter"
+                + spelling_hint(self.names[side], row)
             )
         if len(row) > len(self.names) and not partial:
             used = set(self.names)
@@ -144,7 +154,7 @@ class TrialList:
             raise ValueError(
                 f"{self.source} uses {len(self.names)} of {len(row)} recordings, {unused!r} for "
                 "one is in no trial: a part of a list gives another error rate than the list; "
-                "pass partial=True if this is meant"
+                "`partial` says that this is meant"
             )
         return place[self.enroll], place[self.test]
 
@@ -165,10 +175,10 @@ class TrialList:
             bare = next((name for name in self.names if "/" not in name.strip("/")), None)
             if bare is not None:
                 raise ValueError(
-                    f"{self.source}: {bare!r} has no folder to take the speaker from: pass "
-                    "speaker_of, a mapping from recording to speaker"
+                    f"{self.source}: {bare!r} has no folder to take the speaker from: give the "
+                    "speaker of every recording"
                 )
-            speaker = [name.strip("/").split("/", 1)[0] for name in self.names]
+            speaker = [first_folder(name) for name in self.names]
         else:
             speaker = speakers_of(self.names, speaker_of, f"{self.source}: ")
         number = np.unique(speaker, return_inverse=True)[1]
@@ -179,12 +189,14 @@ class TrialList:
                 f"{self.source}, trial {wrong[0] + 1}: {self.names[a]!r} and {self.names[b]!r} are "
                 f"of speakers {speaker[a]!r} and {speaker[b]!r}, and the list says "
                 f"{'one speaker' if self.is_target[wrong[0]] else 'two speakers'} "
-                f"({len(wrong)} such trials): give the speakers with speaker_of"
+                f"({len(wrong)} such trials): give the speaker of every recording"
             )
         return number
 
 
-def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
+def read_trials(
+    path: str | os.PathLike, format: str = "auto", *, fold_case: bool = False
+) -> TrialList:
     """Read a list of trials; an error names the line.
 
     The file is read line by line; what is kept is 9 bytes a trial and the recordings' names.
@@ -195,6 +207,7 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
     ---------
     path : a text file, UTF-8.
     format : one of `FORMATS` or "auto".
+    fold_case : names that differ only in case are one recording.
 
     Raises
     ------
@@ -214,7 +227,7 @@ def read_trials(path: str | os.PathLike, format: str = "auto") -> TrialList:
     """
     path = Path(path)
     choice("format", format, ("auto", *FORMATS))
-    builder = _Builder(path.name, "line")
+    builder = _Builder(path.name, "line", fold_case)
     for number, line in text_lines(path):
         fields = line.split()
         if format == "auto":
@@ -252,10 +265,13 @@ def write_lines(path: str | os.PathLike, trials: TrialList, shape: str, scores=(
 
 def speakers_of(names: Iterable[str], speaker_of: Mapping[str, str], where: str = "") -> list[str]:
     """The speaker of every recording; a ValueError names the first that has none."""
-    absent = next((name for name in names if name not in speaker_of), None)
+    known = {plain_name(name): speaker for name, speaker in speaker_of.items()}
+    names = [plain_name(name) for name in names]
+    absent = next((name for name in names if name not in known), None)
     if absent is not None:
-        raise ValueError(f"{where}speaker_of has no speaker for {absent!r}")
-    return [speaker_of[name] for name in names]
+        hint = spelling_hint(absent, known)
+        raise ValueError(f"{where}there is no speaker for {absent!r} among those given{hint}")
+    return [known[name] for name in names]
 
 
 def _parse(fields: list[str], format: str) -> tuple[str, str, bool] | None:
@@ -273,16 +289,16 @@ def _parse(fields: list[str], format: str) -> tuple[str, str, bool] | None:
 class _Builder:
     """Collects trials as numbers and checks them as a whole at the end."""
 
-    def __init__(self, source: str, unit: str):
-        self.source, self.unit = source, unit
+    def __init__(self, source: str, unit: str, fold_case: bool = False):
+        self.source, self.unit, self.fold_case = source, unit, fold_case
         self.place: dict[str, int] = {}
         self.numbers, self.enroll, self.test = array("i"), array("i"), array("i")
         self.answers = bytearray()
 
     def add(self, number: int, one: str, other: str, answer: bool) -> None:
-        place = self.place
-        self.enroll.append(place.setdefault(one, len(place)))
-        self.test.append(place.setdefault(other, len(place)))
+        place, fold = self.place, self.fold_case
+        self.enroll.append(place.setdefault(plain_name(one, fold), len(place)))
+        self.test.append(place.setdefault(plain_name(other, fold), len(place)))
         self.answers.append(answer)
         self.numbers.append(number)
 

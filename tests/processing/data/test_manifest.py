@@ -123,6 +123,8 @@ def test_a_file_that_is_no_manifest_says_so(tmp_path):
     refused("duration_s, label, speaker are", manifest.read_manifest, path, error=ManifestError)
     path.write_text("id,path,duration_s,split,label,speaker\na,b,long,train,yes,\n")
     refused("line 2.*long", manifest.read_manifest, path, error=ManifestError)
+    path.write_text("id,path,duration_s,split,label,speaker\na,b,1,train,yes,s,more\n")
+    refused("line 2.*7 cells", manifest.read_manifest, path, error=ManifestError)
     with pytest.raises(ManifestError, match="column label is missing in 1 rows"):
         manifest.write_manifest([{k: v for k, v in _rows()[0].items() if k != "label"}], path)
 

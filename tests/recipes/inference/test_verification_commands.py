@@ -494,6 +494,12 @@ def test_embeddings_and_cohorts_that_are_refused(auricle, world, tmp_path):
         (world / "cohort.txt", "--bundle"),
     ):
         assert said in auricle.refusal(*words, path)
+    # other recordings of the test speakers, in other spellings
+    for option, spelt in (("--partial", "./{}"), ("--fold-case", "./{}")):
+        shout = str.upper if option == "--fold-case" else str
+        names = [spelt.format(shout(name.replace("0000", "0009"))) for name in found.names]
+        np.savez(tmp_path / "test.npz", names=names, vectors=found.vectors)
+        assert "is of speaker 'id00'" in auricle.refusal(*words, tmp_path / "test.npz", option)
     cohort, _ = read_embeddings(world / "cohort.npz")
     write_embeddings(tmp_path / "other.npz", cohort, {**about, "model_digest": "0" * 64})
     assert "embeddings of another model" in auricle.refusal(*words, tmp_path / "other.npz")

@@ -415,6 +415,13 @@ def break_number(deam):
     return "no number (1)", "song 5: valence_mean is ''"
 
 
+def break_decimal_commas(deam):
+    text = (deam / STATIC).read_text().splitlines()
+    text[4] = "5,2,9,1,221,3,1,342"
+    (deam / STATIC).write_text("\n".join(text))
+    return "more cells than columns (1)", "line 5: 8 cells for 5 columns"
+
+
 def break_twice(deam):
     with open(deam / STATIC, "a") as file:
         file.write("1012,5,1,5,1\n")
@@ -438,7 +445,7 @@ def break_not_audio(deam):
 
 BREAKS = [
     break_truncated, break_no_audio, break_no_row, break_scale, break_dynamic_scale, break_number,
-    break_twice, break_audio_twice, break_short, break_not_audio,
+    break_decimal_commas, break_twice, break_audio_twice, break_short, break_not_audio,
 ]  # fmt: skip
 
 
@@ -463,7 +470,7 @@ def test_bad_input_is_named_or_skipped(deam, out, decoded, tmp_path, spoil):
 
 
 def test_all_bad_input_is_told_at_once(deam, out):
-    found = [spoil(deam) for spoil in BREAKS if spoil not in (break_number, break_twice)]
+    found = [spoil(deam) for spoil in BREAKS if spoil not in (break_number, break_twice, break_decimal_commas)]
     text = refusal(run, deam, out)
     for _, reason in found:
         assert reason in text

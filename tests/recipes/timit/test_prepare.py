@@ -441,6 +441,9 @@ BAD = {
         "empty transcript",
         "SX37.TXT: holds no words",
     ),
+    "latin": (
+        lambda c: file_of(c, ".TXT").write_bytes(b"0 4800 caf\xe9\n"), "not UTF-8", "SX37.TXT, line 1"
+    ),
     "beyond": (
         phn("2400 4000 iy\n4000 4800 h#", "2400 5000 iy"),
         "times beyond the end of the audio",
@@ -611,6 +614,7 @@ def test_a_table_that_has_a_validation_split_keeps_it(tmp_path):
         ("speaker", "", "no speaker", "line 4: the speaker is empty"),
         ("path", "../x.wav", "impossible path", "line 4: path '../x.wav'"),
         ("path", "s00/0.wav", "there twice", "line 4: s00/0.wav is in manifest.tsv, line 2"),
+        ("text", "well\tb", "more cells than columns", "line 4: 7 cells for 6 columns"),
         ("path", "none.wav", "broken audio, missing", "none.wav: no such file"),
     ],
 )

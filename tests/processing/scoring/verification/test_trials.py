@@ -160,8 +160,8 @@ def test_speakers():
     assert trials.speakers(backwards).tolist() == [2, 2, 1, 1, 0, 0]
     refused("'id0/v0/00001.wav'", trials.speakers, {})
     wrong = {**backwards, "id1/v0/00001.wav": "z"}
-    refused("'z' and 'z'.*speaker_of", trials.speakers, wrong)
-    refused("'a'.*speaker_of", TrialList.from_pairs([("a", "b", True), ("a", "c", False)]).speakers)
+    refused("'z' and 'z'.*speaker of every", trials.speakers, wrong)
+    refused("'a'.*speaker of every", TrialList.from_pairs([("a", "b", True), ("a", "c", False)]).speakers)
 
 
 @pytest.mark.slow
@@ -404,3 +404,48 @@ def test_score_files_read_back(tmp_path):
         (KALDI, "line 1"),
     ):
         refused(line, read_scored_trials, written(tmp_path, text))
+
+
+def test_names_have_one_spelling(tmp_path):
+    text = "1 ./id1/a.wav id1//b.wav\n0 id1/a.wav ./id2/A.wav\n"
+    trials = read_trials(written(tmp_path, text))
+    assert trials.names == ("id1/a.wav", "id1/b.wav", "id2/A.wav")
+    assert trials.speakers({f"./{n}": n[:3] for n in trials.names}).tolist() == [0, 0, 1]
+    vectors = [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]
+    scores = cosine_scores(trials, Embeddings([f"./{n}" for n in trials.names], vectors))
+    assert np.allclose(scores, [0.6, 0.0])
+    path = written(tmp_path, "ID1/A.WAV ID1/B.WAV 2\n./id1/a.wav id2/a.wav 1\n", "s")
+    refused("'ID1/A.WAV' and 'id1/a.wav' differ in upper", read_scored_trials, path, trials)
+    folded = read_trials(written(tmp_path, text), fold_case=True)
+    assert read_scored_trials(path, folded, fold_case=True)[1].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [(("id1/b.wav", "id1/b"), "suffix"), (("/", "\\"), "slashes"), (("id1/", "wav/id1/"), "folder")],
+)
+def test_names_that_differ_are_shown(tmp_path, change, what):
+    trials = read_trials(written(tmp_path, "1 id1/b.wav id1/a.wav\n0 id1/b.wav id1/c.wav\n"))
+    scores = "id1/b.wav id1/a.wav 1\nid1/b.wav id1/c.wav 0\n".replace(*change)
+    path = written(tmp_path, scores, "s")
+    refused(f"differ in .*{what}", read_scored_trials, path, trials, partial=what != "suffix")
+
+
+def test_all_lines_tell_the_label_from_the_score(tmp_path):
+    pairs = "1 a/1 a/2\n0 a/1 b/1\n1 b/1 b/2\n"
+    trials = read_trials(written(tmp_path, pairs))
+    speechbrain = ["a/1 a/2 1 1", "a/1 b/1 0 0", "b/1 b/2 1 0.25"]
+    path = written(tmp_path, "\n".join(speechbrain), "s")
+    assert read_scored_trials(path, trials)[1].tolist() == [1, 0, 0.25]
+    assert read_scored_trials(path)[1].tolist() == [1, 0, 0.25]
+    path = written(tmp_path, "\n".join(speechbrain[:2]), "s")
+    refused("third and the fourth column", read_scored_trials, path, trials)
+    path = written(tmp_path, "\n".join([*speechbrain[:2], "b/1 b/2 2 0.25"]), "s")
+    refused("line 3 .*label", read_scored_trials, path, trials)
+
+
+@pytest.mark.parametrize("number", ["1_0.5", "٣.٥", "0,5"])
+def test_numbers_are_written_as_files_write_them(tmp_path, number):
+    trials = read_trials(written(tmp_path, "1 a/1 a/2\n0 a/1 b/1\n"))
+    path = written(tmp_path, f"a/1 a/2 1\na/1 b/1 {number}\n", "s")
+    refused("line 2 has no score", read_scored_trials, path, trials)
