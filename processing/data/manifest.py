@@ -71,22 +71,23 @@ def read_manifest(path):
     ManifestError
         The file is missing, lacks a column, or holds text where a number belongs.
     """
-    line, tidy = 1, []
+    tidy = []
     try:
         columns, rows = read_table(path, spaces=True)
         missing = [c for c in REQUIRED_COLUMNS if c not in columns]
         for line, row, wrong in () if missing else rows:
-            if wrong:
-                raise ValueError(wrong)
-            tidy.append(_tidy(row))
+            try:
+                if wrong:
+                    raise ValueError(wrong)
+                tidy.append(_tidy(row))
+            except ValueError as error:
+                raise ManifestError(f"{path}, line {line}: {error}") from error
         if not missing:
             return tidy
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest; prepare the data first") from None
     except TextError as error:
         raise ManifestError(str(error)) from error
-    except ValueError as error:
-        raise ManifestError(f"{path}, line {line}: {error}") from error
     raise ManifestError(
         f"{path}: the columns {', '.join(missing)} are missing; delete the file and prepare the "
         "data again"
