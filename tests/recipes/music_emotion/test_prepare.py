@@ -470,7 +470,11 @@ def test_bad_input_is_named_or_skipped(deam, out, decoded, tmp_path, spoil):
 
 
 def test_all_bad_input_is_told_at_once(deam, out):
-    found = [spoil(deam) for spoil in BREAKS if spoil not in (break_number, break_twice, break_decimal_commas)]
+    found = [
+        spoil(deam)
+        for spoil in BREAKS
+        if spoil not in (break_number, break_twice, break_decimal_commas)
+    ]
     text = refusal(run, deam, out)
     for _, reason in found:
         assert reason in text

@@ -161,7 +161,10 @@ def test_speakers():
     refused("'id0/v0/00001.wav'", trials.speakers, {})
     wrong = {**backwards, "id1/v0/00001.wav": "z"}
     refused("'z' and 'z'.*speaker of every", trials.speakers, wrong)
-    refused("'a'.*speaker of every", TrialList.from_pairs([("a", "b", True), ("a", "c", False)]).speakers)
+    refused(
+        "'a'.*speaker of every",
+        TrialList.from_pairs([("a", "b", True), ("a", "c", False)]).speakers,
+    )
 
 
 @pytest.mark.slow
@@ -422,7 +425,11 @@ def test_names_have_one_spelling(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [(("id1/b.wav", "id1/b"), "suffix"), (("/", "\\"), "slashes"), (("id1/", "wav/id1/"), "folder")],
+    [
+        (("id1/b.wav", "id1/b"), "suffix"),
+        (("/", "\\"), "slashes"),
+        (("id1/", "wav/id1/"), "folder"),
+    ],
 )
 def test_names_that_differ_are_shown(tmp_path, change, what):
     trials = read_trials(written(tmp_path, "1 id1/b.wav id1/a.wav\n0 id1/b.wav id1/c.wav\n"))
