@@ -18,8 +18,6 @@ import torchaudio
 from speechbrain.dataio import audio_io
 from tqdm import tqdm
 
-from ..system.rules import choice
-
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
 """Suffixes of audio files when a folder is listed."""
 
@@ -121,8 +119,10 @@ def read_audio(
     >>> read_audio(path, 16000, resample="convert").shape
     torch.Size([1600])
     """
-    choice("resample", resample, ("error", "convert"))
-    choice("channels", channels, ("error", "mix"))
+    if resample not in ("error", "convert") or channels not in ("error", "mix"):
+        raise ValueError(
+            f"resample can be error or convert, channels error or mix: got {resample!r}, {channels!r}"
+        )
     waveform, rate_hz, _ = _decode(path, start_sample, num_samples)
     _check_layout(
         path,

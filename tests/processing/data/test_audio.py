@@ -161,7 +161,13 @@ def test_a_part_of_a_file_is_the_same_as_that_part_of_the_whole(tmp_path):
 def test_options_that_do_not_exist_are_refused(tmp_path):
     path = _write(tmp_path, "a.wav")
     for options in ({"resample": "yes"}, {"channels": "left"}):
-        refused("must be one of .'error', '(convert|mix)'", read_audio, path, RATE_HZ, **options)
+        refused(
+            "error or convert, .* error or mix: got .*'(yes|left)'",
+            read_audio,
+            path,
+            RATE_HZ,
+            **options,
+        )
 
 
 def test_a_scan_keeps_the_order_and_the_good_among_the_bad(tmp_path):
