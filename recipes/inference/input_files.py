@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ...processing.scoring.verification.recording_names import plain_name
+from ...processing.scoring.recording_names import plain_name
 from ...processing.system.files import text_lines
 
 

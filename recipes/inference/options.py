@@ -129,6 +129,8 @@ class Transcripts:
         Of both files; auto: as the lines of each look.
     alignment : FILE
         Write the alignment of every utterance to this file.
+    case
+        Of words and characters; fold: 'The' is 'the', as sclite has it. Default: keep.
     allow_empty
         Score references without a token: what is said there is inserted.
     """
@@ -143,6 +145,7 @@ class Transcripts:
     glottal_stop: Literal[GLOTTAL_STOP_RULES] | None = None
     format: Literal["auto", "kaldi", "trn"] = "auto"
     alignment: str | None = None
+    case: Literal["keep", "fold"] | None = None
     allow_empty: bool = False
 
 

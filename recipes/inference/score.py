@@ -38,6 +38,8 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
     if phones and unit != "phone":
         names = ", ".join("--" + name.replace("_", "-") for name in phones)
         raise ValueError(f"{names} is for phones, and the unit is {unit}: leave it out")
+    if files.case and unit == "phone":
+        raise ValueError("--case is for words and characters: the case of a phone is part of it")
     if alignment and Path(alignment).resolve() in (Path(hyp).resolve(), Path(ref).resolve()):
         raise ValueError(f"--alignment {alignment} would replace a transcript: name another file")
     for path in (hyp, ref):
@@ -47,6 +49,7 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
     sources = {f"{side}_phone_set": phones.pop(f"{side}_phones", None) for side in ("hyp", "ref")}
     try:
         formats = {"format": files.format, "allow_empty_references": files.allow_empty}
+        formats["case"] = files.case or "keep"
         counts = score_files(hyp, ref, unit, **formats, **sources, **phones)
     except UnknownPhone as error:
         raise ValueError(
@@ -60,6 +63,8 @@ def score(files: Transcripts, seed: int = 0, as_json: bool = False) -> None:
         record |= {
             f"{side}_phones": sources[f"{side}_phone_set"] or scored for side in ("hyp", "ref")
         }
+    elif files.case:
+        record["case"] = files.case
     lines = [format_summary(summary), _describe_interval(summary["interval"])]
     if alignment:
         texts = [format_alignment(aligned, name) for name, aligned in counts.alignments().items()]

@@ -26,6 +26,7 @@ from ...transcription.phones import PhoneConvention, is_token
 from ...transcription.unit_options import RATES
 from ..bootstrap import percentile_interval, ratio
 from ..collector import Collector
+from ..recording_names import spelling_hint
 from .alignment import Alignment, align, as_tokens
 
 
@@ -318,6 +319,7 @@ def score_transcripts(
             "references and hypotheses must be of the same utterances: "
             + "; ".join(complaints)
             + " (an utterance in which nothing was recognised is a line with its name alone)"
+            + spelling_hint(min(references.keys() - hypotheses.keys(), default=""), hypotheses)
         )
     counts = EditCounts(unit, convention, allow_empty_references=allow_empty_references)
     ids = list(references)

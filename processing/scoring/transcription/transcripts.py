@@ -1,7 +1,7 @@
 """Files of transcripts (Kaldi, trn): reading, scoring, alignments and summaries as text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...system.files import text_lines
@@ -12,6 +12,7 @@ from .alignment import Alignment
 from .sequence import EditCounts, score_transcripts
 
 FORMATS = ("auto", "kaldi", "trn")
+CASES = ("keep", "fold")
 
 
 def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[str]]:
@@ -20,50 +21,128 @@ def read_transcripts(path: str | Path, format: str = "auto") -> dict[str, list[s
     "kaldi": ``utterance token token``, "trn" (sclite): ``token token (utterance)``; an utterance
     without tokens has its name alone. "auto": trn if every line ends in a word in parentheses,
     kaldi if none does. Case is kept. In trn a line that starts with ``;;`` is a comment.
-    sclite's alternatives, ``{ a / b }``, are refused.
+    sclite's optional words, ``(a)``, and alternatives, ``{ a / b }``, are for `read_readings`.
 
     Raises
     ------
     ValueError
-        Not UTF-8, no utterance, an utterance twice, lines of both formats, each with the line.
+        Not UTF-8, no utterance, an utterance twice, lines of both formats, lines of trn with a
+        score behind the name, words that are optional or have alternatives, each with the line.
     OSError
         No such file.
     """
+    transcripts = {}
+    for name, (place, segments) in read_readings(path, format).items():
+        if any(len(readings) > 1 for readings in segments):
+            raise ValueError(
+                f"{place}: words in parentheses or braces are optional or have alternatives; that "
+                "is for references, with the unit word"
+            )
+        transcripts[name] = [token for (reading,) in segments for token in reading]
+    return transcripts
+
+
+def read_readings(path: str | Path, format: str = "auto") -> dict[str, tuple[str, list]]:
+    """As `read_transcripts`, {utterance: (its place in the file, segments)}.
+
+    A segment is a list of readings, each a tuple of tokens: one of a word, two of sclite's optional
+    word ``(a)``, and as many as alternatives stand between braces, ``{ a / b c / @ }``, where ``@``
+    is nothing. In Kaldi's format a word is a word.
+    """
     choice("format", format, FORMATS)
     lines = list(text_lines(path))
-    is_trn = {n: bool(re.search(r"(^|\s)\(\S+\)$", line)) for n, line in lines}
+    names = {n: re.search(r"(?:^|(?<=\s))\((\S+)\)$", line) for n, line in lines}
+    texts = [(n, line) for n, line in lines if not line.startswith(";;")]
+    scored = [n for n, line in texts if re.search(r"(^|\s)\(\S+\s+-?[\d.]+\)$", line)]
+    if format != "kaldi" and scored and len(scored) == len(texts):
+        raise ValueError(
+            f"{path}, line {scored[0]} looks like trn with a score behind the utterance, as Sphinx "
+            "writes it: leave only the name in the parentheses"
+        )
     if format == "auto":
-        lines_of_text = [(n, line) for n, line in lines if not line.startswith(";;")]
-        shapes = [is_trn[n] for n, _ in lines_of_text]
+        shapes = [bool(names[n]) for n, _ in texts]
         if any(shapes) and not all(shapes):
-            odd = next(n for n, _ in lines_of_text if is_trn[n] != shapes[0])
+            odd = next(n for n, _ in texts if bool(names[n]) != shapes[0])
             raise ValueError(
                 f"{path}, line {odd}: some lines end in '(utterance)' as in trn files and some do "
                 "not; mend the file, or say that its format is kaldi or trn"
             )
         format = "trn" if any(shapes) else "kaldi"
-    if format == "trn":
-        lines = [(n, line) for n, line in lines if not line.startswith(";;")]
-    transcripts: dict[str, list[str]] = {}
-    first_line: dict[str, int] = {}
-    for n, line in lines:
-        tokens = line.split()
+    transcripts: dict[str, tuple[str, list]] = {}
+    for n, line in texts if format == "trn" else lines:
+        place = f"{path}, line {n}"
         if format == "kaldi":
-            name, *tokens = tokens
-        elif not is_trn[n]:
-            raise ValueError(f"{path}, line {n}: does not end in '(utterance)': {line[-40:]!r}")
+            name, *tokens = line.split()
+            segments = [[(token,)] for token in tokens]
+        elif not names[n]:
+            raise ValueError(f"{place}: does not end in '(utterance)': {line[-40:]!r}")
         else:
-            name = tokens.pop()[1:-1]
-            if {"{", "}"} & set(tokens):
-                raise ValueError(f"{path}, line {n}: alternatives in braces are not supported")
+            name, segments = names[n][1], _segments(line[: names[n].start()], place)
         if name in transcripts:
             raise ValueError(
-                f"{path}, line {n}: utterance {name!r} is in line {first_line[name]} already"
+                f"{place}: utterance {name!r} is in{transcripts[name][0].rpartition(',')[2]} already"
             )
-        transcripts[name], first_line[name] = tokens, n
+        transcripts[name] = place, segments
     if not transcripts:
         raise ValueError(f"{path} holds no utterance")
     return transcripts
+
+
+def _segments(text: str, place: str) -> list[list[tuple[str, ...]]]:
+    """The segments of a line of trn without its name."""
+    segments = []
+    for part in re.findall(r"\{[^{}]*\}|[^\s{}]+|[{}]", text):
+        if part in "{}":
+            raise ValueError(f"{place}: braces that do not close, or within others")
+        if part.startswith("{"):
+            readings = [tuple(words.split()) for words in part[1:-1].split("/")]
+            if () in readings:
+                raise ValueError(f"{place}: an empty alternative in {part}: nothing is written @")
+            segments.append([() if words == ("@",) else words for words in readings])
+        elif re.fullmatch(r"\(.+\)", part):
+            segments.append([(part[1:-1],), ()])
+        else:
+            segments.append([(part,)])
+    return segments
+
+
+def best_reading(segments: Sequence[Sequence[tuple[str, ...]]], hypothesis: Sequence[str]) -> list:
+    """The tokens of the reading with the fewest edits to a hypothesis; of several, a longest one.
+
+    Arguments
+    ---------
+    segments : as of `read_readings`.
+    hypothesis : its tokens.
+
+    Example
+    -------
+    >>> best_reading([[("i",)], [("am",), ("was",)], [("here",), ()]], ["i", "was"])
+    ['i', 'was']
+    """
+    if all(len(readings) == 1 for readings in segments):
+        return [token for (reading,) in segments for token in reading]
+
+    def better(*ways):
+        return min(ways, key=lambda way: way[:2])
+
+    def longer(way, edits, reading=()):
+        return (way[0] + edits, way[1] - len(reading), (*way[2], *reading))
+
+    # a way to each place of the hypothesis: (edits, -tokens, tokens)
+    ways = [(place, 0, ()) for place in range(len(hypothesis) + 1)]
+    for readings in segments:
+        ends = []
+        for reading in readings:
+            row = ways
+            for token in reading:
+                before, row = row, [longer(row[0], 1, (token,))]
+                for place, word in enumerate(hypothesis):
+                    match = longer(before[place], int(token != word), (token,))
+                    deletion = longer(before[place + 1], 1, (token,))
+                    row.append(better(match, deletion, longer(row[place], 1)))
+            ends.append(row)
+        ways = [better(*ending) for ending in zip(*ends, strict=True)]
+    return list(ways[-1][2])
 
 
 def score_files(
@@ -78,6 +157,7 @@ def score_files(
     ref_phone_set: int | None = None,
     format: str = "auto",
     allow_empty_references: bool = False,
+    case: str = "keep",
 ) -> EditCounts:
     """Counts of a file of hypotheses against a file of references.
 
@@ -93,6 +173,10 @@ def score_files(
         `phone_set`. By default it is `phone_set`.
     format : "auto", "kaldi" or "trn".
     allow_empty_references : as for `EditCounts`.
+    case : "keep" or "fold" (as sclite does without its option -s), of words and characters.
+
+    With words, a reference is read as suits the hypothesis best where it has optional words or
+    alternatives (sclite's trn), and its tokens are counted as they were read.
 
     Raises
     ------
@@ -101,11 +185,22 @@ def score_files(
     UnknownPhone
         A symbol that the file's set does not have, with the file and the utterance.
     """
+    choice("case", case, CASES)
     is_phone = unit == "phone"
     convention = PhoneConvention.timit(phone_set, silence, glottal_stop) if is_phone else None
+    fold_case = case == "fold" and not is_phone
     sides = []
-    for path, source in ((ref, ref_phone_set), (hyp, hyp_phone_set)):
-        transcripts = read_transcripts(path, format)
+    for path, source in ((hyp, hyp_phone_set), (ref, ref_phone_set)):
+        if sides and unit == "word":
+            transcripts = {}
+            for name, (_, segments) in read_readings(path, format).items():
+                if fold_case:
+                    segments = [[tuple(map(str.casefold, r)) for r in s] for s in segments]
+                transcripts[name] = best_reading(segments, sides[0].get(name, ()))
+        else:
+            transcripts = read_transcripts(path, format)
+        if fold_case:
+            transcripts = {n: [word.casefold() for word in w] for n, w in transcripts.items()}
         if unit == "char":
             transcripts = {name: list(" ".join(words)) for name, words in transcripts.items()}
         elif is_phone:
@@ -118,7 +213,7 @@ def score_files(
             }
         sides.append(transcripts)
     return score_transcripts(
-        *sides, unit, convention, allow_empty_references=allow_empty_references
+        *reversed(sides), unit, convention, allow_empty_references=allow_empty_references
     )
 
 

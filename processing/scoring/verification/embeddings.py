@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import first_repeated, sum_by_group, to_numpy
-from .recording_names import plain_name
+from ..recording_names import plain_name
 from .trials import TrialList, speakers_of
 
 _BLOCK_TRIALS = 8192  # two blocks of 192-d float32 rows then stay in the cache

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...system.files import text_lines
 from ...system.tables import to_number
-from .recording_names import plain_name, spelling_hint
+from ..recording_names import plain_name, spelling_hint
 from .trials import TrialList, read_trials
 
 _LABELS = {"target": True, "nontarget": False, "1": True, "0": False}

@@ -20,7 +20,7 @@ import numpy as np
 from ...system.files import file_digest, replacing, text_lines
 from ...system.rules import choice
 from ..arrays import first_repeated
-from .recording_names import first_folder, plain_name, spelling_hint
+from ..recording_names import first_folder, plain_name, spelling_hint
 
 #: What a line looks like. wespeaker and 3D-Speaker write trials as Kaldi does.
 FORMATS = {

@@ -1,5 +1,8 @@
 """Files of transcripts: what is read, written, refused and scored, and what is printed."""
 
+import itertools
+import random
+
 import pytest
 from refusals import refused
 
@@ -8,6 +11,7 @@ from auricle.processing.scoring.transcription.sequence import score_transcripts
 from auricle.processing.scoring.transcription.transcripts import (
     format_alignment,
     format_summary,
+    best_reading,
     read_transcripts,
     score_files,
 )
@@ -27,7 +31,7 @@ def write(path, transcripts, trn=False):
 
 @pytest.mark.parametrize("format", ["kaldi", "trn"])
 def test_tokens_may_be_anything_without_a_space(tmp_path, format):
-    transcripts = {"s1-u2": ["ax-h", "h#"], "s1-u1": [], "s2": ["é", "(x)"]}
+    transcripts = {"s1-u2": ["ax-h", "h#"], "s1-u1": [], "s2": ["é", "(x"]}
     write(tmp_path / "a.txt", transcripts, format == "trn")
     assert read_transcripts(tmp_path / "a.txt", format) == transcripts
 
@@ -47,6 +51,10 @@ def test_files_of_other_systems(tmp_path):
         (b"a (u1)\nb c\n", "auto", "line 2:.*trn"),
         (b"a (u1)\nb c\n", "trn", "line 2:.*'b c'"),
         (b"a { b / c } (u1)\n", "trn", "line 1:.*braces"),
+        (b"a (b) (u1)\n", "trn", "line 1:.*optional"),
+        (b"a { b (u1)\n", "trn", "line 1:.*do not close"),
+        (b"a { b / } (u1)\n", "trn", "line 1:.*empty alternative.*@"),
+        (b"a (u1 -7716)\nb (u2 -1.5)\n", "auto", "line 1 .*trn with a score"),
         (b"\n \n", "auto", "t holds no"),
         (b"u1 \xff\xfe\n", "auto", "line 1.*UTF-8"),
         (b"u1 a\n", "ctm", "format must.*'ctm'"),
@@ -111,3 +119,48 @@ def test_the_line_says_what_the_rate_rests_on():
     line = format_summary(counts.summarize())
     assert line.startswith("PER 12.50% [0.00, 50.00] (1 edits of 8 tokens: 0 sub, 1 del, 0 ins")
     assert "timit39, silence keep, q delete" in line
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "edits", "tokens"),
+    [
+        ("i am a (farmer)", "i am a farmer", 0, 4),
+        ("i am a (farmer)", "i am a", 0, 3),
+        ("i am a (farmer)", "i am a doctor", 1, 4),
+        ("{ uh / um / @ } it is { it's / {0} }".replace("{0}", "what it is"), "it is it's", 0, 3),
+        ("{it is/it's} here", "it's here", 0, 2),
+        ("The {cat/Dog}", "the dog", 2, 2),
+    ],
+)
+def test_a_reference_is_read_as_suits_the_hypothesis(
+    tmp_path, reference, hypothesis, edits, tokens
+):
+    (tmp_path / "ref").write_text(f"{reference} (u)\n")
+    (tmp_path / "hyp").write_text(f"{hypothesis} (u)\n")
+    files = tmp_path / "hyp", tmp_path / "ref", "word"
+    summary = score_files(*files).summarize()
+    assert (summary["edits"], summary["reference_tokens"]) == (edits, tokens)
+    folded = score_files(*files, case="fold").summarize()
+    assert folded["edits"] == (0 if "Dog" in reference else edits)
+
+
+def test_no_reading_has_fewer_edits():
+    generator = random.Random(0)
+    for _ in range(40):
+        segments = [
+            [tuple(generator.choices("abc", k=generator.randrange(3))) for _ in range(generator.randrange(1, 4))]
+            for _ in range(4)
+        ]  # fmt: skip
+        hypothesis = generator.choices("abc", k=generator.randrange(7))
+        readings = [sum(map(list, way), []) for way in itertools.product(*segments)]
+        edits = [a.edits for a in align(readings, [hypothesis] * len(readings))]
+        best = best_reading(segments, hypothesis)
+        assert align([best], [hypothesis])[0].edits == min(edits)
+        assert len(best) == max(len(r) for r, e in zip(readings, edits) if e == min(edits))
+
+
+def test_utterances_that_are_spelt_otherwise_are_shown(tmp_path):
+    (tmp_path / "ref").write_text("u1.wav a\n")
+    (tmp_path / "hyp").write_text("u1 a\n")
+    files = tmp_path / "hyp", tmp_path / "ref", "word"
+    refused("'u1.wav' and 'u1' differ in the suffix", score_files, *files)
