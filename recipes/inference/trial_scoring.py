@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...processing.scoring.recording_names import first_folder, plain_name
 from ...processing.scoring.verification.embedding_files import SUFFIXES, read_embeddings
 from ...processing.scoring.verification.embeddings import Embeddings, cosine_scores
 from ...processing.scoring.verification.pair_scores import read_scored_trials
-from ...processing.scoring.recording_names import first_folder, plain_name
 from ...processing.scoring.verification.score_normalization import normalized_scores
 from ...processing.scoring.verification.trials import TrialList, read_trials
 from ...processing.system.files import file_digest

@@ -9,9 +9,9 @@ from refusals import refused
 from auricle.processing.scoring.transcription.alignment import align
 from auricle.processing.scoring.transcription.sequence import score_transcripts
 from auricle.processing.scoring.transcription.transcripts import (
+    best_reading,
     format_alignment,
     format_summary,
-    best_reading,
     read_transcripts,
     score_files,
 )
@@ -156,7 +156,7 @@ def test_no_reading_has_fewer_edits():
         edits = [a.edits for a in align(readings, [hypothesis] * len(readings))]
         best = best_reading(segments, hypothesis)
         assert align([best], [hypothesis])[0].edits == min(edits)
-        assert len(best) == max(len(r) for r, e in zip(readings, edits) if e == min(edits))
+        assert len(best) == max(len(r) for r, e in zip(readings, edits, strict=True) if e == min(edits))
 
 
 def test_utterances_that_are_spelt_otherwise_are_shown(tmp_path):
