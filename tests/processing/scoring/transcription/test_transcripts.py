@@ -156,7 +156,9 @@ def test_no_reading_has_fewer_edits():
         edits = [a.edits for a in align(readings, [hypothesis] * len(readings))]
         best = best_reading(segments, hypothesis)
         assert align([best], [hypothesis])[0].edits == min(edits)
-        assert len(best) == max(len(r) for r, e in zip(readings, edits, strict=True) if e == min(edits))
+        assert len(best) == max(
+            len(r) for r, e in zip(readings, edits, strict=True) if e == min(edits)
+        )
 
 
 def test_utterances_that_are_spelt_otherwise_are_shown(tmp_path):
