@@ -20,7 +20,7 @@ class Residual(nn.Module):
         )
         self.body = nn.Conv1d(6, 6, 3, padding="same", dilation=2)
         self.last = nn.Sequential(
-            nn.MaxPool1d(3, stride=2, padding=1), nn.Conv1d(6, 5, 2, bias=False)
+            nn.MaxPool1d(3, stride=2, padding=1), nn.Conv1d(6, 5, 2, dilation=2)
         )
         nn.init.normal_(self.first[1].running_mean)
 
