@@ -7,6 +7,7 @@ holds a list of tasks; a new task is one record, registered by the file that bri
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,8 @@ class Task:
         Raises
         ------
         ValueError
-            Options that the task does not have; a waveform that it cannot answer for.
+            Options that the task does not have; a waveform that it cannot answer for; an answer
+            that is NaN or infinite.
         """
         unknown = [name for name in options if name not in self.options]
         if unknown:
@@ -124,7 +126,24 @@ class Task:
                 f"a prediction of {self.name} has no option {unknown[0]!r}; it has "
                 f"{', '.join(self.options) or 'none'}"
             )
-        return _resolve(self.predict)(bundle, wav, **options)
+        prediction = _resolve(self.predict)(bundle, wav, **options)
+        arrays = (array.flatten().tolist() for array in prediction.arrays.values())
+        check_finite([prediction.values, *arrays])
+        return prediction
+
+
+def check_finite(answer) -> None:
+    """Raise a ValueError where an answer of plain values holds NaN or infinity."""
+    if isinstance(answer, Mapping):
+        answer = list(answer.values())
+    if isinstance(answer, (list, tuple)):
+        for part in answer:
+            check_finite(part)
+    elif isinstance(answer, float) and not math.isfinite(answer):
+        raise ValueError(
+            f"the model answers {answer}, which is no result: its weights or the recording go "
+            "beyond what it can compute with"
+        )
 
 
 def _resolve(target):

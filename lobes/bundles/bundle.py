@@ -175,7 +175,7 @@ def load(folder: str | os.PathLike) -> Bundle:
     BundleError
         Not a bundle; a lobe or an option that this installation does not know (a lobe of
         somebody's own: load its file with `load_plugin` first, if you trust it); weights that do
-        not fit.
+        not fit, are of another kind of number, or are NaN or infinite.
     """
     folder = Path(folder)
     missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
@@ -204,6 +204,7 @@ def load(folder: str | os.PathLike) -> Bundle:
     except Exception as error:  # safetensors raises its own classes
         raise BundleError(f"{folder / WEIGHTS} is damaged: {error}") from None
     _load_weights(bundle, weights, str(folder))
+    _check_finite(bundle, str(folder / WEIGHTS))
     return bundle.eval()
 
 
@@ -217,4 +218,25 @@ def _load_weights(bundle: Bundle, weights: dict[str, torch.Tensor], owner: str) 
     ]
     if wrong:
         raise BundleError("weights do not fit the model:\n  " + "\n  ".join(wrong[:10]))
+    for key, held in expected.items():
+        given = weights[key]
+        if (given.is_floating_point(), given.is_complex()) != (
+            held.is_floating_point(),
+            held.is_complex(),
+        ):
+            raise BundleError(f"{owner}: the weight {key} is {given.dtype}, not {held.dtype}")
     bundle.load_state_dict(weights)
+
+
+def _check_finite(bundle: Bundle, owner: str) -> None:
+    """Refuse weights that are NaN or infinite: everything computed with them would be."""
+    damaged = [
+        key
+        for key, value in bundle.state_dict().items()
+        if value.is_floating_point() and not torch.isfinite(value).all()
+    ]
+    if damaged:
+        raise BundleError(
+            f"{owner}: {len(damaged)} weights hold NaN or infinity, such as {damaged[0]}: the "
+            "training diverged, or the file is damaged; train again, or take a whole copy"
+        )

@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool1d, pad
 from ...processing.scoring.regression.scales import LABEL_STEP_S, from_unit
 from ...processing.transcription.ctc_decoding import GreedyDecoder
 from ...processing.transcription.units import Units
-from ..tasks import Prediction
+from ..tasks import Prediction, check_finite
 from .bundle import Bundle, BundleError
 
 _DECIMALS = 3
@@ -56,6 +56,7 @@ def transcribe(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     """The tokens of a recording as they are scored (phones, characters or words), decoded greedily."""
     units = Units.from_state(bundle.description["units"])
     steps = bundle(wav[None])
+    check_finite(float(steps.double().sum()))
     (indices,) = GreedyDecoder()(steps, torch.tensor([steps.shape[1]]))
     tokens = units.decode(indices)
     return Prediction({"unit": units.scored_as, "tokens": tokens}, units.text(tokens))

@@ -9,6 +9,7 @@ import torch
 
 from ...lobes import bundles
 from ...lobes.bundles.bundle import Bundle, BundleError
+from ...lobes.tasks import check_finite
 from ...processing.data.audio import read_audio
 from ...processing.transcription.bigram import Bigram
 from ...processing.transcription.ctc_decoding import BeamDecoder, GreedyDecoder, build_decoder
@@ -95,7 +96,9 @@ def read_whole(bundle: Bundle, path: str | os.PathLike) -> torch.Tensor:
 @torch.no_grad()
 def log_probabilities(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
     """(T,) -> (N, C), log-probabilities of the units per step."""
-    return bundle.classifier(bundle.embed(wav[None]))[0]
+    steps = bundle.classifier(bundle.embed(wav[None]))[0]
+    check_finite(float(steps.double().sum()))
+    return steps
 
 
 def transcribe_file(

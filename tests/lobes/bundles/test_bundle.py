@@ -6,9 +6,11 @@ import pytest
 import soundfile
 import torch
 from random_bundle import random_bundle
+from safetensors.torch import load_file, save_file
 
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.bundles import predictions
+from auricle.lobes.tasks import check_finite
 
 LABELS = ["no", "yes", "maybe"]
 
@@ -108,3 +110,31 @@ def test_a_damaged_bundle_is_one_clear_error(tmp_path, damage, said):
     damage(folder)
     with pytest.raises(pretrained.BundleError, match=said):
         pretrained.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(float("nan"), "NaN or infinity"), (float("inf"), "NaN or infinity"), (1j, "complex64"), (1, "int8")],
+)  # fmt: skip
+def test_weights_that_are_no_numbers_of_the_model_are_refused(tmp_path, value, said):
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
+    weights = load_file(folder / "model.safetensors")
+    key = "classifier.linear.weight"
+    if isinstance(value, float):
+        weights[key][0, 0] = value
+    else:
+        weights[key] = weights[key].to(torch.int8 if value == 1 else torch.complex64)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(pretrained.BundleError, match=f"(?s){said}.*|{key}.*{said}") as refusal:
+        pretrained.load(folder)
+    assert key in str(refusal.value)
+
+
+def test_an_answer_that_is_nan_is_an_error(tmp_path):
+    huge = {"change": lambda model: model.classifier.linear.weight.fill_(3e38)}
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear", **huge)
+    with pytest.raises(ValueError, match="answers nan"):
+        pretrained.load(folder).predict(0.1 * torch.randn(16000))
+    check_finite({"a": [1.0, "b"], "c": None})
+    with pytest.raises(ValueError, match="answers inf"):
+        check_finite({"a": [1.0, {"b": float("inf")}]})
