@@ -21,6 +21,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,12 +116,13 @@ def digest_of_sources() -> str:
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory, shared_cache):
+def example(tmp_path_factory, shared_cache, mini_folder):
     """CONTRIBUTING.md, executed once: folder, outputs, digest of the library before and after."""
     before = digest_of_sources()
-    folder, outputs = run_blocks(
-        DOCUMENTS[0], tmp_path_factory.mktemp("contributing"), shared_cache
-    )
+    tmp = tmp_path_factory.mktemp("contributing")
+    # `auricle mini` leaves alone what it has written before: here, for another test.
+    shutil.copytree(mini_folder, tmp / "my_lobes" / "clips")
+    folder, outputs = run_blocks(DOCUMENTS[0], tmp, shared_cache)
     return folder, outputs, (before, digest_of_sources())
 
 
