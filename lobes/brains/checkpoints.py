@@ -4,12 +4,15 @@ SpeechBrain writes a checkpoint's meta file first and its contents afterwards, a
 file: a run that is killed in between finds half a checkpoint and cannot be resumed.
 """
 
+import contextlib
 import json
 import logging
 import os
+import zipfile
 from pathlib import Path
 
 import torch
+import yaml
 from speechbrain.utils.checkpoints import (
     METAFNAME,
     Checkpoint,
@@ -21,14 +24,22 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_process_only
 
+from ...processing.system.files import naming_full_disk, sync
+
 logger = logging.getLogger(__name__)
-UNFINISHED = "unfinished+"
+UNFINISHED, DAMAGED = "unfinished+", "damaged+"
 #: Names of the folders that are written here, as a pattern; others are no checkpoints of a run.
 CHECKPOINT = f"CKPT+{'dddd-dd-dd+dd-dd-dd+dd'.replace('d', '[0-9]')}"
 #: Patterns of all files in a folder of checkpoints.
 CHECKPOINT_FILES = tuple(
-    f"{state}{CHECKPOINT}/{file}" for state in ("", UNFINISHED) for file in ("*.ckpt", METAFNAME)
+    f"{state}{CHECKPOINT}/{file}"
+    for state in ("", UNFINISHED, DAMAGED)
+    for file in ("*.ckpt", METAFNAME)
 )
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is needed and cannot be read."""
 
 
 def remove_checkpoint(folder: Path) -> None:
@@ -49,7 +60,8 @@ class AtomicCheckpointer(Checkpointer):
 
     def _new_checkpoint_dirpath(self):
         final = super()._new_checkpoint_dirpath()
-        return final.with_name(UNFINISHED + final.name)
+        self._unfinished = final.with_name(UNFINISHED + final.name)
+        return self._unfinished
 
     def save_checkpoint(self, *args, **kwargs):
         for name, thing in self.recoverables.items():
@@ -61,11 +73,21 @@ class AtomicCheckpointer(Checkpointer):
                             f"one is in {self.checkpoints_dir}; lower the learning rate, or "
                             "max_grad_norm, and start again"
                         )
-        saved = super().save_checkpoint(*args, **kwargs)
-        if saved is None:  # not the main process
-            return None
+        try:
+            with naming_full_disk(self.checkpoints_dir):
+                saved = super().save_checkpoint(*args, **kwargs)
+                if saved is None:  # not the main process
+                    return None
+                for path in (*saved.path.iterdir(), saved.path):
+                    sync(path)
+        except BaseException:
+            if if_main_process():
+                with contextlib.suppress(OSError):
+                    remove_checkpoint(self._unfinished)  # a full disk needs the room
+            raise
         final = saved.path.with_name(saved.path.name.removeprefix(UNFINISHED))
         os.replace(saved.path, final)
+        sync(self.checkpoints_dir)
         files = {name: final / Path(path).name for name, path in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 
@@ -82,6 +104,8 @@ class AtomicCheckpointer(Checkpointer):
     ):
         """Delete all but the best checkpoints; arguments as SpeechBrain's.
 
+        Of the latest, two are kept at least: the one before is used when the last one is damaged.
+
         There every rank lists the folder and they wait for each other once per deletion: a rank
         that lists it a moment later, when something is gone already, waits for ever. Here the main
         process alone looks, and the others wait once.
@@ -95,8 +119,9 @@ class AtomicCheckpointer(Checkpointer):
         listed, kept = set(), set()
         for ranking in rankings:
             ranked = self.find_checkpoints(ckpt_predicate=ckpt_predicate, **ranking)
+            count = max(2, num_to_keep) if "importance_key" in ranking else num_to_keep
             listed |= {ckpt.path for ckpt in ranked}
-            kept |= {ckpt.path for ckpt in ranked[:num_to_keep]}
+            kept |= {ckpt.path for ckpt in ranked[:count]}
         for path in listed - kept:
             remove_checkpoint(path)
             logger.log(verbosity, "Deleted checkpoint in %s", path)
@@ -111,9 +136,85 @@ class AtomicCheckpointer(Checkpointer):
                         remove_checkpoint(folder)
         ddp_barrier()
 
+    def recover_if_possible(
+        self, importance_key=None, max_key=None, min_key=None, ckpt_predicate=None
+    ):
+        """Load the latest checkpoint that can be read, or the best one; arguments as SpeechBrain's.
+
+        Damaged ones that are later are named and put aside.
+
+        Raises
+        ------
+        CheckpointError
+            The best one cannot be read, or none can be.
+        """
+        damaged = {
+            path: "no readable meta file"
+            for path in self._list_checkpoint_dirs()
+            if not self._construct_checkpoint_objects([path])
+        }
+        chosen, by_score = None, max_key or min_key
+        for checkpoint in self.find_checkpoints(importance_key, max_key, min_key, ckpt_predicate):
+            if not (problem := self._problem(checkpoint)):
+                chosen = checkpoint
+                break
+            damaged[checkpoint.path] = problem
+            if by_score:
+                break
+        listed = "".join(f"\n  {path}: {problem}" for path, problem in damaged.items())
+        if damaged and not chosen:
+            raise CheckpointError(
+                f"{'the best checkpoint cannot' if by_score else 'no checkpoint can'} be read:{listed}\n"
+                "Put a copy in its place, or begin the run anew (fresh)"
+            )
+        if damaged and if_main_process():
+            logger.warning("damaged, and put aside:%s\nGoing on from %s", listed, chosen.path)
+        ddp_barrier()
+        if if_main_process():
+            for path in damaged:
+                os.replace(path, path.with_name(DAMAGED + path.name))
+        if chosen:
+            self.load_checkpoint(chosen)
+        return chosen
+
+    def _problem(self, checkpoint: Checkpoint) -> str:
+        """Why a checkpoint cannot be read, "" when it can; nothing is loaded yet."""
+        files = checkpoint.paramfiles
+        missing = [
+            f"{name}.ckpt is missing"
+            for name in self.recoverables
+            if name not in files and not (self.optional_recoverables[name] or "dataloader" in name)
+        ]
+        return ", ".join(
+            missing + [f"{file.name} is damaged" for file in files.values() if not _is_whole(file)]
+        )
+
+    @staticmethod
+    def _construct_checkpoint_objects(checkpoint_dirs):
+        found = []
+        for path in checkpoint_dirs:
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+                (checkpoint,) = Checkpointer._construct_checkpoint_objects([path])
+                float(checkpoint.meta["unixtime"]), bool(checkpoint.meta["end-of-epoch"])
+                found.append(checkpoint)
+        return found
+
     def _list_checkpoint_dirs(self):
         folders = self.checkpoints_dir.glob(CHECKPOINT)
         return [path for path in folders if not path.is_symlink() and (path / METAFNAME).is_file()]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is an archive with right checksums, as torch writes, or complete text."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) == b"PK":
+                with zipfile.ZipFile(path) as archive:
+                    return archive.testzip() is None
+        text = path.read_text(encoding="utf-8")
+        return (json.loads if text[:1] == "{" else yaml.safe_load)(text) is not None
+    except (OSError, ValueError, zipfile.BadZipFile, yaml.YAMLError):
+        return False
 
 
 @register_checkpoint_hooks

@@ -6,6 +6,7 @@ and never through a link, and takes its name only when it is complete. All tempo
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,8 +19,51 @@ PART = ".part"
 _BLOCK = 1 << 20
 
 
+class DiskFullError(OSError):
+    """Nothing more can be written to a folder, which the message names."""
+
+
 class TextError(ValueError):
     """A file that cannot be read as text or as JSON; the message names it and the place."""
+
+
+@contextlib.contextmanager
+def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
+    """Turn what libraries raise when the disk is full into a DiskFullError with the folder."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, DiskFullError) and _is_full(error, folder):
+            raise DiskFullError(
+                f"disk full: nothing more can be written to {Path(folder).absolute()}; make room "
+                "there (or in your quota), and start again"
+            ) from error
+        raise
+
+
+def _is_full(error: Exception, folder: str | os.PathLike) -> bool:
+    full = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in full
+    if "os error 28" in str(error):  # safetensors
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    try:  # torch does not say why it could not write
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_BLOCK))
+    except OSError as problem:
+        return problem.errno in full
+    return False
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Have a file, or the names in a folder, written to the disk, so that they survive a crash."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -39,11 +83,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     ['scores.txt']
     """
     path = Path(path)
-    # mkstemp creates exclusively and does not follow links.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PART)
+    with naming_full_disk(path.parent):
+        # mkstemp creates exclusively and does not follow links.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PART)
     os.close(handle)
     try:
-        yield Path(name)
+        with naming_full_disk(path.parent):
+            yield Path(name)
+            sync(name)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
@@ -72,7 +119,8 @@ def replacing_folder(folder: str | os.PathLike) -> Iterator[Path]:
     ) as private:
         whole = Path(private, folder.name)  # with the permissions of any other folder
         whole.mkdir()
-        yield whole
+        with naming_full_disk(folder.parent):
+            yield whole
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         whole.rename(folder)
@@ -82,8 +130,6 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
     """Write UTF-8 text, whole or not at all; returns the path."""
     with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
     return Path(path)
 
 

@@ -1,5 +1,6 @@
 """Output for people: reports as lines or one JSON object, Markdown tables, errors."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -36,4 +37,6 @@ def print_error(error: Exception) -> None:
 
     A remedy that is a call in Python is printed as the option of the command line that does it.
     """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = f"disk full: {error.filename or error}"
     print(f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py"), file=sys.stderr)

@@ -1,7 +1,9 @@
 """The base Brain on a handful of noise clips: clipping, accumulation, stopping, projection, AMP."""
 
+import errno
 import functools
 import os
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from torch import nn
 
 from auricle.lobes import build_frontend, build_model
-from auricle.lobes.brains.checkpoints import AtomicCheckpointer
+from auricle.lobes.brains.checkpoints import AtomicCheckpointer, CheckpointError
 from auricle.lobes.tasks import find_task
 from auricle.processing.data.augmentation.mixup import Mixup
 from auricle.processing.filterbank.displacement import displacement
@@ -345,8 +347,8 @@ def test_without_a_checkpoint_nothing_is_tested(tmp_path):
 
 
 def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, monkeypatch):
-    brain = fit(make(tmp_path, number_of_epochs=1))
-    (old,) = brain.checkpointer.list_checkpoints()
+    brain = fit(make(tmp_path, number_of_epochs=2))
+    old, _ = sorted(brain.checkpointer.list_checkpoints(), key=lambda ckpt: ckpt.meta["unixtime"])
 
     def killed(path, missing_ok=False):
         if path.suffix == ".ckpt":
@@ -357,10 +359,10 @@ def test_a_checkpoint_whose_deletion_is_interrupted_is_none_any_more(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         brain.checkpointer.save_and_keep_only(meta={"accuracy": 2.0}, max_keys=["accuracy"])
     monkeypatch.undo()
-    (left,) = brain.checkpointer.list_checkpoints()
-    assert left.path != old.path and old.path.exists()
+    left = [ckpt.path for ckpt in brain.checkpointer.list_checkpoints()]
+    assert len(left) == 2 and old.path not in left and old.path.exists()
     brain.checkpointer.sweep()
-    assert not old.path.exists() and left.path.exists()
+    assert not old.path.exists() and all(path.exists() for path in left)
 
 
 def test_a_sweep_touches_no_folder_of_others(tmp_path):
@@ -375,12 +377,69 @@ def test_a_sweep_touches_no_folder_of_others(tmp_path):
     assert all((folder / "model.ckpt").exists() for folder in theirs)
 
 
-@pytest.mark.slow
-def test_the_best_and_the_latest_checkpoint_are_kept(tmp_path):
+def three_saves(tmp_path):
     checkpointer = make(tmp_path).checkpointer
-    for number, score in enumerate((0.3, 0.9, 0.5, 0.7)):
+    for number in range(3):
+        checkpointer.recoverables["history"].seconds = float(number)
+        checkpointer.save_checkpoint(meta={"accuracy": number, "unixtime": number})
+    paths = sorted(tmp_path.glob("CKPT*"))
+    return checkpointer, paths, checkpointer.recoverables["history"]
+
+
+DAMAGE = [
+    (name, damage)
+    for name in ("model.ckpt", "history.ckpt", "brain.ckpt", "CKPT.yaml")
+    for damage in (b"", bytes(100), "half", "flipped")
+    if damage != "flipped" or name == "model.ckpt"  # text has no checksum
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, caplog, name, damage):
+    checkpointer, paths, history = three_saves(tmp_path)
+    content = (paths[2] / name).read_bytes()
+    if damage == "half":
+        damage = content[: len(content) // 2]
+    elif damage == "flipped":
+        middle = len(content) // 2
+        damage = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    (paths[2] / name).write_bytes(damage)
+    chosen = checkpointer.recover_if_possible()
+    assert chosen.path == paths[1] and history.seconds == 1.0
+    assert f"{paths[2]}: " in caplog.text and str(paths[1]) in caplog.text
+    assert [ckpt.path for ckpt in checkpointer.find_checkpoints()] == [paths[1], paths[0]]
+
+
+def test_a_damaged_best_checkpoint_is_an_error_and_so_are_all(tmp_path):
+    checkpointer, paths, _ = three_saves(tmp_path)
+    (paths[0] / "history.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=r"history.ckpt is missing\n.*\(fresh"):
+        checkpointer.recover_if_possible(min_key="accuracy")
+    for path in paths[1:]:
+        (path / "history.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=re.escape(f"{paths[0]}: history.ckpt")):
+        checkpointer.recover_if_possible()
+    assert sorted(tmp_path.glob("CKPT*")) == paths
+
+
+def test_a_full_disk_names_the_folder_and_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    checkpointer = make(tmp_path).checkpointer
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=f"disk full.*{tmp_path}"):
+        checkpointer.save_checkpoint()
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_best_and_the_two_latest_checkpoints_are_kept(tmp_path):
+    checkpointer = make(tmp_path).checkpointer
+    for number, score in enumerate((0.3, 0.9, 0.5, 0.7, 0.6)):
         checkpointer.save_and_keep_only(
             meta={"accuracy": score, "number": number}, max_keys=["accuracy"], num_to_keep=1
         )
     kept = [ckpt.meta["number"] for ckpt in checkpointer.list_checkpoints()]
-    assert sorted(kept) == [1, 3]
+    assert sorted(kept) == [1, 3, 4]

@@ -142,12 +142,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(r
         assert all(torch.isfinite(value).all() for value in state.values())
 
 
-def test_fresh_deletes_what_was_there_and_trains_anew(recipe, tmp_path):
+def test_fresh_deletes_the_run_that_was_there_and_trains_anew(recipe, tmp_path):
     folder, quick = tmp_path / "again", ("--number_of_epochs", 1, "--warmup_epochs", 0)
     recipe.train(folder, *quick)
-    (folder / "leftover.txt").write_text("from before")
+    (folder / "notes.txt").write_text("from before")
+    (left,) = (folder / "checkpoints").glob("CKPT*")
     result, _ = recipe.train(folder, *quick, "--lr", 0.003, "--fresh", "true")
-    assert not (folder / "leftover.txt").exists()
+    assert (folder / "notes.txt").exists() and not left.exists()
     assert result.options["lr"] == 0.003
 
 
