@@ -30,11 +30,12 @@ class Reader:
     def name(self, path):
         return path.relative_to(self.root).as_posix()
 
-    def rows(self, path, columns):
+    def rows(self, path, columns, decisive=True):
         """The rows of a table: dicts by column in lower case, without spaces around anything.
 
         A table without one of the columns gives no row and is told by `finish`. A row with more
-        cells than columns is a problem and none of the rows: which cell is which is not known.
+        cells than columns is a problem and none of the rows: which cell is which is not known; it
+        is a note only where the table is not `decisive`.
         """
         header, rows = read_table(path, errors="replace")
         header = [column.lower() for column in header]
@@ -47,7 +48,9 @@ class Reader:
             return []
         kept = []
         for line, cells, wrong in rows:
-            if wrong:
+            if wrong and not decisive:
+                self.notes.append(f"{self.name(path)}, line {line} is not used: {wrong}")
+            elif wrong:
                 self.problem(path, "more cells than columns", f"line {line}: {wrong}")
             else:
                 kept.append({column.lower(): cell for column, cell in cells.items()})
@@ -134,7 +137,9 @@ class Reader:
         tables = []
         for dimension in ("valence", "arousal"):
             path = tree.find_one(pattern.format(dimension), required=False)
-            rows = self.songs(path, ["song_id", "sample_15000ms"], "row") if path else ()
+            rows = list(self.songs(path, ["song_id", "sample_15000ms"], "row")) if path else []
+            if empty := sum(text.lower() == "nan" for _, row in rows for text in row.values()):
+                self.notes.append(f"{self.name(path)}: {empty} labels are NaN, and not used")
             series = {song: self.series(path, song, row, scale) for song, row in rows}
             tables.append((dimension, path, series))
         return tables

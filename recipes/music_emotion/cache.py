@@ -2,12 +2,15 @@
 
 mp3 decoders differ in what they cut off at both ends, and decoding costs more than reading; so a
 song is decoded once, and from then on a clip has one length. A journal grows line by line while
-songs are decoded: a preparation that was interrupted goes on where it stopped.
+songs are decoded: a preparation that was interrupted goes on where it stopped. It has a checksum of
+every clip, so that a clip that was damaged later is decoded again.
 """
 
 import csv
 import os
 import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from tqdm.contrib.concurrent import thread_map
 from ...processing.data.audio import AudioError, probe_audio, resampler
 from ...processing.data.media import read_song
 from ...processing.system.files import replacing
+from ...processing.system.listing import first_of
+from ..training.messages import tell
 
 PAD_S = 0.5
 """A clip that ends this much before its window is padded with zeros: encoders round lengths."""
@@ -68,6 +73,8 @@ class CachedClip:
         How long the song is.
     padded_samples, clipped_samples : int
         Zeros at the end; samples beyond full scale, as mp3 decoders give them for loud songs.
+    checksum : int
+        CRC-32 of the clip's file.
     """
 
     id: str
@@ -79,6 +86,7 @@ class CachedClip:
     song_s: float
     padded_samples: int
     clipped_samples: int
+    checksum: int
 
 
 def decode_songs(songs, folder, window, num_workers=None, progress=False):
@@ -105,13 +113,25 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
     folder.mkdir(parents=True, exist_ok=True)
     known = _read_journal(folder / _JOURNAL)
     clips, unknown = {}, []
+    decoded = [
+        clip
+        for song in songs
+        if (clip := known.get(song.id))
+        and (clip.key, clip.size, clip.mtime_ns)
+        == (song.audio.key, song.audio.size, song.audio.mtime_ns)
+    ]
+    with ThreadPoolExecutor() as pool:
+        intact = dict(
+            zip((clip.id for clip in decoded), pool.map(lambda c: _is_intact(folder, c), decoded))
+        )
+    if damaged := [id for id, whole in intact.items() if not whole]:
+        tell(
+            f"{len(damaged)} decoded clips in {folder} are missing or not as they were written, and "
+            f"are decoded again: {first_of(damaged)}"
+        )
     for song in songs:
-        clip = known.get(song.id)
-        decoded_from = clip and (clip.key, clip.size, clip.mtime_ns)
-        if decoded_from == (song.audio.key, song.audio.size, song.audio.mtime_ns) and _is_there(
-            folder, clip
-        ):
-            clips[song.id] = clip
+        if intact.get(song.id):
+            clips[song.id] = known[song.id]
         else:
             unknown.append(song)
     if not unknown:
@@ -145,6 +165,23 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
 def clip_path(window, id):
     """A clip's file below the cache folder."""
     return f"{window.folder_name}/{id}.wav"
+
+
+def are_intact(folder, paths):
+    """Whether clips are as they were when they were decoded.
+
+    Arguments
+    ---------
+    folder : Path
+        The cache.
+    paths : list of str
+        Of `clip_path`, of one window.
+    """
+    folder = (Path(folder) / paths[0]).parent
+    known = _read_journal(folder / _JOURNAL)
+    clips = [known.get(Path(path).stem) for path in paths]
+    with ThreadPoolExecutor() as pool:
+        return None not in clips and all(pool.map(lambda clip: _is_intact(folder, clip), clips))
 
 
 def _decode(song, folder, window):
@@ -192,12 +229,17 @@ def _decode(song, folder, window):
         total / rate_hz,
         max(0, padded),
         clipped,
+        _checksum(folder, song.id),
     )
 
 
-def _is_there(folder, clip):
+def _checksum(folder, id):
+    return zlib.crc32((folder / f"{id}.wav").read_bytes())
+
+
+def _is_intact(folder, clip):
     try:
-        return os.path.getsize(folder / f"{clip.id}.wav") == 44 + 2 * clip.num_samples
+        return _checksum(folder, clip.id) == clip.checksum
     except OSError:
         return False
 

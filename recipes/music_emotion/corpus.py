@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from ...processing.data.audio import AUDIO_SUFFIXES
 from ...processing.data.scan import AudioFile
+from ...processing.system.listing import first_of
 from ..training.preparation import PreparationError, check_folder
 
 _MAX_DEPTH = 7
@@ -159,6 +160,7 @@ def build_corpus(dataset, tree, reader, songs, tables, scales, unlabelled_is_pub
         dict(zip(("static", "dynamic"), scales, strict=True)),
         [path for path in tables if path],
         reader.problems,
+        reader.notes + _losses(songs),
     )
     unlabelled = []
     for number, file in tree.songs():
@@ -180,6 +182,29 @@ def build_corpus(dataset, tree, reader, songs, tables, scales, unlabelled_is_pub
             (key, "audio without a row", f"{key}: no table has a row for it") for key in unlabelled
         ]
     return corpus
+
+
+def _losses(songs):
+    """Notes on what some songs have and others lack, as after a table was cut off or damaged."""
+    notes, songs = [], songs.values()
+    without = [song.id for song in songs if not song.artist]
+    if 0 < len(without) < len(songs):
+        notes.append(f"{len(without)} of {len(songs)} songs have no artist: {first_of(without)}")
+    static = [song for song in songs if song.static]
+    without = [song.id for song in static if not song.dynamic]
+    if 0 < len(without) < len(static):
+        notes.append(
+            f"{len(without)} of {len(static)} songs with a static label have none over time: "
+            + first_of(without)
+        )
+    times = {song.id: [set(song.dynamic.get(d) or ()) for d in ("valence", "arousal")] for song in songs}
+    alone = {id: len(valence ^ arousal) for id, (valence, arousal) in times.items()}
+    if lost := sum(alone.values()):
+        notes.append(
+            f"{lost} labels over time are of valence or of arousal alone and not used: of songs "
+            + first_of(id for id, n in alone.items() if n)
+        )
+    return notes
 
 
 def _plain(name):

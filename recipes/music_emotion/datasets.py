@@ -74,7 +74,7 @@ def _read_deam(tree):
             songs.setdefault(id, Song(id)).dynamic[dimension] = series
     for path in tree.find("metadata_2013.csv", "metadata_2014.csv", "metadata_2015.csv"):
         tables.append(path)
-        for row in reader.rows(path, []):
+        for row in reader.rows(path, [], decisive=False):
             # The three tables spell their columns differently, and the artist decides on nothing.
             id = (row.get("song_id") or row.get("id") or "").lstrip("0")
             if id in songs:

@@ -172,6 +172,9 @@ def prepare(
                 broken.append((song.audio.key, "no label in the window", text))
             else:
                 rows.append(row)
+    off_grid = sum(_off_grid(corpus.songs[row["id"]], row) for row in rows)
+    if off_grid:
+        notes.append(f"{off_grid} labels over time lie off the grid of {LABEL_STEP_S:g} s, not used")
     skipped = refuse_broken(broken, skip_broken, _REMEDY)
     splits = splits_of([corpus.songs[row["id"]] for row in rows], protocol, seed)
     rows = [row | {"split": splits[row["id"]]} for row in rows]
@@ -261,8 +264,7 @@ def _labels_in_window(song, start_s, end_s):
 
     The grid is 2 Hz from the first label that both dimensions have to the last; a gap is "nan".
     """
-    series = [song.dynamic.get(name) or {} for name in ("valence", "arousal")]
-    times = [t for t in series[0] if t in series[1] and start_s - 1e-6 <= t < end_s - 1e-6]
+    series, times = _times_in_window(song, start_s, end_s)
     columns = {"dynamic_valence": "", "dynamic_arousal": "", "dynamic_start_s": ""}
     if not times:
         return columns
@@ -276,8 +278,23 @@ def _labels_in_window(song, start_s, end_s):
     return columns | {"dynamic_start_s": f"{max(0.0, first - start_s):.6g}"}
 
 
+def _times_in_window(song, start_s, end_s):
+    """Both series of a song, and the times from start_s to before end_s that both have."""
+    series = [song.dynamic.get(name) or {} for name in ("valence", "arousal")]
+    return series, [t for t in series[0] if t in series[1] and start_s - 1e-6 <= t < end_s - 1e-6]
+
+
+def _off_grid(song, row):
+    """Labels of a song in its window that have no place on the grid."""
+    start_s = float(row["start_s"])
+    times = _times_in_window(song, start_s, start_s + row["duration_s"])[1]
+    return len(times) - _count_labels(row)
+
+
 def _count_labels(row):
-    return sum(text != "nan" for text in row["dynamic_valence"].split())
+    """Places of the grid where both dimensions have a label."""
+    values = (row[f"dynamic_{name}"].split() for name in ("valence", "arousal"))
+    return sum("nan" not in pair for pair in zip(*values, strict=True))
 
 
 def main(words=None):

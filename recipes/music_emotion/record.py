@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from ...processing.data import dataset, manifest
+from ...processing.data import manifest
 from ..training.record import Record
+from .cache import are_intact
 
 
 @dataclass(kw_only=True)
@@ -57,13 +58,13 @@ class MusicRecord(Record):
 
     @classmethod
     def read(cls, folder, fingerprint, roots):
-        """The record in a folder; None when it is of other input or a decoded clip is missing."""
+        """The record in a folder; None when it is of other input or a decoded clip is damaged."""
         record = super().read(folder, fingerprint, roots)
         if record is None:
             return None
         record.window_s = tuple(record.window_s)
-        clips = manifest.read_manifest(record.manifest_path)
-        return record if all(dataset.resolve(row, roots).is_file() for row in clips) else None
+        paths = [row["path"] for row in manifest.read_manifest(record.manifest_path)]
+        return record if are_intact(roots["cache"], paths) else None
 
     def rows(self, split=None):
         """Rows of one split, or of all.

@@ -17,8 +17,9 @@ from music_folders import WINDOW_S, emotion_of
 from auricle.processing.data.dataset import read_row
 from auricle.processing.data.scan import AudioFile
 from auricle.processing.scoring.regression.scales import from_unit, to_unit
-from auricle.recipes.music_emotion import cache, datasets, protocols
+from auricle.recipes.music_emotion import cache, corpus, datasets, protocols
 from auricle.recipes.music_emotion import prepare as script
+from auricle.recipes.music_emotion.annotation_tables import Reader
 from auricle.recipes.music_emotion.corpus import Song
 from auricle.recipes.music_emotion.datasets import read_corpus
 from auricle.recipes.music_emotion.prepare import prepare, problems
@@ -331,6 +332,43 @@ def test_what_changed_is_decoded_again(deam, out, watched):
     decoded = watched(cache, "read_song")
     run(deam, out)
     assert sorted(Path(path).stem for (path,) in decoded) == ["5", "6", "7"]
+    clip = out / "audio" / "deam" / "1-3s-8000hz" / "8.wav"  # as long as before, and silent
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[:44] + bytes(len(whole) - 44))
+    run(deam, out)
+    assert [Path(path).stem for (path,) in decoded[3:]] == ["8"] and clip.read_bytes() == whole
+
+
+def test_songs_without_an_artist_and_labels_off_the_grid_are_counted():
+    songs = {id: Song(id, artist=artist) for id, artist in (("1", "a"), ("2", ""))}
+    assert corpus._losses(songs) == ["1 of 2 songs have no artist: 2"]
+    songs["1"].artist = ""
+    assert corpus._losses(songs) == []  # tables that say no artist at all have lost none
+    series = {0.5: 0.1, 1.0: 0.2, 1.2: 0.3}
+    song = Song("1", dynamic={"valence": series, "arousal": series})
+    row = {"start_s": "0", "duration_s": 2.0, **script._labels_in_window(song, 0, 2)}
+    assert script._count_labels(row) == 2 and script._off_grid(song, row) == 1
+
+
+def test_a_row_of_metadata_that_cannot_be_read_is_a_note(tmp_path):
+    (tmp_path / "m.csv").write_text("song_id,artist\n1,A, B\n2,C\n")
+    reader = Reader(tmp_path)
+    assert [row["artist"] for row in reader.rows(tmp_path / "m.csv", [], decisive=False)] == ["C"]
+    assert "m.csv, line 2" in reader.notes[0] and not reader.problems
+
+
+def test_what_tables_have_lost_is_said(deam, out):
+    assert not any("alone" in note or "over time" in note for note in run(deam, out).notes)
+    text = (deam / DYNAMIC).read_text().splitlines()
+    text[1] = text[1].rsplit(",", 1)[0] + ",nan"
+    (deam / DYNAMIC).write_text("\n".join(text[: len(text) // 2]))
+    notes = "\n".join(run(deam, out).notes)
+    assert "labels over time are of valence or of arousal alone" in notes
+    assert "1 labels are NaN" in notes
+    for name in ("valence", "arousal"):
+        path = deam / DYNAMIC.replace(DYNAMIC.rsplit("/")[-1], f"{name}.csv")
+        path.write_text("\n".join(path.read_text().splitlines()[:9]))
+    assert "with a static label have none over time" in "\n".join(run(deam, out).notes)
 
 
 def test_the_clip_is_the_window_of_the_song(tmp_path):
