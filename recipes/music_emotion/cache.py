@@ -121,9 +121,8 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
         == (song.audio.key, song.audio.size, song.audio.mtime_ns)
     ]
     with ThreadPoolExecutor() as pool:
-        intact = dict(
-            zip((clip.id for clip in decoded), pool.map(lambda c: _is_intact(folder, c), decoded))
-        )
+        found = pool.map(lambda clip: _is_intact(folder, clip), decoded)
+        intact = {clip.id: whole for clip, whole in zip(decoded, found, strict=True)}
     if damaged := [id for id, whole in intact.items() if not whole]:
         tell(
             f"{len(damaged)} decoded clips in {folder} are missing or not as they were written, and "
