@@ -197,7 +197,9 @@ def _losses(songs):
             f"{len(without)} of {len(static)} songs with a static label have none over time: "
             + first_of(without)
         )
-    times = {song.id: [set(song.dynamic.get(d) or ()) for d in ("valence", "arousal")] for song in songs}
+    times = {
+        song.id: [set(song.dynamic.get(d) or ()) for d in ("valence", "arousal")] for song in songs
+    }
     alone = {id: len(valence ^ arousal) for id, (valence, arousal) in times.items()}
     if lost := sum(alone.values()):
         notes.append(

@@ -174,7 +174,9 @@ def prepare(
                 rows.append(row)
     off_grid = sum(_off_grid(corpus.songs[row["id"]], row) for row in rows)
     if off_grid:
-        notes.append(f"{off_grid} labels over time lie off the grid of {LABEL_STEP_S:g} s, not used")
+        notes.append(
+            f"{off_grid} labels over time lie off the grid of {LABEL_STEP_S:g} s, not used"
+        )
     skipped = refuse_broken(broken, skip_broken, _REMEDY)
     splits = splits_of([corpus.songs[row["id"]] for row in rows], protocol, seed)
     rows = [row | {"split": splits[row["id"]]} for row in rows]
