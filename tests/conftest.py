@@ -72,7 +72,8 @@ def mark_slow(items):
         values = item.callspec.params if hasattr(item, "callspec") else {}
         words = [value for value in values.values() if isinstance(value, str)]
         lobes = {word for word in words if word.partition("-")[0] in every_lobe}
-        if lobes - FAST_LOBES or "tiny" in item.fixturenames:
+        corpus = "corpus" if "/data/mini/" in item.nodeid else "tiny"
+        if lobes - FAST_LOBES or corpus in item.fixturenames:
             item.add_marker(pytest.mark.slow)
         elif not (lobes and "promise" in values):
             cases[(item.nodeid.split("[")[0], *sorted(lobes))].append(item)
