@@ -1,56 +1,69 @@
-"""Read audio files with libsndfile, and check that they are whole.
+"""Read audio files with libsndfile as mono waveforms, and refuse those that are not whole.
 
-libsndfile is lenient: it reads a WAV file cut in half as a shorter file and stops early in an MP3
-file, both without an error. A data set read that way is smaller than it should be, so the length in
-the header is compared here with what the file holds.
+A data set of files that were cut is smaller than it should be, and nobody would know: what was
+decoded is compared with what the container promises (`containers`).
 """
 
-import functools
+import io
 import math
 import os
-import struct
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import soundfile
 import torch
-import torchaudio
-from speechbrain.dataio import audio_io
 from tqdm import tqdm
+
+from .audio_errors import AudioError, audio_error
+from .containers import open_audio, read_container
+from .media import DECODER_DELAY_SAMPLES, decode_media
+from .resampling import resampler
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
 """Suffixes of audio files when a folder is listed."""
+OTHER_SUFFIXES = (
+    *(".sphere", ".opus", ".aiff", ".aif", ".w64", ".caf", ".au"),
+    *(".m4a", ".mp4", ".aac"),
+)
+"""Suffixes that lists of recordings have besides."""
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 
-# Files that need ffmpeg: AAC in an MP4 container, or bare.
-_FFMPEG_SUFFIXES = (".m4a", ".mp4", ".aac")
+# Those whose length `containers` compares with the file, or libsndfile does as it decodes.
+_CHECKED_FORMATS = (
+    *(
+        "WAV",
+        "WAVEX",
+        "RF64",
+        "W64",
+        "AIFF",
+        "SVX",
+        "AU",
+        "CAF",
+        "NIST",
+        "FLAC",
+        "OGG",
+        "MP3",
+    ),
+)
+_SAMPLE_BYTES = {
+    "PCM_S8": 1,
+    "PCM_U8": 1,
+    "ULAW": 1,
+    "ALAW": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+}
+_SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 # The sample count in an MP3's Xing header is not exact for every encoder: allow two MPEG frames.
 _MP3_TOLERANCE_SAMPLES = 2 * 1152
-_OGG_MAX_PAGE_BYTES = 27 + 255 + 255 * 255
-
-
-class AudioError(ValueError):
-    """One audio file that cannot be used: which, why, and what to do about it.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    problem : str
-        What is wrong with it.
-    cure : str
-        What to do next.
-    kind : str
-        "missing", "empty", "not_audio", "needs_ffmpeg", "needs_av", "truncated", "nan", "rate",
-        "channels" or "range"; for counting.
-    """
-
-    def __init__(self, path, problem="", cure="", kind=""):
-        super().__init__(str(path), problem, cure, kind)
-        self.path, self.problem, self.cure, self.kind = str(path), problem, cure, kind
-
-    def __str__(self):
-        # A DataLoader rebuilds an error from its finished text alone.
-        return f"{self.path}: {self.problem}; {self.cure}" if self.problem else self.path
+_ENDLESS = 2**62  # libsndfile's length of a FLAC file that does not tell its own is 2^63 - 1
+_BAD_SEEK = 39  # libsndfile's SFE_BAD_SEEK
+_BLOCK_SAMPLES = 2**22
+# -40 dB: below it the mean of the channels is what lossy coding leaves of opposite ones.
+_CANCELLED_POWER = 1e-4
 
 
 @dataclass(frozen=True)
@@ -130,31 +143,36 @@ def read_audio(
         rate_hz,
         sample_rate_hz if resample == "error" else None,
     )
-    waveform = waveform.mean(0) if waveform.shape[0] > 1 else waveform[0]
+    waveform = _mixed(path, waveform) if waveform.shape[0] > 1 else waveform[0]
     if sample_rate_hz is not None and rate_hz != sample_rate_hz:
         waveform = resampler(rate_hz, sample_rate_hz)(waveform)
     return waveform
 
 
+def read_channels(path):
+    """All channels (C, T) of a whole file at its own rate, and the rate in Hz; see `read_audio`."""
+    return _decode(path)[:2]
+
+
 def probe_audio(path):
     """Length, rate and channels of one file, from its header alone.
 
-    Audio that is cut off behind a good header is noticed where that takes no decoding (wav, NIST,
-    ogg); ``scan_audio`` notices it everywhere.
+    Audio that is cut off behind a good header is noticed where that takes no decoding (all but flac
+    and mp3); ``scan_audio`` notices it everywhere. A file that does not say how long it is, where
+    that takes decoding (flac, mp3), is decoded.
 
     Raises
     ------
     AudioError
         As `read_audio`, but for what only the samples show.
     """
-    _, container = _check_container(path)
-    try:
-        info = audio_io.info(str(path))
-    except RuntimeError as error:
-        raise _decoding_error(path, container, error) from error
-    if info.frames <= 0:
-        raise audio_error(path, "empty")
-    return AudioInfo(info.frames, info.sample_rate, info.channels, info.format)
+    with _opened(path) as (file, container):
+        if file is not None and file.frames < _ENDLESS:
+            if file.frames <= 0:
+                raise audio_error(path, "empty")
+            return AudioInfo(file.frames, file.samplerate, file.channels, container.name)
+    waveform, rate_hz, name = _decode(path)
+    return AudioInfo(waveform.shape[1], rate_hz, waveform.shape[0], name)
 
 
 def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
@@ -186,6 +204,18 @@ def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
         return list(bar)
 
 
+def split_suffix(name: str) -> tuple[str, str]:
+    """A recording's name and its suffix, which is empty where it is none of an audio file.
+
+    Example
+    -------
+    >>> split_suffix("id10270/5r0dWxy17C8/00001.wav"), split_suffix("id1/talk.2")
+    (('id10270/5r0dWxy17C8/00001', '.wav'), ('id1/talk.2', ''))
+    """
+    stem, suffix = os.path.splitext(name)
+    return (stem, suffix) if suffix.lower() in AUDIO_SUFFIXES + OTHER_SUFFIXES else (name, "")
+
+
 def audio_below(folder):
     """Paths of the audio files anywhere below a folder, sorted; hidden files are left out."""
     return sorted(
@@ -197,18 +227,26 @@ def audio_below(folder):
     )
 
 
-@functools.lru_cache(maxsize=16)
-def resampler(from_hz, to_hz):
-    """As `torchaudio.functional.resample`, which computes its filter anew for every clip."""
-    return torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
-
-
 def _check_layout(path, channels, rate_hz, required_hz):
     """Refuse several channels, and another rate than the required one (None: any)."""
     if channels > 1:
         raise audio_error(path, "channels", channels)
     if required_hz is not None and rate_hz != required_hz:
         raise audio_error(path, "rate", rate_hz, required_hz)
+
+
+def _mixed(path, waveform):
+    """The mean of the channels; AudioError where they cancel each other."""
+    mean = waveform.mean(0)
+    if mean.square().mean() <= _CANCELLED_POWER * waveform.square().mean() and waveform.any():
+        raise AudioError(
+            path,
+            f"has {len(waveform)} channels that cancel each other: their mean is silence, at least "
+            "40 dB below them (a microphone wired the wrong way round)",
+            "take one of the channels: ffmpeg -i IN -af pan=mono|c0=c0 OUT",
+            "channels",
+        )
+    return mean
 
 
 def _scan_one(path, sample_rate_hz):
@@ -220,157 +258,118 @@ def _scan_one(path, sample_rate_hz):
     return AudioInfo(waveform.shape[1], rate_hz, waveform.shape[0], container)
 
 
+@contextmanager
+def _opened(path):
+    """(SoundFile, Container) of a file; (None, Container) where only PyAV finds its end."""
+    with open_audio(path) as file:
+        container = read_container(path, file)
+        if container.name == "MP3" and not container.known:
+            yield None, container
+            return
+        # The descriptor and not the name: libsndfile guesses by suffixes, and soundfile cannot
+        # encode every name.
+        source = _patched(file, *container.patch) if container.patch else file.fileno()
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # Python has read from it
+        try:
+            sound = soundfile.SoundFile(source, closefd=False)
+        except (soundfile.LibsndfileError, TypeError) as error:
+            raise _decoding_error(path, container.name, error) from error
+        with sound:
+            _check_header(path, sound, container)
+            yield sound, replace(container, name=sound.format)
+
+
+def _patched(file, at, replacement):
+    """The whole file in memory, with other bytes at one place."""
+    file.seek(0)
+    content = bytearray(file.read())
+    content[at : at + len(replacement)] = replacement
+    return io.BytesIO(content)
+
+
+def _check_header(path, sound, container):
+    """Compare what libsndfile is going to read with what the container promises."""
+    if sound.format not in _CHECKED_FORMATS:
+        raise audio_error(
+            path,
+            "unsupported",
+            f"a {sound.format} file, of which nothing tells whether it is whole",
+            "ffmpeg -i IN OUT.wav",
+        )
+    if not LOWEST_RATE_HZ <= sound.samplerate <= HIGHEST_RATE_HZ:
+        raise AudioError(
+            path,
+            f"has a sample rate of {sound.samplerate} Hz; {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz "
+            "are read",
+            "restore the file, or write the right rate into its header",
+            "rate",
+        )
+    if container.audio_bytes is not None and sound.subtype in _SAMPLE_BYTES:
+        frame_bytes = sound.channels * _SAMPLE_BYTES[sound.subtype]
+        _check_promise(path, container.audio_bytes // frame_bytes, sound.frames)
+
+
 def _decode(path, start_sample=0, num_samples=None):
     """Waveform (channels, samples), sample rate and container name of a file; AudioError if broken."""
-    promised_samples, container = _check_container(path)
-    try:
-        waveform, rate_hz = audio_io.load(
-            str(path),
-            dtype=torch.float32,
-            frame_offset=start_sample,
-            num_frames=-1 if num_samples is None else num_samples,
-        )
-    except RuntimeError as error:
-        if start_sample and start_sample > probe_audio(path).num_samples:
-            raise _range_error(path, start_sample, num_samples) from error
-        raise _decoding_error(path, container, error) from error
-    if num_samples is not None:
-        if waveform.shape[1] < num_samples:
-            raise _range_error(path, start_sample, num_samples)
-    else:
-        decoded = start_sample + waveform.shape[1]
-        promise = "its header promises {} samples, {} can be decoded"
-        _check_promise(path, promised_samples, decoded, promise)
+    with _opened(path) as (sound, container):
+        if sound is None:
+            samples, rate_hz = decode_media(path)
+            end = None if num_samples is None else start_sample + num_samples
+            waveform = torch.from_numpy(samples[:, DECODER_DELAY_SAMPLES:][:, start_sample:end])
+        else:
+            rate_hz = sound.samplerate
+            if start_sample > sound.frames:
+                raise _range_error(path, start_sample, num_samples)
+            waveform = _read_blocks(path, sound, start_sample, num_samples).T
+            if num_samples is None and sound.frames < _ENDLESS:
+                tolerance = _MP3_TOLERANCE_SAMPLES if sound.format == "MP3" else 0
+                _check_promise(path, sound.frames - tolerance, start_sample + waveform.shape[1])
+    if num_samples is not None and waveform.shape[1] < num_samples:
+        raise _range_error(path, start_sample, num_samples)
     if waveform.shape[1] == 0:
-        raise _range_error(path, start_sample) if start_sample else audio_error(path, "empty")
+        raise (_range_error(path, start_sample) if start_sample else audio_error(path, "empty"))
     # The sum is fast, and not finite when any sample is not; a sum too large is no error.
     if not math.isfinite(waveform.sum()) and not torch.isfinite(waveform).all():
         bad = int((~torch.isfinite(waveform)).sum())
         raise AudioError(
-            path, f"{bad} samples are NaN or infinite", "restore or remove the file", "nan"
+            path,
+            f"{bad} samples are NaN or infinite",
+            "restore or remove the file",
+            "nan",
         )
-    return waveform, rate_hz, container
+    return waveform, rate_hz, container.name
 
 
-def _check_container(path):
-    """Number of samples by the header (None where it has none) and the container's name.
-
-    Raises AudioError for what the file system and the sizes in the container show.
-    """
-    path = Path(path)
+def _read_blocks(path, sound, start_sample, num_samples):
+    """Samples (T, channels) up to the end; memory grows with what is there, not by the header."""
+    left = sound.frames - start_sample
+    left = left if num_samples is None else min(left, num_samples)
+    blocks = [np.zeros((0, sound.channels), np.float32)]
     try:
-        file = open(path, "rb")
-    except IsADirectoryError:
-        raise AudioError(path, "is a folder", "name an audio file", "missing") from None
-    except FileNotFoundError:
-        raise AudioError(path, "no such file", "check the path", "missing") from None
-    except OSError as error:
-        raise AudioError(
-            path, f"cannot be opened ({error.strerror})", "check the permissions", "missing"
-        ) from error
-    with file:
-        num_bytes = os.fstat(file.fileno()).st_size
-        head = file.read(64)
-        if not head:
-            raise AudioError(path, "is empty (0 bytes)", "restore or remove the file", "empty")
-        if head[4:8] == b"ftyp" or path.suffix.lower() in _FFMPEG_SUFFIXES:
-            raise AudioError(
-                path,
-                "is AAC in an MP4 container, which libsndfile cannot read",
-                f"convert it: ffmpeg -i {path.name} {path.stem}.wav",
-                "needs_ffmpeg",
-            )
-        if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-            _check_promise(path, *_riff_data_bytes(path, file, num_bytes))
-            return None, "WAV"
-        if head[:7] == b"NIST_1A":
-            _check_promise(path, *_nist_data_bytes(file, num_bytes))
-            return None, "NIST"
-        if head[:4] == b"OggS":
-            _check_last_ogg_page(path, file, num_bytes)
-            return None, "OGG"
-        if head[:4] == b"fLaC":
-            # STREAMINFO always comes first; its total is 36 bits wide, and 0 means unknown.
-            total_samples = int.from_bytes(head[18:26], "big") & (2**36 - 1)
-            return total_samples or None, "FLAC"
-    if path.suffix.lower() == ".mp3":
-        try:
-            promised_samples = audio_io.info(str(path)).frames - _MP3_TOLERANCE_SAMPLES
-        except RuntimeError as error:
-            # libsndfile calls it a missing file; an ID3 tag or the sync word tells the two apart.
-            if head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
-                raise audio_error(path, "truncated", "it holds no complete MPEG stream") from error
-            raise audio_error(path, "not_audio", "no MPEG frames found") from error
-        return promised_samples, "MP3"
-    return None, ""
+        sound.seek(start_sample)
+        while left > 0:
+            size = min(left, _BLOCK_SAMPLES)
+            # What libsndfile does not write into stays NaN: where the length is unknown, soundfile
+            # reads the last samples and then fails to seek to the end that it has just found.
+            block = np.full((size, sound.channels), np.nan, np.float32)
+            try:
+                count = len(sound.read(size, out=block))
+            except soundfile.LibsndfileError as error:
+                if error.code != _BAD_SEEK or sound.frames < _ENDLESS:
+                    raise
+                count = size - int(np.isnan(block[::-1, 0]).cumprod().sum())
+            blocks.append(block[:count])
+            left = left - count if count == size else 0
+    except soundfile.LibsndfileError as error:
+        raise _decoding_error(path, sound.format, error) from error
+    return torch.from_numpy(blocks[1] if len(blocks) == 2 else np.concatenate(blocks))
 
 
-def _riff_data_bytes(path, file, num_bytes):
-    """Bytes of audio that a RIFF header promises, and bytes that are there."""
-    file.seek(12)
-    while len(chunk := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            # All ones means that whoever wrote the header could not know (a pipe).
-            unknown = length == 0xFFFFFFFF
-            return (None if unknown else length), num_bytes - file.tell()
-        file.seek(length + length % 2, os.SEEK_CUR)
-    raise audio_error(path, "truncated", "it ends before its audio begins")
-
-
-def _nist_data_bytes(file, num_bytes):
-    """Bytes of audio that a NIST SPHERE header promises, and bytes that are there."""
-    file.seek(0)
-    words = file.read(1024).decode("ascii", "replace").split("end_head")[0].split()
-    fields = {words[i]: words[i + 2] for i in range(2, len(words) - 2, 3)}
-    try:
-        header_bytes = int(words[1])
-        sizes = [int(fields[key]) for key in ("sample_count", "channel_count", "sample_n_bytes")]
-    except (IndexError, KeyError, ValueError):
-        return None, num_bytes  # libsndfile reports what is wrong
-    return sizes[0] * sizes[1] * sizes[2], num_bytes - header_bytes
-
-
-def _check_last_ogg_page(path, file, num_bytes):
-    file.seek(max(0, num_bytes - 2 * _OGG_MAX_PAGE_BYTES))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS\0") :]
-    num_segments = page[26] if len(page) > 26 else 0
-    page_bytes = 27 + num_segments + sum(page[27 : 27 + num_segments])
-    _check_promise(path, page_bytes, len(page), "its last page promises {} bytes, {} are there")
-
-
-def _check_promise(
-    path, promised, present, text="its header promises {} bytes of audio, {} are there"
-):
-    """Refuse a file that holds less than it promises (None: it promises nothing)."""
-    if promised is not None and present < promised:
-        raise audio_error(path, "truncated", text.format(promised, present))
-
-
-_PROBLEMS = {
-    "truncated": ("is cut off or damaged: {}", "copy or unpack the file again, or remove it"),
-    "empty": ("holds no samples", "restore or remove the file"),
-    "range": ("does not hold the samples from {} to {}", "prepare the manifest again"),
-    "channels": (
-        "has {} channels where one is required",
-        "mix it down, e.g. ffmpeg -i IN -ac 1 OUT",
-    ),
-    "rate": (
-        "has a sample rate of {} Hz where {} Hz is required",
-        "resample it, e.g. ffmpeg -i IN -ar {1} OUT",
-    ),
-    "not_audio": (
-        "is no audio file that libsndfile can read ({})",
-        "wav, flac, ogg, mp3 and NIST SPHERE are read; restore, convert or remove the file",
-    ),
-}
-
-
-def audio_error(path, kind, *values):
-    """An `AudioError` of one of the usual kinds; its problem is completed with `values`."""
-    problem, cure = _PROBLEMS[kind]
-    return AudioError(path, problem.format(*values), cure.format(*values), kind)
+def _check_promise(path, promised, present):
+    """Refuse a file of which less can be decoded than it promises."""
+    if present < promised:
+        promise = f"its header promises {promised} samples, {present} can be decoded"
+        raise audio_error(path, "truncated", promise)
 
 
 def _range_error(path, start_sample, num_samples=None):
@@ -379,7 +378,7 @@ def _range_error(path, start_sample, num_samples=None):
 
 
 def _decoding_error(path, container, error):
-    reason = str(error.__cause__ or error).rstrip(".")
+    reason = getattr(error, "error_string", str(error)).rstrip(".")
     if container:
         return audio_error(path, "truncated", f"{container} decoding fails ({reason})")
     return audio_error(path, "not_audio", reason)

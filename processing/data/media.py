@@ -1,21 +1,17 @@
-"""Decode with PyAV what libsndfile cannot: m4a, and mp3 files without a length header.
+"""Decode with PyAV what libsndfile cannot: m4a, and mp3 files that do not count their frames.
 
 An mp3 file of variable bit rate needs a first frame that counts the others. Where it is missing,
 libsndfile 1.2.2 takes the first frame's bit rate for that of all, and reads only as much as it then
 expects: of one file of 20 s, 7 s.
 """
 
-from pathlib import Path
-
 import numpy as np
-import torch
 
-from .audio import AudioError, audio_error, probe_audio, read_audio
+from .audio_errors import AudioError, audio_error
 
 MEDIA_REMEDY = "install PyAV, which can: pip install auricle[media]"
 # libsndfile's mp3 decoder leaves out its own delay; FFmpeg's does where a LAME header says so.
-_MP3_DECODER_DELAY_SAMPLES = 529
-_FRAME_COUNTERS = (b"Xing", b"Info", b"VBRI")
+DECODER_DELAY_SAMPLES = 529
 
 
 def find_av():
@@ -61,7 +57,10 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
                 for frame in container.decode(audio=0):
                     pieces += resampler.resample(frame)
                 pieces += resampler.resample(None)
-    except (av.FFmpegError, ValueError) as error:  # ValueError: its layout changes in the middle
+    except (
+        av.FFmpegError,
+        ValueError,
+    ) as error:  # ValueError: its layout changes in the middle
         raise audio_error(
             path, "truncated", f"decoding fails ({getattr(error, 'strerror', error)})"
         ) from error
@@ -69,33 +68,3 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
         raise audio_error(path, "truncated", "it holds no audio")
     samples = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1)
     return samples, pieces[0].sample_rate
-
-
-def read_song(path) -> torch.Tensor:
-    """A whole file as a mono waveform (T,) at its own rate, also an mp3 without a length header.
-
-    Raises
-    ------
-    AudioError
-        As `read_audio`; and "needs_av" where an mp3 file does not say how long it is.
-    """
-    if Path(path).suffix.lower() != ".mp3" or not Path(path).is_file() or _has_counter(path):
-        return read_audio(path, channels="mix")
-    probe_audio(path)  # says what is wrong with a file that is no mp3
-    samples, _ = decode_media(path)
-    return torch.from_numpy(samples[:, _MP3_DECODER_DELAY_SAMPLES:]).mean(0)
-
-
-def _has_counter(path) -> bool:
-    """Whether the first frame of an mp3 file, behind its ID3 tag, counts the others."""
-    with open(path, "rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3" and len(head) == 10:
-            size = 0
-            for byte in head[6:]:
-                size = size << 7 | byte
-            file.seek(10 + size)
-        else:
-            file.seek(0)
-        head = file.read(4096)
-    return any(name in head for name in _FRAME_COUNTERS)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ...processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio
+from ...processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio, split_suffix
 from ...processing.data.augmentation.crops import evenly_spaced
 from ...processing.scoring.arrays import first_repeated
 from ...processing.scoring.verification.embeddings import Embeddings
@@ -225,10 +225,8 @@ def folder_reader(
         if relative.is_absolute() or ".." in relative.parts:
             raise ValueError(f"recording {name!r} is no path inside {folder}")
         for root in (folder, folder / "wav"):
-            for path in (
-                root / relative,
-                *(root / relative.with_suffix(suffix) for suffix in AUDIO_SUFFIXES),
-            ):
+            stem = split_suffix(name)[0]
+            for path in (root / name, *(root / f"{stem}{suffix}" for suffix in AUDIO_SUFFIXES)):
                 if path.is_file():
                     return read_audio(path, sample_rate, resample="convert", channels="mix")
         raise AudioError(

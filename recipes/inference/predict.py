@@ -10,8 +10,7 @@ import torch
 
 from ...lobes.bundles.bundle import Bundle
 from ...lobes.tasks import Prediction
-from ...processing.data.audio import AudioError, probe_audio, resampler
-from ...processing.data.media import read_song
+from ...processing.data.audio import read_audio
 from ...processing.system.files import replacing
 
 
@@ -23,13 +22,7 @@ def read_recording(path: str | os.PathLike, sample_rate: int) -> torch.Tensor:
     AudioError
         A file that cannot be read, or that holds no samples.
     """
-    wav = read_song(path)
-    if not len(wav) or not torch.isfinite(wav).all():
-        problem = "holds NaN or infinite samples" if len(wav) else "holds no samples"
-        raise AudioError(
-            path, problem, "restore or remove the file", "nan" if len(wav) else "empty"
-        )
-    return resampler(probe_audio(path).sample_rate_hz, sample_rate)(wav)
+    return read_audio(path, sample_rate, resample="convert", channels="mix")
 
 
 def predict_file(bundle: Bundle, path: str | os.PathLike, **options) -> Prediction:

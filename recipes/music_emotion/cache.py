@@ -18,8 +18,8 @@ import soundfile
 import torch
 from tqdm.contrib.concurrent import thread_map
 
-from ...processing.data.audio import AudioError, probe_audio, resampler
-from ...processing.data.media import read_song
+from ...processing.data.audio import AudioError, probe_audio, read_audio
+from ...processing.data.resampling import resampler
 from ...processing.system.files import replacing
 from ...processing.system.listing import first_of
 from ..training.messages import tell
@@ -187,7 +187,7 @@ def _decode(song, folder, window):
     path = song.audio.path
     rate_hz = probe_audio(path).sample_rate_hz
     # All of it: only then is it known that the file does not end early.
-    samples = read_song(path)
+    samples = read_audio(path, channels="mix")
     total = len(samples)
     window_samples = round((window.end_s - window.start_s) * rate_hz)
     start = round(window.start_s * rate_hz)

@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from tqdm.contrib.concurrent import thread_map
 
-from ...processing.data.audio import AudioError, probe_audio
-from ...processing.data.media import read_song
+from ...processing.data.audio import AudioError, probe_audio, read_audio
 from ...processing.data.synthetic import mini_info
 
 SAME_BITS = 0.75
@@ -96,7 +95,7 @@ def fingerprint(path):
         The file cannot be decoded.
     """
     rate_hz = probe_audio(path).sample_rate_hz
-    wave = read_song(path)[: round(_MAX_S * rate_hz)]
+    wave = read_audio(path, channels="mix")[: round(_MAX_S * rate_hz)]
     window = 1 << round(np.log2(0.09 * rate_hz))
     if len(wave) < 2 * window:
         return np.zeros((0, 32), np.int8)

@@ -85,6 +85,18 @@ def check_speakers(rows, skip_broken, notes):
         notes.append(text)
 
 
+def long_clips(rows, clip_s):
+    """How many clips are longer than the model hears, and the longest; "" for none."""
+    longer = [row for row in rows if row["duration_s"] > clip_s]
+    if not longer:
+        return ""
+    longest = max(longer, key=lambda row: row["duration_s"])
+    return (
+        f"{len(longer)} of {len(rows)} clips are longer than {clip_s:g} s, up to "
+        f"{longest['duration_s']:g} s ({longest['id']})"
+    )
+
+
 def completeness(corpus, protocol):
     """How the usable files compare with those published."""
     release = protocol.release

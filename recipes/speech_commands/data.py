@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from ...processing.data.audio import read_audio
+from ...processing.data.augmentation.crops import cut_rows
 from ...processing.data.augmentation.keyword import BackgroundNoise, KeywordAugmentation, TimeShift
 from ...processing.data.dataset import AudioCache, Recordings, read_row, row_reader
 from ...processing.data.manifest import SPLITS
+from ..training.messages import tell
 from ..training.preparation import prepare_configured
 from .prepare import prepare
+from .checks import long_clips
 from .protocols import SAMPLE_RATE_HZ, SILENCE
 from .record import SpeechCommandsRecord
 
@@ -32,9 +35,13 @@ def build_datasets(hparams: dict, record: SpeechCommandsRecord) -> dict[str, Rec
     index = {label: number for number, label in enumerate(record.labels)}
     cache = AudioCache(hparams["cache_gb"])
     size = round(hparams["clip_s"] * rate)
+    how = hparams["long_clips"] or "first"
+    rows = [row for split in SPLITS for row in record.rows(split)]
+    if text := long_clips(rows, hparams["clip_s"]):
+        tell(f"{text}. Of each is heard: {how} (--long_clips first, centre or windows)")
 
     def dataset(split):
-        rows = {row["id"]: row for row in record.rows(split)}
+        rows = {row["id"]: row for row in cut_rows(record.rows(split), size, rate, how)}
         # A speaker's clips succeed or fail together; silence has no speaker and stands for itself.
         items = {
             name: {"target": index[row["label"]], "group": row["speaker"] or name}

@@ -20,6 +20,7 @@ try:
     from auricle.recipes.speech_commands.corpus import OFFICIAL_TEST, read_corpus
     from auricle.recipes.speech_commands.draw import draw, silence_rows, split_noises
     from auricle.recipes.speech_commands.protocols import (
+        CLIP_S,
         PROTOCOLS,
         SAMPLE_RATE_HZ,
         SILENCE,
@@ -136,6 +137,8 @@ def prepare(
         notes.append("no list files: split by the hash rule")
     counts = checks.count_classes(rows, protocol, data_folder, corpus, settings, notes)
     checks.check_speakers(rows, skip_broken, notes)
+    if text := checks.long_clips(rows, CLIP_S):
+        notes.append(f"{text}; what a run hears of them is its long_clips")
     split_source, test_source = ("lists", "testing_list") if corpus.lists else ("hash", "hash")
     return SpeechCommandsRecord.create(
         rows,

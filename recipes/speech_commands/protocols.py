@@ -18,6 +18,8 @@ from ...processing.system.rules import wrong_values
 from ..training.preparation import Protocols, setting_problems
 
 SAMPLE_RATE_HZ = 16000
+CLIP_S = 1.0  # no published clip is longer
+LONG_CLIPS = (None, "first", "centre", "windows")
 SILENCE, UNKNOWN, NOISE = "_silence_", "_unknown_", "_background_noise_"
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 TWELVE_LABELS = (SILENCE, UNKNOWN, *KEYWORDS)
@@ -147,6 +149,7 @@ def problems(plain):
     rules = {
         "sample_rate": (SAMPLE_RATE_HZ.__eq__, f"{SAMPLE_RATE_HZ}, the rate of Speech Commands"),
         "clip_s": (lambda value: bool(value) and value > 0, "above 0"),
+        "long_clips": (LONG_CLIPS.__contains__, "first (or null), centre or windows"),
     }
     wrong = setting_problems({"protocol": plain["protocol"]}, PROTOCOLS, {})
     return wrong + wrong_values(plain, rules)

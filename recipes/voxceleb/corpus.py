@@ -14,16 +14,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ...processing.data.audio import AUDIO_SUFFIXES
+from ...processing.data.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, split_suffix
 from ..training.preparation import PreparationError, check_folder, contents
 
 # What PyAV has to decode comes last: a converted file beside it is taken instead.
 CODED_SUFFIXES = (".m4a", ".mp4", ".aac")
-SUFFIXES = (
-    *AUDIO_SUFFIXES,
-    *(".sphere", ".opus", ".aiff", ".aif", ".w64", ".caf", ".au"),
-    *CODED_SUFFIXES,
-)
+SUFFIXES = AUDIO_SUFFIXES + OTHER_SUFFIXES
 
 _NAMES = {
     "voxceleb1": ("voxceleb1", "VoxCeleb1", "vox1"),
@@ -140,18 +136,6 @@ def pack(strings, block=65536):
     while strings_of_block := list(itertools.islice(strings, block)):
         blocks.append(np.array(strings_of_block))
     return np.concatenate(blocks)
-
-
-def split_suffix(name):
-    """A recording's name and its suffix, which is empty where it is none of an audio file.
-
-    Example
-    -------
-    >>> split_suffix("id10270/5r0dWxy17C8/00001.wav"), split_suffix("id1/talk.2/00001")
-    (('id10270/5r0dWxy17C8/00001', '.wav'), ('id1/talk.2/00001', ''))
-    """
-    stem, suffix = os.path.splitext(name)
-    return (stem, suffix) if suffix.lower() in SUFFIXES else (name, "")
 
 
 def find_folders(folder, corpus, taken=()):

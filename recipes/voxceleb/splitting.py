@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...processing.data.audio import split_suffix
 from ...processing.system.listing import by_kind
 from ..training.preparation import PreparationError
 from . import headers
@@ -223,18 +224,18 @@ def check_apart(parts, test_speakers):
 def note_unusual(parts, test_trials, test_places, list_name, min_duration_s, notes):
     """Note what is unusual about files, speakers and trials."""
     first = parts[0]
-    spelled = [name.rpartition(".")[2].lower() for name in test_trials.names]
+    spelled = [split_suffix(name)[1].lower() for name in test_trials.names]
     on_disk = first.files.suffix[test_places]
     differing = {
         (text, suffix)
         for text, suffix in zip(spelled, on_disk.tolist(), strict=True)
-        if f".{text}" != first.files.suffixes[suffix].lower()
+        if text != first.files.suffixes[suffix].lower()
     }
     if differing:
         text, suffix = min(differing)
         notes.append(
-            f"{list_name} says .{text} where the disc has {first.files.suffixes[suffix]}; names are "
-            "the list's"
+            f"{list_name} says {text or 'no suffix'} where the disc has "
+            f"{first.files.suffixes[suffix]}; names are the list's"
         )
     short = int((first.num_samples[test_places] < min_duration_s * headers.SAMPLE_RATE_HZ).sum())
     if short:

@@ -92,6 +92,39 @@ class RandomCrop:
         return [min(duration_s / slowest, crop_s) for duration_s in durations_s]
 
 
+def cut_rows(rows: Sequence[dict], clip_samples: int, rate_hz: int, how: str) -> list[dict]:
+    """The rows of a manifest, those of recordings longer than a clip as rows of clips of them.
+
+    Arguments
+    ---------
+    rows : sequence of dict
+        With `id` and `duration_s`; with `start_sample` and `num_samples` where it is a part of a
+        file already, and then as they are.
+    clip_samples, rate_hz : int
+    how : "first", "centre" or "windows"
+        The clip at the beginning, in the middle, or the least number of clips that cover the
+        recording, evenly spaced, with ids that end in their first sample.
+
+    Example
+    -------
+    >>> rows = [{"id": "a", "duration_s": 2.5}, {"id": "b", "duration_s": 1.0}]
+    >>> [(row["id"], row.get("start_sample")) for row in cut_rows(rows, 100, 100, "windows")]
+    [('a@0', 0), ('a@75', 75), ('a@150', 150), ('b', None)]
+    """
+    cut = []
+    for row in rows:
+        total = round(row["duration_s"] * rate_hz)
+        if total <= clip_samples or "num_samples" in row:
+            cut.append(row)
+            continue
+        crops = -(-total // clip_samples) if how == "windows" else 1
+        for start, size in evenly_spaced(total, clip_samples, crops):
+            start = 0 if how == "first" else start
+            id = f"{row['id']}@{start}" if how == "windows" else row["id"]
+            cut.append(row | {"id": id, "start_sample": start, "num_samples": size})
+    return cut
+
+
 def evenly_spaced(num_samples: int, crop_samples: int, n: int) -> list[tuple[int, int]]:
     """First sample and number of samples of `n` crops from the first to the last sample.
 

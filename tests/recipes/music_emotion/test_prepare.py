@@ -293,33 +293,33 @@ def test_artists_are_in_one_split():
 
 def test_a_second_run_reads_only_the_cache(deam, out, monkeypatch):
     first = run(deam, out)
-    monkeypatch.setattr(cache, "read_song", forbidden)
+    monkeypatch.setattr(cache, "read_audio", forbidden)
     again = run(deam, out)
     assert again == first
     # Another split of the same songs needs no decoding either.
     assert run(deam, out, seed=4).digest != first.digest
 
 
-def forbidden(path):
+def forbidden(path, **how):
     raise AssertionError(f"{path} is decoded again")
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(deam, out, monkeypatch, watched):
     decoded = []
-    read = cache.read_song
+    read = cache.read_audio
 
-    def read_some(path):
+    def read_some(path, **how):
         if len(decoded) == 5:
             raise KeyboardInterrupt
         decoded.append(path)
-        return read(path)
+        return read(path, **how)
 
-    monkeypatch.setattr(cache, "read_song", read_some)
+    monkeypatch.setattr(cache, "read_audio", read_some)
     with pytest.raises(KeyboardInterrupt):
         run(deam, out, num_workers=1)
     assert len(decoded) == 5
-    monkeypatch.setattr(cache, "read_song", read)
-    rest = watched(cache, "read_song")
+    monkeypatch.setattr(cache, "read_audio", read)
+    rest = watched(cache, "read_audio")
     run(deam, out)
     assert len(rest) == 26 - 5 and not set(decoded) & {path for (path,) in rest}
 
@@ -329,7 +329,7 @@ def test_what_changed_is_decoded_again(deam, out, watched):
     folders.write_song(deam / AUDIO / "5.mp3", 77, 3.2)
     (out / "audio" / "deam" / "1-3s-8000hz" / "6.wav").unlink()
     (out / "audio" / "deam" / "1-3s-8000hz" / "7.wav").write_bytes(b"half")
-    decoded = watched(cache, "read_song")
+    decoded = watched(cache, "read_audio")
     run(deam, out)
     assert sorted(Path(path).stem for (path,) in decoded) == ["5", "6", "7"]
     clip = out / "audio" / "deam" / "1-3s-8000hz" / "8.wav"  # as long as before, and silent
