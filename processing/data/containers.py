@@ -92,7 +92,8 @@ def read_container(path, file: BinaryIO) -> Container:
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
         return _iff(path, file, start, num_bytes, "SVX" if b"SV" in head[8:12] else "AIFF")
     if head[:4] in (b".snd", b"dns."):
-        offset, size = struct.unpack((">" if head[:1] == b"." else "<") + "II", head[4:12])
+        order = "big" if head[:1] == b"." else "little"
+        offset, size = int.from_bytes(head[4:8], order), int.from_bytes(head[8:12], order)
         return _sized(path, "AU", size, num_bytes - start - offset)
     if head[:4] == b"caff":
         return _caf(path, file, start, num_bytes)

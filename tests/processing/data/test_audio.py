@@ -113,7 +113,7 @@ BROKEN = {
     "empty": (_raw("zero.wav", b""), r"is empty \(0 bytes\)"),
     "no samples": (lambda folder: _write(folder, "a.wav", _tone(0)), "holds no samples"),
     "text": (_raw("page.wav", b"<html>404 not found</html>" * 9), "is no audio file"),
-    "text mp3": (_raw("page.mp3", b"<html>404 not found</html>" * 9), "no MPEG frames"),
+    "text mp3": (_raw("page.mp3", b"<html>404 not found</html>" * 9), "is no audio file"),
     "m4a": (_raw("a.m4a", b"\0\0\0 ftypM4A \0\0\0\0" * 9), "ffmpeg -i a.m4a a.wav"),
     "m4a in disguise": (_raw("a.wav", b"\0\0\0 ftypM4A \0\0\0\0" * 9), "ffmpeg"),
     "nan": (_nan_file, "2 samples are NaN or infinite"),

@@ -11,7 +11,7 @@ from media_files import write_headless_mp3, write_m4a
 from refusals import refused
 
 from auricle.processing.data import media
-from auricle.processing.data.audio import AudioError, read_audio
+from auricle.processing.data.audio import AudioError, probe_audio, read_audio
 
 RATE_HZ = 16000
 
@@ -28,8 +28,7 @@ def test_an_mp3_without_its_length_is_read_whole(tmp_path, channels, rate_hz):
     samples = np.concatenate([np.zeros(44100), 0.3 * rng.standard_normal(2 * 44100)])
     whole, headless = tmp_path / "a.mp3", tmp_path / "b.mp3"
     write_headless_mp3(whole, headless, np.stack([samples] * channels, 1), rate_hz)
-    expected, wav = media.read_song(whole), media.read_song(headless)
-    assert torch.equal(expected, read_audio(whole, channels="mix"))  # by libsndfile, as it was
+    expected, wav = read_audio(whole, channels="mix"), read_audio(headless, channels="mix")
     assert len(expected) == len(samples)
     frame = 1152 if rate_hz > 32000 else 576
     # Every frame that there is, without the 529 samples of delay of a decoder.
@@ -41,7 +40,10 @@ def test_an_mp3_without_its_length_is_read_whole(tmp_path, channels, rate_hz):
     tagged.write_bytes(
         b"ID3\x04\0\0\0\0\x20\x02" + b"Xing" * 1024 + b"\0\0" + headless.read_bytes()
     )
-    torch.testing.assert_close(media.read_song(tagged), wav)
+    torch.testing.assert_close(read_audio(tagged, channels="mix"), wav)
+    assert probe_audio(headless).num_samples == len(wav)
+    part = read_audio(headless, channels="mix", start_sample=50000, num_samples=1000)
+    assert torch.equal(part, wav[50000:51000])
 
 
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
@@ -75,7 +77,7 @@ def test_a_file_that_cannot_be_decoded_is_named(tmp_path):
         container.mux(stream.encode(None))
     refused(r"a\.m4a: .*no audio", media.decode_media, path, error=AudioError)
     (tmp_path / "b.mp3").write_text("hello" * 100)
-    error = refused("", media.read_song, tmp_path / "b.mp3", error=AudioError)
+    error = refused("", read_audio, tmp_path / "b.mp3", error=AudioError)
     assert error.kind == "not_audio"
 
 
@@ -85,8 +87,8 @@ def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     samples = np.concatenate([np.zeros(22050), 0.3 * rng.standard_normal(44100)])
     write_headless_mp3(whole, headless, samples, 22050)
     monkeypatch.setitem(sys.modules, "av", None)
-    assert len(media.read_song(whole)) == len(samples)
-    error = refused(r"b\.mp3: .*auricle\[media\]", media.read_song, headless, error=AudioError)
+    assert len(read_audio(whole, channels="mix")) == len(samples)
+    error = refused(r"b\.mp3: .*auricle\[media\]", read_audio, headless, error=AudioError)
     assert error.kind == "needs_av"
     soundfile.write(tmp_path / "c.wav", tone(100)[0], RATE_HZ)
-    assert len(media.read_song(tmp_path / "c.wav")) == 100
+    assert len(read_audio(tmp_path / "c.wav")) == 100

@@ -190,6 +190,15 @@ def test_a_folder_is_read_by_the_names_of_the_list(tmp_path):
         assert wav.shape == (8000,) and float(wav[4000]) == pytest.approx(value, abs=2e-3)
 
 
+def test_a_dot_in_a_name_is_no_suffix(tmp_path):
+    for name, value in (("talk", 0.25), ("talk.1", 0.5), ("talk.2", 0.75)):
+        write(tmp_path / f"{name}.wav", value)
+    read = folder_reader(tmp_path, 8000)
+    for name, value in (("talk.1", 0.5), ("talk.2.flac", 0.75), ("talk", 0.25)):
+        assert float(read(name)[4000]) == pytest.approx(value, abs=2e-3)
+    refused("recording 'talk.3' is neither", read, "talk.3")
+
+
 @pytest.mark.parametrize("name", ["id1/a/00002.wav", "id9/a/00001.wav", "00001.wav"])
 def test_an_unknown_recording_is_named(tmp_path, name):
     write(tmp_path / "id1/a/00001.wav", 0.25)

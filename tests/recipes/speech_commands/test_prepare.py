@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import refusals
 import soundfile
+import torch
 from data_folders import edit, refusal, write_noise
 
 from auricle.processing.data import manifest, scan
@@ -23,6 +24,7 @@ from auricle.processing.data.dataset import read_row
 from auricle.processing.data.download import DownloadError
 from auricle.recipes.speech_commands import corpus as corpus_module
 from auricle.recipes.speech_commands import prepare as script
+from auricle.recipes.speech_commands.data import build_datasets
 from auricle.recipes.speech_commands.draw import draw, split_noises, uniform
 from auricle.recipes.speech_commands.protocols import (
     KEYWORDS,
@@ -623,6 +625,31 @@ def test_a_speaker_in_two_splits_is_an_error_or_a_note(corpus):
     edit(corpus / "testing_list.txt", "yes/cccc0001", "yes/aaaa0001")
     refused("2 of 6 speakers are in more than one.*aaaa0001, cccc0001", corpus)
     assert "2 of 6 speakers" in prepare(corpus, skip_broken=True).notes[0]
+
+
+def test_clips_longer_than_the_published_ones_are_counted_and_cut_as_asked(corpus):
+    assert not any("longer" in note for note in prepare(corpus).notes)
+    _write_clip(corpus / "yes" / "cccc0001_nohash_0.wav", 5 * RATE_HZ // 2)
+    record = prepare(corpus)
+    (note,) = (note for note in record.notes if "longer than 1 s" in note)
+    assert note.startswith("1 of ") and "up to 2.5 s (yes/cccc0001_nohash_0)" in note
+    (row,) = (row for row in record.rows("test") if row["duration_s"] > 1)
+    whole = read_row(row, record.roots, RATE_HZ)
+    for how, starts in (
+        (None, [0]),
+        ("first", [0]),
+        ("centre", [12000]),
+        ("windows", [0, 12000, 24000]),
+    ):
+        hparams = {"sample_rate": RATE_HZ, "cache_gb": 0, "clip_s": 1.0, "long_clips": how}
+        clips = [
+            clip
+            for clip in build_datasets(hparams, record)["test"]
+            if clip["id"].startswith(row["id"])
+        ]
+        assert len({clip["id"] for clip in clips}) == len(starts)
+        for clip, start in zip(clips, starts, strict=True):
+            assert torch.equal(clip["sig"], whole[start : start + RATE_HZ])
 
 
 def test_a_missing_or_wrong_data_folder_says_what_it_should_hold(corpus, tmp_path):

@@ -159,6 +159,10 @@ def test_flac_serves_a_list_that_says_wav(tmp_path, corpus):
         assert all(name.endswith(".wav") and split.path(name).endswith(".flac") for name in split)
     assert any("says .wav where the disc has .flac" in note for note in record.notes)
     assert record.digest == prepare(corpus).digest  # of the same recordings, however stored
+    trials = corpus / "trials.txt"
+    trials.write_text(trials.read_text().replace(".wav", ""))
+    (note,) = (note for note in prepare(corpus).notes if "the disc has" in note)
+    assert "no suffix where the disc has .wav" in note
 
 
 def test_a_recording_that_is_there_twice_counts_once(corpus):
