@@ -24,30 +24,12 @@ from .resampling import resampler
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
 """Suffixes of audio files when a folder is listed."""
-OTHER_SUFFIXES = (
-    *(".sphere", ".opus", ".aiff", ".aif", ".w64", ".caf", ".au"),
-    *(".m4a", ".mp4", ".aac"),
-)
+OTHER_SUFFIXES = tuple(".sphere .opus .aiff .aif .w64 .caf .au .m4a .mp4 .aac".split())
 """Suffixes that lists of recordings have besides."""
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 
 # Those whose length `containers` compares with the file, or libsndfile does as it decodes.
-_CHECKED_FORMATS = (
-    *(
-        "WAV",
-        "WAVEX",
-        "RF64",
-        "W64",
-        "AIFF",
-        "SVX",
-        "AU",
-        "CAF",
-        "NIST",
-        "FLAC",
-        "OGG",
-        "MP3",
-    ),
-)
+_CHECKED_FORMATS = tuple("WAV WAVEX RF64 W64 AIFF SVX AU CAF NIST FLAC OGG MP3".split())
 _SAMPLE_BYTES = {
     "PCM_S8": 1,
     "PCM_U8": 1,
@@ -61,7 +43,7 @@ _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _MP3_TOLERANCE_SAMPLES = 2 * 1152
 _ENDLESS = 2**62  # libsndfile's length of a FLAC file that does not tell its own is 2^63 - 1
 _BAD_SEEK = 39  # libsndfile's SFE_BAD_SEEK
-_BLOCK_SAMPLES = 2**22
+_BLOCK_SAMPLES = 2**20
 # -40 dB: below it the mean of the channels is what lossy coding leaves of opposite ones.
 _CANCELLED_POWER = 1e-4
 
@@ -322,7 +304,8 @@ def _decode(path, start_sample=0, num_samples=None):
                 raise _range_error(path, start_sample, num_samples)
             waveform = _read_blocks(path, sound, start_sample, num_samples).T
             if num_samples is None and sound.frames < _ENDLESS:
-                tolerance = _MP3_TOLERANCE_SAMPLES if sound.format == "MP3" else 0
+                exact = sound.format != "MP3" or container.short
+                tolerance = 0 if exact else _MP3_TOLERANCE_SAMPLES
                 _check_promise(path, sound.frames - tolerance, start_sample + waveform.shape[1])
     if num_samples is not None and waveform.shape[1] < num_samples:
         raise _range_error(path, start_sample, num_samples)
@@ -357,7 +340,7 @@ def _read_blocks(path, sound, start_sample, num_samples):
             except soundfile.LibsndfileError as error:
                 if error.code != _BAD_SEEK or sound.frames < _ENDLESS:
                     raise
-                count = size - int(np.isnan(block[::-1, 0]).cumprod().sum())
+                count = size - int(np.isnan(block[:, 0]).sum())
             blocks.append(block[:count])
             left = left - count if count == size else 0
     except soundfile.LibsndfileError as error:

@@ -39,6 +39,9 @@ class Container:
         in bytes.
     known : bool
         Whether the file tells how long it is.
+    short : bool
+        Of an MP3 file, whose counts are not exact for every encoder: fewer bytes are there than are
+        counted.
     patch : (int, bytes) or None
         Where the header says that the length is unknown in a way that libsndfile does not
         understand, and what to put in its place.
@@ -48,6 +51,7 @@ class Container:
     audio_bytes: int | None = None
     known: bool = True
     patch: tuple[int, bytes] | None = None
+    short: bool = False
 
 
 def open_audio(path) -> BinaryIO:
@@ -116,10 +120,17 @@ def read_container(path, file: BinaryIO) -> Container:
             "needs_ffmpeg",
         )
     if start or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        file.seek(start)
-        head = file.read(4096)
-        return Container("MP3", known=any(name in head for name in _MP3_COUNTERS))
+        return _mp3(file, start, num_bytes)
     return Container("")
+
+
+def _mp3(file, start, num_bytes):
+    file.seek(start)
+    head = file.read(4096)
+    at = max(head.find(name) for name in _MP3_COUNTERS[:2])
+    flags, _, promised = struct.unpack(">3I", head[at + 4 : at + 16].ljust(12, b"\0"))
+    short = at >= 0 and flags & 3 == 3 and num_bytes - start < promised
+    return Container("MP3", known=any(name in head for name in _MP3_COUNTERS), short=short)
 
 
 def _skip_id3(file):
@@ -138,8 +149,9 @@ def _skip_id3(file):
 def _chunks(path, file, at, header, min_bytes=0, align=2):
     """(name, bytes, where they begin) of each chunk; its size counts `min_bytes` of its header."""
     num_header_bytes = struct.calcsize(header)
+    num_bytes = os.fstat(file.fileno()).st_size
     for _ in range(_MAX_CHUNKS):
-        file.seek(at)
+        file.seek(min(at, num_bytes))
         head = file.read(num_header_bytes)
         if len(head) < num_header_bytes:
             raise audio_error(path, "truncated", "it ends before its audio begins")

@@ -77,6 +77,19 @@ def test_a_whole_file_is_read_and_half_of_it_is_refused_whatever_its_suffix(
     _refused(_put(tmp_path, tag + data[: len(data) // 2], "cut.wav"), "truncated", "cut off")
 
 
+@pytest.mark.parametrize("name", ["mp3", "ogg", "flac", "rf64", "aiff"])
+def test_the_last_bytes_of_a_file_are_missed(tmp_path, content, name):
+    for num_bytes in (200, 10):
+        _refused(_put(tmp_path, content[name][:-num_bytes]), "truncated", "cut off")
+
+
+def test_chunks_that_end_far_beyond_the_file_are_damage(tmp_path):
+    for size in (2**62, 2**64 - 1):
+        junk = b"junk" + bytes(12) + struct.pack("<Q", size)
+        head = b"riff" + bytes(20) + b"wave" + bytes(12)
+        _refused(_put(tmp_path, head + junk), "truncated", "cut off")
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFF00, 0xFFFFFFFF])
 def test_a_wav_from_a_pipe_is_read_to_the_end(tmp_path, size, order):
