@@ -168,10 +168,11 @@ def _riff(path, file, start, num_bytes, order):
     file.seek(start)
     kind, riff_size = struct.unpack(order + "4sI", file.read(8))
     long_size = None
-    for name, size, at in _chunks(path, file, start + 12, order + "4sI"):
+    for name, length, place in _chunks(path, file, start + 12, order + "4sI"):
         if name == b"ds64":
             _, long_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
         if name == b"data":
+            size, at = length, place
             break
     present = num_bytes - at
     if kind in (b"RF64", b"BW64"):

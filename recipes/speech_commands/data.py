@@ -9,8 +9,8 @@ from ...processing.data.dataset import AudioCache, Recordings, read_row, row_rea
 from ...processing.data.manifest import SPLITS
 from ..training.messages import tell
 from ..training.preparation import prepare_configured
-from .prepare import prepare
 from .checks import long_clips
+from .prepare import prepare
 from .protocols import SAMPLE_RATE_HZ, SILENCE
 from .record import SpeechCommandsRecord
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from ..audio import AudioError, audio_below, read_channels
-from ..resampling import resampler
 from ..fft_size import fast_fft_size
+from ..resampling import resampler
 from ..rooms import room_response
 from ..seeding import generator_for
 from .additive_noise import ItemEffect, power
