@@ -20,6 +20,7 @@ from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
 from ..reports.printing import print_error
 from .lobe_checks import common_problems
+from .option_ranges import checked
 from .messages import RecipeError, tell
 from .output_folder import claim_folder, release_folder
 from .preparation import PreparationError
@@ -64,9 +65,8 @@ def run_recipe(
     use_large_pages()
     try:
         needed = output or (lambda plain: find_task(task).output)
-        config = load_hparams(
-            argv, recipe, [lambda plain: common_problems(plain, needed(plain)), *checks]
-        )
+        every = [lambda plain: common_problems(plain, needed(plain)), *checks]
+        config = load_hparams(argv, recipe, [checked(every)])
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()
