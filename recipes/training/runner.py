@@ -20,8 +20,8 @@ from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
 from ..reports.printing import print_error
 from .lobe_checks import common_problems
-from .option_ranges import checked
 from .messages import RecipeError, tell
+from .option_ranges import checked
 from .output_folder import claim_folder, release_folder
 from .preparation import PreparationError
 
