@@ -39,6 +39,10 @@ SCHEDULES = {
 }
 
 
+#: Schedules whose rates depend on the number of epochs: a run with one cannot be made longer.
+BOUND = ("linear", "cosine")
+
+
 def build_optimizer(
     modules: dict[str, torch.nn.Module],
     name: str = "adamw",

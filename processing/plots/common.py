@@ -26,7 +26,23 @@ def new_figure(width_inches: float, height_inches: float):
 
 
 def save_figure(figure, path: str | os.PathLike) -> Path:
-    """Write a PNG file, in a folder that is made where it is missing."""
+    """Write a PNG file, in a folder that is made where it is missing.
+
+    Text is shown as it is: a `$` in the name of a file or a class begins no formula.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    axes = [axis for plane in figure.axes for axis in (plane.xaxis, plane.yaxis)]
+    numbers = {
+        label  # powers of ten are formulas
+        for axis in axes
+        if not isinstance(axis.get_major_formatter(), FixedFormatter)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        for label in (tick.label1, tick.label2, axis.get_offset_text())
+    }
+    for text in set(figure.findobj(Text)) - numbers:
+        text.set_parse_math(False)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:

@@ -67,10 +67,19 @@ def claim_folder(config: Config, output_folder: str, data_digest: str) -> Path:
     folder = Path(output_folder)
     settings = {key: value for key, value in config.plain.items() if _is_setting(key, value)}
     settings["data_digest"] = data_digest
+    if not config.run_opts.test_only:
+        settings["processes"] = _num_processes()
     settings = json.loads(json.dumps(settings))
     if problem := run_on_main(_problem, [folder, settings, config.plain["fresh"]]):
         raise RecipeError(problem)
     return folder
+
+
+def _num_processes() -> int:
+    import torch
+
+    is_alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+    return 1 if is_alone else torch.distributed.get_world_size()
 
 
 def release_folder() -> None:
@@ -94,10 +103,11 @@ def _problem(folder: Path, settings: dict, fresh: bool) -> str:
             earlier = None
         for part in _written(folder, f".*{PART}"):
             part.unlink()
-        if earlier is None:
+        if earlier is not None:
+            settings = {**_optional(earlier), **settings}
+            _refuse_other_settings(folder, settings, {**_optional(settings), **earlier})
+        if settings != earlier:
             write_json(folder / SETTINGS, settings)
-        else:
-            _refuse_other_settings(folder, settings, earlier)
     except (RecipeError, OSError) as error:
         release_folder()
         return str(error)
@@ -153,19 +163,46 @@ def _refuse_files_of_others(folder: Path, fresh: bool) -> None:
         )
 
 
+def _optional(settings: dict) -> dict:
+    """What runs of earlier versions have not written down, and a mere test does not have."""
+    return {key: settings[key] for key in ("processes",) if key in settings}
+
+
 def _refuse_other_settings(folder: Path, settings: dict, earlier: dict) -> None:
+    from ...lobes.brains.optimization import BOUND
+
     earlier = {key: value for key, value in earlier.items() if _is_setting(key, value)}
     differing = [
         f"{key}: {earlier.get(key)!r} there, {settings.get(key)!r} now"
         for key in sorted({*settings, *earlier})
         if settings.get(key) != earlier.get(key)
     ]
-    if differing:
-        raise RecipeError(
-            f"{folder} holds a run with other settings:\n  "
-            + "\n  ".join(differing)
-            + "\nGive another --output_folder, or --fresh true to delete that run"
+    if not differing or _is_longer(settings, earlier):
+        return
+    remedies = "Give another --output_folder, or --fresh true to delete that run"
+    if settings.get("processes") != earlier.get("processes"):
+        remedies += (
+            "; or start as many processes as before (torchrun --nproc_per_node="
+            f"{earlier['processes']}): each has its share of an epoch"
         )
+    if settings.get("number_of_epochs") != earlier.get("number_of_epochs"):
+        remedies += (
+            f". A run becomes longer where no schedule depends on its length ({', '.join(BOUND)} do: "
+            "the epochs that are done would have had other learning rates) and nothing else differs"
+        )
+    raise RecipeError(
+        f"{folder} holds a run with other settings:\n  " + "\n  ".join(differing) + f"\n{remedies}"
+    )
+
+
+def _is_longer(settings: dict, earlier: dict) -> bool:
+    """Whether a run goes on to more epochs, with the learning rates that it would have had."""
+    from ...lobes.brains.optimization import BOUND
+
+    key = "number_of_epochs"
+    if {**settings, key: 0} != {**earlier, key: 0} or settings[key] <= earlier[key]:
+        return False
+    return not {settings.get("schedule"), settings.get("frontend_schedule")} & set(BOUND)
 
 
 def _lock(folder: Path) -> None:

@@ -11,7 +11,7 @@ from refusals import refused
 
 from auricle.processing.filterbank.displacement import displacement
 from auricle.processing.filterbank.responses import FilterSet
-from auricle.processing.plots.common import save_figure
+from auricle.processing.plots.common import new_figure, save_figure
 from auricle.processing.plots.confusion import confusion_matrix, token_confusion
 from auricle.processing.plots.filters import learned_filters
 from auricle.processing.plots.training import training_curves
@@ -302,3 +302,19 @@ def test_curves_refuse_an_empty_history(history, message):
 def test_matplotlib_is_loaded_only_to_draw():
     code = "import sys, auricle.processing.plots.confusion; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_name_is_no_formula(tmp_path):
+    names = ["c$\\frac$", "a_b^c$", "$x$"]
+    figure = new_figure(3, 3)
+    axes = figure.subplots()
+    figure.suptitle(names[0])
+    axes.set_title(names[1])
+    axes.set_xlabel(names[2])
+    axes.plot([1, 1000], [1, 2], label=names[0])
+    axes.legend()
+    axes.set_yscale("log")
+    axes.set_xticks([1, 2], names[:2])
+    save_figure(figure, tmp_path / "a.png")
+    assert figure._suptitle.get_parse_math() is False
+    assert all(label.get_parse_math() for label in axes.get_yticklabels())

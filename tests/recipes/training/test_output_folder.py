@@ -40,7 +40,10 @@ def released():
 
 
 def config(**changes):
-    return SimpleNamespace(plain={"seed": 1, "lr": 0.1, "fresh": False, **changes})
+    options = SimpleNamespace(test_only=changes.pop("test_only", False))
+    return SimpleNamespace(
+        plain={"seed": 1, "lr": 0.1, "fresh": False, **changes}, run_opts=options
+    )
 
 
 def claim(folder, **changes):
@@ -141,3 +144,47 @@ def test_the_lock_of_a_killed_process_is_waited_for(tmp_path, monkeypatch):
     (tmp_path / "holder.json").write_text(json.dumps(gone))
     claim(tmp_path)
     assert waited[0] == 0 and waited[1] > 5
+
+
+def settings(folder):
+    return json.loads((folder / "settings.json").read_text())
+
+
+def again(folder, **changes):
+    release_folder()
+    return claim(folder, **changes)
+
+
+def test_another_number_of_processes_is_refused_but_for_a_test(tmp_path, monkeypatch):
+    monkeypatch.setattr("auricle.recipes.training.output_folder._num_processes", lambda: 2)
+    claim(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(RecipeError, match="(?s)processes: 2 there, 1 now.*nproc_per_node=2"):
+        again(tmp_path)
+    again(tmp_path, test_only=True)
+    assert settings(tmp_path)["processes"] == 2
+
+
+def test_a_run_of_an_earlier_version_goes_on_and_remembers_its_processes(tmp_path):
+    claim(a_run(tmp_path))
+    assert settings(tmp_path)["processes"] == 1
+
+
+def rates(schedule, epochs):
+    return {"schedule": schedule, "frontend_schedule": "same", "number_of_epochs": epochs}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine_restarts"])
+def test_a_run_becomes_longer_where_its_schedule_allows_it(tmp_path, schedule):
+    claim(tmp_path, **rates(schedule, 2))
+    again(tmp_path, **rates(schedule, 4))
+    assert settings(tmp_path)["number_of_epochs"] == 4
+    for changes in ({"number_of_epochs": 2}, {"number_of_epochs": 6, "lr": 1.0}):
+        with pytest.raises(RecipeError, match="number_of_epochs: 4 there"):
+            again(tmp_path, **{**rates(schedule, 4), **changes})
+
+
+def test_a_run_whose_schedule_depends_on_its_length_stays_as_long(tmp_path):
+    claim(tmp_path, **rates("cosine", 2))
+    with pytest.raises(RecipeError, match="(?s)number_of_epochs: 2 there, 4 now.*cosine"):
+        again(tmp_path, **rates("cosine", 4))
