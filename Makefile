@@ -2,8 +2,9 @@
 # make test-torch VERSION=2.8.0            contract and golden tests with another torch
 # Everything is installed into .venv, in one resolution, so that torch and torchaudio match.
 TORCH ?= 2.11.0
-# pip finds the torchaudio of a torch, except that of these.
-pair = torch==$(1) torchaudio$(if $(filter 2.11.% 2.12.% 2.13.%,$(1)),==2.11.0)
+# Named both: pip does not know which belong together. AUDIO=2.11.0 with torch 2.12, 2.11.1 with later
+# ones; before, the torchaudio of the same number.
+pair = torch==$(1) torchaudio==$(or $(AUDIO),$(1))
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin

@@ -1,7 +1,7 @@
 """Whether the installed torch and torchaudio belong together, told without importing either.
 
 Up to torch 2.11 a torchaudio belongs to the torch of its own number; 2.11.0 also to later ones
-built for the same CUDA, and 2.11.1, the last one, to those from 2.14 on. Others end in a missing
+built for the same CUDA, and 2.11.1, the last one, to those from 2.13 on. Others end in a missing
 symbol, far from the cause.
 """
 
@@ -41,12 +41,12 @@ def misfit(torch: str, torchaudio: str) -> str | None:
         fits = audio[:2] == numbers[:2]
     else:
         fits = (audio == (2, 11, 0) and numbers < (2, 15)) or (
-            audio > (2, 11, 0) and numbers >= (2, 14)
+            audio > (2, 11, 0) and numbers >= (2, 13)
         )
     if fits:
         return None
     release = ".".join(map(str, numbers))
-    wanted = release if numbers < (2, 11) else "2.11.0" if numbers < (2, 14) else "2.11.1"
+    wanted = release if numbers < (2, 11) else "2.11.0" if numbers < (2, 13) else "2.11.1"
     return (
         f"torchaudio {torchaudio} does not belong to torch {torch}, which takes torchaudio "
         f"{wanted}; run: pip install torch=={release} torchaudio=={wanted}"
