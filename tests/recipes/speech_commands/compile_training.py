@@ -6,7 +6,10 @@ import pytest
 from command_line import Recipe
 from speechbrain.utils.train_logger import FileTrainLogger
 
-RECIPE = Recipe("speech_commands", {"encoder": "bcresnet", "number_of_epochs": 1, "batch_size": 64})
+RECIPE = Recipe(
+    "speech_commands",
+    {"encoder": "bcresnet", "number_of_epochs": 1, "warmup_epochs": 0, "batch_size": 64},
+)
 
 
 @pytest.mark.parametrize("frontend", ["mel"])
