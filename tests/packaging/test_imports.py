@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Rooms, and modules that stand alone: each imports from lines above its own, never from its line.
 ORDER = """
-processing  processing.system
+processing.system
+processing
 processing.filterbank
 processing.transcription
 processing.data  processing.scoring
