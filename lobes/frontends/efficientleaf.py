@@ -162,7 +162,7 @@ class EfficientLeaf(Frontend):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
+        """Put every filter, and PCEN where there is one, back into its range, in place."""
         # At 0 and at pi the output is even in the centre, which would have no gradient there.
         edge = math.pi / max(self.filter_samples)
         self.centre.clamp_(edge, math.pi - edge)
@@ -176,6 +176,8 @@ class EfficientLeaf(Frontend):
         if self.compression is None:
             # At 8, all but silence is in the logarithm's straight part, where a is a shift only.
             self.log_gain.clamp_(0.0, 8.0)
+        else:
+            self.compression.project_()
 
     def kernels(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Taps (n, 2, W) and pooling windows (n, P) of each group, at the group's rate."""

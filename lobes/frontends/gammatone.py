@@ -132,7 +132,7 @@ class Gammatone(FilterbankFrontend):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
+        """Put every filter, and PCEN where there is one, back into its range, in place."""
         # At 0 Hz and half the sample rate the output is even in the centre: no gradient there.
         edge_hz = self.sample_rate / (2 * self.taps)
         ends_hz = torch.tensor([edge_hz, self.sample_rate / 2 - edge_hz], dtype=torch.float64)
@@ -145,6 +145,8 @@ class Gammatone(FilterbankFrontend):
                 torch.full_like(ear_hz, WIDEST_ERB),
             )
         )
+        if isinstance(self.compression, PCEN):
+            self.compression.project_()
 
     def _centre_and_decay_hz(self) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = torch.promote_types(self.centre_erb.dtype, torch.float32)

@@ -114,12 +114,14 @@ class Leaf(FilterbankFrontend):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
+        """Put every filter, and PCEN where there is one, back into its range, in place."""
         # At 0 and at pi the output is even in the centre, which would have no gradient there.
         edge = math.pi / self.taps
         self.centre.clamp_(edge, math.pi - edge)
         self.width.clamp_(4.0 * WIDTH_UNIT, self.taps * WIDTH_UNIT)
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
+        if isinstance(self.compression, PCEN):
+            self.compression.project_()
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = torch.promote_types(self.centre.dtype, torch.float32)

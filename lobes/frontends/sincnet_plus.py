@@ -117,9 +117,10 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put every filter back into its range, in place (PCEN has a `project_` of its own)."""
+        """Put every filter, and PCEN where there is one, back into its range, in place."""
         super().project_()
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
+        self.compression.project_()
 
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         taps = self.cutoff_taps()

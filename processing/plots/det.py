@@ -18,6 +18,8 @@ def det_curve(
     curves: Mapping[str, ErrorCurve],
     title: str = "Detection error trade-off",
     p_target: float | None = 0.01,
+    c_miss: float = 1.0,
+    c_false_alarm: float = 1.0,
 ):
     """Draw miss rate against false alarm rate, both on the normal-deviate scale.
 
@@ -28,7 +30,8 @@ def det_curve(
     ---------
     curves : `error_curve(...)` of each system, by the system's name.
     title : what was scored on which list.
-    p_target : where to mark each system's minDCF (a ring); None for no marks.
+    p_target, c_miss, c_false_alarm : where to mark each system's minDCF (a ring); p_target None:
+        no marks. What lies outside the axes is marked where the curve comes nearest to it.
 
     Returns
     -------
@@ -66,8 +69,9 @@ def det_curve(
         axes.plot(*points, style, color=colour, linewidth=1.6, label=label)
         axes.plot(max(rate, low), max(rate, low), "o", color=colour, markersize=5)
         if p_target is not None:
-            at = np.searchsorted(curve.thresholds, curve.min_dcf(p_target)[1])
-            ring = np.clip([curve.false_alarm_rates[at], curve.miss_rates[at]], low, high)
+            threshold = curve.min_dcf(p_target, c_miss, c_false_alarm)[1]
+            at = np.searchsorted(curve.thresholds, threshold)
+            ring = _mark(points, (curve.false_alarm_rates[at], curve.miss_rates[at]), low, high)
             axes.plot(*ring, "o", markerfacecolor="none", color=colour, markersize=8)
     ticks = [tick for tick in _TICKS if low <= tick <= high]
     for axis in (axes.xaxis, axes.yaxis):
@@ -77,9 +81,27 @@ def det_curve(
     axes.set(xlabel="False alarms (% of non-target trials)", ylabel="Misses (% of target trials)")
     axes.grid(color="#DDDDDD", linewidth=0.6)
     marks = "dot: EER" if p_target is None else f"dot: EER, ring: minDCF at p_target {p_target:g}"
+    if p_target is not None and not c_miss == c_false_alarm == 1:
+        marks += f", costs {c_miss:g} and {c_false_alarm:g}"
     axes.set_title(f"{title}\n{marks}", fontsize=11)
     axes.legend(loc="upper right", fontsize=9)
     return figure
+
+
+def _mark(points: np.ndarray, goal: tuple[float, float], low: float, high: float) -> np.ndarray:
+    """The place on a drawn curve (2, n), inside the axes, that is nearest to a point of it."""
+    if low <= min(goal) and max(goal) <= high:
+        return np.array(goal)
+    way = ndtri(points)
+    at = np.arange(way.shape[1])
+    fine = np.linspace(0, at[-1], max(20_000, 4 * len(at)))
+    fine = np.stack([np.interp(fine, at, side) for side in way])
+    inside = ((fine >= ndtri(low)) & (fine <= ndtri(high))).all(axis=0)
+    if not inside.any():
+        return np.clip(goal, low, high)
+    fine = fine[:, inside]
+    distance = np.hypot(*(fine - ndtri(np.clip(goal, low / 10, 1 - low / 10))[:, None]))
+    return ndtr(fine[:, distance.argmin()])
 
 
 def det_points(curve: ErrorCurve, max_points: int = _MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -157,7 +157,12 @@ class TrialResults:
     ---------------------------------
     calibration : FILE.json
         Turn the scores into log-likelihood ratios first (a file of `auricle calibrate`, or a bundle
-        that holds one): adds actual DCF and Cllr.
+        that holds one): adds actual DCF and Cllr. Default: that of --bundle, where it has one.
+    p_target : P,P
+        Share of target trials of the operating points of minDCF and actual DCF; one or several.
+        Default: 0.01,0.05.
+    c_miss, c_fa : C,C
+        What a miss and a false alarm cost there: one for all points, or one for each. Default: 1.
     llrs
         The scores are natural log-likelihood ratios as they are: adds actual DCF and Cllr.
     conventions
@@ -171,6 +176,9 @@ class TrialResults:
     """
 
     calibration: str | None = None
+    p_target: list[float] | None = None
+    c_miss: list[float] | None = None
+    c_fa: list[float] | None = None
     llrs: bool = False
     conventions: bool = False
     save_scores: str | None = None

@@ -1,8 +1,15 @@
 """Report of a trial list's scores: error rates, intervals, calibration, what they rest on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ...processing.scoring.verification.trial_scores import summarize_trials, write_scores
+from ...processing.scoring.verification.calibration import bayes_threshold
+from ...processing.scoring.verification.trial_scores import (
+    P_TARGETS,
+    POINTS,
+    summarize_trials,
+    write_scores,
+)
 from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
 from .options import TrialResults
@@ -19,20 +26,67 @@ def report(scored: Scored, asked: TrialResults, seed: int = 0, as_json: bool = F
     seed : of the intervals over speakers.
     as_json : print one JSON object.
     """
-    fitted = read_calibration(asked.calibration) if asked.calibration else None
+    points = operating_points(asked)
+    fitted, unused = calibration_of(scored, asked)
     draws = {"n_resamples": asked.n_resamples, "seed": seed}
-    summary = summarize(scored, fitted, llrs=asked.llrs, **draws)
+    summary = summarize(scored, fitted, llrs=asked.llrs, points=points, **draws)
+    summary["calibration_not_used"] = unused
     if asked.save_scores:
         write_scores(asked.save_scores, scored.trials, scored.scores)
     if asked.det:
-        _draw(scored, asked.det)
+        _draw(scored, asked.det, points[0])
     summary["files"] = {"scores": asked.save_scores, "det": asked.det}
     show(summary, lines_of(summary, asked.conventions), as_json)
     return summary
 
 
+def operating_points(asked: TrialResults) -> list[tuple[float, float, float]]:
+    """(p_target, c_miss, c_fa) of every point that was asked for.
+
+    Raises
+    ------
+    ValueError
+        Other numbers of them; a prior or a cost that is none.
+    """
+    values = {
+        "--p-target": asked.p_target or P_TARGETS,
+        "--c-miss": asked.c_miss or [1.0],
+        "--c-fa": asked.c_fa or [1.0],
+    }
+    count = max(map(len, values.values()))
+    if wrong := [name for name, given in values.items() if len(given) not in (1, count)]:
+        raise ValueError(f"{wrong[0]} has {len(values[wrong[0]])} values: give one, or {count}")
+    points = list(
+        zip(*(list(v) * (count if len(v) == 1 else 1) for v in values.values()), strict=True)
+    )
+    for point in points:
+        bayes_threshold(*point)
+    return points
+
+
+def calibration_of(scored: Scored, asked: TrialResults):
+    """(calibration, why there is none): the one named, else that of the bundle that embedded."""
+    if asked.calibration:
+        return read_calibration(asked.calibration), None
+    own = Path(str(scored.how.get("file")))
+    if asked.llrs or scored.how.get("source") != "embeddings" or not (own / FILE).is_file():
+        return None, None
+    fitted = read_calibration(own)
+    try:
+        fitted.apply(scored.scores[:1], scored.how)
+    except ValueError as error:
+        return None, f"the bundle's {FILE} is not used: {error}"
+    return fitted, None
+
+
 def summarize(
-    scored: Scored, fitted=None, *, llrs: bool = False, n_resamples: int = 1000, seed: int = 0
+    scored: Scored,
+    fitted=None,
+    *,
+    llrs: bool = False,
+    points: Sequence[tuple[float, float, float]] = POINTS,
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> dict:
     """`summarize_trials` with how the scores were made, and calibrated where they can be.
 
@@ -41,7 +95,7 @@ def summarize(
     """
     scores = fitted.apply(scored.scores, scored.how) if fitted else scored.scores
     scoring = (scored.trials, scores, scored.speaker_of)
-    calibrated = {"calibrated": llrs or fitted is not None}
+    calibrated = {"calibrated": llrs or fitted is not None, "points": points}
     summary, reason = None, None
     if n_resamples < 0:
         raise ValueError(f"n_resamples is {n_resamples}: give 0 for no intervals, or how many")
@@ -106,7 +160,7 @@ def lines_of(summary: dict, conventions: bool = False) -> list[str]:
     if "cllr" in summary:
         lines.append(f"Cllr          {summary['cllr']:.4f}")
     lines.append(f"minCllr       {summary['min_cllr']:.4f}")
-    lines.append(_describe_calibration(summary["calibration"]))
+    lines.append(summary.get("calibration_not_used") or _describe_calibration(summary["calibration"]))
     if summary["interval"]:
         draw = summary["interval"]
         lines.append(
@@ -176,7 +230,7 @@ def _percent(summary: dict, name: str) -> str:
     return f"{100 * summary[name]:.2f} %{span}"
 
 
-def _draw(scored: Scored, path: str) -> None:
+def _draw(scored: Scored, path: str, point: tuple[float, float, float]) -> None:
     from ...processing.plots.common import save_figure
     from ...processing.plots.det import det_curve
     from ...processing.scoring.verification.metrics import error_curve
@@ -184,4 +238,4 @@ def _draw(scored: Scored, path: str) -> None:
     curve = error_curve(scored.scores, scored.trials.is_target)
     label = Path(str(scored.how.get("file"))).name
     title = f"{scored.trials.source}, {len(scored.trials):,} trials"
-    save_figure(det_curve({label: curve}, title), path)
+    save_figure(det_curve({label: curve}, title, *point), path)

@@ -228,7 +228,12 @@ def _cohort(system, trials, embed, about, speaker_of) -> Embeddings:
         )
     else:
         cohort, _ = embed(read_names(path))
-    trials.speakers(speaker_of)  # where the labels contradict them, they would hide a test speaker
+    try:  # speakers that the labels contradict would hide a test speaker
+        trials.speakers(speaker_of)
+    except ValueError as error:
+        raise ValueError(
+            f"whether --cohort {path} holds test speakers cannot be told: {error} (--speakers FILE)"
+        ) from None
     speaker = _speakers(speaker_of)
     tested = {speaker(name) for name in trials.names}
     shared = next((name for name in cohort.names if speaker(name) in tested), None)

@@ -173,7 +173,7 @@ def _reading(annotation, dashes: bool) -> dict:
     if origin is tuple:
         return {"type": parts[0], "nargs": len(parts)}
     if origin is list:
-        return {"type": lambda words: words.split(",")}
+        return {"type": lambda words: list(map(parts[0], words.split(",")))}
     if kinds == [dict]:
         return {"type": json.loads}
     values = {str(value): value for kind in kinds for value in typing.get_args(kind)}

@@ -111,3 +111,18 @@ def test_bfloat16_autocast_stays_close():
             rounded = leaf(wavs.bfloat16())
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["leaf", "efficientleaf", "gammatone", "sincnet_plus"])
+def test_projecting_a_frontend_projects_its_pcen(name):
+    options = {} if name == "sincnet_plus" else {name: {"compression": "pcen"}}
+    frontend = build_frontend(name, 16000, options)
+    pcen = frontend.compression
+    with torch.no_grad():
+        for parameter in pcen.parameters():
+            parameter.fill_(99.0)
+    frontend.project_()
+    projected = [parameter.clone() for parameter in pcen.parameters()]
+    assert any((parameter < 99).all() for parameter in projected)
+    pcen.project_()
+    assert all(map(torch.equal, projected, pcen.parameters()))

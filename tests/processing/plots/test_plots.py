@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 from refusals import refused
+from scipy.special import ndtri
 
 from auricle.processing.filterbank.displacement import displacement
 from auricle.processing.filterbank.responses import FilterSet
 from auricle.processing.plots.common import new_figure, save_figure
 from auricle.processing.plots.confusion import confusion_matrix, token_confusion
+from auricle.processing.plots.det import det_curve
 from auricle.processing.plots.filters import learned_filters
 from auricle.processing.plots.training import training_curves
+from auricle.processing.scoring.verification.metrics import error_curve
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -318,3 +321,18 @@ def test_a_name_is_no_formula(tmp_path):
     save_figure(figure, tmp_path / "a.png")
     assert figure._suptitle.get_parse_math() is False
     assert all(label.get_parse_math() for label in axes.get_yticklabels())
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.5, 4.0])
+def test_the_mark_of_min_dcf_is_on_the_curve(scale):
+    generator = np.random.default_rng(0)
+    labels = np.arange(400) % 4 == 0
+    curve = error_curve(generator.normal(scale * labels), labels)
+    for point in ((0.01, 1, 1), (0.5, 1, 1), (0.01, 100, 1)):
+        (axes,) = det_curve({"a": curve}, "t", *point).axes
+        drawn, ring = axes.lines[1], axes.lines[3]
+        way, mark = ndtri(drawn.get_xydata()), ndtri(ring.get_xydata()[0])
+        steps = np.linspace(way[:-1], way[1:], 2001).reshape(-1, 2)
+        assert np.hypot(*(steps - mark).T).min() < 5e-3
+        low, high = axes.get_xlim()
+        assert (ring.get_xydata() >= low - 1e-9).all() and (ring.get_xydata() <= high + 1e-9).all()

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -38,7 +39,10 @@ from auricle.processing.scoring.verification.trials import (
     write_trials,
 )
 from auricle.recipes import cli
-from auricle.recipes.inference.options import System
+from auricle.recipes.inference.calibration_files import read_calibration
+from auricle.recipes.inference.options import System, TrialResults
+from auricle.recipes.inference.trial_report import calibration_of
+from auricle.recipes.inference.trial_scoring import Scored
 
 RATE = 8000
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -545,6 +549,32 @@ def test_calibrated_scores_have_actual_costs(auricle, world, calibration):
     words = ("--embeddings", world / "cohort.npz", "--calibration", calibration)
     out = auricle.output("score", "--trials", world / "dev.txt", *words)
     assert "this very list" in out and "Cllr  " in out
+
+
+def test_operating_points_are_those_asked_for(auricle, world, calibration):
+    trials, scores = cosines(world)
+    words = ("--p-target", "0.01,0.2", "--c-miss", "10", "--c-fa", "1,3", "--n-resamples", 0)
+    found = scored(auricle, world, *words, "--calibration", calibration)
+    curve = error_curve(scores, trials.is_target)
+    for name, point in (("0.01,10,1", (0.01, 10, 1)), ("0.2,10,3", (0.2, 10, 3))):
+        assert found["min_dcf"][name] == pytest.approx(curve.min_dcf(*point)[0])
+        assert found["act_dcf"][name] >= found["min_dcf"][name]
+    assert len(found["min_dcf"]) == 2
+    words = by_embeddings(world)
+    assert "--p-target has 2" in auricle.refusal(*words, "--p-target", "0.1,0.2", "--c-fa", "1,2,3")
+    assert "p_target is 2" in auricle.refusal(*words, "--p-target", "2")
+
+
+def test_the_calibration_of_the_bundle_is_used(world, calibration, tmp_path):
+    trials, scores = cosines(world)
+    shutil.copy(calibration, tmp_path / "calibration.json")
+    how = json.loads(calibration.read_text())["scoring"] | {"file": str(tmp_path)}
+    fitted, unused = calibration_of(Scored(trials, scores, how), TrialResults())
+    assert fitted.calibration == read_calibration(calibration).calibration and unused is None
+    assert calibration_of(Scored(trials, scores, how), TrialResults(llrs=True)) == (None, None)
+    other = Scored(trials, scores, how | {"norm": "s"})
+    fitted, unused = calibration_of(other, TrialResults())
+    assert fitted is None and "not used" in unused and "norm" in unused
 
 
 def test_scores_may_be_declared_likelihood_ratios(auricle, world, tmp_path):
