@@ -160,7 +160,9 @@ def lines_of(summary: dict, conventions: bool = False) -> list[str]:
     if "cllr" in summary:
         lines.append(f"Cllr          {summary['cllr']:.4f}")
     lines.append(f"minCllr       {summary['min_cllr']:.4f}")
-    lines.append(summary.get("calibration_not_used") or _describe_calibration(summary["calibration"]))
+    lines.append(
+        summary.get("calibration_not_used") or _describe_calibration(summary["calibration"])
+    )
     if summary["interval"]:
         draw = summary["interval"]
         lines.append(
