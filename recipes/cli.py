@@ -1,6 +1,7 @@
 """The command `auricle`: its subcommands, and how errors end it."""
 
 import argparse
+import io
 import os
 import sys
 
@@ -56,6 +57,9 @@ COMMANDS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 good, 1 a check failed, 2 wrong input)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         for plugin in arguments.plugin:

@@ -17,7 +17,7 @@ class AudioError(ValueError):
         What to do next.
     kind : str
         "missing", "empty", "not_audio", "unsupported", "needs_ffmpeg", "needs_av", "truncated",
-        "nan", "rate", "channels" or "range"; for counting.
+        "nan", "rate", "channels", "range" or "name"; for counting.
     """
 
     def __init__(self, path, problem="", cure="", kind=""):

@@ -25,6 +25,14 @@ class AudioFile:
     size: int
     mtime_ns: int
 
+    def __post_init__(self):
+        try:
+            self.key.encode()
+        except UnicodeEncodeError:
+            problem = "has a name that is not UTF-8, which no manifest can hold"
+            cure = "rename it, or set PYTHONUTF8=1 where Python takes names for another encoding"
+            raise AudioError(self.path, problem, cure, "name") from None
+
     @classmethod
     def at(cls, key, path):
         """The file at a path, as it is now."""

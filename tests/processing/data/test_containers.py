@@ -10,6 +10,7 @@ import torch
 from refusals import refused
 
 from auricle.processing.data.audio import AudioError, probe_audio, read_audio
+from auricle.processing.data.scan import list_folder
 
 RATE_HZ, NUM_SAMPLES = 16000, 64000
 WAVE = np.random.default_rng(0).normal(size=NUM_SAMPLES) * 0.1
@@ -220,6 +221,7 @@ def test_a_name_that_is_no_utf_8_is_read_and_can_be_printed(tmp_path, content):
     path.write_bytes(content["rf64"][:1000])
     error = refused(r"caf\\xe9.wav: is cut off", read_audio, path, error=AudioError)
     str(error).encode()
+    refused(r"caf\\xe9.wav: .*not UTF-8.*rename", list_folder, tmp_path, error=AudioError)
 
 
 def test_opposite_channels_are_named_and_not_taken_for_silence(tmp_path):
