@@ -57,7 +57,7 @@ test-torch:
 	$(RUN)/pip list | grep '^torch'
 	$(TEST) $(CONTRACTS)
 
-# Every lobe by every backend of torch.compile, and a training run with --compile.
+# Every lobe, compiled, against the plain one, and a training run with --compile.
 test-compile: $(VENV)/.test
 	$(TEST) tests/lobes/promises/compile_every_lobe.py \
 		tests/recipes/speech_commands/compile_training.py

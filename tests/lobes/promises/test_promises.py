@@ -22,7 +22,7 @@ from auricle.lobes.promises import (
 from auricle.lobes.registry import UnknownLobe
 
 # One for each way to compile: operators of torch, batch norm of valid frames, windows, a recurrent
-# layer, positions. `compile_every_lobe.py` has all, with every backend.
+# layer, positions. `compile_every_lobe.py` has all.
 COMPILED = ("mel", "blstm", "m5", "vggish", "ast")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
