@@ -89,11 +89,19 @@ def regress(bundle: Bundle, wav: torch.Tensor, curve: bool = False) -> Predictio
     values = dict(zip(bundle.labels, means.tolist(), strict=True))
     record = {**values, "scale": scale, "target": target}
     record |= {"duration_s": round(len(wav) / bundle.sample_rate, 3)}
-    record |= {"windows": len(window_starts(bundle, len(wav))), "window_s": bundle.clip_s}
+    starts = window_starts(bundle, len(wav))
+    record |= {"windows": len(starts), "window_s": bundle.clip_s}
     if over_time is not None:
         return Prediction({**record, "curve": over_time}, _csv(over_time))
     numbers = "\t".join(f"{name} {value:.{_DECIMALS}f}" for name, value in values.items())
-    return Prediction(record, f"{numbers}\ton {scale['low']:g} to {scale['high']:g}")
+    text = f"{numbers}\ton {scale['low']:g} to {scale['high']:g}"
+    if len(starts) > 1:
+        step_s, last_s = (starts[place] / bundle.sample_rate for place in (1, -1))
+        text += (
+            f"\tmean of {len(starts)} windows of {bundle.clip_s:g} s, one every {step_s:g} s from 0 s, "
+            f"the last from {last_s:.1f} s"
+        )
+    return Prediction(record, text)
 
 
 def _csv(curve: dict[str, list[float]]) -> str:

@@ -7,7 +7,14 @@ from .common import for_each
 
 
 def run(
-    bundle: str, files: list[str], /, *, json: bool = False, curve: bool = False, out: str = "."
+    bundle: str,
+    files: list[str],
+    /,
+    *,
+    json: bool = False,
+    curve: bool = False,
+    window: str | None = None,
+    out: str = ".",
 ) -> int:
     """Print what a pretrained bundle answers for audio files, as its task has it:
     a label and its probability; valence and arousal on the scale of the labels; phones; or an
@@ -26,6 +33,9 @@ def run(
         Of a bundle that learned labels over time (target dynamic): print CSV with a row per 0.5 s,
         time_s,valence,arousal, where a row's time is the beginning of its 0.5 s; several files need
         --json.
+    window : START,END
+        Hear only the part START,END of a file, in s; or 'test': what the bundle's test heard of a
+        song. Default: all of it.
     out : DIR
         Folder for embeddings, FILE's name with .npy.
 
@@ -37,8 +47,10 @@ def run(
         raise UsageError(
             f"--curve prints the table of one file, got {len(files)}: give one, or --json"
         )
+    if curve and window:
+        raise UsageError("--window is for one value per file: a curve has the times of all of it")
     from ...lobes import bundles
-    from ..inference.predict import keep_arrays, predict_file, written
+    from ..inference.predict import keep_arrays, predict_file, window_of, written
 
     model = bundles.load(bundle)
     about = model.description
@@ -48,8 +60,10 @@ def run(
             f"was trained for {about.get('task')} (target {about.get('target')})"
         )
 
+    window_s = window_of(model, window) if window else None
+
     def answer(file: str) -> None:
-        prediction = predict_file(model, file, **({"curve": True} if curve else {}))
+        prediction = predict_file(model, file, window_s, **({"curve": True} if curve else {}))
         print(written(keep_arrays(prediction, file, Path(out)), file, json))
 
     return for_each(files, answer)

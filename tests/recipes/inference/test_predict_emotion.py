@@ -151,6 +151,21 @@ def test_songs_of_any_rate_channels_and_length(auricle, tmp_path):
     assert found[0]["duration_s"] == 3.0 and found[1]["duration_s"] == pytest.approx(0.9, abs=1e-3)
 
 
+def test_a_part_of_a_song_is_heard_on_request_and_windows_are_said(auricle, tmp_path):
+    bundle, file = save(tmp_path / "bundle", window_s=[1.0, 3.0]), write(tmp_path / "a.wav", 5.3)
+    assert "mean of 5 windows of 2 s, one every 1 s" in auricle.output("predict", bundle, file)
+    part = tmp_path / "part.wav"
+    soundfile.write(part, song(5.3)[RATE : 3 * RATE], RATE, subtype="FLOAT")
+    expected = auricle.json("predict", bundle, part)
+    for window in ("test", "1,3"):
+        found = auricle.json("predict", bundle, file, "--window", window)
+        for name in ("valence", "arousal"):
+            assert found[name] == pytest.approx(expected[name], abs=1e-3)
+        assert found["heard_s"] == [1.0, 3.0] and found["windows"] == 1
+    for window, said in (("4,6", "5.30 s"), ("3,1", "START,END"), ("1", "START,END")):
+        assert said in auricle.refusal("predict", bundle, file, "--window", window)
+
+
 def test_a_curve_is_csv_and_json(auricle, tmp_path):
     bundle = save(tmp_path / "bundle", target="dynamic")
     files = [write(tmp_path / "a.wav", 3.2), write(tmp_path / "b.wav", 1.0, seed=2)]
