@@ -49,21 +49,25 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
         raise AudioError(path, "cannot be read by libsndfile", MEDIA_REMEDY, "needs_av")
     layout = None if sample_rate_hz is None else "mono"
     sample_format = "fltp" if sample_rate_hz is None else "s16p"
-    pieces = []
+    pieces, missing = [], 0
     try:
-        with av.open(str(path)) as container:
+        # The file and not its name, which PyAV cannot encode if it is no UTF-8.
+        with open(path, "rb") as file, av.open(file) as container:
             resampler = av.AudioResampler(sample_format, layout, sample_rate_hz)
-            if container.streams.audio:
-                for frame in container.decode(audio=0):
-                    pieces += resampler.resample(frame)
+            for stream in container.streams.audio[:1]:
+                missing = stream.frames  # by the index of an MP4 container; others have none
+                for packet in container.demux(stream):
+                    missing -= packet.size > 0
+                    for frame in packet.decode():
+                        pieces += resampler.resample(frame)
                 pieces += resampler.resample(None)
-    except (
-        av.FFmpegError,
-        ValueError,
-    ) as error:  # ValueError: its layout changes in the middle
+    # ValueError: its layout changes in the middle
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise audio_error(
             path, "truncated", f"decoding fails ({getattr(error, 'strerror', error)})"
         ) from error
+    if missing > 0:
+        raise audio_error(path, "truncated", f"{missing} packets of its index are missing")
     if not pieces:
         raise audio_error(path, "truncated", "it holds no audio")
     samples = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1)

@@ -14,10 +14,10 @@ def write_headless_mp3(whole, headless, samples, rate_hz):
     assert abs(wrong) > rate_hz, "nothing to put right"
 
 
-def write_m4a(path, samples, rate_hz):
+def write_m4a(path, samples, rate_hz, **options):
     """AAC in an MP4 container with an edit list that leaves out the encoder's delay."""
     layout = "stereo" if len(samples) == 2 else "mono"
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4", options=options) as container:
         stream = container.add_stream("aac", rate=rate_hz)
         stream.layout = layout
         for start in range(0, samples.shape[1], 1024):
