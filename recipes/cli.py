@@ -60,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold what the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stdout is None:  # closed by whoever started this, as `>&-` does
+        print_error("there is no standard output, where the answer would go: leave it open")
+        return 2
     arguments = _parser().parse_args(argv)
     try:
         for plugin in arguments.plugin:

@@ -1,5 +1,6 @@
 """Comparison of two systems (`auricle compare`): on the same trials, or on the same songs."""
 
+import codecs
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -96,7 +97,8 @@ def prediction_file(source: str | os.PathLike) -> Path | None:
         return path / FILE_NAME
     try:
         with open(path, "rb") as file:
-            return path if file.read(64).lstrip().startswith(b"{") else None
+            head = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
+            return path if head.startswith(b"{") else None
     except OSError:
         return None
 

@@ -16,6 +16,8 @@ from run_results import run_result
 from auricle.lobes import ENCODERS, FRONTENDS
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.promises import FRONTEND_PROMISES
+from auricle.processing.data import mini
+from auricle.recipes import cli
 
 LABELS = ["down", "left", "right"]
 PLUGIN = '''
@@ -358,3 +360,16 @@ def test_a_closed_pipe_is_no_error(tmp_path):
         text=True,
     )
     assert not done.stderr
+
+
+def test_a_closed_output_is_an_error_and_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["list", "frontends"]) == 2
+    assert "standard output" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AURICLE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(OSError, match="cache .*file/cache.*AURICLE_CACHE"):
+        mini.cached_mini("speech_commands")

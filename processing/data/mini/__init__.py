@@ -103,10 +103,16 @@ def cached_mini(corpus: str, size: str = "tiny", seed: int = 0) -> Path:
     module, key = _generator_of(corpus, size, seed)
     name = f"{corpus}-{size}-seed{seed}-v{module.GENERATOR_VERSION}"
     folder = cache_folder() / "mini" / name
-    if folder.exists() and not _holds(folder, key):
-        # What another program left: auricle renames a folder to this place only when it is complete.
-        shutil.rmtree(folder)
-    return write_mini(corpus, folder, size, seed)
+    try:
+        if folder.exists() and not _holds(folder, key):
+            # Of another program: auricle renames a folder to this place only when it is complete.
+            shutil.rmtree(folder)
+        return write_mini(corpus, folder, size, seed)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise OSError(
+            f"the mini corpus cannot be written to the cache {cache_folder()} ({error}): let the "
+            "environment variable AURICLE_CACHE name a folder that can be written"
+        ) from None
 
 
 def _generator_of(corpus: str, size: str, seed: int):

@@ -56,6 +56,8 @@ def test_what_is_printed(auricle, runs):
     words = ("--metric", "rmse_valence", "--n_resamples", 200)
     lines = auricle.output("compare", *files, *words).splitlines()
     scores = [read_scores(file).summarize()["rmse_valence"] for file in files]
+    files[0].write_bytes(b"\xef\xbb\xbf" + files[0].read_bytes())  # saved on Windows
+    assert auricle.output("compare", *files, *words).splitlines() == lines
     assert len(lines) == 5
     assert lines[0] == "60 songs: valence and arousal on 1 to 9"
     assert lines[1] == f"A  {scores[0]:.4f} RMSE of valence  {files[0]}"
