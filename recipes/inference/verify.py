@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ...processing.data.audio import read_audio
+from ...processing.scoring.recording_names import plain_name
 from ...processing.scoring.verification.calibration import bayes_threshold
 from ..reports.printing import show
 from .calibration_files import FILE, read_calibration
@@ -59,7 +60,7 @@ def verify(
                 )
         # embedded as the calibration's recordings were
         how = cosine_scoring(about, *(fitted.scoring.get(key) for key in ("crops", "crop_s")))
-    waves = {str(path): _read(path, model.sample_rate) for path in (one, other)}
+    waves = {plain_name(str(path)): _read(path, model.sample_rate) for path in (one, other)}
     crops = {"crops": how["crops"], "crop_s": how["crop_s"]} if how["crops"] else {}
     embeddings = extract(model, list(waves), waves.__getitem__, **crops)
     rows = embeddings.directions()

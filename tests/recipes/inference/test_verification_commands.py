@@ -702,6 +702,8 @@ def test_verify_resamples_and_mixes(auricle, world, calibrated, tmp_path):
     soundfile.write(tmp_path / "stereo.flac", np.stack([doubled, doubled], 1), 2 * RATE)
     found = auricle.json("verify", calibrated, source, tmp_path / "stereo.flac")
     assert found["score"] > 0.99
+    found = auricle.json("verify", calibrated, source, f"{world}/./audio/id03//v0/00001.wav")
+    assert found["score"] == pytest.approx(1)
 
 
 def test_without_a_calibration_there_is_a_score_and_the_way_to_one(auricle, world):
