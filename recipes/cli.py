@@ -74,6 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read the output has seen enough (`| head`); what is left goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("auricle: interrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print_error(error)
         return 2

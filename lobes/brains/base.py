@@ -19,6 +19,7 @@ from ...processing.data.batching import DurationBatchSampler
 from ..contracts import project_after
 from ..model import PARTS, Model
 from ..tasks import Task
+from . import interruption
 from .checkpoints import History
 from .optimization import build_optimizer, prepare_step
 
@@ -101,6 +102,7 @@ class BaseBrain(sb.Brain):
         frontend = model.compute_features
         self.initial_filters = frontend.filters() if hasattr(frontend, "filters") else None
         self.epoch = 0
+        self._stops = False
         self.score = None
         self.train_numbers: dict[str, float] = {}
         self.valid_record: dict | None = None  # of the model that is tested, where it was asked for
@@ -289,10 +291,26 @@ class BaseBrain(sb.Brain):
         return host_loss
 
     def _finite_everywhere(self, loss: torch.Tensor) -> bool:
+        """Whether no rank has a loss that is not finite; all learn, too, of a request to stop."""
+        self._stops = bool(interruption.requested())
         finite = torch.isfinite(loss.detach()).float()
-        if self.distributed_launch:
-            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
-        return bool(finite)
+        if not self.distributed_launch:
+            return bool(finite)
+        flags = torch.stack([finite, finite.new_tensor(float(not self._stops))])
+        torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MIN)
+        is_finite, goes_on = flags.tolist()
+        self._stops = not goes_on
+        return bool(is_finite)
+
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
+        # Gradients that are being accumulated are in no checkpoint.
+        if self.step % self.grad_accumulation_factor and self.step < len(self._steps_in_epoch):
+            return False
+        if self._stops:
+            if self.checkpointer is not None:
+                self._save_intra_epoch_ckpt()
+            raise interruption.StopRequested(interruption.requested())
+        return super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
 
     def optimizers_step(self):
         self.scaler.unscale_(self.optimizer)
@@ -307,6 +325,11 @@ class BaseBrain(sb.Brain):
         self.optimizer_step += 1
 
     # -- stages ------------------------------------------------------------------------------------
+
+    def fit(self, *args, **kwargs):
+        """As SpeechBrain's; a request to stop ends it after a step, with a checkpoint."""
+        with interruption.at_the_next_step():
+            super().fit(*args, **kwargs)
 
     def on_fit_start(self):
         self.history.started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -382,6 +405,8 @@ class BaseBrain(sb.Brain):
                     num_to_keep=self._num_averaged,
                     verbosity=logging.DEBUG,
                 )
+            if self._stops:
+                raise interruption.StopRequested(interruption.requested())
             self._stop_early()
         else:
             self.test_record = record
@@ -389,10 +414,12 @@ class BaseBrain(sb.Brain):
     def _merged_record(self) -> dict:
         """Scores and loss of this stage over all ranks."""
         shares = [{"score": self.score.state(), "loss": self._loss_sum, "n": self._loss_count}]
+        shares[0]["stops"] = bool(interruption.requested())
         if self.distributed_launch:
             mine = shares[0]
             shares = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(shares, mine)
+        self._stops = any(share["stops"] for share in shares)
         self.score = self.score.from_state(*[share["score"] for share in shares])
         record = self.score.summarize()
         total = sum(share["n"] for share in shares)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...hparams.loader import Config, ConfigError, load_hparams, usage
+from ...lobes.brains import interruption
 from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ...lobes.memory.estimate import RunMemory
     from ...lobes.model import Model
     from .record import Prepared
+
+
+#: Exit status of a run that was stopped and goes on when it is started again (EX_TEMPFAIL).
+AGAIN = 75
 
 
 def run_recipe(
@@ -54,8 +59,31 @@ def run_recipe(
 
     Returns
     -------
-    Exit status: 0 done, 1 stopped while running, 2 wrong input.
+    Exit status: 0 done, 1 stopped while running, 2 wrong input, 75 (`AGAIN`) stopped by SIGTERM or
+    SIGUSR1 after a checkpoint (the same command goes on), 130 interrupted from the keyboard.
     """
+    with interruption.handled():
+        try:
+            return _run(recipe, train, checks, argv, task, output)
+        except interruption.StopRequested:
+            name = interruption.requested() or "another process"
+            return _stopped(f"stopped by {name}; the same command goes on from the last step", AGAIN)
+        except KeyboardInterrupt:
+            return _stopped("interrupted; the same command goes on from the last checkpoint", 130)
+
+
+def _stopped(text: str, status: int) -> int:
+    """End after a signal, with one line of the main process; a rank does not wait for others."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"auricle: {text}", file=sys.stderr)
+    if os.environ.get("RANK") is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _run(recipe, train, checks, argv, task, output) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     if any(word in ("-h", "--help") for word in argv):
         print(usage(recipe, _program(recipe)))
@@ -85,7 +113,8 @@ def run_recipe(
         )
     finally:
         release_folder()
-        _end_processes()
+        if not isinstance(sys.exc_info()[1], (interruption.StopRequested, KeyboardInterrupt)):
+            _end_processes()  # else the others may be gone, who would be waited for
     return 0
 
 

@@ -86,7 +86,7 @@ def run(script, *words, check=True, launcher=None, ranks=1, die_at=None, timeout
         has imported the libraries.
     ranks : processes that train together.
     die_at : ("step", n) or ("save", n): killed before its n-th optimiser step, or before it writes
-        the weights of its n-th checkpoint.
+        the weights of its n-th checkpoint; or with a third, the signal to send instead.
     """
     words = list(map(str, words))
     environment = {**os.environ, **ONE_THREAD}
@@ -143,8 +143,8 @@ def _child(script, words, environment, logs, die_at):
     runpy.run_path(script, run_name="__main__")
 
 
-def _die(what, number):
-    """Kill this process, as `kill -9` does, before the given step or save."""
+def _die(what, number, signal_number=signal.SIGKILL):
+    """Send a signal to this process before the given step or save."""
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -154,7 +154,7 @@ def _die(what, number):
         nonlocal count
         count += 1
         if count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal_number)
 
     def counted_save(state, file, *args, **kwargs):
         if str(file).endswith("model.ckpt"):

@@ -4,6 +4,8 @@ import errno
 import functools
 import os
 import re
+import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from torch import nn
 
 from auricle.lobes import build_frontend, build_model
+from auricle.lobes.brains import interruption
 from auricle.lobes.brains.checkpoints import AtomicCheckpointer, CheckpointError
 from auricle.lobes.tasks import find_task
 from auricle.processing.data.augmentation.mixup import Mixup
@@ -220,6 +223,51 @@ def test_a_resumed_run_with_a_frozen_start_equals_an_uninterrupted_one(
         assert torch.equal(again.modules.state_dict()[key], value), key
     for one, other in zip(whole.optimizer.param_groups, again.optimizer.param_groups, strict=True):
         assert (one["lr"], one["base_lr"]) == (other["lr"], other["base_lr"])
+
+
+@pytest.mark.parametrize("signal_of", interruption.STOPPING)
+@pytest.mark.parametrize(("asked_at", "factor", "left_at"), [(1, 1, 1), (1, 2, 2), (3, 2, 3)])
+def test_asked_to_stop_it_ends_after_a_step_and_goes_on_bit_equal(
+    tmp_path, asked_at, factor, left_at, signal_of
+):
+    options = {"run_opts": {"grad_accumulation_factor": factor}, "number_of_epochs": 2}
+    options |= {"lr": 0.1, "momentum": 0.9}
+    brain, again = make(tmp_path, **options), make(tmp_path, **options)
+
+    def ask(batch, should_step):
+        if (brain.epoch, brain.step) == (1, asked_at):
+            os.kill(os.getpid(), signal_of)
+
+    brain.on_fit_batch_start = ask
+    with interruption.handled(), pytest.raises(interruption.StopRequested, match=signal_of.name):
+        fit(brain)
+    assert brain.step == left_at
+    with interruption.handled():
+        fit(again)
+    for key, value in fit(make(**options)).modules.state_dict().items():
+        assert torch.equal(again.modules.state_dict()[key], value), key
+
+
+def test_asked_to_stop_in_a_validation_it_ends_after_the_epochs_checkpoint(tmp_path):
+    brain = make(tmp_path)
+    score = brain.add_to_score
+    brain.add_to_score = lambda *given: (os.kill(os.getpid(), signal.SIGTERM), score(*given))
+    with interruption.handled(), pytest.raises(interruption.StopRequested):
+        fit(brain)
+    assert [ckpt.meta["epoch"] for ckpt in brain.checkpointer.list_checkpoints()] == [1]
+
+
+def test_what_does_not_train_stops_at_once_and_an_interrupt_comes_once():
+    with interruption.handled():
+        with pytest.raises(interruption.StopRequested):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

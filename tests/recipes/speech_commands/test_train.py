@@ -96,6 +96,28 @@ def test_killed_twice_and_resumed_ends_with_the_same_numbers(recipe, finished, t
     same_outcome(folder, finished[0])
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_stopped_by_a_signal_it_says_so_in_one_line_and_goes_on(
+    recipe, finished, tmp_path, number, status
+):
+    folder = tmp_path / "stopped"
+    died = recipe.run(folder, check=False, die_at=("step", 11, number))
+    assert died.returncode == status
+    assert len(died.stderr.splitlines()) == 1 and "the same command goes on" in died.stderr
+    recipe.train(folder)
+    same_outcome(folder, finished[0])
+
+
+def test_two_ranks_of_which_one_is_stopped_end_together_and_go_on(recipe, tmp_path):
+    folder, whole = tmp_path / "stopped", tmp_path / "whole"
+    short = ("--number_of_epochs", 2, "--warmup_epochs", 0)
+    died = recipe.run(folder, *short, ranks=2, check=False, die_at=("step", 2, signal.SIGUSR1))
+    assert died.returncode == 75 and "Traceback" not in died.stderr
+    for other in (folder, whole):
+        recipe.run(other, *short, ranks=2)
+    same_outcome(folder, whole)
+
+
 def test_killed_while_saving_it_goes_on_from_the_checkpoint_before(recipe, finished, tmp_path):
     folder, often = tmp_path / "saving", ("--ckpt_interval_steps", 1)
     died = recipe.run(folder, *often, check=False, die_at=("save", 4))
