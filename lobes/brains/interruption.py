@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterator
 
 #: What a scheduler sends before it ends a job.
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _REPEATED_S = 2.0
 
 

@@ -67,7 +67,9 @@ def run_recipe(
             return _run(recipe, train, checks, argv, task, output)
         except interruption.StopRequested:
             name = interruption.requested() or "another process"
-            return _stopped(f"stopped by {name}; the same command goes on from the last step", AGAIN)
+            return _stopped(
+                f"stopped by {name}; the same command goes on from the last step", AGAIN
+            )
         except KeyboardInterrupt:
             return _stopped("interrupted; the same command goes on from the last checkpoint", 130)
 
