@@ -31,13 +31,13 @@ def save_figure(figure, path: str | os.PathLike) -> Path:
     Text is shown as it is: a `$` in the name of a file or a class begins no formula.
     """
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     axes = [axis for plane in figure.axes for axis in (plane.xaxis, plane.yaxis)]
     numbers = {
         label  # powers of ten are formulas
         for axis in axes
-        if not isinstance(axis.get_major_formatter(), FixedFormatter)
+        if not isinstance(axis.get_major_formatter(), (FixedFormatter, FuncFormatter))
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
         for label in (tick.label1, tick.label2, axis.get_offset_text())
     }
