@@ -31,7 +31,8 @@ def masked_batch_norm(
     [[[-1.0, 1.0, 0.0]]]
     """
     if not norm.training:
-        return norm(x)
+        # Recorded by a compiler, the strides of batch_norm's gradient are not the real ones.
+        return _running(norm, x) if torch.compiler.is_compiling() else norm(x)
     if x.requires_grad:
         x = _Bounded.apply(x)
     if mask is None:
@@ -52,6 +53,15 @@ def norm_values(
         mean, variance = norm.running_mean, norm.running_var
         return F.batch_norm(x, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)
     return masked_batch_norm(norm, x, mask, axis)
+
+
+def _running(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Batch norm in evaluation, by products and sums."""
+    scale, shape = torch.rsqrt(norm.running_var + norm.eps), [-1, *[1] * (x.dim() - 2)]
+    if norm.affine:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale + (norm.bias if norm.affine else 0)
+    return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)
 
 
 def _of_masked_statistics(

@@ -20,7 +20,7 @@ from .masks import frame_counts, frame_mask, zero_padding
 _WHOLE = (_ConvTransposeNd, _InstanceNorm, nn.GroupNorm, _AdaptiveAvgPoolNd)
 
 
-@torch.compiler.disable  # what it does depends on the lengths
+@torch._disable_dynamo  # what it does depends on the lengths; torch.compiler.disable imports dynamo
 def per_item(
     net: Callable[[torch.Tensor], torch.Tensor],
     feats: torch.Tensor,

@@ -1,31 +1,35 @@
 """Recurrent layers that compilers see as one operator, and that take bfloat16 autocast.
 
 `torch.compile` refuses torch's own (a graph break) and unrolls a loop over frames, one graph per
-length. In a compiled graph a layer is the operator `auricle::recurrence`; elsewhere torch's own run.
+length. In a compiled graph a layer is an operator of auricle's; elsewhere torch's own run.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...processing.system.operators import operator
 from .masks import frame_mask, reversed_items, zero_padding
 
 
-def light_gru(gates: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
+def _light_gru(gates: torch.Tensor, recurrent: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """States of a light gated recurrent unit with ReLU, from what its input gives to the gates.
 
     Arguments
     ---------
     gates : tensor (B, N, 2 H)
         Candidate and update of each step.
-    weights : (2 H, H) and (B, H)
-        Of the state, and what recurrent dropout multiplies the candidates with.
+    recurrent : tensor (2 H, H)
+        Weights of the state.
+    kept : tensor (B, H)
+        What recurrent dropout multiplies the candidates with.
 
     Shape
     -----
     -> (B, N, H)
     """
-    recurrent, kept = weights
     state, states = torch.zeros_like(kept), []
     for gate in gates.transpose(0, 1).unbind():
         candidate, update = (gate + F.linear(state, recurrent)).chunk(2, dim=1)
@@ -35,77 +39,33 @@ def light_gru(gates: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(states, dim=1)
 
 
-def _lstm(x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
-    start = x.new_zeros(1, len(x), weights[1].shape[1])
-    return torch.lstm(x, (start, start), weights, True, 1, 0.0, False, False, True)[0]
+def _lstm(
+    x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
+) -> torch.Tensor:
+    start = x.new_zeros(1, len(x), u.shape[1])
+    return torch.lstm(x, (start, start), (w, u, b, c), True, 1, 0.0, False, False, True)[0]
 
 
-def _gru(x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
-    start = x.new_zeros(1, len(x), weights[1].shape[1])
-    return torch.gru(x, start, weights, True, 1, 0.0, False, False, True)[0]
+def _gru(
+    x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
+) -> torch.Tensor:
+    start = x.new_zeros(1, len(x), u.shape[1])
+    return torch.gru(x, start, (w, u, b, c), True, 1, 0.0, False, False, True)[0]
 
 
-#: One layer in one direction: x (B, N, F) and weights, of which the second is (*, H) -> (B, N, H).
-LAYERS = {"LSTM": _lstm, "GRU": _gru, "light_gru": light_gru}
-
-
-# torch 2.6 cannot infer the schema of a list.
-_ARGUMENTS = "Tensor x, Tensor[] weights"
-
-
-@torch.library.custom_op(
-    "auricle::recurrence", mutates_args=(), schema=f"(str layer, {_ARGUMENTS}) -> Tensor"
-)
-def _recurrence(layer: str, x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
-    return LAYERS[layer](x, weights)
-
-
-@_recurrence.register_fake
-def _(layer, x, weights):
+def _states(x, *weights):
     return x.new_empty(*x.shape[:2], weights[1].shape[1])
 
 
-@torch.library.custom_op(
-    "auricle::recurrence_backward",
-    mutates_args=(),
-    schema=f"(str layer, Tensor gradient, {_ARGUMENTS}) -> Tensor[]",
-)
-def _recurrence_backward(
-    layer: str, gradient: torch.Tensor, x: torch.Tensor, weights: list[torch.Tensor]
-) -> list[torch.Tensor]:
-    """The layer runs again, recorded: in an operator torch records nothing unless it is told to."""
-    recorded = torch._C._SetExcludeDispatchKeyGuard(
-        torch._C.DispatchKey.AutogradFunctionality, False
-    )
-    with recorded, torch.enable_grad():
-        inputs = [tensor.detach().requires_grad_() for tensor in (x, *weights)]
-        return list(torch.autograd.grad(LAYERS[layer](inputs[0], inputs[1:]), inputs, gradient))
+#: One layer in one direction: x (B, N, F) and weights, of which the second is (*, H) -> (B, N, H).
+LAYERS = {"LSTM": _lstm, "GRU": _gru, "light_gru": _light_gru}
+_OPERATORS = {name: operator(name.lower(), function, _states) for name, function in LAYERS.items()}
 
 
-@_recurrence_backward.register_fake
-def _(layer, gradient, x, weights):
-    return [torch.empty_like(tensor) for tensor in (x, *weights)]
-
-
-def _keep_inputs(ctx, inputs, output):
-    ctx.layer, x, weights = inputs
-    ctx.save_for_backward(x, *weights)
-
-
-def _backward(ctx, gradient):
-    x, *weights = ctx.saved_tensors
-    of_x, *of_weights = _recurrence_backward(ctx.layer, gradient.contiguous(), x, weights)
-    return None, of_x, of_weights
-
-
-_recurrence.register_autograd(_backward, setup_context=_keep_inputs)
-
-
-def recurrence(layer: str, x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
+def recurrence(layer: str, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Outputs of one of `LAYERS`, as one operator in a graph that `torch.compile` makes."""
-    if torch.compiler.is_dynamo_compiling():
-        return _recurrence(layer, x, list(weights))
-    return LAYERS[layer](x, weights)
+    forms = _OPERATORS if torch.compiler.is_dynamo_compiling() else LAYERS
+    return forms[layer](x, *weights)
 
 
 class _Recurrent(nn.RNNBase):

@@ -27,11 +27,11 @@ def patterns(folder):
 
 
 def wrong_words(folder, source):
-    """(line, what it names, the words) of a module; options of compilers and of pip may be there."""
+    """(line, what it names, the words) of a module; options of other programs may be there."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in (tokenize.STRING, tokenize.COMMENT):
             continue
-        text = re.sub(r"pip install .*|\"--version\"", "", token.string)
+        text = re.sub(r"pip install .*|sox .*|\"--version\"", "", token.string)
         for what, pattern in patterns(folder).items():
             for match in re.finditer(pattern, text):
                 yield token.start[0] + text[: match.start()].count("\n"), what, match[0]
