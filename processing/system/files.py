@@ -22,6 +22,10 @@ _BLOCK = 1 << 20
 class DiskFullError(OSError):
     """Nothing more can be written to a folder, which the message names."""
 
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.errno = errno.ENOSPC  # for callers that ask what kind of OSError it is
+
 
 class TextError(ValueError):
     """A file that cannot be read as text or as JSON; the message names it and the place."""

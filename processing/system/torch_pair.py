@@ -30,8 +30,8 @@ def misfit(torch: str, torchaudio: str) -> str | None:
     -------
     >>> misfit("2.8.0+cpu", "2.8.0"), misfit("2.15.0", "2.11.1")
     (None, None)
-    >>> misfit("2.8.0", "2.7.1")[-46:]
-    'run: pip install torch==2.8.0 torchaudio==2.8.0'
+    >>> misfit("2.8.0", "2.7.1").partition("run: ")[2]
+    'pip install torch==2.8.0 torchaudio==2.8.0'
     """
     numbers, audio = _numbers(torch), _numbers(torchaudio)
     if numbers[:2] < OLDEST:
