@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ...lobes.registry import LOAD_PLUGIN
+from ...processing.system.files import DiskFullError
 
 
 def show(record, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:
@@ -37,6 +38,7 @@ def print_error(error: Exception) -> None:
 
     A remedy that is a call in Python is printed as the option of the command line that does it.
     """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full and not isinstance(error, DiskFullError):
         error = f"disk full: {error.filename or error}"
     print(f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py"), file=sys.stderr)
