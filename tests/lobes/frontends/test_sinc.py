@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from auricle.lobes import build_frontend
 from auricle.lobes.contracts import project_after
-from auricle.lobes.promises import check
+from auricle.lobes.promises import check_subject, subject_of
 from auricle.processing.filterbank.engine.plan import make_plan
 from auricle.processing.filterbank.sinc import filtered, mel_cutoffs, sinc_taps
 
@@ -43,7 +43,9 @@ def levels(frontend, wavs, lengths=None):
     ],
 )
 def test_other_forms_keep_every_promise(name, options):
-    assert [r.detail for r in check("frontend", name, {name: options}) if not r.passed] == []
+    form = subject_of("frontend", name, {name: options})
+    broken = check_subject(form, without=("compiled",))  # that takes longer than the others together
+    assert [r.detail for r in broken if not r.passed] == []
 
 
 def test_batch_norm_of_sinc_conv_knows_nothing_of_padding():
