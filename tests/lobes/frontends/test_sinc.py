@@ -44,7 +44,9 @@ def levels(frontend, wavs, lengths=None):
 )
 def test_other_forms_keep_every_promise(name, options):
     form = subject_of("frontend", name, {name: options})
-    broken = check_subject(form, without=("compiled",))  # that takes longer than the others together
+    broken = check_subject(
+        form, without=("compiled",)
+    )  # that takes longer than the others together
     assert [r.detail for r in broken if not r.passed] == []
 
 
