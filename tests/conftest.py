@@ -3,8 +3,8 @@
 `make test-fast` (`-m "not slow"`) is a selection by rule, of every folder and nearly every file:
 of each test function at most `FEW` cases, spread over its parameters; of sweeps over the registries
 `FAST_LOBES` only, these with every promise. `slow` are all other cases, what is marked by hand
-because it takes over 0.3 s, what needs a whole mini corpus, and the files that match `ORACLES` or
-stand in `TOGETHER`.
+because it takes over 0.3 s, what compiles or needs a whole mini corpus, and the files that match
+`ORACLES` or stand in `TOGETHER`.
 
 Two workers share the tests. The tests of a file in `TOGETHER` share a trained run, a wheel or the
 like: one worker runs them all, and these files come first, the longest in front, so that what is
@@ -29,7 +29,7 @@ TOGETHER = (
     "tests/docs/test_docs.py",
     "tests/packaging/test_wheel.py",
 )
-FEW = 3
+FEW = 2
 FAST_LOBES = {"leaf", "mel", "waveform", "bcresnet", "blstm", "linear"}
 #: Libraries that golden tests compare with and that take seconds to import.
 ORACLES = re.compile(r"^(import|from) (timm|transformers|nnAudio|picture_encoders)\b", re.M)
@@ -73,7 +73,7 @@ def mark_slow(items):
         words = [value for value in values.values() if isinstance(value, str)]
         lobes = {word for word in words if word.partition("-")[0] in every_lobe}
         corpus = "corpus" if "/data/mini/" in item.nodeid else "tiny"
-        if lobes - FAST_LOBES or corpus in item.fixturenames:
+        if lobes - FAST_LOBES or corpus in item.fixturenames or "compiled" in words:
             item.add_marker(pytest.mark.slow)
         elif not (lobes and "promise" in values):
             cases[(item.nodeid.split("[")[0], *sorted(lobes))].append(item)

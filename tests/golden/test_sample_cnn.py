@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
+@pytest.mark.slow
 def test_sample_cnn_keeps_810_mib_for_twelve_windows():
     """As the source's layers do: nothing is held twice."""
     encoder = published("sample_cnn", 1).train()

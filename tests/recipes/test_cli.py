@@ -154,6 +154,7 @@ def test_wrong_input_ends_with_status_2(auricle, words, expected):
 # -- check -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_check_of_a_broken_plugin_fails_and_says_why(auricle, plugin):
     status, text, _ = auricle("check", "frontend", "louder", "--plugin", plugin, "--json")
     results = json.loads(text)
@@ -175,6 +176,7 @@ def test_check_hands_the_options_to_the_lobe(auricle, plugin):
     assert "hop" in auricle.refusal(*words, "--options", '{"hop_ms": 0}')
 
 
+@pytest.mark.slow
 def test_check_of_a_good_lobe_ends_well(auricle):
     text = auricle.output("check", "frontend", "waveform", "--json")
     assert all(result["passed"] for result in json.loads(text))

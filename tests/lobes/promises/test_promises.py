@@ -55,6 +55,7 @@ def test_the_registries_hold_what_the_readme_names():
     )
 
 
+@pytest.mark.slow
 def test_check_reports_every_promise_of_a_registered_lobe():
     results = check("frontend", "waveform")
     assert [result.name for result in results] == list(FRONTEND_PROMISES)
@@ -698,6 +699,7 @@ MUTANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "cls"),
     [
@@ -753,6 +755,7 @@ def test_declared_misfit_is_no_broken_promise():
     ENCODER_PROMISES["feature-counts"](subject)
 
 
+@pytest.mark.slow
 def test_checking_leaves_the_global_random_state_alone():
     torch.manual_seed(3)
     want = torch.rand(1)
@@ -761,6 +764,7 @@ def test_checking_leaves_the_global_random_state_alone():
     assert torch.equal(torch.rand(1), want)
 
 
+@pytest.mark.slow
 def test_a_lobe_may_declare_why_it_is_no_single_graph():
     cls = type("Declared", (DecidesByValues, TinyEncoder), {"graph_break": "its way depends on x"})
     ENCODER_PROMISES["compiled"](Subject("encoder", "declared", cls))

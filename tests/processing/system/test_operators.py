@@ -21,6 +21,7 @@ def _shapes(x, y, last, times, name):
     return torch.empty_like(x), torch.empty_like(y)
 
 
+pytestmark = pytest.mark.slow  # torch.compile takes seconds to import
 CALLS: list = []
 products = operator("test_products", _products, _shapes)
 X, Y = torch.linspace(-1, 1, 12).view(3, 4), torch.linspace(0.1, 2, 4)

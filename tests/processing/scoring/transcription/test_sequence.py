@@ -138,6 +138,7 @@ def test_merge_equals_whole_in_any_order(strings):
 # ---- the interval --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_interval_covers_the_rate_and_says_what_was_drawn(strings):
     references, hypotheses = strings(200, phones(39)[:9], seed=9)
     references = [reference or ["b"] for reference in references]
