@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 
-@pytest.mark.slow
 def test_m5_steps_of_the_paper_s_table():
     """8 kHz, 4 s: 32,000 samples, then 8,000, 2,000, 500, 125 and 32 steps."""
     encoder = published("m5", 1)
