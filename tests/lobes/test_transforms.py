@@ -64,3 +64,12 @@ def test_an_exported_graph_takes_other_batches_and_lengths(model, name):
     torch.testing.assert_close(
         program.module()(wavs, lengths), module(wavs, lengths), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["leaf", "tdfbanks"])
+def test_compiled_training_reads_the_filters_at_the_rates_of_the_plain_one(name):
+    """Another rate would be within the tolerances, and several times slower."""
+    frontend = build_frontend(name, sample_rate=16000)
+    compiled = torch.compile(frontend, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(WAVS, LENGTHS), frontend(WAVS, LENGTHS))

@@ -146,8 +146,9 @@ class EnergyEngine:
         has no gradient outside a filter's band, and such a filter may move there.
         """
         if is_traced(wavs, taps, pool, num_valid):
-            backend = "full_rate" if self._is_exact(taps) else self.backend
-            backend = "direct" if self.backend == "direct" else backend
+            # Decided here: inside the operator all taps are leaves.
+            form = "full_rate" if self._is_exact(taps) else "decimated"
+            backend = "direct" if self.backend == "direct" else form
             return filterbank_energy(
                 *(wavs, taps, pool, num_valid, offset, float(floor)),
                 *(self.hop, backend, self.rectifier),
