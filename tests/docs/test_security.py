@@ -22,4 +22,6 @@ def test_every_promise_names_a_test():
     promises = re.findall(r"^- .*\n(?:  .*\n)*", TEXT, re.M)
     assert len(promises) >= 3
     bare = [p for p in promises if NO_PROMISE not in p and not re.search(r"::test_\w+`", p)]
-    assert not bare, f"name the test of each promise in SECURITY.md, as `tests/FILE.py::NAME`: {bare}"
+    assert not bare, (
+        f"name the test of each promise in SECURITY.md, as `tests/FILE.py::NAME`: {bare}"
+    )
