@@ -20,7 +20,7 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-fast test-compile test-torch breaks lint format bench tables clean
+.PHONY: demo test test-fast test-extras test-compile test-torch breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -34,6 +34,14 @@ $(VENV)/.test: setup.cfg pyproject.toml
 	$(RUN)/pip install --quiet --upgrade pip
 	$(RUN)/pip install --quiet -e '.[$(EXTRAS)]' $(call pair,$(TORCH))
 	touch $@ $(VENV)/.demo
+
+# The extras that `make test` does without, in a venv of their own: trackers, submitit, Ray.
+.venv-extras/.extras: VENV = .venv-extras
+.venv-extras/.extras: setup.cfg pyproject.toml
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --upgrade pip
+	$(RUN)/pip install --quiet -e '.[mini,test,trackers,dist]' $(call pair,$(TORCH))
+	touch $@
 
 demo: $(VENV)/.demo
 	$(RUN)/python recipes/speech_commands/train.py hparams/speech_commands.yaml \
@@ -65,6 +73,11 @@ test-compile: $(VENV)/.test
 # Faults put into copies of the library, one at a time: does a test fail?
 breaks: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python tests/breaks/run.py --jobs 2
+
+# Trackers that write to disk, studies on submitit and on a Ray that is started here.
+test-extras: VENV = .venv-extras
+test-extras: .venv-extras/.extras
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras
 
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .

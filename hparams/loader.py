@@ -51,6 +51,7 @@ class Config:
     run_opts : SpeechBrain's RunOptions
     schema : the recipe, whose shipped YAML holds the defaults
     experiment : the row of `experiments.yaml` that was applied, or None
+    logger : the tracker that follows the training, as given, or None
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Config:
     run_opts: object
     schema: str
     experiment: str | None = None
+    logger: str | None = None
 
     def build(self) -> dict:
         """Construct every object of the YAML.
@@ -105,7 +107,7 @@ def load_hparams(
     argv : list of str
         The command line without the program: the YAML file, then options in any order.
         `--plugin FILE.py` (repeatable) loads lobes; `--experiment NAME` applies a row of
-        `experiments.yaml`; a name of SpeechBrain's RunOptions goes there; a name of the YAML
+        `experiments.yaml`; `--logger NAME` names a tracker; a name of SpeechBrain's RunOptions goes there; a name of the YAML
         (dots go deeper: `--frontend_options.leaf.num_features 64`) overrides it.
     schema : str or Path
         The recipe whose shipped YAML says which keys there are; or the path of a YAML that does.
@@ -121,7 +123,8 @@ def load_hparams(
 
     run_names = {field.name for field in dataclasses.fields(RunOptions)}
     problems: list[str] = []
-    path, plugins, experiment, run_given, given = _split(argv, run_names, problems)
+    path, plugins, words, run_given, given = _split(argv, run_names, problems)
+    experiment, logger = words["experiment"], words["logger"]
 
     schema = str(schema)
     path = Path(path) if path else shipped(schema)
@@ -178,7 +181,7 @@ def load_hparams(
     if problems:
         raise ConfigError(problems)
     run_opts = RunOptions(**run_given, overridden_args=set(run_given))
-    return Config(path, overrides, plain, run_opts, schema, experiment or None)
+    return Config(path, overrides, plain, run_opts, schema, experiment or None, logger or None)
 
 
 def usage(schema: str | Path, program: str) -> str:
@@ -201,6 +204,7 @@ def usage(schema: str | Path, program: str) -> str:
         "Every key of the YAML can be given on the command line; dots go deeper,",
         "e.g. --frontend leaf --frontend_options.leaf.num_features 64",
         "--experiment NAME applies a row of hparams/experiments.yaml before that.",
+        "--logger tensorboard | wandb | mlflow shows losses, scores, rates and filters as they change.",
         "SpeechBrain's run options (--device cpu, --precision bf16, --noprogressbar, --test_only,",
         "--ckpt_interval_steps N, ...) work too. Lobes: auricle list frontends | encoders",
         "",
@@ -226,7 +230,8 @@ def _shown(schema: str | Path) -> str:
 
 def _split(argv, run_names, problems):
     """Sort the words of a command line by whom they are for; names are matched exactly."""
-    path, plugins, experiment, run_given, given = "", [], "", {}, []
+    path, plugins, run_given, given = "", [], {}, []
+    whole = {"experiment": "", "logger": ""}
     words = list(argv)
     while words:
         word = words.pop(0)
@@ -243,8 +248,8 @@ def _split(argv, run_names, problems):
             problems.append(f"--{name} needs a value: --{name} VALUE")
         elif name == "plugin":
             plugins += values
-        elif name == "experiment":
-            experiment = " ".join(values)
+        elif name in whole:
+            whole[name] = " ".join(values)
         elif name in run_names and name not in NO_RUN_OPTIONS:
             try:
                 run_given[name] = _run_value(name, values)
@@ -256,7 +261,7 @@ def _split(argv, run_names, problems):
             )
         else:
             given.append((name, values[0]))
-    return path, plugins, experiment, run_given, given
+    return path, plugins, whole, run_given, given
 
 
 def _value(keys: list[str], text: str, tree):

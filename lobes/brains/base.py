@@ -6,6 +6,7 @@ here or there asks what class a lobe is.
 
 import hashlib
 import logging
+import sys
 import time
 from datetime import datetime, timezone
 
@@ -22,8 +23,11 @@ from ..tasks import Task
 from . import interruption
 from .checkpoints import History
 from .optimization import build_optimizer, prepare_step
+from .trackers import Tracking
 
 logger = logging.getLogger(__name__)
+#: Between two lines of progress within an epoch, where no bar is drawn, in s.
+PROGRESS_S = 60.0
 Stage = sb.Stage
 
 
@@ -73,6 +77,8 @@ class BaseBrain(sb.Brain):
         Of the frontend as it was built, before a checkpoint is read; None where it has none.
     trained : dict of nn.Module
         The model's parts and the extra modules by name, without DDP around them.
+    tracking : Tracking or None
+        The tracker that follows the training, `tracking` of the hyperparameters.
     train_numbers : dict
         What a subclass wants to see in the record of an epoch of training beside its loss.
     """
@@ -98,6 +104,10 @@ class BaseBrain(sb.Brain):
         self.model, self.task, self.augment = model, task, augment
         self.headline = task.headline
         self.history = History()
+        self.tracking: Tracking | None = getattr(self.hparams, "tracking", None)
+        # A bar is for a terminal: in a file its control characters would be one endless line.
+        self.noprogressbar = self.noprogressbar or not sys.stderr.isatty()
+        self._said_s = time.monotonic()
         self.trained = {**model.parts, **extra_modules}
         frontend = model.compute_features
         self.initial_filters = frontend.filters() if hasattr(frontend, "filters") else None
@@ -288,7 +298,20 @@ class BaseBrain(sb.Brain):
             self.prepare_step()
             self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)
+        self._say_progress(f"step {self.step} of {len(self._steps_in_epoch)}, loss {host_loss:.3g}")
         return host_loss
+
+    def evaluate_batch(self, batch, stage):
+        loss = super().evaluate_batch(batch, stage)
+        self._say_progress(f"{stage.name.lower()}, {self._loss_count} items")
+        return loss
+
+    def _say_progress(self, text: str) -> None:
+        """A line per minute where no bar is drawn."""
+        if self.noprogressbar and time.monotonic() - self._said_s >= PROGRESS_S:
+            self._said_s = time.monotonic()
+            if if_main_process():
+                logger.info("epoch %d: %s", self.epoch, text)
 
     def _finite_everywhere(self, loss: torch.Tensor) -> bool:
         """Whether no rank has a loss that is not finite; all learn, too, of a request to stop."""
@@ -339,6 +362,8 @@ class BaseBrain(sb.Brain):
             # memory, and takes 5 to 10 % of an epoch.
             torch.utils.deterministic.fill_uninitialized_memory = False
         super().on_fit_start()
+        if self.tracking is not None and if_main_process():
+            self.tracking.begin(len(self.history.epochs))
         self._stop_early()
 
     def on_evaluate_start(self, max_key=None, min_key=None):
@@ -396,6 +421,8 @@ class BaseBrain(sb.Brain):
                 train_stats={"loss": self._train_record["loss"]},
                 valid_stats={key: record[key] for key in ("loss", self.headline) if key in record},
             )
+            if self.tracking is not None and if_main_process():
+                self.tracking.log_epoch(self)
             if self.checkpointer is not None:
                 keys = [self.headline] if self.task.higher_is_better else []
                 self.checkpointer.save_and_keep_only(

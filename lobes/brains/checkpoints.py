@@ -244,6 +244,17 @@ class History:
         with open(path, encoding="utf-8") as stream:
             vars(self).update(json.load(stream))
 
+    def curves(self) -> list[dict]:
+        """The epochs as `auricle.processing.plots.training.training_curves` draws them."""
+        return [
+            {
+                "epoch": record["epoch"],
+                **{f"train_{key}": x for key, x in record["train"].items() if key != "seconds"},
+                **{f"valid_{key}": x for key, x in record["valid"].items()},
+            }
+            for record in self.epochs
+        ]
+
     def best(self, key: str, sign: int) -> int:
         """Index of the best epoch (the first of equals); -1 when there is none."""
         values = [sign * record["valid"][key] for record in self.epochs if "valid" in record]

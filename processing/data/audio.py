@@ -182,7 +182,9 @@ def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
     num_workers = num_workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(num_workers) as pool:
         results = pool.map(lambda path: _scan_one(path, sample_rate_hz), paths)
-        bar = tqdm(results, "checking audio", len(paths), unit="file", disable=not progress)
+        bar = tqdm(
+            results, "checking audio", len(paths), unit="file", disable=None if progress else True
+        )
         return list(bar)
 
 

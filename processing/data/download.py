@@ -102,7 +102,7 @@ def _download(url, part, progress, timeout_s):
             have_bytes = have_bytes if resumes else 0
             length = answer.headers.get("Content-Length")
             total_bytes = have_bytes + int(length) if length else None
-            bar = {"desc": part.stem, "initial": have_bytes, "disable": not progress}
+            bar = {"desc": part.stem, "initial": have_bytes, "disable": None if progress else True}
             with (
                 open(part, "ab" if resumes else "wb") as file,
                 tqdm.wrapattr(answer, "read", total_bytes, **bar) as counted,
@@ -134,7 +134,7 @@ def _verify(path, checksum, url, progress):
         return
     algorithm, _, expected = checksum.partition(":")
     total = hashlib.new(algorithm)
-    bar = {"desc": "checksum", "disable": not progress}
+    bar = {"desc": "checksum", "disable": None if progress else True}
     with (
         open(path, "rb") as file,
         tqdm.wrapattr(file, "read", path.stat().st_size, **bar) as counted,

@@ -92,6 +92,8 @@ def finish(
     description = {**_describe(result, run, model, labels), **bundled}
     bundle = bundles.save(output_folder / "bundle", description, model)
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
+    if brain.tracking is not None:
+        brain.tracking.log_test(result.metrics["test"], pictures, len(history.epochs))
     _report(brain, result, path, bundle, pictures, use)
 
 
@@ -191,16 +193,9 @@ def _draw(brain, config, folder: Path, best_epoch: int, result: RunResult) -> li
     plain = config.plain
     synthetic = " (synthetic)" if result.corpus["synthetic"] else ""
     name = f"{plain['frontend']} + {plain['encoder']}, {result.corpus['name']}{synthetic}"
-    curves = [
-        {
-            "epoch": record["epoch"],
-            **{f"train_{key}": value for key, value in record["train"].items() if key != "seconds"},
-            **{f"valid_{key}": value for key, value in record["valid"].items()},
-        }
-        for record in brain.history.epochs
-    ]
+    curves = training_curves(brain.history.curves(), name, best_epoch)
     pictures = [
-        save_figure(training_curves(curves, name, best_epoch), folder / "training_curves.png"),
+        save_figure(curves, folder / "training_curves.png"),
         *brain.pictures(folder, name),
     ]
     before = brain.initial_filters

@@ -97,6 +97,7 @@ def _run(recipe, train, checks, argv, task, output) -> int:
         needed = output or (lambda plain: find_task(task).output)
         every = [lambda plain: common_problems(plain, needed(plain)), *checks]
         config = load_hparams(argv, recipe, [checked(every)])
+        _check_logger(config.logger)
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()
@@ -118,6 +119,22 @@ def _run(recipe, train, checks, argv, task, output) -> int:
         if not isinstance(sys.exc_info()[1], (interruption.StopRequested, KeyboardInterrupt)):
             _end_processes()  # else the others may be gone, who would be waited for
     return 0
+
+
+def _check_logger(name: str | None) -> None:
+    """Raise a ConfigError where a tracker is not known, or not installed."""
+    from ...lobes.brains.trackers import TRACKERS, missing_package
+
+    if name is None:
+        return
+    if name not in TRACKERS:
+        raise ConfigError([f"--logger {name}: there are {', '.join(TRACKERS)}"])
+    if package := missing_package(name):
+        raise ConfigError(
+            [
+                f"--logger {name} needs {package}: pip install 'auricle[trackers]' (or {package} alone)"
+            ]
+        )
 
 
 def _program(recipe: str | Path) -> str:
@@ -314,8 +331,25 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     output_folder = claim_folder(config, hparams["output_folder"], record.digest)
     hparams = {**training_objects(hparams), **hparams}
     hparams["checkpointer"].sweep()
+    hparams["tracking"] = _tracking(config, output_folder)
     corpus = {**corpus, "complete": record.completeness == "complete"}
     return Run(config, hparams, output_folder, record, corpus)
+
+
+def _tracking(config: Config, output_folder: Path):
+    """The tracker that follows a run; of runs in one results folder, the curves are side by side."""
+    from ...lobes.brains.trackers import Tracking
+
+    if config.logger is None:
+        return None
+    folder = Path(config.plain["results_folder"])
+    try:
+        name = output_folder.resolve().relative_to(folder.resolve()).as_posix().replace("/", "-")
+    except ValueError:
+        name = output_folder.name
+    values = {key: value for key, value in config.plain.items() if not key.endswith("_folder")}
+    options = {key: value for key, value in values.items() if not str(value).startswith("!")}
+    return Tracking(config.logger, output_folder, folder, name, options)
 
 
 def training_objects(hparams: dict) -> dict:

@@ -27,6 +27,9 @@ EXTRAS = (
     "espeakng_loader",
     "submitit",
     "ray",
+    "tensorboard",
+    "wandb",
+    "mlflow",
     # of the extra `test`
     "pytest",
     "sklearn",

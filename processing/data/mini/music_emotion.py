@@ -95,7 +95,7 @@ def write(folder: Path, size: str, seed: int) -> dict:
     (folder / AUDIO_FOLDER).mkdir(parents=True)
     digest = hashlib.sha256()
     # The bar shows itself only if there is more than a second to wait.
-    for i, song in enumerate(tqdm(songs, desc="mini DEAM", unit="song", delay=1)):
+    for i, song in enumerate(tqdm(songs, desc="mini DEAM", unit="song", delay=1, disable=None)):
         samples = _record(song, seed, stereo=i % _STEREO_EVERY == 0)
         digest.update(f"{song.id}".encode() + samples.astype("<i2").tobytes())
         path = folder / AUDIO_FOLDER / f"{song.id}.mp3"

@@ -111,7 +111,9 @@ def write(
     for word in words:
         (folder / word).mkdir()
     # The bar shows itself only if there is more than a second to wait.
-    for word, split, index, n in tqdm(clips, desc="mini Speech Commands", unit="clip", delay=1):
+    for word, split, index, n in tqdm(
+        clips, desc="mini Speech Commands", unit="clip", delay=1, disable=None
+    ):
         path = f"{word}/{names[index]}_nohash_{n}.wav"
         samples = recorder.record(word, index, n)
         soundfile.write(folder / path, samples, SAMPLE_RATE_HZ, subtype="PCM_16")

@@ -111,7 +111,7 @@ def write(folder: Path, size: str, seed: int) -> dict:
     digest = hashlib.sha256()
     num_samples, used = 0, set()
     # The bar shows itself only if there is more than a second to wait.
-    for person in tqdm(people, desc="mini TIMIT", unit="speaker", delay=1):
+    for person in tqdm(people, desc="mini TIMIT", unit="speaker", delay=1, disable=None):
         home = folder / person.part / f"DR{person.region}" / person.name
         home.mkdir(parents=True)
         place = _place(person, seed)

@@ -96,7 +96,9 @@ def write(folder: Path, size: str, seed: int) -> dict:
     digest = hashlib.sha256()
     num_samples = 0
     # The bar shows itself only if there is more than a second to wait.
-    for name, speaker in tqdm(cast.items(), desc="mini VoxCeleb", unit="speaker", delay=1):
+    for name, speaker in tqdm(
+        cast.items(), desc="mini VoxCeleb", unit="speaker", delay=1, disable=None
+    ):
         utterances[name] = []
         for v in range(plan.videos_per_speaker):
             filmed = _film(speaker, seed, v)
