@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ...processing.filterbank.displacement import displacement
 from ...processing.plots.filters import learned_filters
 from ...processing.plots.training import training_curves
@@ -69,7 +71,10 @@ class WeightsAndBiases:
         self.run.define_metric("*", step_metric="epoch")
 
     def log(self, numbers: Mapping[str, float], figures: Mapping, epoch: int) -> None:
-        images = {name: self.library.Image(figure) for name, figure in figures.items()}
+        images = {}
+        for name, figure in figures.items():
+            figure.canvas.draw()
+            images[name] = self.library.Image(np.asarray(figure.canvas.buffer_rgba()))
         self.run.log({"epoch": epoch, **numbers, **images})
 
     def close(self, pictures: list[Path], epoch: int) -> None:

@@ -221,7 +221,7 @@ def test_extras_named_here_are_those_of_setup_cfg():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     named = {
-        line.split("=")[0].split(">")[0].strip().lower().replace("-", "").replace("_", "")
+        re.split(r"[=>\[]", line)[0].strip().lower().replace("-", "").replace("_", "")
         for extra in config["options.extras_require"].values()
         for line in extra.split("\n")
         if line.strip()

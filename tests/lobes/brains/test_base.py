@@ -491,3 +491,18 @@ def test_the_best_and_the_two_latest_checkpoints_are_kept(tmp_path):
         )
     kept = [ckpt.meta["number"] for ckpt in checkpointer.list_checkpoints()]
     assert sorted(kept) == [1, 3, 4]
+
+
+@pytest.mark.parametrize(("period_s", "lines"), [(0.0, 10), (60.0, 0)])
+def test_where_no_bar_is_drawn_a_long_epoch_says_a_line_per_minute(
+    period_s, lines, monkeypatch, caplog, capsys
+):
+    monkeypatch.setattr("auricle.lobes.brains.base.PROGRESS_S", period_s)
+    brain = make(run_opts={"noprogressbar": False}, number_of_epochs=1)
+    assert brain.noprogressbar, "the output of a test is no terminal"
+    with caplog.at_level("INFO", "auricle"):
+        fit(brain, batch_size=4)
+    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("epoch 1: ")]
+    assert len(said) == lines, "of 5 steps and 5 batches of validation"
+    assert all(word in " ".join(said) for word in ("step 5 of 5, loss", "valid, 20 items") if lines)
+    assert "\r" not in capsys.readouterr().err

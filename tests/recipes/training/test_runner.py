@@ -57,3 +57,13 @@ def test_run_options_without_an_effect_exist_and_are_not_recorded(monkeypatch):
     assert all(hasattr(options, name) for name in NO_EFFECT)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run_options(options) == {"processes": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("tensorbord", "there are tensorboard, wandb, mlflow"), ("wandb", "'auricle[trackers]'")],
+)
+def test_a_tracker_that_is_not_there_is_named_before_anything_runs(name, says, capsys, monkeypatch):
+    monkeypatch.setattr("auricle.lobes.brains.trackers.missing_package", lambda name: name)
+    assert runner.run_recipe(YAML, train, argv=["--data_folder", "mini", "--logger", name]) == 2
+    assert says in capsys.readouterr().err
