@@ -74,10 +74,10 @@ test-compile: $(VENV)/.test
 breaks: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python tests/breaks/run.py --jobs 2
 
-# Trackers that write to disk, studies on submitit and on a Ray that is started here.
+# Trackers that write to disk.
 test-extras: VENV = .venv-extras
 test-extras: .venv-extras/.extras
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras/with_*.py
 
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
