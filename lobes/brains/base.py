@@ -20,7 +20,7 @@ from ...processing.data.batching import DurationBatchSampler
 from ..contracts import project_after
 from ..model import PARTS, Model
 from ..tasks import Task
-from . import interruption
+from . import interruption, standstill
 from .checkpoints import History
 from .optimization import build_optimizer, prepare_step
 from .trackers import Tracking
@@ -273,6 +273,7 @@ class BaseBrain(sb.Brain):
         return 1.0
 
     def fit_batch(self, batch):
+        standstill.advance()
         torch.manual_seed(
             step_seed(
                 self.hparams.seed, self.epoch, self.step, sb.utils.distributed.get_rank() or 0
@@ -315,6 +316,7 @@ class BaseBrain(sb.Brain):
 
     def _finite_everywhere(self, loss: torch.Tensor) -> bool:
         """Whether no rank has a loss that is not finite; all learn, too, of a request to stop."""
+        standstill.advance()
         self._stops = bool(interruption.requested())
         finite = torch.isfinite(loss.detach()).float()
         if not self.distributed_launch:
@@ -390,6 +392,7 @@ class BaseBrain(sb.Brain):
     def on_stage_start(self, stage, epoch=None):
         self._stage_began = time.perf_counter()
         if stage == Stage.TRAIN:
+            standstill.advance()
             self.epoch = epoch
             self.train_numbers = {}
             if hasattr(self._train_dataset, "set_epoch"):  # other crops in every epoch
@@ -401,6 +404,7 @@ class BaseBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         elapsed = time.perf_counter() - self._stage_began
         if stage == Stage.TRAIN:
+            standstill.rest()
             self.history.seconds += elapsed
             self._train_record = {"loss": float(stage_loss), "seconds": elapsed}
             self._train_record |= self.train_numbers

@@ -88,6 +88,7 @@ RANGES: dict[str, Rule] = {
     "num_workers": _count(0, 1024),
     "number_of_epochs": _count(1),
     "pretrain_epochs": _count(0),
+    "rank_limit_s": _between(0, _MANY),
     "restart_epochs": _above(0, _MANY),
     "sample_rate": _between(1000, 768_000),
     "seed": _SEED,

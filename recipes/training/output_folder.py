@@ -18,6 +18,7 @@ from .messages import RecipeError, tell
 FREE_KEYS = (
     "cache_gb",
     "num_workers",
+    "rank_limit_s",
     "fresh",
     "download",
     "data_folder",

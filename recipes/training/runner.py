@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...hparams.loader import Config, ConfigError, load_hparams, usage
-from ...lobes.brains import interruption
+from ...lobes.brains import interruption, standstill
 from ...lobes.tasks import find_task
 from ...processing.system.busy_cores import busy_cores_note
 from ...processing.system.memory import keep_freed_memory, use_large_pages
@@ -60,7 +60,8 @@ def run_recipe(
     Returns
     -------
     Exit status: 0 done, 1 stopped while running, 2 wrong input, 75 (`AGAIN`) stopped by SIGTERM or
-    SIGUSR1 after a checkpoint (the same command goes on), 130 interrupted from the keyboard.
+    SIGUSR1 after a checkpoint, or because another rank stands still (the same command goes on), 130
+    interrupted from the keyboard.
     """
     with interruption.handled():
         try:
@@ -104,10 +105,10 @@ def _run(recipe, train, checks, argv, task, output) -> int:
     keep_freed_memory()
     _note_busy_cores()
     try:
-        _init_processes(config)
+        watch = _init_processes(config)
         train(config)
         if os.environ.get("RANK") is not None:
-            _leave_together()
+            _leave_together(watch)
     except (RecipeError, ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("AURICLE_TRACEBACK"):
             raise
@@ -173,13 +174,18 @@ def _set_up_logging() -> None:
         logger.setLevel(logging.INFO)
 
 
-def _init_processes(config: Config) -> None:
-    """Join the other ranks when torchrun has started several; on CPUs they talk by gloo."""
+def _init_processes(config: Config) -> standstill.Watch | None:
+    """Join the other ranks when torchrun has started several; on CPUs they talk by gloo.
+
+    Returns
+    -------
+    What ends this rank when another one stands still; None where there are no others.
+    """
     import torch
     from speechbrain.utils.distributed import ddp_init_group
 
     if os.environ.get("RANK") is None:
-        return
+        return None
     on_cpu = config.run_opts.device == "cpu" or not torch.cuda.is_available()
     if on_cpu:
         given = {"distributed_backend": "gloo", "device": "cpu"}
@@ -187,9 +193,22 @@ def _init_processes(config: Config) -> None:
             config.run_opts, **given, overridden_args=config.run_opts.overridden_args | set(given)
         )
     ddp_init_group(config.run_opts)
+    limit_s = config.plain["rank_limit_s"]
+    return standstill.Watch(limit_s, _end_without) if limit_s else None
 
 
-def _leave_together() -> None:
+def _end_without(missing: str) -> None:
+    """End this rank, which others can only wait for."""
+    print(
+        f"auricle: rank {os.environ['RANK']} ends: {missing} (rank_limit_s); "
+        "the same command goes on from the last checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(AGAIN)
+
+
+def _leave_together(watch: standstill.Watch | None) -> None:
     """End a rank whose work is done, after the others' is done too.
 
     Not by returning: when a process that has used gloo ends, torch's own clean-up now and then
@@ -199,6 +218,8 @@ def _leave_together() -> None:
     from speechbrain.utils.distributed import ddp_barrier
 
     ddp_barrier()
+    if watch:
+        watch.close()
     release_folder()
     _end_processes()
     sys.stdout.flush()
