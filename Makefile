@@ -1,4 +1,4 @@
-# make demo | test | lint | bench          PYTHON=python3.12 chooses another interpreter
+# make demo | test | test-long | lint | bench          PYTHON=python3.12 chooses another interpreter
 # make test-torch VERSION=2.8.0            contract and golden tests with another torch
 # Everything is installed into .venv, in one resolution, so that torch and torchaudio match.
 TORCH ?= 2.11.0
@@ -20,7 +20,8 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-fast test-extras test-compile test-torch breaks lint format bench tables clean
+.PHONY: demo test test-long test-fast test-extras test-compile test-torch breaks lint format bench
+.PHONY: tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -48,7 +49,11 @@ demo: $(VENV)/.demo
 		--experiment demo --output_folder results/demo
 
 test: $(VENV)/.test
-	$(TEST)
+	$(TEST) -m 'not long'
+
+# Whole products, such as the documents' worked examples and a wheel, and further forms of lobes.
+test-long: $(VENV)/.test
+	$(TEST) -m long
 
 test-fast: $(VENV)/.test
 	$(TEST) -m 'not slow'

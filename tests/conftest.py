@@ -6,6 +6,10 @@ of each test function at most `FEW` cases, spread over its parameters; of sweeps
 because it takes over 0.3 s, what compiles or needs a whole mini corpus, and the files that match
 `ORACLES` or stand in `TOGETHER`.
 
+`make test` leaves to `make test-long` what is marked `long` by hand, because it runs a whole product
+(the worked examples of the documents, a wheel), and, of sweeps over the registries, the forms of a
+lobe besides its default (`leaf-log-pcen`); those of `FAST_LOBES` stay.
+
 Two workers share the tests. The tests of a file in `TOGETHER` share a trained run, a wheel or the
 like: one worker runs them all, and these files come first, the longest in front, so that what is
 left to fill up both workers at the end is short.
@@ -73,7 +77,11 @@ def mark_slow(items):
         words = [value for value in values.values() if isinstance(value, str)]
         lobes = {word for word in words if word.partition("-")[0] in every_lobe}
         corpus = "corpus" if "/data/mini/" in item.nodeid else "tiny"
-        if lobes - FAST_LOBES or corpus in item.fixturenames or "compiled" in words:
+        if "promise" in values and any("-" in word for word in lobes - FAST_LOBES):
+            item.add_marker(pytest.mark.long)
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
+        elif lobes - FAST_LOBES or corpus in item.fixturenames or "compiled" in words:
             item.add_marker(pytest.mark.slow)
         elif not (lobes and "promise" in values):
             cases[(item.nodeid.split("[")[0], *sorted(lobes))].append(item)

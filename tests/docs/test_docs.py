@@ -126,7 +126,7 @@ def example(tmp_path_factory, shared_cache, mini_folder):
     return folder, outputs, (before, digest_of_sources())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_worked_example_is_checked_trained_saved_and_used(example):
     folder, outputs, (before, after) = example
     checked, trained, predicted, in_python = outputs[:4]
@@ -177,7 +177,7 @@ print((bundles.load(folder)(wavs, lengths) - want).abs().max().item())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_loaded_bundle_gives_the_output_of_the_trained_model(example):
     """The trained model is rebuilt from the YAML and the checkpoint, without the bundle."""
     folder, _, _ = example
@@ -188,7 +188,7 @@ def test_the_loaded_bundle_gives_the_output_of_the_trained_model(example):
     assert float(off) <= 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
     """An installed package is its folder and a dist-info; pip is not needed to make one."""
     folder, _, _ = example
@@ -219,7 +219,7 @@ def test_the_entry_point_of_the_document_adds_the_lobe(example, tmp_path):
     assert "usage: auricle train floors" in helped and "  early_stopping_epochs: 0" in helped
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nets_of_others_keep_every_promise(example):
     _, outputs, _ = example
     kept = re.findall(r"encoder (\w+): (\d+) of (\d+) promises kept", outputs[4])
@@ -227,7 +227,7 @@ def test_nets_of_others_keep_every_promise(example):
     assert all(count == total for _, count, total in kept)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_its_mask_a_net_is_told_what_to_do(example, tmp_path):
     folder, _, _ = example
     lines = (
@@ -248,7 +248,7 @@ except BrokenPromise as broken:
     assert "per_item or masked_inside" in told and "padded with noise against zeros" in told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_data_set_of_the_document_trains_and_its_bundle_answers(example):
     folder, outputs, _ = example
     made = folder / "results/floors/leaf_small_cnn/seed_1"
@@ -365,7 +365,7 @@ def test_a_wrong_command_would_be_seen(command):
     assert problems_of(command.split())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_marked_blocks_of_the_readme_run(tmp_path, shared_cache):
     _, outputs = run_blocks(DOCUMENTS[1], tmp_path, shared_cache)
     assert len(outputs) == sum(block.runs for block in blocks_of(DOCUMENTS[1]))

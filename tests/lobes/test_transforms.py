@@ -49,11 +49,13 @@ def test_checkpoint(model, expected):
     torch.testing.assert_close(list(found), list(expected.values()), rtol=1e-4, atol=1e-6)
 
 
-FRONTENDS = ("leaf", "gammatone", "tdfbanks", "sincnet_plus", "mel", "pcen_mel")
+OTHERS = ("leaf", "gammatone", "tdfbanks", "sincnet_plus", "pcen_mel")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", (*FRONTENDS, "whole model"))
+@pytest.mark.parametrize(
+    "name", ("whole model", "mel", *[pytest.param(name, marks=pytest.mark.long) for name in OTHERS])
+)
 def test_an_exported_graph_takes_other_batches_and_lengths(model, name):
     module = model if name == "whole model" else build_frontend(name, sample_rate=16000).eval()
     dims = {0: torch.export.Dim("batch", max=64), 1: torch.export.Dim("time", min=400, max=99999)}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAPPED = ("hparams", "lobes", "processing", "recipes")
 NOT_COPIED = (".*", "__pycache__", "*.egg-info", "results", "build", "dist", "tests")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # -I and -S leave out PYTHONPATH, the working directory and every .pth file, and with them the
 # installation under test; what auricle needs is found in the folder of this environment.

@@ -183,7 +183,7 @@ print(peak_memory_bytes())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about Linux and glibc")
 @pytest.mark.parametrize("batch", [8, 80])
 def test_a_process_stays_within_its_estimate(batch):

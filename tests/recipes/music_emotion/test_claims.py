@@ -81,7 +81,7 @@ def test_a_spectrogram_has_a_quarter_of_the_waveforms_elements(monkeypatch):
     assert elements.measure().verdict == HOLDS
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_activations_of_the_clip_are_the_known_sizes():
     """MiB of batches of 12, against sums of saved tensors of timm's, transformers' and own code."""
     known = {
@@ -111,7 +111,7 @@ def test_what_a_forward_pass_keeps_is_measured():
     assert small.measured_bytes() == small.estimated_bytes(1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("waveform_samples", "verdict"), [(4801, DOES_NOT_HOLD), (480_100, HOLDS)])
 def test_more_activations_are_judged_by_the_estimates(monkeypatch, waveform_samples, verdict):
     options = {"size": "tiny", "depth": 2, "frames": 100}
@@ -129,7 +129,7 @@ def test_more_activations_are_judged_by_the_estimates(monkeypatch, waveform_samp
     assert (measured["m5"] is None) == (networks[1].estimated_bytes(1) > limit)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_frozen_blocks_leave_the_published_parameters(monkeypatch):
     finding = frozen_parameters.measure()
     assert column(finding, "frozen blocks", "all that learn") == {
@@ -145,7 +145,7 @@ def test_frozen_blocks_leave_the_published_parameters(monkeypatch):
     assert frozen_parameters.measure().verdict == DOES_NOT_HOLD
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_normalised_channels_are_one(monkeypatch):
     finding = normalization.measure()
     assert finding.verdict == HOLDS
@@ -223,7 +223,7 @@ def test_ccc_of_batches_is_that_of_each():
     assert got == pytest.approx([concordance(predictions[o], targets[o]) for o in order])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_dilated_stack_sees_3070_steps(monkeypatch):
     finding = receptive_field.measure()
     assert column(finding, "stride before it (samples)", "steps") == {1: 3070, 128: 3070}
@@ -234,7 +234,7 @@ def test_the_dilated_stack_sees_3070_steps(monkeypatch):
     assert receptive_field.measure().verdict == DOES_NOT_HOLD
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_270_songs_do_not_tell_071_from_074(monkeypatch):
     finding = freezing_noise.measure()
     fisher = column(finding, "CCC", "error (Fisher)")

@@ -436,6 +436,7 @@ def test_the_catalogue_has_them():
 # -- a real run --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_wanted_run_is_trained_once_and_found_again(tiny, tmp_path, capsys):
     settings = Settings(str(tmp_path), data_folder=str(tiny("music_emotion")), number_of_epochs=2)
     small = {

@@ -709,7 +709,7 @@ def test_the_command_prints_the_counts_and_errors_in_one_line(corpus, tmp_path, 
     assert "skipped 1:" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_script_runs_by_its_path(corpus, tmp_path):
     command = [sys.executable, script.__file__, str(tmp_path / "nowhere"), str(tmp_path / "o")]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

@@ -340,7 +340,7 @@ def whole(tmp_path_factory):
     return folder / "TIMIT"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_corpus_is_complete_and_by_standard_comparable(whole, tmp_path):
     record = prepare(whole, tmp_path)
     assert [record.counts[s]["utterances"] for s in manifest.SPLITS] == [3696, 400, 192]

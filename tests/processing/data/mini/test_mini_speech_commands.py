@@ -430,7 +430,7 @@ def test_a_half_written_folder_is_never_used(cache, few):
     assert all_bytes(mini.cached_mini("speech_commands")) == complete
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_at_once_end_with_one_complete_folder(cache):
     script = (
         "import pathlib, sys\n"

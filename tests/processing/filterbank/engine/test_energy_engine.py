@@ -254,12 +254,12 @@ def test_decimated_gradients(dtype):
 
 @pytest.mark.slow
 def test_the_plan_follows_filters_while_they_learn():
-    """Widths shrink fourfold and grow back in 80 steps; no step leaves the bound."""
+    """Widths shrink fourfold and grow back in 16 steps; no step leaves the bound."""
     wavs, engine = noise(1, 4000), EnergyEngine(HOP, "decimated")
     pool = gaussian_lowpass(torch.full((8,), 0.4, dtype=torch.float64), WINDOW)
     centre, width = every_fifth_filter()
     width, costs = width.requires_grad_(), []
-    for step in range(80):
+    for step in range(16):
         taps = gabor_taps(centre, width, WINDOW)
         found = engine(wavs, taps, pool, 200, floor=FLOOR)
         costs.append(engine.plan(taps).cost)
@@ -267,7 +267,7 @@ def test_the_plan_follows_filters_while_they_learn():
         (gradient,) = torch.autograd.grad(found.sum(), width)
         assert gradient.isfinite().all()
         with torch.no_grad():
-            width *= 0.25 ** (1 / 40) if step < 40 else 4 ** (1 / 40)
+            width *= 0.25 ** (1 / 8) if step < 8 else 4 ** (1 / 8)
     assert max(costs) > 1.5 * costs[0]
     assert costs[-1] < 0.7 * max(costs)
 
