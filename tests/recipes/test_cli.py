@@ -13,9 +13,8 @@ from prediction import predicts_past_bad_files
 from random_bundle import random_bundle
 from run_results import run_result
 
-from auricle.lobes import ENCODERS, FRONTENDS
+from auricle.lobes import ENCODERS, FRONTENDS, promises
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes import promises
 from auricle.lobes.promises import FRONTEND_PROMISES, check
 from auricle.processing.data import mini
 from auricle.recipes import cli
