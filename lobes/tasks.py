@@ -207,9 +207,24 @@ register_task(
         columns=("accuracy", "macro_f1"),
         scores={
             "accuracy": Score("accuracy (%)", 100.0, 1),
+            "balanced_accuracy": Score("balanced accuracy (%)", 100.0, 1),
             "macro_f1": Score("macro F1 (%)", 100.0, 1),
         },
         also_called=("keyword_spotting",),
+    )
+)
+
+register_task(
+    Task(
+        name="tagging",
+        about="which of several tags a recording has",
+        head="tagger",
+        brain=".brains.tagging:TaggingBrain",
+        predict=".bundles.predictions:tag",
+        headline="map",
+        higher_is_better=True,
+        columns=("map", "roc_auc"),
+        scores={"map": Score("mAP"), "roc_auc": Score("ROC-AUC")},
     )
 )
 

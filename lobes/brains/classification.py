@@ -1,48 +1,31 @@
 """Brain of classification: cross-entropy with label smoothing and mixup, accuracy."""
 
-import speechbrain as sb
 import torch
 from torch.nn.functional import nll_loss
 
 from ...processing.plots.common import save_figure
 from ...processing.plots.confusion import confusion_matrix
 from ...processing.scoring.classification import ConfusionCounts
-from .base import BaseBrain
+from .clips import ClipBrain
 
 
-class ClassificationBrain(BaseBrain):
+class ClassificationBrain(ClipBrain):
     """Cross-entropy with label smoothing and mixup.
 
     A batch has `id`, `sig`, `target` (class indices) and `group` (speakers: what the confidence
     interval resamples).
-
-    Arguments
-    ---------
-    model : Model
-    labels : list of str
-        Class names in the order of the class indices.
-    args, kwargs : as `BaseBrain`.
 
     Hyperparameters
     ---------------
     mixup (alpha 0: none), label_smoothing
     """
 
-    def __init__(self, model, labels, *args, **kwargs):
-        super().__init__(model, *args, **kwargs)
-        self.labels = list(labels)
+    #: What the groups are.
+    group_unit = "speaker"
 
     def compute_forward(self, batch, stage):
         """Log-probabilities (B, C)."""
-        batch = batch.to(self.device)
-        wavs, lengths = batch.sig
-        self._mixed = None
-        if stage == sb.Stage.TRAIN:
-            wavs = self.training_waves(wavs, lengths, batch)
-            if self.hparams.mixup.alpha > 0:
-                wavs, partner, share = self.hparams.mixup(wavs)
-                self._mixed = (partner, share)
-        return self.run_model(wavs, lengths, stage)
+        return self.hear(batch.to(self.device), stage)
 
     def item_losses(self, predictions, batch):
         target = torch.as_tensor(batch.target, device=predictions.device)
@@ -58,7 +41,7 @@ class ClassificationBrain(BaseBrain):
         return ((1 - smoothing) * loss - smoothing * predictions.mean(-1)).mean()
 
     def new_score(self, stage):
-        return ConfusionCounts(self.labels)
+        return ConfusionCounts(self.labels, self.group_unit)
 
     def add_to_score(self, predictions, batch):
         self.score.append(batch.id, batch.target, predictions.argmax(-1), batch.group)

@@ -1,4 +1,4 @@
-"""Predictions of a bundle for one recording: a label, values, tokens, or an embedding."""
+"""Predictions of a bundle for one recording: a label, tags, values, tokens, or an embedding."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from torch.nn.functional import adaptive_avg_pool1d, pad
 from ...processing.scoring.regression.scales import LABEL_STEP_S, from_unit
 from ...processing.transcription.ctc_decoding import GreedyDecoder
 from ...processing.transcription.units import Units
+from ..layers.recording_windows import cut_recordings
 from ..tasks import Prediction, check_finite
 from .bundle import Bundle, BundleError
 
@@ -25,12 +26,30 @@ def classify(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     A recording shorter than the training clips is padded with zeros; a longer one is cut into
     clips half a clip apart, whose probabilities are averaged.
     """
-    probabilities = bundle(_clips(bundle, wav)).exp().mean(0)
+    probabilities = _outputs(bundle, wav).exp().mean(0)
     best = int(probabilities.argmax())
     label, probability = bundle.labels[best], float(probabilities[best])
     return Prediction(
         {"label": label, "probability": probability}, f"{label}\t{probability:.{_DECIMALS}f}"
     )
+
+
+def tag(bundle: Bundle, wav: torch.Tensor) -> Prediction:
+    """The probability of every tag, the most probable first; clips as in `classify`."""
+    probabilities = _outputs(bundle, wav).sigmoid().mean(0).tolist()
+    tags = sorted(zip(bundle.labels, probabilities, strict=True), key=lambda pair: -pair[1])
+    text = "\t".join(f"{name} {probability:.{_DECIMALS}f}" for name, probability in tags)
+    return Prediction({"tags": dict(tags)}, text)
+
+
+def _outputs(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+    """What the head gives for the clips of a recording, (W, C)."""
+    if not (bundle.clip_s and bundle.description.get("masked_padding")):
+        return bundle(_clips(bundle, wav))
+    size = round(bundle.clip_s * bundle.sample_rate)
+    clips, lengths, _ = cut_recordings(wav[None], None, size)
+    parts = zip(clips.split(_WINDOWS_AT_ONCE), lengths.split(_WINDOWS_AT_ONCE), strict=True)
+    return torch.cat([bundle(*part) for part in parts])
 
 
 def _clips(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:

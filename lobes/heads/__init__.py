@@ -1,4 +1,4 @@
-"""Heads by name, and the linear classifier: from an embedding to scores of classes or values."""
+"""Heads by name, the linear classifier and the tagger: from an embedding to scores or values."""
 
 if not __name__.startswith("auricle."):
     raise ImportError(f"import this folder as auricle.{__name__}; first: pip install -e .")
@@ -9,7 +9,7 @@ from torch import nn
 from .angular_margin import CosineClassifier
 from .regression import RegressionHead
 
-__all__ = ["HEADS", "Classifier", "build_head"]
+__all__ = ["HEADS", "Classifier", "Tagger", "build_head"]
 
 
 class Classifier(nn.Module):
@@ -41,11 +41,41 @@ class Classifier(nn.Module):
         return self.linear(embedding).float().log_softmax(-1)
 
 
+class Tagger(nn.Module):
+    """One linear layer: a logit per tag, of which an item may have several or none.
+
+    Arguments
+    ---------
+    in_features : int
+        D of the encoder.
+    num_tags : int
+
+    Shape
+    -----
+    (B, N, D) -> (B, N, C), logits in float32.
+
+    Example
+    -------
+    >>> Tagger(8, 3)(torch.zeros(2, 1, 8)).shape
+    torch.Size([2, 1, 3])
+    """
+
+    def __init__(self, in_features: int, num_tags: int):
+        super().__init__()
+        if num_tags < 1:
+            raise ValueError(f"a tagger needs at least 1 tag, got {num_tags}")
+        self.linear = nn.Linear(in_features, num_tags)
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        return self.linear(embedding).float()
+
+
 #: Heads by the names that bundles give them.
 HEADS: dict[str, type[nn.Module]] = {
     "classifier": Classifier,
     "cosine": CosineClassifier,
     "regression": RegressionHead,
+    "tagger": Tagger,
 }
 
 

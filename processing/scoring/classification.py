@@ -1,8 +1,9 @@
-"""Classification scores from a confusion matrix: accuracy, macro F1, the table per class.
+"""Classification scores from a confusion matrix: accuracy, balanced, macro F1, per class.
 
 Definitions, with M[i, j] the number of items of class i that were taken for class j:
 
 - accuracy: trace(M) / sum(M).
+- balanced accuracy: the mean recall over the classes that occur in the reference.
 - precision, recall and F1 of a class: TP / (TP + FP), TP / (TP + FN), 2 TP / (2 TP + FP + FN).
 - macro F1: the mean of F1 over the classes *present*, that is, those that occur in the reference
   or among the predictions. A class that occurs in neither has no F1 and is left out; a class that
@@ -41,6 +42,19 @@ def accuracy(confusion: Sequence | np.ndarray) -> float:
     0.85
     """
     return float(_accuracy(validate_confusion(confusion)))
+
+
+def balanced_accuracy(confusion: Sequence | np.ndarray) -> float:
+    """Mean recall over the classes that occur in the reference.
+
+    Arguments and errors as for `accuracy`.
+
+    Example
+    -------
+    >>> balanced_accuracy([[90, 0], [5, 5]])
+    0.75
+    """
+    return float(_balanced_accuracy(validate_confusion(confusion)))
 
 
 def macro_f1(confusion: Sequence | np.ndarray) -> float:
@@ -212,7 +226,7 @@ class ConfusionCounts(Collector):
         the protocol demands; the same items give the same numbers in whatever order or number of
         shards they came. Where not one item is wrong (or not one right) every resample is alike
         and the bootstrap would claim certainty: accuracy then has the exact binomial
-        (Clopper-Pearson) interval over the same units, and macro F1 has None.
+        (Clopper-Pearson) interval over the same units, and the other scores have None.
 
         Arguments
         ---------
@@ -221,9 +235,10 @@ class ConfusionCounts(Collector):
 
         Returns
         -------
-        dict with accuracy, macro_f1, n, labels (the class order), per_class {label: {precision,
-        recall, f1, support}}, confusion (C, C), and interval {accuracy: [low, high], macro_f1:
-        [low, high] or None, confidence, over, n_groups, n_resamples, seed, method}.
+        dict with accuracy, balanced_accuracy, macro_f1, n, labels (the class order), per_class
+        {label: {precision, recall, f1, support}}, confusion (C, C), and interval {accuracy: [low,
+        high], the other scores: [low, high] or None, confidence, over, n_groups, n_resamples, seed,
+        method}.
 
         Raises
         ------
@@ -246,16 +261,16 @@ class ConfusionCounts(Collector):
             method = "percentile bootstrap"
             interval = {
                 name: percentile_interval(score, rows, repeats=repeats, **draw)
-                for name, score in (("accuracy", _accuracy), ("macro_f1", _macro_f1))
+                for name, score in SCORES.items()
             }
         else:
             method = "exact binomial: no item is " + ("wrong" if hits else "right")
             bound = bound_without_errors(n_groups, confidence)
-            interval = {"accuracy": [bound, 1.0] if hits else [0.0, 1 - bound], "macro_f1": None}
+            interval = dict.fromkeys(SCORES)
+            interval["accuracy"] = [bound, 1.0] if hits else [0.0, 1 - bound]
         table = per_class(confusion)
         return {
-            "accuracy": accuracy(confusion),
-            "macro_f1": macro_f1(confusion),
+            **{name: float(score(confusion)) for name, score in SCORES.items()},
             "n": len(self),
             "labels": list(self.labels),
             "per_class": {
@@ -277,6 +292,19 @@ class ConfusionCounts(Collector):
         # `_add` lets no mixture in, so the first record speaks for all
         first = next(iter(self._records.values()), None)
         return first is not None and first[2] is not None
+
+    def resampled(self, name: str) -> tuple[list[str], callable]:
+        """The groups (or items), and a function from their weights (R, G) to the score `name`."""
+        named = self._records.items()
+        groups, place = np.unique([group or id for id, (*_, group) in named], return_inverse=True)
+        true, predicted, _ = (list(column) for column in zip(*self._records.values(), strict=True))
+        size = len(self.labels)
+        rows = np.zeros((len(groups), size, size))
+        np.add.at(rows, (place, true, predicted), 1)
+        flat = rows.reshape(len(groups), -1)
+        return groups.tolist(), lambda weights: SCORES[name](
+            (weights @ flat).reshape(-1, size, size)
+        )
 
     def _counts_by_group(self) -> tuple[np.ndarray, np.ndarray]:
         """One flat confusion matrix per group, in the order of the names: order of arrival and
@@ -321,6 +349,13 @@ def _accuracy(confusion: np.ndarray) -> np.ndarray:
     return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum(axis=(-2, -1))
 
 
+def _balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """(..., C, C) -> (...), unchecked: a resample may miss a class."""
+    support = confusion.sum(axis=-1)
+    recall = np.diagonal(confusion, axis1=-2, axis2=-1) / np.maximum(support, 1)
+    return recall.sum(axis=-1) / (support > 0).sum(axis=-1)
+
+
 def _macro_f1(confusion: np.ndarray) -> np.ndarray:
     """(..., C, C) -> (...), unchecked: a resample may miss a class."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
@@ -328,6 +363,10 @@ def _macro_f1(confusion: np.ndarray) -> np.ndarray:
     present = either > 0
     f1 = np.where(present, 2 * hits / np.maximum(either, 1), 0.0)
     return f1.sum(axis=-1) / present.sum(axis=-1)
+
+
+#: The scores by name, each vectorised over confusion matrices.
+SCORES = {"accuracy": _accuracy, "balanced_accuracy": _balanced_accuracy, "macro_f1": _macro_f1}
 
 
 def _counts_by_cell(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
