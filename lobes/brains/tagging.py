@@ -21,6 +21,9 @@ class TaggingBrain(ClipBrain):
     mixup (alpha 0: none), label_smoothing
     """
 
+    #: What the groups are.
+    group_unit = "group"
+
     def compute_forward(self, batch, stage):
         """Logits (B, C)."""
         return self.hear(batch.to(self.device), stage)
@@ -48,7 +51,7 @@ class TaggingBrain(ClipBrain):
         return binary_cross_entropy_with_logits(predictions, target)
 
     def new_score(self, stage):
-        return TagScores(self.labels)
+        return TagScores(self.labels, self.group_unit)
 
     def add_to_score(self, predictions, batch):
         present = self._target(batch, "cpu")

@@ -18,8 +18,8 @@ import torch
 from tqdm import tqdm
 
 from .audio_errors import AudioError, audio_error
-from .containers import open_audio, read_container
-from .media import DECODER_DELAY_SAMPLES, decode_media
+from .containers import Container, open_audio, read_container
+from .media import DECODER_DELAY_SAMPLES, decode_media, find_av
 from .resampling import resampler
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".sph")
@@ -125,7 +125,7 @@ def read_audio(
         rate_hz,
         sample_rate_hz if resample == "error" else None,
     )
-    waveform = _mixed(path, waveform) if waveform.shape[0] > 1 else waveform[0]
+    waveform = mix_channels(path, waveform) if waveform.shape[0] > 1 else waveform[0]
     if sample_rate_hz is not None and rate_hz != sample_rate_hz:
         waveform = resampler(rate_hz, sample_rate_hz)(waveform)
     return waveform
@@ -219,8 +219,8 @@ def _check_layout(path, channels, rate_hz, required_hz):
         raise audio_error(path, "rate", rate_hz, required_hz)
 
 
-def _mixed(path, waveform):
-    """The mean of the channels; AudioError where they cancel each other."""
+def mix_channels(path, waveform):
+    """(C, T) -> (T,), the mean of the channels; AudioError where they cancel each other."""
     mean = waveform.mean(0)
     if mean.square().mean() <= _CANCELLED_POWER * waveform.square().mean() and waveform.any():
         raise AudioError(
@@ -244,9 +244,15 @@ def _scan_one(path, sample_rate_hz):
 
 @contextmanager
 def _opened(path):
-    """(SoundFile, Container) of a file; (None, Container) where only PyAV finds its end."""
+    """(SoundFile, Container) of a file; (None, Container) where PyAV is needed and installed."""
     with open_audio(path) as file:
-        container = read_container(path, file)
+        try:
+            container = read_container(path, file)
+        except AudioError as error:
+            if error.kind != "needs_ffmpeg" or find_av() is None:
+                raise
+            yield None, Container("AAC")
+            return
         if container.name == "MP3" and not container.known:
             yield None, container
             return
@@ -299,7 +305,8 @@ def _decode(path, start_sample=0, num_samples=None):
         if sound is None:
             samples, rate_hz = decode_media(path)
             end = None if num_samples is None else start_sample + num_samples
-            waveform = torch.from_numpy(samples[:, DECODER_DELAY_SAMPLES:][:, start_sample:end])
+            delay = DECODER_DELAY_SAMPLES if container.name == "MP3" else 0
+            waveform = torch.from_numpy(samples[:, delay:][:, start_sample:end])
         else:
             rate_hz = sound.samplerate
             if start_sample > sound.frames:

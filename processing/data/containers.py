@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from .media import MEDIA_REMEDY
 from .audio_errors import AudioError, audio_error
 
 # What programs write that cannot go back to the header of a pipe: none, sox and espeak, the largest
@@ -116,7 +117,7 @@ def read_container(path, file: BinaryIO) -> Container:
         raise AudioError(
             path,
             f"is {coding}, which libsndfile cannot read",
-            f"convert it: ffmpeg -i {name.name} {name.stem}.wav",
+            f"{MEDIA_REMEDY}; or convert it: ffmpeg -i {name.name} {name.stem}.wav",
             "needs_ffmpeg",
         )
     if start or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):

@@ -235,8 +235,10 @@ def _end_processes() -> None:
             torch.distributed.destroy_process_group()
 
 
-def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
+def resolve_corpus(config: Config, recipe: str, quiet: bool = False) -> tuple[Path, dict]:
     """The data folder, made first when it is the mini corpus, and what the results say about it.
+
+    It is printed, too, unless `quiet`.
 
     Returns
     -------
@@ -263,7 +265,8 @@ def resolve_corpus(config: Config, recipe: str) -> tuple[Path, dict]:
         name = folder.resolve().name
     synthetic = folder.is_dir() and is_mini(folder)
     what = "auricle's own synthetic mini corpus, not a benchmark" if synthetic else "a real corpus"
-    tell(f"Corpus: {name} ({what})")
+    if not quiet:
+        tell(f"Corpus: {name} ({what})")
     return folder, {"name": name, "synthetic": synthetic}
 
 

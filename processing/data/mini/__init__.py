@@ -23,6 +23,7 @@ __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
 # its sounds are no speech; it is imported only when its corpus is asked for.
 CORPORA = {
     "music_emotion": ".music_emotion",
+    "own_sounds": ".own_sounds",
     "speech_commands": ".speech_commands",
     "timit": ".timit",
     "voxceleb": ".voxceleb",
