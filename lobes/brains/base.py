@@ -17,6 +17,7 @@ from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
 from ...processing.data.batching import DurationBatchSampler
+from ...processing.scoring.predictions import TABLE_NAME, write_predictions
 from ..contracts import project_after
 from ..model import PARTS, Model
 from ..tasks import Task
@@ -168,6 +169,10 @@ class BaseBrain(sb.Brain):
     def describe_test(self) -> str:
         """The test scores in a sentence, without the full stop."""
         raise TypeError(f"{type(self).__name__} does not define describe_test")
+
+    def keep_predictions(self, folder):
+        """Write what was predicted for every test item into a folder; returns the file, or None."""
+        return write_predictions(folder / TABLE_NAME, self.score)
 
     def compute_objectives(self, predictions, batch, stage):
         if stage == Stage.TRAIN:

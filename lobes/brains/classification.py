@@ -56,5 +56,6 @@ class ClassificationBrain(ClipBrain):
         return (
             f"Test accuracy {100 * test['accuracy']:.1f} % (95 % interval {100 * low:.1f} to "
             f"{100 * high:.1f} over {test['interval']['over']}s, {test['n']} clips), "
+            f"balanced accuracy {100 * test['balanced_accuracy']:.1f} %, "
             f"macro F1 {100 * test['macro_f1']:.1f} %"
         )

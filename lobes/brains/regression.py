@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from ...processing.plots import emotion as emotion_plots
 from ...processing.plots.common import save_figure
+from ...processing.scoring.regression.files import FILE_NAME, write_scores
 from ...processing.scoring.regression.metrics import RegressionScores
 from ...processing.scoring.regression.scales import from_unit
 from ..heads.concordance import RegressionLoss
@@ -162,6 +163,9 @@ class RegressionBrain(BaseBrain):
 
     def _on_scale(self, values: torch.Tensor) -> torch.Tensor:
         return from_unit(values.detach().double(), self.scale)
+
+    def keep_predictions(self, folder):
+        return write_scores(folder / FILE_NAME, self.score)
 
     def pictures(self, folder, name):
         songs, song, times_s, predictions, targets = self.score.points()

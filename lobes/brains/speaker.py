@@ -8,6 +8,7 @@ from ...processing.plots.det import det_curve
 from ...processing.scoring.verification.calibration import Calibration
 from ...processing.scoring.verification.embedding_scores import EmbeddingScores
 from ...processing.scoring.verification.metrics import error_curve
+from ...processing.scoring.verification.trial_scores import SCORES_NAME, write_scores
 from ...processing.scoring.verification.trials import TrialList
 from ..distillation.distiller import PROJECTION, Distiller
 from ..distillation.losses import gradient_shares
@@ -142,6 +143,9 @@ class SpeakerBrain(BaseBrain):
 
     def add_to_score(self, predictions, batch):
         self.score.append(batch.id, predictions)
+
+    def keep_predictions(self, folder):
+        return write_scores(folder / SCORES_NAME, self.score.trials, self.score.scores)
 
     def pictures(self, folder, name):
         curve = error_curve(self.score.scores, self.score.trials.is_target)

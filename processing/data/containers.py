@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .media import MEDIA_REMEDY
 from .audio_errors import AudioError, audio_error
+from .media import MEDIA_REMEDY
 
 # What programs write that cannot go back to the header of a pipe: none, sox and espeak, the largest
 # signed number, arecord, and about the largest number (ffmpeg, with room for the header).

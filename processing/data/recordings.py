@@ -55,7 +55,9 @@ def scan_recordings(
     Scanned or AudioError by key.
     """
     known = _read_cache(cache_path)
-    results = {file.key: known.get((file.key, str(file.size), str(file.mtime_ns))) for file in files}
+    results = {
+        file.key: known.get((file.key, str(file.size), str(file.mtime_ns))) for file in files
+    }
     unknown = [file for file in files if results[file.key] is None]
     if not unknown:
         return results

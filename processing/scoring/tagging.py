@@ -143,7 +143,8 @@ class TagScores(Collector):
         """
         if not self._records:
             raise ValueError("no items: score at least one")
-        probabilities, present, groups = zip(*(self._records[i] for i in sorted(self._records)))
+        rows = (self._records[name] for name in sorted(self._records))
+        probabilities, present, groups = zip(*rows, strict=True)
         names, place = np.unique(groups, return_inverse=True)
         return np.array(probabilities), np.array(present), place, names.tolist()
 

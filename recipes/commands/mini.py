@@ -11,7 +11,7 @@ def run(corpus: str, folder: str, /, *, size: str = "tiny", seed: int = 0) -> No
     Arguments
     ---------
     corpus
-        speech_commands, voxceleb, timit or music_emotion.
+        speech_commands, voxceleb, timit, music_emotion or own_sounds.
     folder
         Where to; must not hold anything yet.
     size

@@ -15,9 +15,6 @@ except ImportError as error:
 
 def train(config):
     """Prepare, train, test, and write results, pictures and the pretrained bundle."""
-    from speechbrain.utils.distributed import run_on_main
-
-    from auricle.processing.scoring.regression.files import FILE_NAME, write_scores
     from auricle.recipes.music_emotion import data, model
     from auricle.recipes.training.finish import finish
     from auricle.recipes.training.memory_report import report_memory
@@ -42,7 +39,6 @@ def train(config):
         bundled=model.describe_bundle(record),
         use="predict BUNDLE SONG.mp3",
     )
-    run_on_main(write_scores, [run.output_folder / FILE_NAME, brain.score])
 
 
 def main(argv=None):

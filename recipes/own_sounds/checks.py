@@ -75,7 +75,9 @@ def refuse_shared(
     shared = divided(corpus.sounds, splits, lambda sound: copies[sound.id])
     problems, leave = [], set()
     for members in shared.values():
-        members = sorted(members, key=lambda sound: ("test", "valid", "train").index(splits[sound.id]))
+        members = sorted(
+            members, key=lambda sound: ("test", "valid", "train").index(splits[sound.id])
+        )
         kept = members[0]
         for sound in members[1:]:
             if splits[sound.id] != splits[kept.id]:

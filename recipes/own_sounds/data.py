@@ -20,7 +20,7 @@ DIGESTED = (
     *("table", "name_pattern", "task", "valid_share", "test_share", "sample_rate", "skip_broken"),
     "fold",
 )
-LONG_CLIPS = ("crop", "windows", "first", "centre")
+LONG_CLIPS = ("crop", "windows", "first", "centre", "whole")
 
 
 def prepare_from(plain: dict, folder: Path) -> SoundsRecord:
@@ -36,7 +36,9 @@ def prepare_from(plain: dict, folder: Path) -> SoundsRecord:
 
 def clip_samples(hparams: dict) -> int | None:
     """Samples of a clip; None where recordings are heard whole."""
-    return round(hparams["clip_s"] * hparams["sample_rate"]) if hparams["clip_s"] else None
+    if hparams["long_clips"] == "whole":
+        return None
+    return round(hparams["clip_s"] * hparams["sample_rate"])
 
 
 def build_datasets(hparams: dict, record: SoundsRecord) -> dict[str, Recordings]:
@@ -46,9 +48,7 @@ def build_datasets(hparams: dict, record: SoundsRecord) -> dict[str, Recordings]
     whole, of which the Brain hears clips, unless `long_clips` is first or centre.
     """
     cache = AudioCache(hparams["cache_gb"])
-    return {
-        split: RecordingSet(hparams, record, split, cache).recordings for split in SPLITS
-    }
+    return {split: RecordingSet(hparams, record, split, cache).recordings for split in SPLITS}
 
 
 class RecordingSet:
@@ -94,9 +94,7 @@ class RecordingSet:
 
     def _cut(self, size: int, how: str) -> dict[str, str]:
         """Items by id with the row that each is a part of."""
-        whole = [
-            {"id": name, "duration_s": row["duration_s"]} for name, row in self.rows.items()
-        ]
+        whole = [{"id": name, "duration_s": row["duration_s"]} for name, row in self.rows.items()]
         items = {}
         for part in cut_rows(whole, size, self.rate, how):
             name = part["id"]

@@ -11,6 +11,7 @@ from ...hparams.loader import Config
 from ...processing.plots.common import save_figure
 from ...processing.plots.confusion import confusion_matrix
 from ...processing.scoring.bootstrap import seed_interval
+from ...processing.scoring.predictions import TABLE_NAME, write_predictions
 from ..reports.results import RESULTS_NAME, RunResult, load_results
 from ..training.messages import tell
 from ..training.output_folder import claim_folder
@@ -85,7 +86,7 @@ def _write(config, folder: Path, names: list[str], brain, pooled) -> None:
             **first.to_dict(),
             "protocol": {**protocol, "folds": len(names)},
             "data_digest": digest,
-            "counts": {"test": {name: _total(r.counts["test"]) for name, r in zip(names, results)}},
+            "counts": {"test": {r.protocol["fold"]: r.metrics["test"]["n"] for r in results}},
             "metrics": {"valid": _mean_valid(results, headline), "test": test},
             "epochs": max(r.epochs for r in results),
             "wall_s": round(sum(r.wall_s for r in results), 1),
@@ -93,6 +94,7 @@ def _write(config, folder: Path, names: list[str], brain, pooled) -> None:
         }
     )
     path = result.write(folder)
+    write_predictions(folder / TABLE_NAME, pooled)
     pooled_text = brain.task.scores[headline].text(test[headline])
     mean, half_width = (brain.task.scores[headline].text(value) for value in means[headline])
     if "confusion" in test:
@@ -105,11 +107,6 @@ def _write(config, folder: Path, names: list[str], brain, pooled) -> None:
     )
 
 
-def _total(counts) -> int:
-    return sum(counts.values())
-
-
 def _mean_valid(results, headline: str) -> dict:
     values = [r.metrics["valid"][headline] for r in results]
     return {headline: sum(values) / len(values)}
-

@@ -1,5 +1,6 @@
 """Check the options of a configuration for own recordings before anything is read."""
 
+from ...lobes.registry import ENCODERS
 from ...processing.system.rules import one_of, wrong_values
 from .corpus import pattern_problem
 from .data import LONG_CLIPS
@@ -35,4 +36,10 @@ def problems(plain: dict) -> list[str]:
         wrong.append(
             f"fold is {plain['fold']!r} with protocol {plain['protocol']}: it is for protocol folds"
         )
+    if plain.get("long_clips") == "whole" and plain.get("encoder") in ENCODERS.lobes:
+        if ENCODERS.get(plain["encoder"]).needs_in_frames:
+            wrong.append(
+                f"long_clips is whole, and the encoder {plain['encoder']} is built for clips of one "
+                "length: take crop or windows, or another encoder"
+            )
     return wrong

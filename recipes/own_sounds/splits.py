@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from ...processing.data.manifest import SPLITS
 from ...processing.system.listing import first_of
 from ..training.preparation import PreparationError
 from .corpus import Corpus, Sound
@@ -187,4 +186,3 @@ def divided(sounds: Sequence[Sound], splits: Mapping[str, str], key) -> dict[str
         for name, members in by_key.items()
         if len({splits[sound.id] for sound in members}) > 1
     }
-

@@ -53,7 +53,7 @@ def train_one(config):
         dataset="own_sounds",
         protocol=protocol_of(record),
         labels=record.classes,
-        bundled={"masked_padding": True},
+        bundled={"masked_padding": True} | ({} if clip_samples else {"clip_s": None}),
     )
     return brain, run
 

@@ -253,6 +253,8 @@ def _readable(value, indent: str = "") -> str:
 def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[RunResult]:
     """Read the results files named, and all those below the folders named, in order of path.
 
+    Folds of a cross-validation are part of its result and are no results of their own there.
+
     Raises
     ------
     ValueError
@@ -265,7 +267,7 @@ def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     faults: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            below = sorted(path.rglob(RESULTS_NAME))
+            below = [file for file in sorted(path.rglob(RESULTS_NAME)) if not _is_part(file, path)]
             files.update(dict.fromkeys(file.resolve() for file in below))
             if not below:
                 faults.append(f"{path}: no {RESULTS_NAME} in or below this folder; run a recipe")
@@ -284,6 +286,12 @@ def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     if faults:
         raise ValueError("cannot read the results:\n" + "\n".join(faults))
     return results
+
+
+def _is_part(file: Path, top: Path) -> bool:
+    """Whether a results file below `top` is a part of another run, as that of a fold is."""
+    inner = (folder for folder in file.parent.parents if folder.is_relative_to(top))
+    return any((folder / RESULTS_NAME).is_file() for folder in inner)
 
 
 def _load(file: Path) -> RunResult:

@@ -91,6 +91,7 @@ def finish(
     path = result.write(output_folder)
     description = {**_describe(result, run, model, labels), **bundled}
     bundle = bundles.save(output_folder / "bundle", description, model)
+    brain.keep_predictions(output_folder)
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
     if brain.tracking is not None:
         brain.tracking.log_test(result.metrics["test"], pictures, len(history.epochs))

@@ -40,6 +40,7 @@ SETTINGS, LOCK, HOLDER = "settings.json", "run.lock", "holder.json"
 #: What a run writes into its folder, besides its checkpoints; nothing else there is ever changed.
 WRITTEN = (
     *(SETTINGS, "results.json", "test_predictions.json", "train_log.txt", "tracker.json"),
+    *("test_predictions.csv", "test_scores.txt", "tags.png"),
     *("training_curves.png", "learned_filters.png", "confusion_matrix.png", "confusions.png"),
     *("det.png", "emotion_curves.png", "valence_arousal.png"),
     *("bundle/bundle.json", "bundle/model.safetensors", "bundle/hyperparams.yaml"),

@@ -29,7 +29,7 @@ hparams.include
 hparams  hparams.loader
 recipes  recipes.reports
 recipes.inference  recipes.training
-recipes.music_emotion  recipes.speech_commands  recipes.timit  recipes.voxceleb
+recipes.music_emotion  recipes.own_sounds  recipes.speech_commands  recipes.timit  recipes.voxceleb
 recipes.commands
 recipes.cli
 recipes.package

@@ -17,6 +17,9 @@ P_TARGETS = (0.01, 0.05)
 #: Operating points (p_target, c_miss, c_false_alarm) that every list is scored at.
 POINTS = tuple((p_target, 1.0, 1.0) for p_target in P_TARGETS)
 
+#: What a run calls the scores of its test trials.
+SCORES_NAME = "test_scores.txt"
+
 
 def point_name(p_target: float, c_miss: float = 1.0, c_false_alarm: float = 1.0) -> str:
     """An operating point as results name it: its p_target, and costs that are not both 1.

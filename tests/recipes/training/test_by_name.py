@@ -8,7 +8,7 @@ import pytest
 from auricle.recipes.training.by_name import find_recipe, recipes
 from auricle.recipes.training.messages import RecipeError
 
-OWN = ["music_emotion", "speech_commands", "timit", "voxceleb"]
+OWN = ["music_emotion", "own_sounds", "speech_commands", "timit", "voxceleb"]
 MAIN = "def main(argv):\n    print('floors', argv)\n    return 3\n"
 
 

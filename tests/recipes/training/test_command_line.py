@@ -27,6 +27,11 @@ OPTIONS = {
         "short_clips": None, "sample_rate": 16000, "target": "static", "seed": 0,
         "exclude_leakage": None, "skip_broken": False, "cache_folder": None, "num_workers": None,
     },
+    "own_sounds": {
+        "table": None, "name_pattern": None, "task": "auto", "protocol": "auto", "fold": None,
+        "valid_share": 0.15, "test_share": 0.15, "seed": 0, "sample_rate": 16000,
+        "skip_broken": False, "scan_cache": None, "num_workers": None,
+    },
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from auricle.hparams.loader import shipped_defaults
 from auricle.recipes.music_emotion import model as music_model
 from auricle.recipes.music_emotion import prepare as music_prepare
+from auricle.recipes.own_sounds import options as own_options
 from auricle.recipes.speech_commands import protocols
 from auricle.recipes.timit import model as timit_model
 from auricle.recipes.timit import prepare as timit_prepare
@@ -19,6 +20,7 @@ CHECKS = {
     "timit": [timit_prepare.problems, timit_model.problems],
     "voxceleb": [voxceleb_prepare.problems, voxceleb_model.problems],
     "music_emotion": [music_prepare.problems, music_model.problems],
+    "own_sounds": [own_options.problems],
 }
 #: Options whose default is null or a list, and which are numbers.
 OPTIONAL = {"max_batch_s", "crop_s", "window_s", "betas", "speed_factors"}
