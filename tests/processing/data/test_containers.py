@@ -185,7 +185,8 @@ def test_sphere_with_blanks_in_a_value_and_compressed_sphere(tmp_path):
         _refused(path, "unsupported", coding, tool)
 
 
-def test_what_is_in_the_file_counts_and_not_its_suffix(tmp_path, content):
+def test_what_is_in_the_file_counts_and_not_its_suffix(tmp_path, content, monkeypatch):
+    monkeypatch.setattr("auricle.processing.data.audio.find_av", lambda: None)
     _read_whole(_put(tmp_path, content["rf64"], "a.m4a"))
     _read_whole(_put(tmp_path, content["rifx"], "a.raw"))
     soundfile.write(tmp_path / "a.voc", WAVE, RATE_HZ, format="VOC", subtype="PCM_16")

@@ -54,6 +54,7 @@ def test_m4a_begins_where_its_edit_list_says(tmp_path, rate_hz):
     decoded, found_hz = media.decode_media(tmp_path / "a.m4a")
     # The last frame of 1024 is whole; the first, of nothing but delay, is gone.
     assert decoded.shape == (1, 10240) and found_hz == rate_hz
+    assert torch.equal(read_audio(tmp_path / "a.m4a"), torch.from_numpy(decoded[0]))
     lags = range(-15, 16)
     similar = [np.dot(decoded[0, 2048 + d : 8000 + d], samples[0, 2048:8000]) for d in lags]
     assert lags[np.argmax(similar)] == 0

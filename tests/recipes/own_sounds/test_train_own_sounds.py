@@ -73,6 +73,7 @@ def test_classes_are_learned_scored_and_answered_for_as_in_the_test(recipe, corp
         assert model.predict_file(corpus / row["id"])[0] == row["prediction"]
 
 
+@pytest.mark.long
 def test_folds_give_one_result_and_go_on_where_they_were(recipe, tmp_path):
     folder, words = tmp_path / "run", ("--table", "folds.csv", "--protocol", "folds")
     words += ("--number_of_epochs", 1)
@@ -91,6 +92,7 @@ def test_folds_give_one_result_and_go_on_where_they_were(recipe, tmp_path):
     assert json.loads((folder / "results.json").read_text())["metrics"] == result["metrics"]
 
 
+@pytest.mark.long
 def test_tags_are_learned_and_answered_for(recipe, corpus, tmp_path):
     folder = tmp_path / "run"
     words = ("--table", "tags.csv", "--mixup_alpha", 0.2, "--number_of_epochs", 1)
@@ -103,8 +105,18 @@ def test_tags_are_learned_and_answered_for(recipe, corpus, tmp_path):
     assert set(answer.values["tags"]) == set(test["per_tag"]) and "loud" in answer.text
 
 
+@pytest.mark.long
 def test_whole_recordings_are_heard_at_their_own_rate(recipe, tmp_path):
-    words = ("--long_clips", "whole", "--sample_rate", 16000, "--balanced", "true", "--number_of_epochs", 1)
+    words = (
+        "--long_clips",
+        "whole",
+        "--sample_rate",
+        16000,
+        "--balanced",
+        "true",
+        "--number_of_epochs",
+        1,
+    )
     result, printed = recipe.train(tmp_path / "run", *words)
     assert "resampled" not in printed
     assert bundles.load(tmp_path / "run/bundle").clip_s is None
