@@ -6,7 +6,7 @@ from refusals import refused
 from auricle.hparams.include import SHARED, IncludeError, expanded, parse
 from auricle.hparams.loader import ConfigError, load_hparams, shipped, shipped_defaults
 
-RECIPES = ("speech_commands", "voxceleb", "timit", "music_emotion", "own_sounds")
+RECIPES = ("speech_commands", "voxceleb", "timit", "music_emotion")
 
 
 @pytest.fixture

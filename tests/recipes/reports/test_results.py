@@ -306,7 +306,7 @@ def test_options_make_rows_and_appear_when_there_are_any():
         {"protocol": {"name": "v2-12-official", "silence": "zeros"}},
         {"data_digest": "fedcba9876543210"},
         {"dataset": "timit"},
-        {"task": "tagging"},
+        {"task": "sorting"},
         {"corpus": MINI},
         {"corpus": {**COMPLETE, "complete": False}},
         {"corpus": {**COMPLETE, "name": "other"}},
