@@ -1,4 +1,4 @@
-"""Decode every file of a data set once and keep its length in a CSV file.
+"""Decode every file of a data set once and keep its length and a digest in a CSV file.
 
 A file is decoded again when its size or its time of modification changes, and as long as it is
 broken.
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..system.files import TextError, read_text, replacing
 from .audio import AudioError, AudioInfo, scan_audio
 
-_COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels")
+_COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels", "digest")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=Fal
             unknown.append(file)
         else:
             num_samples, channels = int(row["num_samples"]), int(row["channels"])
-            infos[file.key] = AudioInfo(num_samples, sample_rate_hz, channels)
+            digest = row["digest"]
+            infos[file.key] = AudioInfo(num_samples, sample_rate_hz, channels, digest=digest)
     if unknown:
         paths = [file.path for file in unknown]
         results = scan_audio(paths, sample_rate_hz, num_workers, progress)
@@ -119,5 +120,5 @@ def _write_cache(path, sample_rate_hz, files, infos):
         for file in files:
             result = infos[file.key]
             if not isinstance(result, AudioError):
-                sizes = (result.num_samples, result.channels)
-                writer.writerow((file.key, file.size, file.mtime_ns, *sizes))
+                found = (result.num_samples, result.channels, result.digest)
+                writer.writerow((file.key, file.size, file.mtime_ns, *found))

@@ -30,6 +30,7 @@ try:
     from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import PreparationError, count_splits, refuse_broken
     from auricle.recipes.training.record import fingerprint
+    from auricle.recipes.training.shared_recordings import Item, leave_out_shared
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
@@ -37,6 +38,7 @@ except ModuleNotFoundError as error:
 
 __all__ = ["MusicRecord", "PreparationError", "prepare", "problems"]
 
+_COPIES = "One song is there under two ids: keep one of its files, restore the other"
 _REMEDY = "Restore it from the data set, or go on without it: --skip_broken true"
 
 
@@ -183,6 +185,10 @@ def prepare(
     whole = sum(protocol.shares)
     subset = f"subset ({len(rows)} of {whole} songs)"
     completeness = "mini" if mini else "complete" if len(rows) == whole else subset
+    digests = {row["id"]: file_digest(cache_folder / row["path"]) for row in rows}
+    items = [Item(row["id"], row["split"], content=digests[row["id"]]) for row in rows]
+    left_out, overlap = leave_out_shared(items, skip_broken, _COPIES, completeness == "complete")
+    rows = [row for row in rows if row["id"] not in left_out]
     used = [clips[row["id"]] for row in rows]
     return MusicRecord.create(
         rows,
@@ -198,6 +204,7 @@ def prepare(
         scales=corpus.scales,
         counts=count_splits(rows, "songs", "artists", dynamic_labels=_count_labels),
         completeness=completeness,
+        overlap=overlap,
         comparable=protocol.official and completeness == "complete",
         remark=protocol.remark,
         exchange={"setting": swap_2013_static, "exchanged": exchanged, "reason": reason},

@@ -53,7 +53,7 @@ class MusicRecord(Record):
     decoded: dict
     test_digest: str
 
-    VERSION = 1
+    VERSION = 2
     COLUMNS = {"songs": 8, "artists": 9, "hours": 8, "dynamic_labels": 16}
 
     @classmethod

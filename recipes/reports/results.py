@@ -99,7 +99,8 @@ class RunResult:
     protocol : the protocol's name, or a dict that holds whatever makes two of them differ.
     data_digest : digest of the manifests that were trained and scored on.
     corpus : {"name": "mini" or the data folder's name, "synthetic": bool, "complete": bool, or
-        None where it is not known}; further entries are free.
+        None where it is not known}; "overlap" counts, by what was done in words, the recordings
+        that splits share; further entries are free.
     counts : items per split, or per split and class.
     frontend, encoder : registered names.
     options : every setting that differs from the recipe's YAML and changes what is learned: lobe

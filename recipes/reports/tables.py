@@ -297,6 +297,9 @@ def _provenance(group: list[RunResult]) -> str:
         sentences += [f"Protocol: {options_text(rest).replace('<br>', ', ')}."] if rest else []
     if not first.corpus["synthetic"] and first.corpus["complete"] is False:
         sentences.append("Part of the corpus only: not comparable with published results.")
+    shared = [f"{count:,} {what}" for what, count in first.corpus.get("overlap", {}).items()]
+    if shared:
+        sentences.append(f"Recordings that splits share: {'; '.join(shared)}.")
     items = sorted({run.metrics["test"]["n"] for run in group if "n" in run.metrics["test"]})
     if items:
         sentences.append(f"Test items: {', '.join(f'{n:,}' for n in items)}.")

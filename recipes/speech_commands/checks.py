@@ -4,9 +4,10 @@ from collections import Counter
 
 from ...processing.data.audio import AudioError
 from ...processing.data.manifest import SPLITS
-from ...processing.system.listing import first_of
-from ..training.preparation import PreparationError, refuse_broken, shared_speakers
-from .protocols import SILENCE, UNKNOWN
+from ..training.preparation import PreparationError, refuse_broken
+from ..training.shared_recordings import Item
+from ..training.shared_recordings import leave_out_shared as leave_out
+from .protocols import SILENCE, UNKNOWN, V2
 
 _REMEDY = "Restore them from the archive, or go on without them: --skip_broken true"
 
@@ -69,20 +70,46 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
     return counts
 
 
-def check_speakers(rows, skip_broken, notes):
-    """Speakers in more than one split: an error, or with `skip_broken` a note."""
-    shared = sorted({name for names in shared_speakers(rows).values() for name in names})
-    if shared:
-        count = len({row["speaker"] for row in rows} - {""})
-        text = (
-            f"{len(shared)} of {count} speakers are in more than one split, e.g. {first_of(shared)}"
+def leave_out_shared(corpus, scanned, skip_broken, official_test_folder, is_published):
+    """Take clips out of training and validation that are tested, or whose speakers are.
+
+    Returns
+    -------
+    dict
+        As `auricle.recipes.training.shared_recordings` counts them.
+    """
+    of_clips = [(clip, corpus.split_of(clip), file) for clip, file in corpus.clips.items()]
+    if corpus.official_test:  # the archive is made of the test clips
+        of_clips = [clip for clip in of_clips if clip[1] != "test"]
+    of_test = [(name, "test", file) for name, file in corpus.official_test.items()]
+    items = [
+        Item(name, split, speaker_of(name), scanned[file.key].digest)
+        for name, split, file in of_clips + of_test
+    ]
+    if corpus.official_test:
+        cause = (
+            f"The official test archive {official_test_folder} holds them: the list files are not "
+            "those published with it, or the data folder is made of the archive. Restore the lists, "
+            "or test by them, without --official_test_folder"
         )
-        if not skip_broken:
-            raise PreparationError(
-                f"{text}. The published lists and the hash rule share none: restore the list "
-                "files, remove both to split by hash, or go on: --skip_broken true"
-            )
-        notes.append(text)
+    else:
+        cause = (
+            "The published lists and the hash rule share no speaker: restore the list files, remove "
+            "both to split by hash"
+        )
+    names, overlap = leave_out(items, skip_broken, cause, is_published)
+    corpus.clips = {clip: file for clip, file in corpus.clips.items() if clip not in names}
+    return overlap
+
+
+def speaker_of(clip):
+    """The speaker in a clip's name, `<folder>/<speaker>_nohash_<number>`; "" without one.
+
+    A word in front is no part of it: the official archive may name those of `_unknown_` so.
+    """
+    speaker, nohash, _ = clip.rpartition("/")[2].partition("_nohash_")
+    word, _, rest = speaker.partition("_")
+    return "" if not nohash else rest if rest and word in V2.words else speaker
 
 
 def long_clips(rows, clip_s):

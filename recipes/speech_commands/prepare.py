@@ -127,6 +127,11 @@ def prepare(
     Path(scan_cache).parent.mkdir(parents=True, exist_ok=True)
     scanned = scan_files(corpus.files(), scan_cache, SAMPLE_RATE_HZ, num_workers, progress)
     skipped = checks.drop_broken(corpus, scanned, skip_broken)
+    completeness = checks.completeness(corpus, protocol)
+    is_published = completeness == "complete"
+    overlap = checks.leave_out_shared(
+        corpus, scanned, skip_broken, official_test_folder, is_published
+    )
     notes = []
     rows = _clip_rows(corpus, scanned, protocol, settings)
     noise_files = _noise_files(corpus)
@@ -136,7 +141,6 @@ def prepare(
     if protocol.split == "lists" and not corpus.lists:
         notes.append("no list files: split by the hash rule")
     counts = checks.count_classes(rows, protocol, data_folder, corpus, settings, notes)
-    checks.check_speakers(rows, skip_broken, notes)
     if text := checks.long_clips(rows, CLIP_S):
         notes.append(f"{text}; what a run hears of them is its long_clips")
     split_source, test_source = ("lists", "testing_list") if corpus.lists else ("hash", "hash")
@@ -151,7 +155,8 @@ def prepare(
         test_source="official_archive" if corpus.official_test else test_source,
         counts=counts,
         noise_files=noise_files,
-        completeness=checks.completeness(corpus, protocol),
+        completeness=completeness,
+        overlap=overlap,
         skipped=skipped,
         notes=notes,
         settings=settings,
@@ -192,15 +197,13 @@ def _clip_rows(corpus, scanned, protocol, settings):
 
 
 def _row(clip, file, info, split, label):
-    name = clip.rpartition("/")[2]
-    speaker, nohash, _ = name.partition("_nohash_")
     return {
         "id": clip,
         "path": file.key,
         "duration_s": info.duration_s,
         "split": split,
         "label": label,
-        "speaker": speaker if nohash else "",
+        "speaker": checks.speaker_of(clip),
     }
 
 

@@ -30,7 +30,7 @@ class SpeechCommandsRecord(Record):
     test_digest: str
     noise_files: dict
 
-    VERSION = 2
+    VERSION = 3
     dataset = "Speech Commands"
     digest_of = staticmethod(manifest.digest)  # of the paths as well
 

@@ -38,6 +38,7 @@ try:
         shared_speakers,
     )
     from auricle.recipes.training.record import fingerprint
+    from auricle.recipes.training.shared_recordings import Item, count_kept, leave_out_shared
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
         sys.exit("auricle is not installed; in its repository, run: pip install -e .")
@@ -46,6 +47,8 @@ except ModuleNotFoundError as error:
 __all__ = ["PreparationError", "TimitRecord", "prepare", "problems"]
 
 _REMEDY = "Restore it from the corpus, or go on without these utterances: --skip_broken true"
+_SHARED_REMEDY = "A file was copied over another one: restore it from the corpus"
+_TABLE_SHARED_REMEDY = "The table names a recording, or a copy of it, more than once: correct it"
 _TABLE_REMEDY = "Mend the table or its recordings, or go on without these rows: --skip_broken true"
 
 
@@ -179,6 +182,10 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
     completeness = "mini" if mini else f"subset ({'; '.join(missing)})" if missing else "complete"
     if completeness == "complete":
         check_tokens(counts, protocol)
+    rows, overlap = _without_copies(
+        rows, audio, settings, _SHARED_REMEDY, completeness == "complete"
+    )
+    counts = _count(rows)
     return TimitRecord.create(
         rows,
         output_folder,
@@ -188,6 +195,7 @@ def _prepare_timit(data_folder, output_folder, protocol, settings, scan):
         roots=roots,
         counts=counts,
         completeness=completeness,
+        overlap=overlap,
         comparable=protocol.comparable and completeness == "complete",
         remark=protocol.remark,
         skipped=skipped,
@@ -220,6 +228,8 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
             f"the table has no validation split: {len(held_out)} of the training speakers are "
             f"held out for it (seed {settings['seed']})"
         )
+    usable, overlap = _without_copies(usable, audio, settings, _TABLE_SHARED_REMEDY)
+    overlap |= count_kept(Item(row["id"], row["split"], row["speaker"]) for row in usable)
     counts = _count(usable)
     for (a, b), speakers in shared_speakers(usable).items():
         notes.append(f"{len(speakers)} speakers are in both {a} and {b}, e.g. {first_of(speakers)}")
@@ -234,12 +244,20 @@ def _prepare_table(folder, output_folder, protocol, settings, scan):
         roots=roots,
         counts=counts,
         completeness="own table",
+        overlap=overlap,
         comparable=False,
         remark=protocol.remark,
         skipped=skipped,
         notes=notes,
         settings=settings,
     )
+
+
+def _without_copies(rows, audio, settings, cause, is_published=False):
+    """Rows without recordings that a later split has too, and how many these are."""
+    items = [Item(row["id"], row["split"], content=audio[row["path"]].digest) for row in rows]
+    names, overlap = leave_out_shared(items, settings["skip_broken"], cause, is_published)
+    return [row for row in rows if row["id"] not in names], overlap
 
 
 def _count(rows):

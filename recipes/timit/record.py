@@ -31,7 +31,7 @@ class TimitRecord(Record):
     remark: str
     test_digest: str
 
-    VERSION = 2
+    VERSION = 3
     COLUMNS = {"utterances": 12, "speakers": 10, "hours": 8, "phones": 10}
 
     def heading(self):

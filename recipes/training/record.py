@@ -36,11 +36,14 @@ class Prepared:
         Items by split, or by split and class.
     completeness : str
         "complete", or which part of the published data set this is.
+    overlap : dict
+        What splits share, in words, with the number of recordings: what was left out, what was kept.
     """
 
     digest: str
     counts: dict
     completeness: str = "complete"
+    overlap: dict = dataclasses.field(default_factory=dict)
 
     def describe(self) -> str:
         """What the run prints of the data set before it trains."""
@@ -216,6 +219,7 @@ class Record(Prepared):
         """The data set as text: provenance, counts by split, notes, and what was left out."""
         lines = [*self.heading(), "", *self.table(), *self.remarks()]
         lines += [f"note: {note}" for note in self.notes]
+        lines += [f"note: {count} {what}" for what, count in self.overlap.items()]
         if self.skipped:
             lines.append(f"skipped {len(self.skipped)}:")
             lines += [f"  {_skip_text(**skip)}" for skip in self.skipped[:_LISTED]]

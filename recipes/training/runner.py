@@ -280,7 +280,7 @@ class Run:
     hparams : dict, what the YAML builds, and what a Brain needs besides
     output_folder : Path, claimed for this run
     record : what the recipe's `prepare` returned, as `auricle.recipes.training.record.Prepared`
-    corpus : {"name", "synthetic", "complete"}
+    corpus : {"name", "synthetic", "complete"}, and "overlap" where splits share recordings
     memory : RunMemory or None, what `report_memory` estimated
     head : {"name", "options"} of the model's head, as `build_head` takes them
     """
@@ -357,6 +357,8 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     hparams["checkpointer"].sweep()
     hparams["tracking"] = _tracking(config, output_folder)
     corpus = {**corpus, "complete": record.completeness == "complete"}
+    if overlap := getattr(record, "overlap", {}):
+        corpus["overlap"] = overlap
     return Run(config, hparams, output_folder, record, corpus)
 
 

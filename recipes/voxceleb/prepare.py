@@ -159,6 +159,9 @@ def prepare(
     ]
     skipped = splitting.drop_unusable(parts, errors, min_duration_s, skip_broken, list_path.name)
     completeness = _completeness(protocol, mini, parts, settings)
+    overlap = splitting.leave_out_copies(
+        parts, test_places, skip_broken, completeness == "complete", num_workers
+    )
     valid_list = splitting.hold_out_speakers(parts, settings, notes)
     for part in parts:
         splitting.cap_speakers(part, max_per_speaker, seed)
@@ -185,6 +188,7 @@ def prepare(
             **trials.counts,
         },
         completeness=completeness,
+        overlap=overlap,
         digest=total.hexdigest(),
         prefixes={root: part.prefix for part in parts for root in part.files.roots},
         skipped=skipped,

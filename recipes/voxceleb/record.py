@@ -41,7 +41,7 @@ class VoxCelebRecord(Record):
     utterances: dict = field(default_factory=dict)
     trials: dict = field(default_factory=dict)
 
-    VERSION = 2
+    VERSION = 3
     FILES = (MANIFEST, VALID_TRIALS)
     UNWRITTEN = ("roots", "labels", "utterances", "trials")
     COLUMNS = {"speakers": 10, "utterances": 12, "hours": 10, "trials": 10}

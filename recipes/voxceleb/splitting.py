@@ -5,6 +5,7 @@ import numpy as np
 from ...processing.data.audio import split_suffix
 from ...processing.system.listing import by_kind
 from ..training.preparation import PreparationError
+from ..training.shared_recordings import Item, find_copies, leave_out_shared
 from . import headers
 from .convert import coded, convert
 from .held_out import draw_trials, hold_out, shuffled
@@ -137,6 +138,34 @@ def drop_unusable(parts, errors, min_duration_s, skip_broken, list_name):
 
 def _listed(problems):
     return by_kind((kind, f"{path}: {reason}") for path, kind, reason in problems)
+
+
+def leave_out_copies(parts, test_places, skip_broken, is_published, num_workers):
+    """Take recordings out of training that are copies of test recordings under other speakers.
+
+    Returns
+    -------
+    dict
+        As `auricle.recipes.training.shared_recordings` counts them.
+    """
+    originals = [parts[0].files.path(place) for place in test_places.tolist()]
+    copies, items = {}, [Item("", "test", content="copy")]
+    for part in parts:
+        places = np.flatnonzero(part.train).tolist()
+        found = find_copies(map(part.files.path, places), originals, num_workers)
+        items.append(Item(part.corpus, "train"))
+        for place, is_copy in zip(places, found, strict=True):
+            if is_copy:
+                copies[part.name_of(place)] = part, place
+    items += [Item(name, "train", content="copy") for name in copies]
+    names, overlap = leave_out_shared(items, skip_broken, _COPIES, is_published)
+    for name in names:
+        part, place = copies[name]
+        part.train[place] = False
+    return overlap
+
+
+_COPIES = "One recording lies in the folders of two speakers: remove the wrong one"
 
 
 def hold_out_speakers(parts, settings, notes):

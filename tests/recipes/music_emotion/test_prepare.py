@@ -507,6 +507,18 @@ def test_bad_input_is_named_or_skipped(deam, out, decoded, tmp_path, spoil):
     assert len(record.rows()) >= 25
 
 
+def test_a_song_under_two_ids_is_refused_or_leaves_training(deam, out, decoded, tmp_path):
+    whole = run(deam, out, cache_folder=decoded)
+    first = {split: whole.rows(split)[0]["id"] for split in ("train", "test")}
+    shutil.copy(deam / AUDIO / f"{first['test']}.mp3", deam / AUDIO / f"{first['train']}.mp3")
+    shutil.copytree(decoded, tmp_path / "cache")
+    text = refusal(run, deam, out, cache_folder=tmp_path / "cache")
+    assert f"identical recordings in test, e.g. {first['train']}" in text and "two ids" in text
+    record = run(deam, out, cache_folder=tmp_path / "cache", skip_broken=True)
+    assert record.overlap == {"left out of train: identical recordings in test": 1}
+    assert first["train"] not in {row["id"] for row in record.rows()}
+
+
 def test_all_bad_input_is_told_at_once(deam, out):
     found = [
         spoil(deam)

@@ -350,6 +350,14 @@ def test_provenance_lists_what_differs_between_the_runs():
     assert "Versions: auricle 0.1.0, torch 2.11.0." in text
 
 
+def test_what_splits_share_is_told_above_every_table():
+    corpus = {"name": "sc", "synthetic": False, "complete": False}
+    shared = {"left out of train: speakers of test": 1516, "kept in valid: speakers of test": 2}
+    text = markdown_tables([run(corpus={**corpus, "overlap": shared})])
+    assert "1,516 left out of train: speakers of test; 2 kept in valid" in text
+    assert "share" not in markdown_tables([run(corpus=corpus)])
+
+
 def test_order_of_the_results_changes_nothing():
     mixed = [*seeds(0.90, 0.92), run(frontend="mel"), run(corpus=MINI), run(encoder="linear")]
     assert markdown_tables(mixed[::-1]) == markdown_tables(mixed)

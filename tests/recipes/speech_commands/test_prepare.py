@@ -621,10 +621,44 @@ def test_a_missing_word_folder_is_an_empty_class(corpus):
     refused("train: go\n  valid: go\n  test: go\n", corpus)
 
 
-def test_a_speaker_in_two_splits_is_an_error_or_a_note(corpus):
+def test_speakers_of_the_test_are_refused_or_leave_training(corpus):
     edit(corpus / "testing_list.txt", "yes/cccc0001", "yes/aaaa0001")
-    refused("2 of 6 speakers are in more than one.*aaaa0001, cccc0001", corpus)
-    assert "2 of 6 speakers" in prepare(corpus, skip_broken=True).notes[0]
+    refused("(?s)35 of train: speakers of test.*restore the list files", corpus)
+    record = prepare(corpus, skip_broken=True)
+    assert record.overlap == {"left out of train: speakers of test": 35}
+    assert "35 left out of train: speakers of test" in record.describe()
+    speakers = {split: {row["speaker"] for row in record.rows(split)} for split in SPEAKERS}
+    assert speakers["train"] == {"aaaa0002", "aaaa0003", ""}  # "": silence
+
+
+def test_what_the_official_archive_tests_leaves_training_by_content_too(corpus, tmp_path):
+    official = _make_official_test(tmp_path / "test_set")
+    (corpus / "_silence_").mkdir()
+    for speaker in SPEAKERS["train"]:
+        _write_clip(corpus / "_silence_" / f"{speaker}_nohash_0.wav")
+    wave, _ = soundfile.read(corpus / "_silence_" / "aaaa0001_nohash_0.wav", dtype="int16")
+    soundfile.write(official / "_silence_" / "7.flac", wave, RATE_HZ)  # another name and coding
+    shutil.copy(corpus / "bed/bbbb0001_nohash_0.wav", official / "_unknown_/bed_9_nohash_0.wav")
+    shutil.copy(corpus / "yes/aaaa0002_nohash_0.wav", official / "yes/cat_aaaa0002_nohash_0.wav")
+    refused(f"(?s)archive {official}.*without --official_test", corpus, official_test_folder=official)
+    record = prepare(corpus, skip_broken=True, official_test_folder=official)
+    assert record.overlap == {
+        "left out of train: identical recordings in test": 2,
+        "left out of train: speakers of test": 35,  # and of _silence_
+        "left out of valid: identical recordings in test": 1,
+    }
+    kept = {row["id"] for split in ("train", "valid") for row in record.rows(split)}
+    assert "_silence_/aaaa0001_nohash_0" not in kept and "bed/bbbb0001_nohash_0" not in kept
+    assert not any("aaaa0002" in name for name in kept)
+
+
+def test_a_corpus_that_is_all_in_the_archive_is_refused_even_so(corpus, tmp_path):
+    official = _make_official_test(tmp_path / "test_set")
+    for speakers in SPEAKERS.values():
+        for speaker in speakers:
+            shutil.copy(corpus / f"yes/{speaker}_nohash_0.wav", official / "yes")
+    options = {"official_test_folder": official, "skip_broken": True}
+    refused("(?s)nothing is left of train and valid.*archive", corpus, **options)
 
 
 def test_clips_longer_than_the_published_ones_are_counted_and_cut_as_asked(corpus):

@@ -603,6 +603,21 @@ def test_a_table_that_has_a_validation_split_keeps_it(tmp_path):
     assert record.notes == [
         "2 speakers are in both train and valid, e.g. s00, s02",
     ]
+    assert record.overlap == {"kept in train: speakers of valid": 2}
+
+
+def test_a_recording_that_a_table_trains_on_and_tests_is_refused_or_left_out(tmp_path):
+    folder = make_table(tmp_path / "a", cells={(0, "split"): "valid"})
+    rows = [line.split("\t") for line in (folder / "manifest.tsv").read_text().splitlines()]
+    split, path = rows[0].index("split"), rows[0].index("path")
+    paths = {row[split]: row[path] for row in rows[1:]}
+    shutil.copy(folder / paths["test"], folder / paths["train"])
+    out = tmp_path / "out"
+    text = refusal(prepare, folder, out, "manifest")
+    assert "1 of train: identical recordings in test" in text and "--skip_broken true" in text
+    record = prepare(folder, out, "manifest", skip_broken=True)
+    assert record.overlap["left out of train: identical recordings in test"] == 1
+    assert paths["train"] not in {row["path"] for row in record.rows("train")}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_it_is_read_as_it_was_written_with_the_roots_of_the_run(tmp_path, caplog
     assert set(values) - set(VALUES) == {
         "manifest_path",
         "digest",
+        "overlap",
         "test_digest",
         "fingerprint",
         "sha256",

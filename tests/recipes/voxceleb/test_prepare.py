@@ -1,6 +1,7 @@
 """VoxCeleb preparation: protocols, layouts, splits, validation trials, every kind of bad input."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -415,6 +416,16 @@ def test_every_kind_of_bad_file_is_an_error_or_a_listed_skip(corpus, monkeypatch
     assert found == kinds
     assert "skipped 8:" in record.describe()
     assert record.digest == whole.digest
+
+
+def test_a_test_recording_under_another_speaker_is_refused_or_leaves_training(corpus):
+    shutil.copy(corpus / "wav/id10001/v0/00001.wav", corpus / "wav/id10005/v0/00001.wav")
+    text = refusal(prepare, corpus)
+    assert "1 of train: identical recordings in test, e.g. id10005/v0/00001" in text
+    record = prepare(corpus, skip_broken=True)
+    assert record.overlap == {"left out of train: identical recordings in test": 1}
+    ids = set(record.utterances["train"]) | set(record.utterances["valid"])
+    assert not any(name.startswith("id10005/v0/00001") for name in ids)
 
 
 def test_a_pause_in_the_middle_is_not_silence(corpus, monkeypatch):

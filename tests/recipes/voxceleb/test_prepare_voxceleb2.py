@@ -35,7 +35,7 @@ def no_av(monkeypatch):
 
 def write_clip(path, num_samples=10 * 1024):
     path.parent.mkdir(parents=True, exist_ok=True)
-    seed = sum(map(ord, "/".join(path.with_suffix("").parts[-3:])))
+    seed = list("/".join(path.with_suffix("").parts[-3:]).encode())
     data = 0.1 * np.random.default_rng(seed).standard_normal(num_samples)
     if path.suffix == ".m4a":
         write_m4a(path, data[None], RATE_HZ)
