@@ -640,7 +640,9 @@ def test_what_the_official_archive_tests_leaves_training_by_content_too(corpus, 
     soundfile.write(official / "_silence_" / "7.flac", wave, RATE_HZ)  # another name and coding
     shutil.copy(corpus / "bed/bbbb0001_nohash_0.wav", official / "_unknown_/bed_9_nohash_0.wav")
     shutil.copy(corpus / "yes/aaaa0002_nohash_0.wav", official / "yes/cat_aaaa0002_nohash_0.wav")
-    refused(f"(?s)archive {official}.*without --official_test", corpus, official_test_folder=official)
+    refused(
+        f"(?s)archive {official}.*without --official_test", corpus, official_test_folder=official
+    )
     record = prepare(corpus, skip_broken=True, official_test_folder=official)
     assert record.overlap == {
         "left out of train: identical recordings in test": 2,

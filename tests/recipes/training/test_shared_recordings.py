@@ -35,7 +35,9 @@ def test_each_is_found_once_with_the_test_first():
 
 
 def test_it_is_left_out_and_counted_where_that_is_asked_for():
-    with pytest.raises(PreparationError, match="(?s)1 of train: speakers of test, e.g. c.*LIST") as told:
+    with pytest.raises(
+        PreparationError, match="(?s)1 of train: speakers of test, e.g. c.*LIST"
+    ) as told:
         leave_out_shared(ITEMS, False, "Mend the LIST")
     assert "--skip_broken true" in str(told.value)
     names, counts = leave_out_shared(ITEMS, True, "")
