@@ -92,7 +92,27 @@ def shipped(name: str | Path) -> Path:
 
 def shipped_defaults(name: str) -> dict:
     """Plain values of a YAML that comes with auricle; tags are not resolved."""
-    return _plain(_read_tree(shipped(name)))
+    return plain_values(shipped(name))
+
+
+def plain_values(path: Path) -> dict:
+    """Plain values of a YAML; tags are not resolved."""
+    return _plain(_read_tree(path))
+
+
+def experiment_row(name: str, schema: str) -> dict:
+    """The values that an experiment of `experiments.yaml` changes.
+
+    Raises
+    ------
+    ConfigError
+        No such experiment, one of another recipe, or one with unknown keys.
+    """
+    problems: list[str] = []
+    row = _experiment_row(name, schema, problems)
+    if problems:
+        raise ConfigError(problems)
+    return row
 
 
 def load_hparams(

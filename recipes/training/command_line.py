@@ -96,7 +96,7 @@ def add_options(
             continue
         default, required = parameter.default, parameter.default is parameter.empty
         reading = _reading(parameter.annotation, dashes) | {"help": text.replace("%", "%%")}
-        if re.fullmatch(r"[A-Z][A-Z_,]*(\.\w+)?", kind):
+        if re.fullmatch(r"[A-Z][A-Z_,=]*(\.\w+)?", kind):
             reading["metavar"] = kind
         if not required:
             reading["default"] = default
@@ -170,6 +170,8 @@ def _reading(annotation, dashes: bool) -> dict:
         return {"action": "store_true"}
     if dashes and origin is typing.Literal:
         return {"type": type(parts[0]), "choices": parts}
+    if origin is tuple and parts[-1] is Ellipsis:  # the option may be given several times
+        return {"type": parts[0], "action": "append"}
     if origin is tuple:
         return {"type": parts[0], "nargs": len(parts)}
     if origin is list:

@@ -5,8 +5,10 @@ Written once, so that a recipe's `train.py` holds only what is particular to its
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import io
 import logging
 import os
 import sys
@@ -34,6 +36,53 @@ if TYPE_CHECKING:
 
 #: Exit status of a run that was stopped and goes on when it is started again (EX_TEMPFAIL).
 AGAIN = 75
+
+
+@dataclasses.dataclass
+class Rehearsal:
+    """What is known of a run that ends before it trains; see `rehearse`.
+
+    Attributes
+    ----------
+    status : of the command.
+    errors : what it printed as errors.
+    data_digest : of the prepared data, "" where it was not prepared.
+    """
+
+    prepares: bool
+    status: int = 0
+    errors: str = ""
+    data_digest: str = ""
+
+
+class _RehearsedError(BaseException):
+    """The end of a rehearsal. No error of the run, so no Exception."""
+
+
+_rehearsal: Rehearsal | None = None
+
+
+def rehearse(main: Callable, argv: list[str], prepares: bool) -> Rehearsal:
+    """Do what a training command does before it claims its folder.
+
+    Arguments
+    ---------
+    main : of a recipe that runs by `run_recipe`.
+    argv : the command line.
+    prepares : whether the data is prepared too, or the configuration is only checked.
+    """
+    global _rehearsal
+    _rehearsal = rehearsal = Rehearsal(prepares)
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            rehearsal.status = main(argv)
+    except _RehearsedError:
+        rehearsal.status = 0
+    finally:
+        _rehearsal = None
+    rehearsal.errors = errors.getvalue().strip()
+    return rehearsal
 
 
 def run_recipe(
@@ -99,6 +148,8 @@ def _run(recipe, train, checks, argv, task, output) -> int:
         every = [lambda plain: common_problems(plain, needed(plain)), *checks]
         config = load_hparams(argv, recipe, [checked(every)])
         _check_logger(config.logger)
+        if _rehearsal and not _rehearsal.prepares:
+            return 0
     except ConfigError as error:
         return _stop(error, 2)
     _set_up_logging()
@@ -351,6 +402,9 @@ def start(config: Config, recipe: str, prepare_from: Callable) -> Run:
     folder, corpus = resolve_corpus(config, recipe)
     record = prepare_from(config.plain, folder)
     tell(record.describe())
+    if _rehearsal:
+        _rehearsal.data_digest = record.digest
+        raise _RehearsedError
     hparams = config.build()
     output_folder = claim_folder(config, hparams["output_folder"], record.digest)
     hparams = {**training_objects(hparams), **hparams}
