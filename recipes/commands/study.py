@@ -8,7 +8,7 @@ from ..training.command_line import UsageError, changed
 
 
 def run(
-    action: Literal["run", "status", "cancel"],
+    action: Literal["run", "status", "report", "cancel"],
     name: str,
     /,
     place: Place,
@@ -28,7 +28,7 @@ def run(
     ---------
     action
         run: every cell that is not done; status: which are done, running, failed, stopped or
-        waiting; cancel: stop those that run, after a checkpoint.
+        waiting; report: report.html and report.md in the folder; cancel: stop those that run, after a checkpoint.
     name : STUDY
         The file of a study, or the name of one that comes with auricle.
     folder : DIR
@@ -69,6 +69,12 @@ def run(
         raise ValueError(f"{store.folder} holds no study; auricle study run {name} begins one")
     if action == "cancel":
         return _cancel(store)
+    if action == "report":
+        from ..studies.report import write_report
+
+        for path in write_report(study, store):
+            print(f"wrote {path}")
+        return 0
     return _status(study, store, json)
 
 

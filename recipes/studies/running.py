@@ -20,6 +20,8 @@ from .study import Cell, Study, StudyError
 from .worker import spawn
 
 _POLL_S = 0.5
+#: Arguments of a preparation that are of a run, and change nothing of the data.
+_OWN = {"seed", "output_folder", "num_workers", "progress", "download"}
 #: More combinations are not checked one by one, but each value of an axis once.
 _MOST_CHECKED = 200
 
@@ -219,10 +221,10 @@ def _kind_of_data(study: Study, cell: Cell) -> str:
     """Digest of what the preparation of a cell depends on."""
     try:
         prepare = importlib.import_module(f"auricle.recipes.{study.recipe}.prepare").prepare
-        keys = [*inspect.signature(prepare).parameters, "mini_size", "data_seed"]
+        keys = {*inspect.signature(prepare).parameters, "mini_size", "data_seed"} - _OWN
     except ImportError:  # somebody's own recipe
         return json_digest({**cell.options, "seed": None})
-    return json_digest([str(value) for value in study.settings(cell, *keys)])
+    return json_digest([str(value) for value in study.settings(cell, *sorted(keys))])
 
 
 def _time_epoch(study: Study, store: Store, cell: Cell, content: dict) -> None:
@@ -234,7 +236,7 @@ def _time_epoch(study: Study, store: Store, cell: Cell, content: dict) -> None:
         with open(store.log(name), "a", encoding="utf-8") as log:
             process = spawn(content, name, store, log)
             try:
-                while process.poll() is None and not _history(store, name).get("epochs"):
+                while process.poll() is None and not history(store, name).get("epochs"):
                     time.sleep(_POLL_S)
             finally:
                 if process.poll() is None:
@@ -242,7 +244,7 @@ def _time_epoch(study: Study, store: Store, cell: Cell, content: dict) -> None:
                 process.wait()
 
 
-def _history(store: Store, name: str) -> dict:
+def history(store: Store, name: str) -> dict:
     """The record of a cell's latest checkpoint."""
     files = sorted((store.run(name) / "checkpoints").glob("CKPT*/history.ckpt"))
     try:
@@ -260,17 +262,15 @@ def result_of(store: Store, name: str) -> dict:
     return result if isinstance(result, dict) else {}
 
 
-def _estimate(
-    study: Study, store: Store, cells: list[Cell], todo: list[Cell], workers: int
-) -> str:
+def _estimate(study: Study, store: Store, cells: list[Cell], todo: list[Cell], workers: int) -> str:
     """How long the runs will take, from epochs that were timed."""
     timed: dict[tuple, float] = {}
     for cell in cells:
         result = result_of(store, cell.name)
         epochs, seconds = result.get("epochs"), result.get("wall_s")
         if not epochs:
-            history = _history(store, cell.name)
-            epochs, seconds = len(history.get("epochs", [])), history.get("seconds")
+            past = history(store, cell.name)
+            epochs, seconds = len(past.get("epochs", [])), past.get("seconds")
         if epochs and seconds:
             timed.setdefault(tuple(cell.labels.items()), seconds / epochs)
     if not timed:

@@ -1,11 +1,11 @@
 """The folder of a study: which cells are done, running, failed or waiting, and their locks.
 
-    study.json          what was started last: data, version, commit
-    runs/CELL/          output folder of a cell's run
-    logs/CELL.txt       what the run printed
-    state/CELL.lock     held by whoever runs it
-    state/CELL.json     how it failed
-    jobs/START.json     the list of one start; its workers end when it is gone
+study.json          what was started last: data, version, commit
+runs/CELL/          output folder of a cell's run
+logs/CELL.txt       what the run printed
+state/CELL.lock     held by whoever runs it
+state/CELL.json     how it failed
+jobs/START.json     the list of one start; its workers end when it is gone
 """
 
 import contextlib
@@ -47,7 +47,9 @@ class Store:
             if self.folder.is_dir() and any(self.folder.iterdir()):
                 raise StudyError(
                     study.name,
-                    [f"{self.folder} holds files, and no {RECORD} of a study: give another --folder"],
+                    [
+                        f"{self.folder} holds files, and no {RECORD} of a study: give another --folder"
+                    ],
                 )
             record = {"study": study.name, "recipe": study.recipe, "data": {}}
         if (record["study"], record["recipe"]) != (study.name, study.recipe):
@@ -60,6 +62,8 @@ class Store:
             )
         for name in ("runs", "logs", "state", "jobs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if self.record() is None:
+            self.write(record)
         return record
 
     def record(self) -> dict | None:

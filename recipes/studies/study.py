@@ -18,6 +18,7 @@ import functools
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -296,7 +297,9 @@ def changed(
             problems.append(f"--set {text}: give --set NAME=VALUE")
     if data_folder:
         is_mini = data_folder == "mini"
-        fixed["data_folder"] = data_folder if is_mini else str(Path(data_folder).expanduser().absolute())
+        fixed["data_folder"] = (
+            data_folder if is_mini else str(Path(data_folder).expanduser().absolute())
+        )
     values = _seeds(seeds, problems) if seeds else study.seeds
     kept = {axis: label for axis, label in study.baseline.items() if label in new_axes[axis]}
     part = replace(study, axes=new_axes, fixed=fixed, seeds=values, baseline=kept)
@@ -335,7 +338,7 @@ def _label(value) -> str:
 def _axis(axis: str, values, problems: list[str]) -> dict[str, dict]:
     if isinstance(values, list) and values:
         labels = [_label(value) for value in values]
-        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        if twice := [label for label, count in Counter(labels).items() if count > 1]:
             problems.append(f"axis {axis} has {first_of(twice)} twice")
         return {label: {axis: value} for label, value in zip(labels, values, strict=True)}
     if isinstance(values, dict) and values:
@@ -375,7 +378,8 @@ def _tables(tables: list, problems: list[str]) -> list[Table]:
             f"{label}.{column}: {value!r}"
             for label, row in cells.items()
             for column, value in row.items()
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)))
+            if value is not None
+            and (isinstance(value, bool) or not isinstance(value, (int, float)))
         ]
         if wrong or len(cells) < len(rows) or not cells:
             problems.append(
@@ -417,7 +421,9 @@ def _checked(study: Study, problems: list[str], is_part: bool) -> Study:
 def _unknown_cells(study: Study, table: Table) -> list[str]:
     named = {table.rows: set(table.values), table.columns: set().union(*table.values.values())}
     named |= {axis: {_label(label)} for axis, label in table.where.items()}
-    problems = [f"{table.title}: the axis {axis} has no place" for axis in study.axes if axis not in named]
+    problems = [
+        f"{table.title}: the axis {axis} has no place" for axis in study.axes if axis not in named
+    ]
     for axis, labels in named.items():
         if axis not in study.axes:
             problems.append(f"{table.title}: {axis} is no axis of the study")

@@ -30,6 +30,7 @@ hparams  hparams.loader
 recipes  recipes.reports
 recipes.inference  recipes.training
 recipes.music_emotion  recipes.own_sounds  recipes.speech_commands  recipes.timit  recipes.voxceleb
+recipes.studies
 recipes.commands
 recipes.cli
 recipes.package
