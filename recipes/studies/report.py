@@ -229,10 +229,16 @@ def _published(summary: Summary) -> list[Grid]:
                     f"{there} | {here}" + (f" ({cell['verdict']})" if cell["verdict"] else "")
                 )
             rows.append(row)
-        used = {label for row in table.values.values() for label in row}
-        if any(group.labels.get(table.columns) in used for group in summary.groups):
+        if any(group.labels.get(table.rows) in table.values for group in summary.groups):
             note = f"Published | measured here (verdict). Source: {table.source or 'not given'}."
-            grids.append(Grid(table.title, [table.rows, *columns], rows, note))
+            grids.append(
+                Grid(
+                    table.title,
+                    [table.rows, *(c or summary.shown.heading for c in columns)],
+                    rows,
+                    note,
+                )
+            )
     return grids
 
 

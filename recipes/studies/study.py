@@ -53,10 +53,10 @@ class Table:
     ----------
     title, source : str
     rows, columns : str
-        Axes.
+        Axes; columns may be "", for a single column.
     values : dict
         Label of the row -> {label of the column: value, in the unit of the report}; a value may be
-        None where nothing is published.
+        None where nothing is published. Of a single column: {"": value}, in the file the value.
     where : dict
         Labels of all other axes.
     not_comparable : str
@@ -368,11 +368,13 @@ def _tables(tables: list, problems: list[str]) -> list[Table]:
         named = table if isinstance(table, dict) else {}
         where = f"table {number} ({named.get('title', 'no title')})"
         unknown = [str(key) for key in named if key not in _TABLE_KEYS]
-        lacking = [key for key in ("title", "rows", "columns", "values") if not named.get(key)]
+        lacking = [key for key in ("title", "rows", "values") if not named.get(key)]
         if unknown or lacking:
             problems.append(f"{where}: not known {unknown or 'nothing'}, missing {lacking}")
             continue
         rows = named["values"] if isinstance(named["values"], dict) else {}
+        if not named.get("columns"):
+            rows = {label: {"": value} for label, value in rows.items()}
         cells = {_label(label): row for label, row in rows.items() if isinstance(row, dict)}
         wrong = [
             f"{label}.{column}: {value!r}"
@@ -387,7 +389,8 @@ def _tables(tables: list, problems: list[str]) -> list[Table]:
             )
             continue
         values = {row: {_label(c): v for c, v in of.items()} for row, of in cells.items()}
-        made.append(Table(**{**named, "values": values}))
+        where = {str(axis): _label(label) for axis, label in (named.get("where") or {}).items()}
+        made.append(Table(**{"columns": "", **named, "values": values, "where": where}))
     return made
 
 
@@ -420,7 +423,9 @@ def _checked(study: Study, problems: list[str], is_part: bool) -> Study:
 
 def _unknown_cells(study: Study, table: Table) -> list[str]:
     named = {table.rows: set(table.values), table.columns: set().union(*table.values.values())}
-    named |= {axis: {_label(label)} for axis, label in table.where.items()}
+    named |= {axis: {label} for axis, label in table.where.items()}
+    if not table.columns:
+        del named[""]
     problems = [
         f"{table.title}: the axis {axis} has no place" for axis in study.axes if axis not in named
     ]

@@ -201,7 +201,8 @@ def published(summary: Summary, table: Table) -> list[list[dict]]:
     for row, values in table.values.items():
         cells = []
         for column in columns:
-            labels = {**table.where, table.rows: row, table.columns: column}
+            labels = {**table.where, table.rows: row}
+            labels |= {table.columns: column} if table.columns else {}
             group = by_labels.get(tuple(sorted(labels.items())))
             measured = summary.interval(group) if group else None
             value = values.get(column)
