@@ -51,7 +51,7 @@ def sources():
     files = {
         "auricle/" + path.relative_to(ROOT).as_posix()
         for top in MAPPED
-        for pattern in ("*.py", "*.yaml", "*.c", "*.h")
+        for pattern in ("*.py", "*.yaml", "*.html", "*.c", "*.h")
         for path in (ROOT / top).rglob(pattern)
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     }
