@@ -30,7 +30,7 @@ OTHER_SUFFIXES = tuple(".sphere .opus .aiff .aif .w64 .caf .au .m4a .mp4 .aac".s
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 
 # Those whose length `containers` compares with the file, or libsndfile does as it decodes.
-_CHECKED_FORMATS = tuple("WAV WAVEX RF64 W64 AIFF SVX AU CAF NIST FLAC OGG MP3".split())
+_CHECKED_FORMATS = tuple("WAV WAVEX RF64 W64 AIFF AU CAF NIST FLAC OGG MP3".split())
 _SAMPLE_BYTES = {
     "PCM_S8": 1,
     "PCM_U8": 1,
@@ -152,10 +152,11 @@ def probe_audio(path):
         As `read_audio`, but for what only the samples show.
     """
     with _opened(path) as (file, container):
-        if file is not None and file.frames < _ENDLESS:
-            if file.frames <= 0:
+        if file is not None and container.num_samples < _ENDLESS:
+            if container.num_samples <= 0:
                 raise audio_error(path, "empty")
-            return AudioInfo(file.frames, file.samplerate, file.channels, container.name)
+            layout = (file.samplerate, file.channels, container.name)
+            return AudioInfo(container.num_samples, *layout)
     waveform, rate_hz, name = _decode(path)
     return AudioInfo(waveform.shape[1], rate_hz, waveform.shape[0], name)
 
@@ -271,8 +272,8 @@ def _opened(path):
         except (soundfile.LibsndfileError, TypeError) as error:
             raise _decoding_error(path, container.name, error) from error
         with sound:
-            _check_header(path, sound, container)
-            yield sound, replace(container, name=sound.format)
+            num_samples = _check_header(path, sound, container)
+            yield sound, replace(container, name=sound.format, num_samples=num_samples)
 
 
 def _patched(file, at, replacement):
@@ -284,7 +285,7 @@ def _patched(file, at, replacement):
 
 
 def _check_header(path, sound, container):
-    """Compare what libsndfile is going to read with what the container promises."""
+    """How many samples there are to read, by libsndfile and by what the container promises."""
     if sound.format not in _CHECKED_FORMATS:
         raise audio_error(
             path,
@@ -302,7 +303,10 @@ def _check_header(path, sound, container):
         )
     if container.audio_bytes is not None and sound.subtype in _SAMPLE_BYTES:
         frame_bytes = sound.channels * _SAMPLE_BYTES[sound.subtype]
-        _check_promise(path, container.audio_bytes // frame_bytes, sound.frames)
+        promised = container.audio_bytes // frame_bytes
+        _check_promise(path, promised, sound.frames)
+        return promised  # of some containers libsndfile reads what follows the audio, too
+    return sound.frames
 
 
 def _decode(path, start_sample=0, num_samples=None):
@@ -315,13 +319,16 @@ def _decode(path, start_sample=0, num_samples=None):
             waveform = torch.from_numpy(samples[:, delay:][:, start_sample:end])
         else:
             rate_hz = sound.samplerate
-            if start_sample > sound.frames:
+            promised = container.num_samples
+            if start_sample > promised:
                 raise _range_error(path, start_sample, num_samples)
-            waveform = _read_blocks(path, sound, start_sample, num_samples).T
-            if num_samples is None and sound.frames < _ENDLESS:
+            left = promised - start_sample
+            left = left if num_samples is None else min(left, num_samples)
+            waveform = _read_blocks(path, sound, start_sample, left).T
+            if num_samples is None and promised < _ENDLESS:
                 exact = sound.format != "MP3" or container.short
                 tolerance = 0 if exact else _MP3_TOLERANCE_SAMPLES
-                _check_promise(path, sound.frames - tolerance, start_sample + waveform.shape[1])
+                _check_promise(path, promised - tolerance, start_sample + waveform.shape[1])
     if num_samples is not None and waveform.shape[1] < num_samples:
         raise _range_error(path, start_sample, num_samples)
     if waveform.shape[1] == 0:
@@ -338,10 +345,8 @@ def _decode(path, start_sample=0, num_samples=None):
     return waveform, rate_hz, container.name
 
 
-def _read_blocks(path, sound, start_sample, num_samples):
-    """Samples (T, channels) up to the end; memory grows with what is there, not by the header."""
-    left = sound.frames - start_sample
-    left = left if num_samples is None else min(left, num_samples)
+def _read_blocks(path, sound, start_sample, left):
+    """At most `left` samples (T, channels); memory grows with what is there, not by the header."""
     blocks = [np.zeros((0, sound.channels), np.float32)]
     try:
         sound.seek(start_sample)

@@ -7,6 +7,7 @@ container is told by its first bytes, behind ID3 tags, and never by the suffix o
 import os
 import stat
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,9 +23,14 @@ _UNKNOWN_FROM = 0xFFFFFF00
 _WRAPPED_BYTES = 2**32 - 2**16
 _MAX_NIST_HEADER_BYTES = 2**20
 _MAX_CHUNKS = 10_000
+# More than this (or a fiftieth) behind the audio has to be something else than audio.
+_FEW_BYTES = 512
+_TAGS_BEHIND = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 # An MP3 file of variable bit rate tells its length by a count of frames in the first of them.
 _MP3_COUNTERS = (b"Xing", b"Info", b"VBRI")
+# Ogg sums bits from the highest on, zlib from the lowest.
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Container:
         in bytes.
     known : bool
         Whether the file tells how long it is.
+    num_samples : int or None
+        Samples to read; None: not known yet.
     short : bool
         Of an MP3 file, whose counts are not exact for every encoder: fewer bytes are there than are
         counted.
@@ -53,6 +61,7 @@ class Container:
     known: bool = True
     patch: tuple[int, bytes] | None = None
     short: bool = False
+    num_samples: int | None = None
 
 
 def open_audio(path) -> BinaryIO:
@@ -93,19 +102,24 @@ def read_container(path, file: BinaryIO) -> Container:
     if riff and head[8:12] == b"WAVE":
         return _riff(path, file, start, num_bytes, riff)
     if head[:4] == b"riff" and head[24:28] == b"wave":
-        return _w64(path, file, start, num_bytes)
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
-        return _iff(path, file, start, num_bytes, "SVX" if b"SV" in head[8:12] else "AIFF")
+        return _w64(path, file, start)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _aiff(path, file, start)
+    if head[:4] == b"FORM":  # damaged, it can keep libsndfile for ever
+        raise audio_error(path, "unsupported", "IFF of another kind than AIFF", "sox IN OUT.wav")
     if head[:4] in (b".snd", b"dns."):
         order = "big" if head[:1] == b"." else "little"
         offset, size = int.from_bytes(head[4:8], order), int.from_bytes(head[8:12], order)
-        return _sized(path, "AU", size, num_bytes - start - offset)
+        return _sized(path, file, "AU", size, start + offset)
     if head[:4] == b"caff":
-        return _caf(path, file, start, num_bytes)
+        return _caf(path, file, start)
     if head[:7] == b"NIST_1A":
-        return _nist(path, file, start, num_bytes)
+        return _nist(path, file, start)
     if head[:4] == b"OggS":
-        _check_ogg_pages(path, file, start, num_bytes)
+        if start:
+            what = "an Ogg file behind an ID3 tag, of which libsndfile loses samples"
+            raise audio_error(path, "unsupported", what, "ffmpeg -i IN OUT")
+        _check_ogg_pages(path, file, num_bytes)
         return Container("OGG")
     if head[:4] == b"fLaC":
         # STREAMINFO always comes first; its count of samples is 36 bits wide, and 0 means unknown.
@@ -121,16 +135,28 @@ def read_container(path, file: BinaryIO) -> Container:
             "needs_ffmpeg",
         )
     if start or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        return _mp3(file, start, num_bytes)
+        return _mp3(path, file, start, num_bytes)
     return Container("")
 
 
-def _mp3(file, start, num_bytes):
+def _mp3(path, file, start, num_bytes):
     file.seek(start)
     head = file.read(4096)
     at = max(head.find(name) for name in _MP3_COUNTERS[:2])
     flags, _, promised = struct.unpack(">3I", head[at + 4 : at + 16].ljust(12, b"\0"))
-    short = at >= 0 and flags & 3 == 3 and num_bytes - start < promised
+    counted = at >= 0 and flags & 3 == 3
+    short = counted and num_bytes - start < promised
+    file.seek(start + promised if counted else num_bytes)
+    behind = file.read(4096)
+    frame_bytes = max(96, head.find(head[:2], 4))  # of some encoders the first frame does not count
+    more = len(behind) > 2 * frame_bytes and not behind.startswith(_TAGS_BEHIND)
+    if more and (behind.startswith(b"ID3") or head[:2] in behind):
+        raise audio_error(
+            path,
+            "unsupported",
+            "several MP3 files one behind the other, of which libsndfile reads the first",
+            "ffmpeg -i IN OUT",
+        )
     return Container("MP3", known=any(name in head for name in _MP3_COUNTERS), short=short)
 
 
@@ -175,57 +201,39 @@ def _riff(path, file, start, num_bytes, order):
         if name == b"data":
             size, at = length, place
             break
-    present = num_bytes - at
     if kind in (b"RF64", b"BW64"):
-        return _sized(
-            path,
-            "RF64",
-            long_size if size == 0xFFFFFFFF and long_size else size,
-            present,
-        )
+        size = long_size if size == 0xFFFFFFFF and long_size else size
+        return _sized(path, file, "RF64", size, at)
     if size == 0 and abs(num_bytes - start - 8 - riff_size) <= 1:
         return Container("WAV", 0)  # it is closed, and holds nothing
-    file.seek(at + size + size % 2)
-    behind = file.read(4)
-    is_chunk = not any(behind) or (behind.isascii() and behind.decode("ascii").isprintable())
-    if size not in _UNKNOWN_SIZES and present > 2 * size + 8 and not is_chunk:
-        raise audio_error(
-            path,
-            "unsupported",
-            f"a WAV file whose header promises {size} bytes of audio where {present} are there",
-            "sox --ignore-length IN OUT",
-        )
     unknown = struct.pack(order + "I", 0xFFFFFFFF)
-    return _sized(path, "WAV", size, present, (at - 4, unknown) if size == 0 else None)
+    return _sized(path, file, "WAV", size, at, (at - 4, unknown) if size == 0 else None)
 
 
-def _w64(path, file, start, num_bytes):
+def _w64(path, file, start):
     for name, size, at in _chunks(path, file, start + 40, "<16sQ", 24, 8):
         if name == _W64_DATA:
-            return _sized(path, "W64", size, num_bytes - at)
+            return _sized(path, file, "W64", size, at, align=8)
 
 
-def _iff(path, file, start, num_bytes, container):
+def _aiff(path, file, start):
     for name, size, at in _chunks(path, file, start + 12, ">4sI"):
-        if name == b"BODY":
-            return _sized(path, container, size, num_bytes - at)
         if name == b"SSND":
             skipped = 8 + int.from_bytes(file.read(4), "big")
             size = size if _is_unknown(size) else max(0, size - skipped)
-            return _sized(path, container, size, num_bytes - at - skipped)
+            return _sized(path, file, "AIFF", size, at + skipped)
 
 
-def _caf(path, file, start, num_bytes):
+def _caf(path, file, start):
     for name, size, at in _chunks(path, file, start + 8, ">4sq", align=1):
         if name == b"data":
-            present = num_bytes - at - 4  # a count of edits comes first
             if size != -1:
-                return _sized(path, "CAF", size - 4, present)
-            patch = at - 8, (present + 4).to_bytes(8, "big")
-            return Container("CAF", present, False, patch)
+                return _sized(path, file, "CAF", size - 4, at + 4)  # behind a count of edits
+            present = os.fstat(file.fileno()).st_size - at
+            return Container("CAF", present - 4, False, (at - 8, present.to_bytes(8, "big")))
 
 
-def _nist(path, file, start, num_bytes):
+def _nist(path, file, start):
     file.seek(start)
     lines = file.read(_MAX_NIST_HEADER_BYTES).partition(b"end_head")[0].split(b"\n")
     fields = [line.decode("latin-1").split(None, 2) for line in lines[2:]]
@@ -244,21 +252,22 @@ def _nist(path, file, start, num_bytes):
     except (IndexError, KeyError, ValueError):
         return Container("NIST")  # libsndfile reports what is wrong
     promised = counts[0] * counts[1] * counts[2]
-    return _sized(path, "NIST", promised, num_bytes - start - header_bytes, markers=False)
+    return _sized(path, file, "NIST", promised, start + header_bytes, markers=False)
 
 
 def _is_unknown(size):
     return size in _UNKNOWN_SIZES or size >= _UNKNOWN_FROM and size < 2**32 or size >= 2**63
 
 
-def _sized(path, name, promised, present, patch=None, markers=True):
-    """A container that counts its audio in bytes, compared with those that are there."""
+def _sized(path, file, name, promised, at, patch=None, markers=True, align=2):
+    """A container that counts its audio in bytes, compared with those that are there, from `at` on."""
+    present = os.fstat(file.fileno()).st_size - at
     if markers and _is_unknown(promised):
         return Container(name, max(0, present), False, patch)
-    if present < promised:
+    if not 0 <= promised <= present:
         promise = f"its header promises {promised} bytes of audio, {present} are there"
         raise audio_error(path, "truncated", promise)
-    if name in ("WAV", "AIFF", "SVX", "AU") and present - promised >= _WRAPPED_BYTES:
+    if name in ("WAV", "AIFF", "AU") and present - promised >= _WRAPPED_BYTES:
         raise audio_error(
             path,
             "unsupported",
@@ -266,15 +275,37 @@ def _sized(path, name, promised, present, patch=None, markers=True):
             "bytes of audio",
             "sox --ignore-length IN OUT.flac",
         )
+    unread = present + (-promised // align) * align
+    if unread > max(_FEW_BYTES, promised // 50):
+        file.seek(-unread, os.SEEK_END)
+        rest = file.read(2**20)
+        if any(rest) and not _is_chunk(rest, unread, chunks=name not in ("AU", "NIST")):
+            raise audio_error(
+                path,
+                "unsupported",
+                f"a {name} file whose header promises {promised} bytes of audio where {present} are "
+                "there",
+                "sox --ignore-length IN OUT",
+            )
     return Container(name, promised)
 
 
-def _check_ogg_pages(path, file, start, num_bytes):
-    """Every page is there, and in each stream one follows the other up to the one marked last."""
-    at, next_page, open_streams, num_chains = start, {}, set(), 0
+def _is_chunk(rest, num_bytes, chunks):
+    """Whether the bytes behind the audio are a tag or a chunk of the container's, and not audio."""
+    if rest.startswith((b"ID3", *_TAGS_BEHIND)):
+        return True
+    sizes = [int.from_bytes(rest[4:8], order) for order in ("little", "big")]
+    sizes += [int.from_bytes(rest[4:12], "big"), int.from_bytes(rest[16:24], "little")]
+    name = rest[:4].decode("latin-1")
+    return chunks and name.isascii() and name.isprintable() and min(sizes) <= num_bytes
+
+
+def _check_ogg_pages(path, file, num_bytes):
+    """Every page is there and whole, and in each stream one follows the other up to the last."""
+    at, next_page, open_streams, num_chains = 0, {}, set(), 0
     while at < num_bytes:
         file.seek(at)
-        page = file.read(27 + 255)
+        page = file.read(27 + 255 + 255 * 255)
         if page[:4] != b"OggS" or len(page) < 27:
             if next_page and not open_streams:
                 break  # something behind the audio, such as a tag
@@ -292,6 +323,12 @@ def _check_ogg_pages(path, file, start, num_bytes):
         if at + page_bytes > num_bytes:
             promise = f"its last page promises {page_bytes} bytes, {num_bytes - at} are there"
             raise audio_error(path, "truncated", promise)
+        checked = (
+            page[:22] + bytes(4) + page[26:page_bytes]
+        )  # libsndfile leaves out a page that differs
+        crc = zlib.crc32(checked.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        if int(f"{crc:032b}"[::-1], 2) != int.from_bytes(page[22:26], "little"):
+            raise audio_error(path, "truncated", f"the checksum of its page at byte {at} is wrong")
         if flags & 4:
             open_streams.discard(serial)
         at += page_bytes
