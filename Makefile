@@ -20,8 +20,8 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-long test-fast test-extras test-compile test-torch breaks lint format bench
-.PHONY: tables clean
+.PHONY: demo test test-long test-fast test-extras test-compile test-torch fuzz breaks lint format
+.PHONY: bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -74,6 +74,12 @@ test-torch:
 test-compile: $(VENV)/.test
 	$(TEST) tests/lobes/promises/compile_every_lobe.py \
 		tests/recipes/speech_commands/compile_training.py
+
+# Damaged files and command lines. N: how many; KIND and SEED: one of them again.
+N ?= 10000
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(RUN)/python tests/hostile/fuzz.py --cases $(N) \
+		$(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
 
 # Faults put into copies of the library, one at a time: does a test fail?
 breaks: $(VENV)/.test

@@ -45,6 +45,7 @@ _MP3_TOLERANCE_SAMPLES = 2 * 1152
 _ENDLESS = 2**62  # libsndfile's length of a FLAC file that does not tell its own is 2^63 - 1
 _BAD_SEEK = 39  # libsndfile's SFE_BAD_SEEK
 _BLOCK_SAMPLES = 2**20
+_FLAC_BLOCK_BYTES = 8192
 # -40 dB: below it the mean of the channels is what lossy coding leaves of opposite ones.
 _CANCELLED_POWER = 1e-4
 
@@ -301,8 +302,17 @@ def _check_header(path, sound, container):
             "restore the file, or write the right rate into its header",
             "rate",
         )
+    _check_promise(path, container.num_samples or 0, sound.frames)
     if container.audio_bytes is not None and sound.subtype in _SAMPLE_BYTES:
         frame_bytes = sound.channels * _SAMPLE_BYTES[sound.subtype]
+        if container.frame_bytes not in (None, frame_bytes):
+            raise AudioError(
+                path,
+                f"has a header that contradicts itself: {sound.channels} x {sound.subtype} are "
+                f"{frame_bytes} bytes, it says {container.frame_bytes}",
+                "restore the file",
+                "truncated",
+            )
         promised = container.audio_bytes // frame_bytes
         _check_promise(path, promised, sound.frames)
         return promised  # of some containers libsndfile reads what follows the audio, too
@@ -329,6 +339,8 @@ def _decode(path, start_sample=0, num_samples=None):
                 exact = sound.format != "MP3" or container.short
                 tolerance = 0 if exact else _MP3_TOLERANCE_SAMPLES
                 _check_promise(path, promised - tolerance, start_sample + waveform.shape[1])
+            if num_samples is None and sound.format == "FLAC":
+                _check_flac_end(path, sound.name)
     if num_samples is not None and waveform.shape[1] < num_samples:
         raise _range_error(path, start_sample, num_samples)
     if waveform.shape[1] == 0:
@@ -373,6 +385,15 @@ def _check_promise(path, promised, present):
     if present < promised:
         promise = f"its header promises {promised} samples, {present} can be decoded"
         raise audio_error(path, "truncated", promise)
+
+
+def _check_flac_end(path, descriptor):
+    """Refuse a file of which libFLAC, which stops at the promised length, has not read the end."""
+    num_bytes = os.fstat(descriptor).st_size
+    unread = num_bytes - os.lseek(descriptor, 0, os.SEEK_CUR)
+    if unread > max(2 * _FLAC_BLOCK_BYTES, num_bytes // 50):
+        what = f"a FLAC file with {unread} bytes behind the samples that its header promises"
+        raise audio_error(path, "unsupported", what, "ffmpeg -i IN OUT")
 
 
 def _range_error(path, start_sample, num_samples=None):

@@ -8,7 +8,7 @@ import os
 import stat
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +27,10 @@ _MAX_CHUNKS = 10_000
 _FEW_BYTES = 512
 _TAGS_BEHIND = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
-# An MP3 file of variable bit rate tells its length by a count of frames in the first of them.
-_MP3_COUNTERS = (b"Xing", b"Info", b"VBRI")
+# An MP3 file of variable bit rate tells its length by a count of frames in the first of them (or VBRI
+# does); the encoder's delay and padding are among them.
+_MP3_COUNTERS = (b"Xing", b"Info")
+_MP3_PADDING_FRAMES = 4
 # Ogg sums bits from the highest on, zlib from the lowest.
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -47,7 +49,9 @@ class Container:
     known : bool
         Whether the file tells how long it is.
     num_samples : int or None
-        Samples to read; None: not known yet.
+        Samples that are promised at least (MP3, AIFF), then: to read. None: not known yet.
+    frame_bytes : int or None
+        Of a WAV file: what its header says that one sample of all channels takes.
     short : bool
         Of an MP3 file, whose counts are not exact for every encoder: fewer bytes are there than are
         counted.
@@ -62,6 +66,7 @@ class Container:
     patch: tuple[int, bytes] | None = None
     short: bool = False
     num_samples: int | None = None
+    frame_bytes: int | None = None
 
 
 def open_audio(path) -> BinaryIO:
@@ -142,11 +147,18 @@ def read_container(path, file: BinaryIO) -> Container:
 def _mp3(path, file, start, num_bytes):
     file.seek(start)
     head = file.read(4096)
-    at = max(head.find(name) for name in _MP3_COUNTERS[:2])
-    flags, _, promised = struct.unpack(">3I", head[at + 4 : at + 16].ljust(12, b"\0"))
-    counted = at >= 0 and flags & 3 == 3
-    short = counted and num_bytes - start < promised
-    file.seek(start + promised if counted else num_bytes)
+    if b"VBRI" in head:
+        return Container("MP3")
+    at = max(head.find(name) for name in _MP3_COUNTERS)
+    flags, frames, promised = struct.unpack(">3I", head[at + 4 : at + 16].ljust(12, b"\0"))
+    if at < 0 or not flags & 1 or not frames:
+        return Container("MP3", known=False)
+    is_first_version, layer = head[1] & 8, head[1] >> 1 & 3  # layers are counted backwards
+    frame_samples = {3: 384, 2: 1152, 1: 1152 if is_first_version else 576}.get(layer, 0)
+    least = max(0, frames - _MP3_PADDING_FRAMES) * frame_samples
+    if not flags & 2:
+        return Container("MP3", num_samples=least)
+    file.seek(start + promised)
     behind = file.read(4096)
     frame_bytes = max(96, head.find(head[:2], 4))  # of some encoders the first frame does not count
     more = len(behind) > 2 * frame_bytes and not behind.startswith(_TAGS_BEHIND)
@@ -157,7 +169,7 @@ def _mp3(path, file, start, num_bytes):
             "several MP3 files one behind the other, of which libsndfile reads the first",
             "ffmpeg -i IN OUT",
         )
-    return Container("MP3", known=any(name in head for name in _MP3_COUNTERS), short=short)
+    return Container("MP3", num_samples=least, short=num_bytes - start < promised)
 
 
 def _skip_id3(file):
@@ -194,20 +206,22 @@ def _chunks(path, file, at, header, min_bytes=0, align=2):
 def _riff(path, file, start, num_bytes, order):
     file.seek(start)
     kind, riff_size = struct.unpack(order + "4sI", file.read(8))
-    long_size = None
+    long_size = frame_bytes = None
     for name, length, place in _chunks(path, file, start + 12, order + "4sI"):
         if name == b"ds64":
             _, long_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
+        if name == b"fmt ":
+            frame_bytes = struct.unpack(order + "12xH", file.read(14).ljust(14, b"\0"))[0]
         if name == b"data":
             size, at = length, place
             break
     if kind in (b"RF64", b"BW64"):
         size = long_size if size == 0xFFFFFFFF and long_size else size
-        return _sized(path, file, "RF64", size, at)
+        return replace(_sized(path, file, "RF64", size, at), frame_bytes=frame_bytes)
     if size == 0 and abs(num_bytes - start - 8 - riff_size) <= 1:
         return Container("WAV", 0)  # it is closed, and holds nothing
-    unknown = struct.pack(order + "I", 0xFFFFFFFF)
-    return _sized(path, file, "WAV", size, at, (at - 4, unknown) if size == 0 else None)
+    patch = (at - 4, struct.pack(order + "I", 0xFFFFFFFF)) if size == 0 else None
+    return replace(_sized(path, file, "WAV", size, at, patch), frame_bytes=frame_bytes)
 
 
 def _w64(path, file, start):
@@ -217,11 +231,15 @@ def _w64(path, file, start):
 
 
 def _aiff(path, file, start):
+    num_samples = None
     for name, size, at in _chunks(path, file, start + 12, ">4sI"):
+        if name == b"COMM":
+            num_samples = int.from_bytes(file.read(6)[2:], "big")
         if name == b"SSND":
             skipped = 8 + int.from_bytes(file.read(4), "big")
             size = size if _is_unknown(size) else max(0, size - skipped)
-            return _sized(path, file, "AIFF", size, at + skipped)
+            sized = _sized(path, file, "AIFF", size, at + skipped)
+            return replace(sized, num_samples=num_samples if sized.known else None)
 
 
 def _caf(path, file, start):
@@ -308,6 +326,7 @@ def _check_ogg_pages(path, file, num_bytes):
         page = file.read(27 + 255 + 255 * 255)
         if page[:4] != b"OggS" or len(page) < 27:
             if next_page and not open_streams:
+                num_chains += b"OggS\0" in page + file.read(2**20)
                 break  # something behind the audio, such as a tag
             raise audio_error(path, "truncated", f"no page of Ogg begins at byte {at}")
         flags, serial, number = page[5], *struct.unpack("<II", page[14:22])

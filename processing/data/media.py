@@ -48,7 +48,7 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
     if av is None:
         raise AudioError(path, "cannot be read by libsndfile", MEDIA_REMEDY, "needs_av")
     layout = None if sample_rate_hz is None else "mono"
-    sample_format = "fltp" if sample_rate_hz is None else "s16p"
+    sample_format = "flt" if sample_rate_hz is None else "s16"
     pieces, missing = [], 0
     try:
         # The file and not its name, which PyAV cannot encode if it is no UTF-8.
@@ -70,5 +70,7 @@ def decode_media(path, sample_rate_hz: int | None = None) -> tuple[np.ndarray, i
         raise audio_error(path, "truncated", f"{missing} packets of its index are missing")
     if not pieces:
         raise audio_error(path, "truncated", "it holds no audio")
+    # Packed: of more than 8 channels PyAV takes planes that are not there.
     samples = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1)
-    return samples, pieces[0].sample_rate
+    channels = pieces[0].layout.nb_channels
+    return np.ascontiguousarray(samples.reshape(-1, channels).T), pieces[0].sample_rate

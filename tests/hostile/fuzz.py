@@ -118,9 +118,7 @@ class Worker:
 
     def start(self):
         self.jobs, theirs = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(
-            target=work, args=(theirs, self.folder), daemon=True
-        )
+        self.process = multiprocessing.Process(target=work, args=(theirs, self.folder), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -140,7 +138,9 @@ class Worker:
 
 def main():
     names = list(kinds())
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=10000, help="in all, shared by the kinds")
     parser.add_argument("--kind", nargs="*", default=names, choices=names, help="only these")
     parser.add_argument("--seed", type=int, help="one case of each kind")

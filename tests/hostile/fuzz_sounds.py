@@ -43,7 +43,14 @@ FORMATS = {
 #: Where what every sample rests on ends, for formats that are not stored sample by sample.
 HEADS = {"flac": 86, "ogg": 4200, "opus": 300, "mp3": 1300, "mp3_variable": 1300, "caf_alac": 4200}
 #: Two frames of MPEG, or what the packets of Ogg overlap in.
-TOLERANCE = {"mp3": 2304, "mp3_variable": 2304, "opus": 960, "ogg": 256, "m4a": 2048, "caf_alac": 192}
+TOLERANCE = {
+    "mp3": 2304,
+    "mp3_variable": 2304,
+    "opus": 960,
+    "ogg": 256,
+    "m4a": 2048,
+    "caf_alac": 192,
+}
 
 
 def signal(channels=1):
@@ -85,14 +92,15 @@ def by_ffmpeg(path):
     pieces = []
     try:
         with av.open(str(path)) as file:
-            resampler = av.AudioResampler("fltp")
+            resampler = av.AudioResampler("flt")
             for frame in file.decode(audio=0):
                 pieces += resampler.resample(frame)
     except (av.FFmpegError, ValueError, IndexError, OverflowError, MemoryError):
         pass
     if not pieces or len({piece.layout.nb_channels for piece in pieces}) > 1:
         return None, 0
-    return np.concatenate([piece.to_ndarray() for piece in pieces], 1), pieces[0].sample_rate
+    samples = np.concatenate([piece.to_ndarray() for piece in pieces], 1)
+    return samples.reshape(-1, pieces[0].layout.nb_channels).T, pieces[0].sample_rate
 
 
 class Sound:
@@ -153,12 +161,14 @@ class Sound:
         if self.name in STORED and size < whole:
             bytes_each = (len(good) - head) / whole * len(wave) / (1 + (good is self.good[-1]))
             unread = len(data) - head - size * bytes_each
-            if unread > 0.05 * len(data) and not any(mark in data[-6000:] for mark in (b"LIST", b"TAG")):
+            if unread > 0.05 * len(data) and not any(
+                mark in data[-6000:] for mark in (b"LIST", b"TAG")
+            ):
                 return "shorter", f"{size} of {whole} samples, {unread:.0f} bytes are not read"
         other, other_hz = by_ffmpeg(path)
         if other is not None and other.shape[0] == len(wave):
             others = other.shape[1] * rate_hz // other_hz
-            if self.name not in ("au", "sphere") and size < others - tolerance:  # FFmpeg passes over its length
+            if self.name in BY_FFMPEG and size < others - tolerance:
                 return "shorter", f"{size} samples, FFmpeg decodes {others}"
             if self.name in EXACT and other.shape[1] == size:
                 error = np.abs(other - wave.numpy()).max()
@@ -184,4 +194,6 @@ EXACT = (
 )
 #: Sample by sample, and nothing else behind the first of them.
 STORED = (*EXACT[:-1], "rifx", "wav_ulaw", "aiff_little", "au", "w64", "sphere")
+#: Where FFmpeg is a judge of the length: of the others it passes over what the header says.
+BY_FFMPEG = ("ogg", "opus", "wav_adpcm", "m4a")
 SOUNDS = (*FORMATS, "m4a")

@@ -98,3 +98,9 @@ def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     assert error.kind == "needs_av"
     soundfile.write(tmp_path / "c.wav", tone(100)[0], RATE_HZ)
     assert len(read_audio(tmp_path / "c.wav")) == 100
+
+
+def test_more_than_eight_channels_are_all_decoded(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (800, 33))
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    assert np.array_equal(media.decode_media(tmp_path / "a.wav")[0].T, samples.astype(np.float32))
