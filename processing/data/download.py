@@ -3,17 +3,19 @@
 import hashlib
 import http.client
 import os
-import shutil
+import stat
 import tarfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..system.files import PART, replacing_folder
+from ..system.files import PART, DiskFullError, lock_file, naming_full_disk, replacing_folder
 
 _BLOCK_BYTES = 1 << 20
+_SLOWEST_BYTES_PER_S = 1000
 
 
 class DownloadError(RuntimeError):
@@ -37,7 +39,7 @@ def fetch(url, path, checksum=None, progress=True, timeout_s=30):
     progress : bool
         Whether to draw a progress bar.
     timeout_s : float
-        How long to wait for the server, per answer.
+        How long to wait for the server, per answer; in twice that time at least 1 kB/s must come.
 
     Returns
     -------
@@ -47,8 +49,9 @@ def fetch(url, path, checksum=None, progress=True, timeout_s=30):
     Raises
     ------
     DownloadError
-        The address cannot be reached, the connection breaks, the disk is full, or the checksum
-        is wrong.
+        The address cannot be reached, the connection breaks or trickles, another process fetches
+        the same file, or the checksum is wrong.
+    DiskFullError
     """
     path = Path(path)
     if not path.exists():
@@ -91,27 +94,34 @@ def extract_tar(archive, folder):
 
 
 def _download(url, part, progress, timeout_s):
-    have_bytes = part.stat().st_size if part.exists() else 0
+    handle = _open_part(url, part)
+    have_bytes = os.fstat(handle).st_size
     request = urllib.request.Request(url)
     if have_bytes:
         request.add_header("Range", f"bytes={have_bytes}-")
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with (
+            open(handle, "ab") as file,
+            urllib.request.urlopen(request, timeout=timeout_s) as answer,
+            naming_full_disk(part.parent),
+        ):
             # A server that does not know ranges answers 200 and starts from the beginning.
-            resumes = getattr(answer, "status", None) == 206
-            have_bytes = have_bytes if resumes else 0
+            if getattr(answer, "status", None) != 206:
+                have_bytes = 0
+                file.truncate(0)
             length = answer.headers.get("Content-Length")
             total_bytes = have_bytes + int(length) if length else None
             bar = {"desc": part.stem, "initial": have_bytes, "disable": None if progress else True}
-            with (
-                open(part, "ab" if resumes else "wb") as file,
-                tqdm.wrapattr(answer, "read", total_bytes, **bar) as counted,
-            ):
-                shutil.copyfileobj(counted, file, _BLOCK_BYTES)
+            with tqdm(total=total_bytes, unit="B", unit_scale=True, **bar) as counted:
+                for block in _blocks(answer, 2 * timeout_s):
+                    file.write(block)
+                    counted.update(len(block))
     except urllib.error.HTTPError as error:
         if error.code == 416 and have_bytes:
             return  # nothing is left to fetch; the checksum decides whether that is right
         raise _unreachable(url, part, f"the server answers {error.code} {error.reason}") from error
+    except DiskFullError:
+        raise
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _unreachable(url, part, getattr(error, "reason", error)) from error
     got_bytes = part.stat().st_size
@@ -119,6 +129,41 @@ def _download(url, part, progress, timeout_s):
         raise _unreachable(
             url, part, f"the connection broke after {got_bytes} of {total_bytes} bytes"
         )
+
+
+def _open_part(url, part):
+    """A descriptor of the growing file: new or begun by this user, no link, locked."""
+    flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        try:
+            handle = os.open(part, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            handle = os.open(part, flags)
+    except OSError as error:
+        raise _unreachable(url, part, f"{part} cannot be written: {error.strerror}") from error
+    status = os.fstat(handle)
+    problem = ""
+    if not stat.S_ISREG(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+        problem = f"{part} is no file of yours; remove it"
+    elif not lock_file(handle):
+        problem = f"another process is writing {part}; wait for it"
+    if problem:
+        os.close(handle)
+        raise _unreachable(url, part, problem)
+    return handle
+
+
+def _blocks(answer, patience_s):
+    """What comes, as it comes; an error when it trickles."""
+    since_s, num_bytes = time.monotonic(), 0
+    while block := answer.read1(_BLOCK_BYTES):
+        yield block
+        num_bytes += len(block)
+        took_s = time.monotonic() - since_s
+        if took_s > patience_s:
+            if num_bytes < _SLOWEST_BYTES_PER_S * took_s:
+                raise OSError(f"only {num_bytes} bytes came in the last {took_s:.0f} s")
+            since_s, num_bytes = time.monotonic(), 0
 
 
 def _unreachable(url, part, reason):

@@ -2,7 +2,8 @@
 
 Every file that auricle writes is created under a temporary name in the same folder, exclusively
 and never through a link, and takes its name only when it is complete. All temporary names end in
-`PART`, so that what a killed process left behind can be told from anything else.
+`PART`, and what is being written is locked, so that what a killed process left behind can be told
+from anything else.
 """
 
 import contextlib
@@ -10,13 +11,24 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked, and nothing swept
+    fcntl = None
 
 #: The suffix of every file that is being written.
 PART = ".part"
 _BLOCK = 1 << 20
+#: What `tempfile` puts between the name and the suffix.
+_RANDOM = "[a-z0-9_]" * 8
+_NEW_S = 10  # between its creation and its lock a file is taken for one that is being written
 
 
 class DiskFullError(OSError):
@@ -70,6 +82,44 @@ def sync(path: str | os.PathLike) -> None:
         os.close(handle)
 
 
+def lock_file(handle: int) -> bool:
+    """Lock an open file or folder until it is closed or the process ends; False: another has it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def sweep_parts(folder: str | os.PathLike, name: str = "*") -> None:
+    """Remove what killed processes were writing to a file, or to any file, in a folder.
+
+    What is being written, is a link or belongs to somebody else is left alone.
+    """
+    for pattern in (f"{name}.{_RANDOM}{PART}", f".{name}.{_RANDOM}{PART}"):
+        for part in Path(folder).glob(pattern):
+            with contextlib.suppress(OSError):
+                _remove_abandoned(part)
+
+
+def _remove_abandoned(part: Path) -> None:
+    status = part.lstat()
+    is_folder = stat.S_ISDIR(status.st_mode)
+    is_own = fcntl is not None and status.st_uid == os.getuid()
+    if not is_own or not (is_folder or stat.S_ISREG(status.st_mode)):
+        return
+    handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if time.time() - status.st_mtime > _NEW_S and lock_file(handle):
+            shutil.rmtree(part) if is_folder else part.unlink()
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside `path` that replaces it when the block ends without an error.
@@ -90,7 +140,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     with naming_full_disk(path.parent):
         # mkstemp creates exclusively and does not follow links.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PART)
-    os.close(handle)
+    lock_file(handle)
     try:
         with naming_full_disk(path.parent):
             yield Path(name)
@@ -103,6 +153,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -118,9 +170,13 @@ def replacing_folder(folder: str | os.PathLike) -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        suffix=PART, prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
-    ) as private:
+    sweep_parts(folder.parent, folder.name)
+    with (
+        tempfile.TemporaryDirectory(
+            suffix=PART, prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+        ) as private,
+        _locked(private),
+    ):
         whole = Path(private, folder.name)  # with the permissions of any other folder
         whole.mkdir()
         with naming_full_disk(folder.parent):
@@ -128,6 +184,19 @@ def replacing_folder(folder: str | os.PathLike) -> Iterator[Path]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         whole.rename(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock_file(handle)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:

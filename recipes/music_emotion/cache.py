@@ -20,7 +20,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from ...processing.data.audio import AudioError, probe_audio, read_audio
 from ...processing.data.resampling import resampler
-from ...processing.system.files import replacing
+from ...processing.system.files import replacing, sweep_parts
 from ...processing.system.listing import first_of
 from ..training.messages import tell
 
@@ -135,6 +135,7 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
             unknown.append(song)
     if not unknown:
         return clips
+    sweep_parts(folder)
     lock = threading.Lock()
     with open(folder / _JOURNAL, "a", newline="", encoding="utf-8") as journal:
         writer = csv.writer(journal, lineterminator="\n")

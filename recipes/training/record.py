@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ...processing.data import manifest
 from ...processing.data.scan import AudioFile
-from ...processing.system.files import file_digest, read_json, write_text
+from ...processing.system.files import file_digest, read_json, sweep_parts, write_text
 from ...processing.system.listing import first_of
 from .preparation import PreparationError
 
@@ -178,8 +178,9 @@ class Record(Prepared):
         return manifest.digest({**row, "path": ""} for row in rows)
 
     def write(self, fingerprint: str) -> None:
-        """Write `prepare.json` beside the manifest, whole or not at all."""
+        """Write `prepare.json` beside the manifest, whole or not at all; sweep what was killed."""
         folder = Path(self.manifest_path).parent
+        sweep_parts(folder)
         names = [field.name for field in dataclasses.fields(self)]
         values = {name: getattr(self, name) for name in names if name not in self.UNWRITTEN}
         values |= {"manifest_path": MANIFEST, "fingerprint": fingerprint}

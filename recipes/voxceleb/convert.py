@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ...processing.data.audio import AudioError
 from ...processing.data.media import MEDIA_REMEDY, decode_media, find_av
-from ...processing.system.files import replacing
+from ...processing.system.files import replacing, sweep_parts
 from ..training.preparation import PreparationError
 from .corpus import CODED_SUFFIXES, Files
 from .protocols import SAMPLE_RATE_HZ
@@ -131,6 +131,7 @@ def _convert_one(source, target, codec):
     target = Path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_parts(target.parent, target.name)
         with replacing(target) as part:
             part.write_bytes(coded_file.getbuffer())
     except OSError as error:

@@ -1,9 +1,12 @@
 """Fetching archives, against a server on this machine: resume, checksums, no network, unpacking."""
 
+import fcntl
 import hashlib
 import io
+import os
 import tarfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -32,6 +35,11 @@ def server():
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(CONTENT) - start))
             self.end_headers()
+            if behaviour == {"trickles"}:
+                for place in range(start, start + 200):
+                    time.sleep(0.05)
+                    self.wfile.write(CONTENT[place : place + 1])
+                return
             end = len(CONTENT) // 2 if behaviour == {"breaks"} else len(CONTENT)
             self.wfile.write(CONTENT[start:end])
 
@@ -75,6 +83,33 @@ def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, server, beha
     fetch(server.url, path, MD5, progress=False)
     assert path.read_bytes() == CONTENT
     assert server.log == [None, "bytes=640000-"]
+
+
+@pytest.mark.slow
+def test_a_trickle_is_ended_and_what_came_is_kept(tmp_path, server):
+    server.behaviour.add("trickles")
+    path = tmp_path / "file.tar.gz"
+    not_fetched("only [0-9]+ bytes came.*goes on where it stopped", server.url, path, timeout_s=0.3)
+    kept = (tmp_path / "file.tar.gz.part").stat().st_size
+    assert 2 < kept < 100
+    server.behaviour.clear()
+    fetch(server.url, path, MD5, progress=False)
+    assert server.log == [None, f"bytes={kept}-"]
+
+
+def test_the_growing_file_is_no_link_and_no_other_process_writes_it(tmp_path, server):
+    path, part, other = (tmp_path / name for name in ("file", "file.part", "other"))
+    other.write_text("theirs")
+    part.symlink_to(other)
+    not_fetched("file.part cannot be written", server.url, path, MD5)
+    assert other.read_text() == "theirs" and server.log == []
+    part.unlink()
+    with open(part, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        not_fetched("another process is writing", server.url, path, MD5)
+    part.unlink()
+    os.mkfifo(part)
+    not_fetched("no file of yours", server.url, path, MD5)
 
 
 def test_a_complete_part_needs_only_its_checksum(tmp_path, server):

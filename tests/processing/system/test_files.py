@@ -13,6 +13,8 @@ from auricle.processing.system.files import (
     read_json,
     read_text,
     replacing,
+    replacing_folder,
+    sweep_parts,
     write_json,
     write_text,
 )
@@ -46,6 +48,41 @@ def test_a_planted_link_under_a_temporary_name_is_not_followed(tmp_path):
     write_json(tmp_path / "a.json", {"a": 1})
     assert target.read_text() == "theirs"
     assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_what_a_killed_process_was_writing_is_swept_and_nothing_else(tmp_path):
+    long_ago = 1_000_000_000
+    for name in ("a.csv.0a1b2c3d.part", "a.csv.11111111.part", "mine.part", "a.csv.part"):
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    (tmp_path / "b.csv.22222222.part").write_text("just begun")
+    (tmp_path / "c.csv.33333333.part").symlink_to(tmp_path / "mine.part")
+    with replacing(tmp_path / "d.csv") as part:
+        os.utime(part, (long_ago, long_ago))
+        sweep_parts(tmp_path, "a.csv")
+        sweep_parts(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()} - {part.name}
+        part.write_text("whole")
+    assert left == {"mine.part", "a.csv.part", "b.csv.22222222.part", "c.csv.33333333.part"}
+    assert (tmp_path / "d.csv").read_text() == "whole"
+
+
+def test_a_folder_that_a_killed_process_was_filling_is_swept_when_it_is_filled_anew(tmp_path):
+    for name in (".data.0a1b2c3d.part", ".other.0a1b2c3d.part"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        os.utime(tmp_path / name, (1_000_000_000,) * 2)
+    with replacing_folder(tmp_path / "data") as partial:
+        assert sorted(path.name for path in tmp_path.iterdir() if path != partial.parent) == [
+            ".other.0a1b2c3d.part"
+        ]
+        os.utime(partial.parent, (1_000_000_000,) * 2)
+        with pytest.raises(OSError), replacing_folder(tmp_path / "data") as second:
+            (partial / "b").touch()  # the first one is being filled, and is left
+            (second / "a").touch()
+            (tmp_path / "data").mkdir()
+            (tmp_path / "data" / "c").touch()
+        (tmp_path / "data" / "c").unlink()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["b"]
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path):
