@@ -14,7 +14,7 @@ Definitions, with M[i, j] the number of items of class i that were taken for cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -293,7 +293,7 @@ class ConfusionCounts(Collector):
         first = next(iter(self._records.values()), None)
         return first is not None and first[2] is not None
 
-    def resampled(self, name: str) -> tuple[list[str], callable]:
+    def resampled(self, name: str) -> tuple[list[str], Callable[[np.ndarray], np.ndarray]]:
         """The groups (or items), and a function from their weights (R, G) to the score `name`."""
         named = self._records.items()
         groups, place = np.unique([group or id for id, (*_, group) in named], return_inverse=True)

@@ -19,6 +19,7 @@ from ..system.tables import read_table, to_number
 from .bootstrap import ratio
 from .classification import SCORES, ConfusionCounts
 from .collector import Collector
+from .regression.metrics import RegressionScores
 from .tagging import SCORES as TAG_SCORES
 from .tagging import TagScores
 from .transcription.sequence import EditCounts
@@ -186,6 +187,8 @@ def metrics_of(scores: Collector) -> dict[str, bool]:
         return dict.fromkeys(SCORES, True)
     if isinstance(scores, TagScores):
         return dict.fromkeys(TAG_SCORES, True)
+    if isinstance(scores, RegressionScores):
+        return {name: not name.startswith("rmse") for name in scores.score_names}
     return {"error_rate": False}
 
 
@@ -200,5 +203,11 @@ def targets_of(scores: Collector) -> dict[str, tuple]:
                 f"of {group}",
             )
             for id, (_, row, group) in scores._records.items()
+        }
+    if isinstance(scores, RegressionScores):
+        songs, song, times_s, _, targets = scores.points()
+        points = zip(song.tolist(), np.asarray(times_s).tolist(), targets.tolist(), strict=True)
+        return {
+            f"{songs[place]} {time_s}": tuple(np.round(row, 4)) for place, time_s, row in points
         }
     return {id: (reference,) for id, (reference, _) in scores._records.items()}

@@ -13,7 +13,7 @@ Definitions, for one tag over all items:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -148,7 +148,7 @@ class TagScores(Collector):
         names, place = np.unique(groups, return_inverse=True)
         return np.array(probabilities), np.array(present), place, names.tolist()
 
-    def resampled(self, name: str) -> tuple[list[str], callable]:
+    def resampled(self, name: str) -> tuple[list[str], Callable[[np.ndarray], np.ndarray]]:
         """The groups, and a function from their weights (R, G) to the score `name`, (R,)."""
         probabilities, present, place, groups = self.arrays()
         return groups, lambda weights: mean_over_tags(

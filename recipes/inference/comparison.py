@@ -1,16 +1,15 @@
 """Comparison of two systems (`auricle compare`): on the same trials, or on the same songs."""
 
-import codecs
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from ...processing.scoring.paired import Comparison
 from ...processing.scoring.regression.comparison import compare_regression
-from ...processing.scoring.regression.files import FILE_NAME, read_scores
+from ...processing.scoring.regression.files import read_scores
 from ...processing.scoring.verification.pair_scores import read_scored_trials
-from ...processing.scoring.verification.speaker_bootstrap import HEADLINE, compare
+from ...processing.scoring.verification.speaker_bootstrap import HEADLINE
+from ...processing.scoring.verification.speaker_bootstrap import compare_systems as compare
 from ...processing.scoring.verification.trials import read_trials
 from ..reports.printing import show
 from .input_files import read_speakers
@@ -20,8 +19,8 @@ _WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
 
 
 def compare_systems(
-    a: str,
-    b: str,
+    a: Sequence[str | os.PathLike],
+    b: Sequence[str | os.PathLike],
     files: TrialFiles,
     metric: str = "eer",
     n_resamples: int = 1000,
@@ -32,8 +31,9 @@ def compare_systems(
 
     Arguments
     ---------
-    a, b : files of scores of the same trials, in any order.
-    files : the list and what belongs to it; without a list `a` needs labels.
+    a, b : files of scores of the same trials, in any order; several of a system are its seeds, and
+        the mean of their error rates is compared.
+    files : the list and what belongs to it; without a list the first of `a` needs labels.
     metric : one of `HEADLINE`.
     n_resamples, seed : of the bootstrap.
     as_json : print one JSON object.
@@ -43,15 +43,17 @@ def compare_systems(
     ValueError
         Files of other trials, with the first that differs; NaN; names without speakers.
     """
-    _check_draws(n_resamples, "speakers")
+    check_draws(n_resamples, "speakers")
     fold = {"fold_case": files.fold_case}
     listed = read_trials(files.trials, files.trials_format, **fold) if files.trials else None
-    listed, scores_a = read_scored_trials(a, listed, partial=files.partial, **fold)
-    _, scores_b = read_scored_trials(b, listed, partial=files.partial, **fold)
+    scores = []
+    for file in (*a, *b):
+        listed, own = read_scored_trials(file, listed, partial=files.partial, **fold)
+        scores.append(own)
     number = listed.speakers(read_speakers(files.speakers, **fold) if files.speakers else None)
     compared = compare(
-        scores_a,
-        scores_b,
+        scores[: len(a)],
+        scores[len(a) :],
         listed.is_target,
         number[listed.enroll],
         number[listed.test],
@@ -59,12 +61,13 @@ def compare_systems(
         n_resamples=n_resamples,
         seed=seed,
     )
-    record = _record((a, b), metric, compared, "speakers", seed)
+    names = [", ".join(map(str, side)) for side in (a, b)]
+    record = comparison_record(names, metric, compared, "speakers", seed)
     counts = listed.counts
     record["counts"] = counts
     record["trials"] = {name: getattr(listed, name) for name in ("source", "format", "digest")}
     on = f"these {counts['trials']:,} trials of {record['n_speakers']} speakers"
-    record["verdict"] = _verdict(record, on, "errs less than", higher_is_better=False)
+    record["verdict"] = verdict(record, on, "errs less than", higher_is_better=False)
 
     def number_text(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.2f} %" if metric == "eer" else f"{value:{sign}.4f}"
@@ -75,47 +78,23 @@ def compare_systems(
     )
     name = "EER" if metric == "eer" else metric
     over = f"{record['n_speakers']} speakers"
-    show(record, _lines(record, head, name, number_text, over), as_json)
+    show(record, comparison_lines(record, head, name, number_text, over), as_json)
     return record
 
 
-def prediction_file(source: str | os.PathLike) -> Path | None:
-    """The file of predictions that a file or a run's folder means; None: it is something else.
-
-    Raises
-    ------
-    ValueError
-        A folder without predictions.
-    """
-    path = Path(source)
-    if path.is_dir():
-        if not (path / FILE_NAME).is_file():
-            raise ValueError(
-                f"{path} holds no {FILE_NAME}, which a run of music emotion writes after its test; "
-                "of other tasks, give a file of scores (auricle score --save-scores)"
-            )
-        return path / FILE_NAME
-    try:
-        with open(path, "rb") as file:
-            head = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
-            return path if head.startswith(b"{") else None
-    except OSError:
-        return None
-
-
-def compare_predictions(
-    a: str,
-    b: str,
+def compare_regressions(
+    a: str | os.PathLike,
+    b: str | os.PathLike,
     metric: str = "ccc",
     n_resamples: int = 1000,
     seed: int = 0,
     as_json: bool = False,
 ) -> dict:
-    """Compare two files of predictions by paired bootstrap over songs; returns what was printed.
+    """Compare two files of predicted values by paired bootstrap over songs; returns what was printed.
 
     Arguments
     ---------
-    a, b : files of predictions, or folders of runs, of the same songs.
+    a, b : files of predictions of the same songs.
     metric : "ccc", "r2", "rmse" or "pearson" (means over dimensions), or "<metric>_<dimension>".
     n_resamples, seed : of the bootstrap.
     as_json : print one JSON object.
@@ -126,9 +105,8 @@ def compare_predictions(
         Files that cannot be read, of other songs, labels, dimensions or scales; an unknown metric;
         one song, of which there is nothing to draw.
     """
-    _check_draws(n_resamples, "songs")
-    paths = [prediction_file(side) or Path(side) for side in (a, b)]
-    scores = [read_scores(path) for path in paths]
+    check_draws(n_resamples, "songs")
+    scores = [read_scores(path) for path in (a, b)]
     if metric not in scores[0].score_names:
         known = ", ".join(scores[0].score_names)
         raise ValueError(f"metric {metric!r} is not one of predictions; those are {known}")
@@ -139,7 +117,7 @@ def compare_predictions(
             "labels, and cannot be compared"
         )
     compared = compare_regression(*scores, metric, n_resamples=n_resamples, seed=seed)
-    record = _record(paths, metric, compared, "songs", seed)
+    record = comparison_record((a, b), metric, compared, "songs", seed)
     scale, points = scores[0].scale, len(scores[0].points()[1])
     record |= {
         "level": levels[0],
@@ -152,7 +130,7 @@ def compare_predictions(
     score, _, dimension = metric.partition("_")
     is_error = score == "rmse"
     better = "errs less than" if is_error else "scores higher than"
-    record["verdict"] = _verdict(record, f"these {drawn}", better, higher_is_better=not is_error)
+    record["verdict"] = verdict(record, f"these {drawn}", better, higher_is_better=not is_error)
     name = _WRITTEN[score] + (f" of {dimension}" if dimension else "")
     head = drawn + (f", {points:,} points in time" if levels[0] == "point" else "")
     head += f": {' and '.join(scores[0].dimensions)} on {scale['low']:g} to {scale['high']:g}"
@@ -160,16 +138,16 @@ def compare_predictions(
     def number_text(value: float, sign: str = "") -> str:
         return f"{value:{sign}.4f}"
 
-    show(record, _lines(record, head, name, number_text, drawn), as_json)
+    show(record, comparison_lines(record, head, name, number_text, drawn), as_json)
     return record
 
 
-def _check_draws(n_resamples: int, unit: str) -> None:
+def check_draws(n_resamples: int, unit: str) -> None:
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples}: a comparison needs draws of {unit}")
 
 
-def _record(files, metric: str, compared: Comparison, unit: str, seed: int) -> dict:
+def comparison_record(files, metric: str, compared: Comparison, unit: str, seed: int) -> dict:
     """What every comparison reports, the number of groups by what they are."""
     record = {"files": dict(zip("ab", map(str, files), strict=True)), "metric": metric}
     record |= {**asdict(compared), "interval": list(compared.interval), "seed": seed}
@@ -177,7 +155,7 @@ def _record(files, metric: str, compared: Comparison, unit: str, seed: int) -> d
     return record
 
 
-def _verdict(record: dict, on: str, better: str, *, higher_is_better: bool) -> str:
+def verdict(record: dict, on: str, better: str, *, higher_is_better: bool) -> str:
     """One sentence on whether A and B differ.
 
     Arguments
@@ -198,7 +176,9 @@ def _verdict(record: dict, on: str, better: str, *, higher_is_better: bool) -> s
     )
 
 
-def _lines(record: dict, head: str, name: str, number: Callable[..., str], over: str) -> list[str]:
+def comparison_lines(
+    record: dict, head: str, name: str, number: Callable[..., str], over: str
+) -> list[str]:
     """The comparison in words: what it is on, both scores, the difference, the verdict."""
     low, high = (number(value, "+") for value in record["interval"])
     least = 1 / record["n_resamples"]

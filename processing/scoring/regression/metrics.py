@@ -12,7 +12,7 @@ The definitions of the scores are in `moments`. Joint scores are means over dime
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -268,6 +268,16 @@ class RegressionScores(Collector):
     def score_names(self) -> list[str]:
         """`<score>` (mean over dimensions) and `<score>_<dimension>`, in the order of results."""
         return [*SCORES, *(f"{score}_{name}" for score in SCORES for name in self.dimensions)]
+
+    def resampled(self, name: str) -> tuple[list[str], Callable[[np.ndarray], np.ndarray]]:
+        """The songs, and a function from their weights (R, G) to the score `name`, (R,)."""
+        songs, moments = self.moments()
+
+        def score(weights: np.ndarray) -> np.ndarray:
+            sums = np.einsum("rg,gdc->rdc", weights.astype(np.float64), moments.rows)
+            return self.by_name(moments, sums)[name]
+
+        return songs, score
 
     def by_name(self, moments: Moments, sums: np.ndarray) -> dict[str, np.ndarray]:
         """The scores by `score_names` of summed moments (..., D, 6)."""

@@ -109,11 +109,39 @@ def compare(
     >>> compare(good, poor, a == b, a, b, n_resamples=200).differ
     True
     """
-    systems, sides = (scores_a, scores_b), (enroll_speakers, test_speakers)
-    value_a, value_b = (float(statistic(error_curve(s, is_target))) for s in systems)
-    both = _resampled(systems, is_target, *sides, {"": statistic}, n_resamples, seed)[:, :, 0]
+    sides = enroll_speakers, test_speakers
+    draw = {"n_resamples": n_resamples, "seed": seed, "confidence": confidence}
+    return compare_systems([scores_a], [scores_b], is_target, *sides, statistic, **draw)
+
+
+def compare_systems(
+    a: Sequence,
+    b: Sequence,
+    is_target,
+    enroll_speakers: Sequence | np.ndarray,
+    test_speakers: Sequence | np.ndarray,
+    statistic: Statistic = interpolated_eer,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Comparison:
+    """As `compare`, of the mean statistic of several models of each system: of its seeds.
+
+    Arguments
+    ---------
+    a, b : scores (n,) of every model of each system.
+    Others as for `compare`.
+    """
+    systems, sides = [*a, *b], (enroll_speakers, test_speakers)
+    values = np.array([statistic(error_curve(scores, is_target)) for scores in systems])
+    drawn = _resampled(systems, is_target, *sides, {"": statistic}, n_resamples, seed)[:, :, 0]
+    means = [
+        np.stack([side.mean(-1) for side in np.split(part, [len(a)], axis=-1)])
+        for part in (values, drawn)
+    ]
     n_speakers = len(np.unique(np.concatenate([enroll_speakers, test_speakers])))
-    return compare_draws(value_a, value_b, both.T, n_speakers, n_resamples, confidence)
+    return compare_draws(*map(float, means[0]), means[1], n_speakers, n_resamples, confidence)
 
 
 class _WeightedTrials:
