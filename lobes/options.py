@@ -12,6 +12,8 @@ from ..processing.system.rules import choice as choice
 
 #: Longest window and hop; a longer one is a mistyped unit and would fill the memory.
 MAX_MS = 10_000.0
+#: Largest count, where nothing else is said: more units, layers or features were never meant.
+MAX_COUNT = 2**20
 
 
 def number(
@@ -55,8 +57,8 @@ def number(
     return float(value)
 
 
-def whole(name: str, value, low: int = 1, high: int | None = None) -> int:
-    """A whole number from `low` to `high`.
+def whole(name: str, value, low: int = 1, high: int = MAX_COUNT) -> int:
+    """A whole number from `low` to `high`, where every count ends unless something else is said.
 
     Example
     -------
@@ -64,8 +66,9 @@ def whole(name: str, value, low: int = 1, high: int | None = None) -> int:
     40
     """
     fits = isinstance(value, Integral) and not isinstance(value, bool)
-    if not fits or value < low or (high is not None and value > high):
-        allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+    if not fits or not low <= value <= high:
+        at_least = high == MAX_COUNT and not (fits and value > high)
+        allowed = f"of at least {low}" if at_least else f"from {low} to {high}"
         raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
     return int(value)
 

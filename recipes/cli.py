@@ -1,11 +1,13 @@
 """The command `auricle`: its subcommands, and how errors end it."""
 
 import argparse
+import contextlib
 import io
 import os
 import sys
 
 from ..lobes.plugins import load_plugin
+from ..processing.system.terminal import Printable
 from ..processing.system.version import __version__
 from .commands import (
     align,
@@ -67,7 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     if sys.stdout is None:  # closed by whoever started this, as `>&-` does
         print_error("there is no standard output, where the answer would go: leave it open")
         return 2
-    arguments = _parser().parse_args(argv)
+    with contextlib.redirect_stdout(Printable(sys.stdout)):
+        return _answer(_parser().parse_args(argv))
+
+
+def _answer(arguments: argparse.Namespace) -> int:
     try:
         for plugin in arguments.plugin:
             load_plugin(plugin)

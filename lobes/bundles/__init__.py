@@ -9,7 +9,7 @@ if not __name__.startswith("auricle."):
 
 import importlib
 
-__all__ = ["Bundle", "BundleError", "amend", "load", "save"]
+__all__ = ["Bundle", "BundleError", "amend", "file_in", "load", "save"]
 
 
 def __getattr__(name: str):

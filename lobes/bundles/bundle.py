@@ -6,6 +6,7 @@ reads `hyperparams.yaml`, and HyperPyYAML constructs what such a file asks for, 
 bundles from people you trust.
 """
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -13,22 +14,24 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ...processing.system.files import TextError, read_json, replacing, write_json, write_text
+from ...processing.system.files import (
+    TextError,
+    file_digest,
+    read_json,
+    replacing,
+    write_json,
+    write_text,
+)
 from ..build import build_model
 from ..model import Model
-from ..registry import LOAD_PLUGIN, LobeError
+from ..registry import ENCODERS, FRONTENDS, LOAD_PLUGIN, LobeError
 from ..tasks import Prediction, Task, find_task
+from .description import FORMAT, MAX_BYTES, UNNAMED_HEAD, BundleError, problems
+from .folder import file_in
 from .speechbrain import hyperparams_text
+from .weights import built_in_bounds, compare, compare_sketch, shapes_in
 
-FORMAT = 1
 DESCRIPTION, WEIGHTS, SPEECHBRAIN = "bundle.json", "model.safetensors", "hyperparams.yaml"
-
-#: Of a description that names none, as those from before there were other heads.
-_UNNAMED_HEAD = {"name": "classifier", "options": {}}
-
-
-class BundleError(ValueError):
-    """A folder that is not a bundle, or one that does not fit what is asked of it."""
 
 
 class Bundle(Model):
@@ -141,17 +144,21 @@ def save(folder: str | os.PathLike, description: dict, model: Model) -> Path:
         When what the description builds is not what the weights belong to.
     """
     description = {"format": FORMAT, **json.loads(json.dumps(description))}
-    description.setdefault("head", dict(_UNNAMED_HEAD))
+    description.setdefault("head", dict(UNNAMED_HEAD))
+    if wrong := problems(description):
+        raise BundleError(f"{folder} would be no bundle:\n  " + "\n  ".join(wrong[:10]))
     weights = {
         f"{name}.{key}": value.detach().cpu().contiguous().clone()
         for name, part in model.parts.items()
         for key, value in part.state_dict().items()
     }
-    _load_weights(_build(description), weights, "the description")
+    shapes = {key: (value.dtype, tuple(value.shape)) for key, value in weights.items()}
+    compare(_build(description).state_dict(), shapes, "the description")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
         save_file(weights, part)
+        description["weights_sha256"] = file_digest(part)
     write_json(folder / DESCRIPTION, description)
     write_text(folder / SPEECHBRAIN, hyperparams_text(description))
     return folder
@@ -164,7 +171,10 @@ def amend(folder: str | os.PathLike, **entries) -> None:
 
 
 def load(folder: str | os.PathLike) -> Bundle:
-    """Open a bundle without running any code that it brings.
+    """Open a bundle without running any code that it brings, and without reading beside it.
+
+    The description is checked, and the model it describes is compared with the header of the
+    weights, before memory is taken for either.
 
     Returns
     -------
@@ -173,59 +183,77 @@ def load(folder: str | os.PathLike) -> Bundle:
     Raises
     ------
     BundleError
-        Not a bundle; a lobe or an option that this installation does not know (a lobe of
-        somebody's own: load its file with `load_plugin` first, if you trust it); weights that do
-        not fit, are of another kind of number, or are NaN or infinite.
+        Not a bundle; a description with an entry of another type or out of range; a lobe or an
+        option that this installation does not know (a lobe of somebody's own: load its file with
+        `load_plugin` first, if you trust it); weights that do not fit, are of another kind of
+        number, are NaN or infinite, or are not those it was saved with; a file that is a link out
+        of the folder.
     """
     folder = Path(folder)
-    missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
+    missing = [name for name in (DESCRIPTION, WEIGHTS) if file_in(folder, name) is None]
     if missing:
         raise BundleError(
             f"{folder} is no bundle: {' and '.join(missing)} missing. A run writes one as "
             "<output_folder>/bundle"
         )
+    description = _read_description(folder)
+    shapes = shapes_in(folder / WEIGHTS)
     try:
-        description = read_json(folder / DESCRIPTION)
-        if description["format"] != FORMAT:
-            raise BundleError(
-                f"{folder} has bundle format {description['format']}, this auricle reads {FORMAT}"
-            )
-        description.setdefault("head", dict(_UNNAMED_HEAD))
-        bundle = _build(description)
+        build = functools.partial(_build, description)
+        if all(
+            _has_sketch(registry.get(description[registry.kind]["name"]))
+            for registry in (FRONTENDS, ENCODERS)
+        ):
+            compare_sketch(build, shapes, str(folder))
+        _check_digest(folder, description.get("weights_sha256"))
+        bundle = built_in_bounds(build, shapes, str(folder))
+    except BundleError:
+        raise
     except LobeError as error:
         raise BundleError(
             f"{folder} cannot be built here: {error}\nIf the lobe is somebody's own, load its "
             f"file first: {LOAD_PLUGIN} (this runs that file)"
         ) from None
-    except (KeyError, TypeError, TextError) as error:
-        raise BundleError(f"{folder / DESCRIPTION} is damaged: {error!r}") from None
+    except Exception as error:  # of options that fit each other as little as a lobe foresees
+        raise BundleError(f"{folder} cannot be built: {error or repr(error)}") from None
     try:
         weights = load_file(folder / WEIGHTS)
     except Exception as error:  # safetensors raises its own classes
         raise BundleError(f"{folder / WEIGHTS} is damaged: {error}") from None
-    _load_weights(bundle, weights, str(folder))
+    bundle.load_state_dict(weights)
     _check_finite(bundle, str(folder / WEIGHTS))
     return bundle.eval()
 
 
-def _load_weights(bundle: Bundle, weights: dict[str, torch.Tensor], owner: str) -> None:
-    expected = bundle.state_dict()
-    wrong = [
-        f"{key}: {tuple(weights[key].shape) if key in weights else 'missing'} in the weights, "
-        f"{tuple(expected[key].shape) if key in expected else 'unknown'} in {owner}"
-        for key in sorted({*expected, *weights})
-        if key not in expected or key not in weights or expected[key].shape != weights[key].shape
-    ]
-    if wrong:
-        raise BundleError("weights do not fit the model:\n  " + "\n  ".join(wrong[:10]))
-    for key, held in expected.items():
-        given = weights[key]
-        if (given.is_floating_point(), given.is_complex()) != (
-            held.is_floating_point(),
-            held.is_complex(),
-        ):
-            raise BundleError(f"{owner}: the weight {key} is {given.dtype}, not {held.dtype}")
-    bundle.load_state_dict(weights)
+def _read_description(folder: Path) -> dict:
+    try:
+        description = read_json(folder / DESCRIPTION, MAX_BYTES)
+    except TextError as error:
+        raise BundleError(f"{folder / DESCRIPTION} is damaged: {error}") from None
+    if isinstance(description, dict):
+        if (got := description.get("format")) != FORMAT:
+            raise BundleError(
+                f"{folder} has bundle format {got!r:.80}, this auricle reads {FORMAT}"
+            )
+        description.setdefault("head", dict(UNNAMED_HEAD))
+    if wrong := problems(description):
+        raise BundleError(f"{folder / DESCRIPTION} is damaged:\n  " + "\n  ".join(wrong[:10]))
+    return description
+
+
+def _has_sketch(lobe: type) -> bool:
+    """Whether a lobe builds without memory; one of somebody's own need not."""
+    own = lobe.__module__.startswith(f"{__package__.partition('.')[0]}.")
+    return own and not getattr(lobe, "computes_when_built", False)
+
+
+def _check_digest(folder: Path, expected: str | None) -> None:
+    """Refuse weights other than those that a bundle was saved with; older bundles do not say."""
+    if expected is not None and file_digest(folder / WEIGHTS) != expected:
+        raise BundleError(
+            f"{folder / WEIGHTS} holds other weights than the bundle was saved with: copy the "
+            "whole folder again from where it is from"
+        )
 
 
 def _check_finite(bundle: Bundle, owner: str) -> None:

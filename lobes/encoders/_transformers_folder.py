@@ -9,6 +9,7 @@ from torch import nn
 
 from ...processing.system.files import read_json
 from ._extras import transformers
+from ._pretrained_weights import Weights, check_against, read_safetensors
 
 #: Config of the small model of random values.
 SMALL = {
@@ -132,12 +133,73 @@ def _model_of_config(
             f"config of encoder {lobe!r} has {', '.join(map(str, unknown))}; allowed are "
             f"{', '.join(('model_type', *NETWORK, *also))}"
         )
-    config_class, model_class = classes_of(lobe, families[kind])
-    settings = {name: value for name, value in config.items() if name in NETWORK}
     try:
-        return model_class(config_class(**settings, **SETTINGS))
+        return _random_model(lobe, config, families[kind])
     except Exception as error:  # transformers and torch raise what comes along
         raise ValueError(f"config describes no {kind}: {error}") from error
+
+
+def _random_model(lobe: str, config: dict, family: str) -> nn.Module:
+    """The network that a config describes; of its other settings none reaches transformers."""
+    config_class, model_class = classes_of(lobe, family)
+    settings = {name: value for name, value in config.items() if name in NETWORK}
+    return model_class(config_class(**settings, **SETTINGS))
+
+
+def model_in(lobe: str, path: str, about: dict, families: dict[str, str]) -> nn.Module:
+    """The model in a folder, every weight of it from its safetensors.
+
+    transformers reads nothing there: it would follow a config to other folders, and to code.
+
+    Arguments
+    ---------
+    lobe, families : as of `model_without_folder`.
+    path : str
+    about : dict
+        As `config_in` gives it.
+
+    Raises
+    ------
+    ValueError
+        Weights that are damaged, lack or are too many, by name.
+    """
+    kind = about["model_type"]
+    model = _random_model(lobe, about, families[kind])
+    folder = Path(path).expanduser()
+    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    whole = folder / "model.safetensors"
+    weights: Weights = {}
+    for file in [whole] if whole.is_file() or not shards else shards:
+        weights |= read_safetensors(str(file if file.is_file() else folder))[0]
+    expected = model.state_dict()
+    weights = _named_as(weights, expected, model.base_model_prefix)
+    check_against(path, weights, expected, {"model_type": kind})
+    model.load_state_dict(weights)
+    return model
+
+
+#: Heads of pre-training and of recognition, which are no part of the encoder.
+_HEADS = {
+    *("lm_head", "final_proj", "label_embs_concat", "project_hid", "project_q", "quantizer"),
+    *("projector", "classifier", "layer_weights"),
+}
+
+
+def _named_as(weights: Weights, expected: Weights, prefix: str) -> Weights:
+    """Without a prefix, heads and old names of the weight normalisation."""
+    named = {}
+    for name, value in weights.items():
+        name = name.removeprefix(prefix + ".").removeprefix("mert_model.")
+        for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+            name = name.replace(f"conv.{old}", f"conv.parametrizations.weight.{new}")
+        if name.split(".")[0] not in _HEADS:
+            named[name] = value
+    # Used while masking at random alone; a file may do without.
+    if "masked_spec_embed" in expected:
+        named.setdefault("masked_spec_embed", expected["masked_spec_embed"])
+    else:
+        named.pop("masked_spec_embed", None)
+    return named
 
 
 def config_in(path: str, kinds: Sequence[str], conversion: str) -> dict:

@@ -84,6 +84,8 @@ class CRDNN(Encoder):
     """
 
     fewest_features = 4
+    #: SpeechBrain sends zeros through the layers to learn the sizes of the next ones.
+    computes_when_built = True
 
     def __init__(
         self,

@@ -6,8 +6,7 @@ from torch import nn
 from ..layers.statistics import masked_mean
 from ..options import choice, whole
 from ..registry import register_encoder
-from ._pretrained_weights import check_against, read_safetensors
-from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
+from ._transformers_folder import config_in, model_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
 MERT_RATE_HZ = 24000
@@ -164,7 +163,6 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
         "torch.load('pytorch_model.bin', weights_only=True).items()}, 'model.safetensors')"
     )
     about = config_in(path, tuple(FAMILIES), conversion)
-    kind = about["model_type"]
     wrong = {
         name: about[name] for name, value in OWN_SETTINGS.items() if about.get(name, value) != value
     }
@@ -175,35 +173,9 @@ def _pretrained_model(path: str) -> tuple[nn.Module, int]:
                 f"{name} {got!r}, expected {OWN_SETTINGS[name]!r}" for name, got in wrong.items()
             )
         )
-    config_class, model_class = classes_of("mert", FAMILIES[kind])
-    left_out = ("model_type", "auto_map", "architectures", "torch_dtype", "dtype")
-    settings = {name: value for name, value in about.items() if name not in left_out}
-    model = model_class(config_class(**{**settings, **SETTINGS}))
-    weights, _ = read_safetensors(str(path))
-    weights = _named_as(weights, model.state_dict(), model_class.base_model_prefix)
-    check_against(path, weights, model.state_dict(), {"model_type": kind})
-    model.load_state_dict(weights)
-    return model, int(_rate_hz(about))
+    return model_in("mert", path, about, FAMILIES), int(_rate_hz(about))
 
 
 def _rate_hz(about: dict) -> int:
     """The rate that a config says, in Hz, else that of the published models of its kind."""
     return about.get("sample_rate", MERT_RATE_HZ if about["model_type"] == "mert_model" else 16000)
-
-
-def _named_as(weights: dict, expected: dict, prefix: str) -> dict:
-    """Without a prefix, heads of pre-training and old names of the weight normalisation."""
-    named = {}
-    for name, value in weights.items():
-        name = name.removeprefix(prefix + ".").removeprefix("mert_model.")
-        for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
-            name = name.replace(f"conv.{old}", f"conv.parametrizations.weight.{new}")
-        if name.split(".")[0] in ("lm_head", "final_proj", "label_embs_concat", "project_hid"):
-            continue
-        named[name] = value
-    # Used while masking at random alone; a file may do without.
-    if "masked_spec_embed" in expected:
-        named.setdefault("masked_spec_embed", expected["masked_spec_embed"])
-    else:
-        named.pop("masked_spec_embed", None)
-    return named

@@ -1,7 +1,6 @@
 """wav2vec 2.0 and HuBERT of transformers: steps of 20 ms, from a local folder."""
 
 import math
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -9,7 +8,7 @@ from torch import nn
 from ..layers.masks import zero_padding
 from ..options import choice
 from ..registry import register_encoder
-from ._transformers_folder import SETTINGS, classes_of, config_in, model_without_folder
+from ._transformers_folder import config_in, model_in, model_without_folder
 from ._waveform_transformer import FROZEN, WaveformTransformer
 
 #: model_type, and what transformers calls it.
@@ -107,19 +106,5 @@ def _pretrained_model(path: str) -> nn.Module:
         f"import transformers; transformers.AutoModel.from_pretrained({str(path)!r})"
         ".save_pretrained(NEW_FOLDER)"
     )
-    kind = config_in(path, tuple(FAMILIES), conversion)["model_type"]
-    config_class, model_class = classes_of("wav2vec2", FAMILIES[kind])
-    folder = Path(path).expanduser()
-    config = config_class.from_pretrained(folder, local_files_only=True, **SETTINGS)
-    model, report = model_class.from_pretrained(
-        folder,
-        config=config,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    if report["missing_keys"]:
-        raise ValueError(
-            f"path {str(path)!r} lacks weights of {kind}: {', '.join(sorted(report['missing_keys']))}"
-        )
-    return model
+    about = config_in(path, tuple(FAMILIES), conversion)
+    return model_in("wav2vec2", path, about, FAMILIES)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.system.rules import table
 from ..options import MAX_MS, choice, flag, number, whole
 from ..registry import register_frontend
 from ._spectral import SpectralFrontend
@@ -117,6 +118,7 @@ class CQT(SpectralFrontend):
                 f"{freqs_hz[-1]:.0f} Hz; at least 4 are needed: take a larger filter_scale or "
                 "more bins_per_octave"
             )
+        table("num_features by samples of the longest kernel", 2 * num_features, int(lengths[0]))
         kernels = [
             _octave(freqs_hz[low : low + bins_per_octave] / sample_rate, lengths[low:])
             for low in range(0, num_features, bins_per_octave)

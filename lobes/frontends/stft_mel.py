@@ -8,6 +8,7 @@ from torch.nn import functional
 from ...processing.filterbank.responses import FilterSet
 from ...processing.filterbank.scales import MEL_SCALES
 from ...processing.filterbank.triangles import mel_bank
+from ...processing.system.rules import table
 from ..options import choice, flag, frequency_range, number
 from ..registry import register_frontend
 from ._spectral import SpectralFrontend
@@ -133,6 +134,7 @@ class StftMel(SpectralFrontend):
         return mel_bank(*sizes, *range_hz, mel_init, norm="slaney").T.contiguous()
 
     def _fourier_kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        table("bins by n_fft", self.num_bins, self.n_fft)
         # k t is reduced to whole periods before it is scaled: exact in any precision.
         turns = np.outer(np.arange(self.num_bins), np.arange(self.n_fft)) % self.n_fft
         phase = torch.from_numpy(2.0 * np.pi * turns / self.n_fft)

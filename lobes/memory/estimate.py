@@ -119,7 +119,7 @@ def estimate_run(
     True
     """
     for name, value in {"clip_samples": clip_samples, "batch_items": batch_items}.items():
-        whole(name, value)
+        whole(name, value, high=2**40)
     choice("optimizing", optimizing, tuple(OPTIMIZER_STATES))
     tensors = [*model.parameters(), *model.buffers()]
     weights = sum(tensor.nbytes for tensor in tensors)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..system.rules import choice
+from ..system.rules import choice, table
 from .scales import MEL_SCALES, hz_to_mel, spaced_hz
 
 #: Slopes of a mel filter: linear in "hz" or in "mel"; "symmetric": in Hz, on both sides as wide as
@@ -55,6 +55,7 @@ def triangles(edges: np.ndarray, points: np.ndarray) -> np.ndarray:
     edges = np.asarray(edges, dtype=np.float64)[:, None]
     lower, middle, upper = edges[:-2], edges[1:-1], edges[2:]
     points = np.asarray(points, dtype=np.float64)
+    table("filters by points of the spectrum", len(middle), len(points))
     rising = (points - lower) / (middle - lower)
     falling = (upper - points) / (upper - middle)
     return np.maximum(0.0, np.minimum(rising, falling))
@@ -138,6 +139,7 @@ def mel_bank(
     if mel_scale != "htk" and slopes != "hz":
         raise ValueError(f'slopes={slopes!r} needs mel_scale="htk", got {mel_scale!r}')
     edges_hz = mel_edges_hz(num_filters, min_freq_hz, max_freq_hz, mel_scale)
+    table("num_features by n_fft", num_filters, n_fft + 1)
     freqs_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     if slopes == "hz":
         bank = triangles(edges_hz, freqs_hz)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -25,10 +26,13 @@ except ImportError:  # Windows: nothing is locked, and nothing swept
 
 #: The suffix of every file that is being written.
 PART = ".part"
+#: Of a JSON file that is read: more than anything auricle writes, and no danger to the memory.
+MAX_JSON_BYTES, MAX_JSON_DEPTH = 2**26, 64
 _BLOCK = 1 << 20
 #: What `tempfile` puts between the name and the suffix.
 _RANDOM = "[a-z0-9_]" * 8
 _NEW_S = 10  # between its creation and its lock a file is taken for one that is being written
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 
 class DiskFullError(OSError):
@@ -225,7 +229,10 @@ def read_text(path: str | os.PathLike, errors: str = "strict") -> str:
     OSError
         A file that is not there or may not be read.
     """
-    data = Path(path).read_bytes()
+    return _decoded(Path(path).read_bytes(), path, errors)
+
+
+def _decoded(data: bytes, path: str | os.PathLike, errors: str = "strict") -> str:
     try:
         text = data.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
@@ -252,18 +259,83 @@ def text_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
         raise
 
 
-def read_json(path: str | os.PathLike):
+def read_json(path: str | os.PathLike, most_bytes: int = MAX_JSON_BYTES):
     """The value in a JSON file.
 
     Raises
     ------
     TextError
-        Anything that is not JSON, with its line.
+        As `parse_json`; a file of more than `most_bytes`, or that is no regular file.
     """
+    # A pipe is opened without waiting for somebody who writes to it.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise TextError(f"{path}: no regular file; name a file of JSON")
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise TextError(f"{path}: more than {most_bytes} bytes of JSON, which nothing here writes")
+    return parse_json(data, path)
+
+
+def parse_json(data: bytes, path: str | os.PathLike):
+    """The value in bytes of JSON; `path` is for the messages.
+
+    Raises
+    ------
+    TextError
+        Anything that is not JSON, with its line; NaN, infinity and numbers that become so; a key
+        that an object has twice; more than `MAX_JSON_DEPTH` lists and objects in each other.
+    """
+
+    def unique(pairs: list[tuple]) -> dict:
+        value = {}
+        for name, inner in pairs:
+            if name in value:
+                raise TextError(f"{path}: an object has the key {name!r} twice; leave one")
+            value[name] = inner
+        return value
+
+    def finite(text: str) -> float:
+        if not math.isfinite(number := float(text)):
+            raise TextError(f"{path}: holds {text[:20]}, which is no number of JSON")
+        return number
+
+    hooks = {
+        "parse_float": finite,
+        "parse_constant": finite,
+        "object_pairs_hook": unique,
+    }
     try:
-        return json.loads(read_text(path))
+        value = json.loads(_decoded(data, path), **hooks)
+        depth = _depth(value)
     except json.JSONDecodeError as error:
         raise TextError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except TextError:
+        raise
+    except ValueError as error:  # a whole number of thousands of digits
+        raise TextError(f"{path}: not JSON ({error})") from None
+    except RecursionError:
+        depth = math.inf
+    if depth > MAX_JSON_DEPTH:
+        raise TextError(
+            f"{path}: more than {MAX_JSON_DEPTH} lists and objects in each other, which nothing "
+            "here writes"
+        )
+    return value
+
+
+def _depth(value) -> int:
+    """How many lists and objects stand in each other, without recursion."""
+    depth, level = 0, [value]
+    while level := [inner for inner in level if isinstance(inner, (dict, list))]:
+        depth += 1
+        level = [
+            child
+            for inner in level
+            for child in (inner.values() if isinstance(inner, dict) else inner)
+        ]
+    return depth
 
 
 def file_digest(*paths: str | os.PathLike) -> str:

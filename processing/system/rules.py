@@ -79,3 +79,24 @@ def or_null(rule: Rule) -> Rule:
     """The rule, or null."""
     fits, what = rule
     return lambda value: value is None or fits(value), f"{what}, or null"
+
+
+#: Values of a table that is computed when something is built; more were never meant.
+MAX_TABLE = 2**24
+
+
+def table(what: str, *sides: int) -> None:
+    """Refuse a table that is too large, before it takes memory.
+
+    Raises
+    ------
+    ValueError
+        With its sides, and what is allowed.
+
+    Example
+    -------
+    >>> table("filters by bins", 40, 257)
+    """
+    if math.prod(sides) > MAX_TABLE:
+        shape = " x ".join(map(str, sides))
+        raise ValueError(f"{what}: {shape} values are too many; at most {MAX_TABLE} are allowed")

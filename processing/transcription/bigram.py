@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..system.files import TextError, read_json, write_json
+from ..system.rules import is_whole, table
 
 _VERSION = 1
 # Index 0, the blank of CTC, is in no transcript: as a context it is the beginning, as what follows
@@ -46,7 +47,7 @@ class Bigram:
         self._counts = {pair: int(n) for pair, n in sorted(counts.items())}
         seen = np.zeros((self.num_labels, self.num_labels))
         for (before, after), count in self._counts.items():
-            if not (0 <= before < num_labels and 0 <= after < num_labels and count > 0):
+            if not (0 <= before < num_labels and 0 <= after < num_labels and 0 < count < 2**53):
                 raise ValueError(
                     f"{count} times {after} after {before} is no count of a bigram of {num_labels} "
                     "labels"
@@ -107,6 +108,9 @@ class Bigram:
         try:
             version, num_labels = state["version"], state["num_labels"]
             counts = {(int(a), int(b)): int(n) for a, b, n in state["counts"]}
+            if not is_whole(num_labels, 1):
+                raise TypeError(f"num_labels {num_labels!r}")
+            table("labels by labels", num_labels, num_labels)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no bigram ({type(error).__name__}: {error})") from None
         if version != _VERSION:

@@ -12,12 +12,14 @@ ACL 2016; google/sentencepiece does it.
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import sentencepiece
 
+from ..system.rules import is_whole
 from .phones import PhoneConvention, fold, folding, phones
 from .spoken_text import text_of
 from .unit_options import KINDS, RATES, unit_problems
@@ -219,7 +221,7 @@ class Units:
             It is no state of units, of a later version, or does not fit itself.
         """
         try:
-            if state["version"] > _VERSION:
+            if not is_whole(state["version"]) or state["version"] > _VERSION:
                 raise ValueError(
                     f"the units are of version {state['version']}, known are those up to "
                     f"{_VERSION}: take a newer auricle"
@@ -227,7 +229,9 @@ class Units:
             kind, labels = state["kind"], list(state["labels"])
             silence_rule, glottal_stop = state["silence_rule"], state["glottal_stop"]
             model = None if state["model"] is None else base64.b64decode(state["model"])
-        except (KeyError, TypeError) as error:
+            if not all(isinstance(label, str) for label in labels):
+                raise TypeError("labels are text")
+        except (KeyError, TypeError, binascii.Error) as error:
             raise ValueError(
                 f"this is no state of units ({type(error).__name__}: {error})"
             ) from None
@@ -238,7 +242,7 @@ class Units:
             raise ValueError(f"the labels of the units must be different and begin with {BLANK!r}")
         units = cls(kind, labels, silence_rule, glottal_stop, model)
         if (kind == "bpe") != (model is not None) or (
-            kind == "bpe" and units._subwords().get_piece_size() != len(labels) - 1
+            kind == "bpe" and units._num_subwords() != len(labels) - 1
         ):
             raise ValueError(f"the units {kind} and their subword model do not fit each other")
         if units.convention:
@@ -249,6 +253,12 @@ class Units:
 
     def __reduce__(self):
         return Units.from_state, (self.state(),)
+
+    def _num_subwords(self) -> int | None:
+        try:
+            return self._subwords().get_piece_size()
+        except RuntimeError:  # sentencepiece: it is no model
+            return None
 
     def _subwords(self) -> sentencepiece.SentencePieceProcessor:
         if self._processor is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...lobes.bundles.folder import file_in
 from ...processing.scoring.verification.calibration import Calibration, cllr, fit_calibration
 from ...processing.scoring.verification.metrics import error_curve
 from ...processing.system.files import read_json, write_json
@@ -114,7 +115,7 @@ def read_calibration(path: str | os.PathLike) -> FittedCalibration:
     """
     path = Path(path)
     if path.is_dir():
-        path = path / FILE
+        path = file_in(path, FILE) or path / FILE
     if not path.is_file():
         raise ValueError(f"{path}: no such calibration; `auricle calibrate` writes one")
     try:

@@ -59,8 +59,8 @@ def decoder_of(
     """
     bigram = None
     if decoding == "beam" and lm_weight:
-        path = Path(folder, BIGRAM_FILE)
-        if not path.is_file():
+        path = bundles.file_in(folder, BIGRAM_FILE)
+        if path is None:
             raise ValueError(
                 f"{folder} has no {BIGRAM_FILE}: lm_weight needs the bigram of the training "
                 "transcripts; take --lm-weight 0"

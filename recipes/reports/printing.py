@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ...lobes.registry import LOAD_PLUGIN
 from ...processing.system.files import DiskFullError
+from ...processing.system.terminal import printable
 
 
 def show(record, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:
@@ -41,4 +42,5 @@ def print_error(error: Exception) -> None:
     is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if is_full and not isinstance(error, DiskFullError):
         error = f"disk full: {error.filename or error}"
-    print(f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py"), file=sys.stderr)
+    text = f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py")
+    print(printable(text, lines=True), file=sys.stderr)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ...processing.system.files import read_text, write_text
+from ...processing.system.files import TextError, read_json, write_text
 from ...processing.system.rules import (
     Rule,
     is_number,
@@ -33,6 +33,7 @@ from ...processing.system.version import __version__
 RESULTS_NAME = "results.json"
 #: Fields that older files do not have.
 _OPTIONAL = ("filters", "experiment", "memory")
+_MOST_BYTES = 2**24
 _PARTS = ("frontend", "encoder", "head")
 _MEMORY = ("estimate_bytes", "peak_bytes")
 _SOURCE_TREE = Path(__file__).resolve().parents[1]
@@ -282,6 +283,8 @@ def load_results(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list
     for file in files:
         try:
             results.append(_load(file))
+        except TextError as error:
+            faults.append(str(error))  # names the file
         except ValueError as error:
             faults.append(f"{file}: {error}")
     if faults:
@@ -296,13 +299,7 @@ def _is_part(file: Path, top: Path) -> bool:
 
 
 def _load(file: Path) -> RunResult:
-    def refuse(constant: str):
-        raise ValueError(f"holds {constant}, which is no JSON; the run has to be scored again")
-
-    try:
-        record = json.loads(read_text(file), parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error}): the file is cut off or of another kind") from None
+    record = read_json(file, _MOST_BYTES)
     if not isinstance(record, dict):
         raise ValueError("holds no record (a JSON object)")
     known = [item.name for item in fields(RunResult)]

@@ -1,5 +1,7 @@
 """Messages of a run: its errors, and lines printed by the main process alone."""
 
+from ...processing.system.terminal import printable
+
 
 class RecipeError(Exception):
     """A run that cannot go on, in words for the person who started it."""
@@ -10,4 +12,4 @@ def tell(text: str) -> None:
     from speechbrain.utils.distributed import if_main_process
 
     if if_main_process():
-        print(text, flush=True)
+        print(printable(text, lines=True), flush=True)

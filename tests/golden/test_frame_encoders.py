@@ -303,7 +303,7 @@ def test_wav2vec2_refuses_what_it_cannot_open(tmp_path):
     deeper = config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
     assert deeper != config
     (tmp_path / "config.json").write_text(deeper)
-    refused(r"lacks weights of wav2vec2: encoder\.layers\.2\.", from_path, tmp_path)
+    refused(r"model_type wav2vec2: it lacks encoder\.layers\.2\.", from_path, tmp_path)
     refused("freeze must be one of .* got 'everything'", from_path, tmp_path, freeze="everything")
     refused("set frontend: waveform. Encoders that fit: ", build_encoder, "wav2vec2", 40)
     refused("in_features must be 1, the samples themselves, got 40", Wav2Vec2, 40)

@@ -88,9 +88,8 @@ def read_scores(path: str | os.PathLike) -> RegressionScores:
         raise ValueError(
             f"{path}: no such file of predictions; a run writes {FILE_NAME} after its test"
         ) from None
-    except (TextError, RecursionError) as error:
-        place = error if isinstance(error, TextError) else path
-        raise ValueError(f"{place}: no file of predictions, or a damaged one") from None
+    except TextError as error:
+        raise ValueError(f"{error}: no file of predictions, or a damaged one") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         format = record.get("format") if isinstance(record, dict) else None
         raise ValueError(

@@ -8,9 +8,12 @@ import torch
 from random_bundle import random_bundle
 from safetensors.torch import load_file, save_file
 
+from auricle.lobes import bundles
 from auricle.lobes.bundles import bundle as pretrained
 from auricle.lobes.bundles import predictions
 from auricle.lobes.tasks import check_finite
+from auricle.processing.system.files import file_digest
+from auricle.processing.system.memory import resident_bytes
 
 LABELS = ["no", "yes", "maybe"]
 
@@ -96,6 +99,7 @@ def test_saving_what_the_description_does_not_build_is_refused(tmp_path):
         (lambda folder: (folder / "bundle.json").unlink(), "bundle.json missing"),
         (lambda folder: (folder / "bundle.json").write_text("{"), "damaged"),
         (lambda folder: (folder / "bundle.json").write_text('{"format": 9}'), "format 9"),
+        (lambda folder: bundles.amend(folder, weights_sha256="0" * 64), "other weights than"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "damaged"),
         (
             lambda folder: (folder / "bundle.json").write_text(
@@ -125,6 +129,7 @@ def test_weights_that_are_no_numbers_of_the_model_are_refused(tmp_path, value, s
     else:
         weights[key] = weights[key].to(torch.int8 if value == 1 else torch.complex64)
     save_file(weights, folder / "model.safetensors")
+    bundles.amend(folder, weights_sha256=file_digest(folder / "model.safetensors"))
     with pytest.raises(pretrained.BundleError, match=f"(?s){said}.*|{key}.*{said}") as refusal:
         pretrained.load(folder)
     assert key in str(refusal.value)
@@ -138,3 +143,64 @@ def test_an_answer_that_is_nan_is_an_error(tmp_path):
     check_finite({"a": [1.0, "b"], "c": None})
     with pytest.raises(ValueError, match="answers inf"):
         check_finite({"a": [1.0, {"b": float("inf")}]})
+
+
+def test_a_bundle_without_a_digest_opens_and_saving_writes_it(tmp_path):
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
+    description = json.loads((folder / "bundle.json").read_text())
+    assert description.pop("weights_sha256") == file_digest(folder / "model.safetensors")
+    (folder / "bundle.json").write_text(json.dumps(description))
+    assert pretrained.load(folder).labels == LABELS
+
+
+@pytest.mark.parametrize("file", ["bundle.json", "model.safetensors"])
+def test_a_link_out_of_the_bundle_is_refused_and_one_inside_is_followed(tmp_path, file):
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
+    (folder / file).rename(folder / "inside")
+    (folder / file).symlink_to("inside")
+    pretrained.load(folder)
+    (folder / "inside").rename(tmp_path / "outside")
+    (folder / file).unlink()
+    (folder / file).symlink_to(tmp_path / "outside")
+    with pytest.raises(pretrained.BundleError, match=f"{file} is a link out of the bundle.*cp -rL"):
+        pretrained.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"encoder_options": {"path": "weights"}}, "encoder.options.path"),
+        ({"frontend_options": {"mel": {"n_fft": "a/b"}}}, "frontend.options.mel.n_fft"),
+        ({"labels": ["a", "b\x1b[2J"]}, "labels must be .* control character"),
+        ({"sample_rate": True}, "sample_rate must be a whole number"),
+        ({"clip_s": 4000}, "clip_s must be"),
+        ({"clip_s": 1e-9}, "two samples"),
+        ({"normalization": ["none"]}, "normalization must be"),
+    ],
+)
+def test_an_entry_of_another_type_or_range_is_refused_by_name(tmp_path, change, said):
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
+    description = json.loads((folder / "bundle.json").read_text())
+    for name, value in change.items():
+        part, _, options = name.partition("_")
+        if options == "options":
+            description[part]["options"] = value
+        else:
+            description[name] = value
+    bundles.amend(folder, **description)
+    with pytest.raises(pretrained.BundleError, match=said) as refusal:
+        pretrained.load(folder)
+    assert "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [("crdnn", {"rnn_units": 30000}), ("crdnn", {"rnn_layers": 10**6}), ("blstm", {"layers": 10**6})],
+)
+def test_a_model_beyond_its_weights_is_refused_before_it_takes_memory(tmp_path, encoder, options):
+    folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
+    bundles.amend(folder, encoder={"name": encoder, "options": options, "in_frames": 101})
+    before = resident_bytes()
+    with pytest.raises(pretrained.BundleError, match="larger model than its weights|do not fit"):
+        pretrained.load(folder)
+    assert resident_bytes() - before < 2**28

@@ -110,6 +110,35 @@ def test_errors_name_the_file_and_the_line(tmp_path):
     refused(r"broken\.json.*line 2", read_json, path, error=TextError)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 65 + "]" * 65, "in each other"),
+        ("[" * 10**5, "in each other"),
+        ('{"a": ' * 65 + "1" + "}" * 65, "in each other"),
+        ('{"a": {"b": 1, "b": 2}}', "'b' twice"),
+        ("NaN", "holds NaN"),
+        ("[-Infinity]", "holds -Infinity"),
+        ("[1e999]", "holds 1e999"),
+        ("9" * 5000, "not JSON"),
+        ('"' + "a" * 100 + '"', "more than 90 bytes"),
+    ],
+)
+def test_json_that_no_program_can_work_with_is_refused(tmp_path, text, said):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    most = {"most_bytes": 90} if text.startswith('"') else {}
+    refused(f"bad.json.*{said}", read_json, path, error=TextError, **most)
+
+
+def test_json_as_deep_as_allowed_is_read_and_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 64 + "]" * 64)
+    assert isinstance(read_json(path), list)
+    os.mkfifo(tmp_path / "pipe.json")
+    refused("pipe.json: no regular file", read_json, tmp_path / "pipe.json", error=TextError)
+
+
 def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "a.json", float("nan"))

@@ -246,7 +246,7 @@ def test_bad_files_are_all_named(tmp_path):
     paths = [tmp_path, tmp_path / "empty", tmp_path / "not_there"]
     message = str(refused("", load_results, paths))
     for expected in (
-        r"cut.results.json: is not JSON",
+        r"cut.results.json, line \d+: not JSON",
         r"nan.results.json: holds NaN",
         r"list.results.json: holds no record",
         r"missing.results.json.*\['seed'\]",
