@@ -195,7 +195,11 @@ def test_an_entry_of_another_type_or_range_is_refused_by_name(tmp_path, change, 
 
 @pytest.mark.parametrize(
     ("encoder", "options"),
-    [("crdnn", {"rnn_units": 30000}), ("crdnn", {"rnn_layers": 10**6}), ("blstm", {"layers": 10**6})],
+    [
+        ("crdnn", {"rnn_units": 30000}),
+        ("crdnn", {"rnn_layers": 10**6}),
+        ("blstm", {"layers": 10**6}),
+    ],
 )
 def test_a_model_beyond_its_weights_is_refused_before_it_takes_memory(tmp_path, encoder, options):
     folder = make(tmp_path / "bundle", frontend="mel", encoder="linear")
