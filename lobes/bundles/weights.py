@@ -58,11 +58,13 @@ def shapes_in(path: str | os.PathLike) -> Shapes:
     Raises
     ------
     BundleError
-        A header that is none, that is too long, or with types that no model has.
+        A header that is none, that is too long, or with types that no model has; weights that are
+        cut off.
     """
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        if not 0 < size <= min(_MAX_HEADER_BYTES, os.fstat(file.fileno()).st_size - 8):
+        behind = os.fstat(file.fileno()).st_size - 8
+        if not 0 < size <= min(_MAX_HEADER_BYTES, behind):
             raise BundleError(
                 f"{path} is damaged: a header of {size} bytes, allowed are {_MAX_HEADER_BYTES} "
                 "within the file"
@@ -71,11 +73,8 @@ def shapes_in(path: str | os.PathLike) -> Shapes:
     try:
         entries = parse_json(header, path)
         entries.pop("__metadata__", None)
-        return {
-            name: (
-                _TYPES[entry["dtype"]],
-                tuple(_side(side) for side in entry["shape"]),
-            )
+        shapes = {
+            name: (_TYPES[entry["dtype"]], tuple(map(_side, entry["shape"])))
             for name, entry in entries.items()
         }
     except TextError as error:
@@ -85,6 +84,12 @@ def shapes_in(path: str | os.PathLike) -> Shapes:
             f"{path} is damaged: {error!r:.200} in its header; the types of weights are "
             f"{', '.join(_TYPES)}"
         ) from None
+    if behind - size != (promised := _bytes_of(shapes)):
+        raise BundleError(
+            f"{path} is damaged: {promised} bytes of weights are promised, {behind - size} are there; "
+            "copy it again"
+        )
+    return shapes
 
 
 def _side(value) -> int:
