@@ -85,7 +85,7 @@ fuzz: $(VENV)/.test
 breaks: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python tests/breaks/run.py --jobs 2
 
-# Trackers that write to disk.
+# Trackers that write to disk; studies on submitit, SLURM's scripts, Ray; auricle's own studies.
 test-extras: VENV = .venv-extras
 test-extras: .venv-extras/.extras
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras/with_*.py

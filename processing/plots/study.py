@@ -59,6 +59,7 @@ def score_against_cost(
         axes.errorbar(cost, mean, yerr=half, fmt="o", color=colour, ecolor=GREY, capsize=3)
         axes.annotate(name, (cost, mean), (5, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.15)  # room for the names
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.grid(alpha=0.3, which="both")

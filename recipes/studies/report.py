@@ -164,6 +164,8 @@ def _finding(summary: Summary, difference: Difference) -> str:
         return f"{text} (one seed: nothing is known of its interval)"
     ends = " to ".join(_number(summary, end) for end in (difference.low, difference.high))
     verdict = {None: "no difference shown", True: "better", False: "worse"}[difference.better]
+    if difference.better is not None and (difference.corrected or 0) >= 0.05:
+        verdict += " by itself, but not after correction for all comparisons"
     return f"{text} (95 % interval {ends}, {difference.seeds} seeds): {verdict}"
 
 
