@@ -20,8 +20,8 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-long test-fast test-extras test-compile test-torch fuzz breaks lint format
-.PHONY: bench tables clean
+.PHONY: demo test test-long test-fast test-extras test-browser test-compile test-torch fuzz breaks
+.PHONY: lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -41,7 +41,7 @@ $(VENV)/.test: setup.cfg pyproject.toml
 .venv-extras/.extras: setup.cfg pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet -e '.[mini,test,trackers,dist]' $(call pair,$(TORCH))
+	$(RUN)/pip install --quiet -e '.[mini,test,trackers,dist,browser]' $(call pair,$(TORCH))
 	touch $@
 
 demo: $(VENV)/.demo
@@ -89,6 +89,13 @@ breaks: $(VENV)/.test
 test-extras: VENV = .venv-extras
 test-extras: .venv-extras/.extras
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras/with_*.py
+
+# A study's report in Debian's Chromium.
+test-browser: VENV = .venv-extras
+test-browser: .venv-extras/.extras
+	@command -v chromium-headless-shell chromium > /dev/null || \
+		{ echo "test-browser needs Chromium: apt-get install chromium-headless-shell"; exit 1; }
+	$(RUN)/python -m pytest -q tests/extras/browser_report.py
 
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .

@@ -30,6 +30,6 @@ def test_a_study_runs_and_reports(name, shared_cache, tmp_path, monkeypatch):
         find_study(name).about in text
         and "not run" not in text.split("## Every cell")[1].split("##")[0]
     )
-    for table in find_study(name).tables:
-        assert table.title in text
+    if name == "leaf_report":
+        assert "Table 5: by model" in text and "not comparable: a synthetic corpus" in text
     assert html.read_text().count("<svg") == 3

@@ -30,6 +30,8 @@ EXTRAS = (
     "tensorboard",
     "wandb",
     "mlflow",
+    "playwright",
+    "axe_playwright_python",
     # of the extra `test`
     "pytest",
     "sklearn",

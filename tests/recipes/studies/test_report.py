@@ -1,10 +1,12 @@
 """The report of a study: its numbers by hand, both of its forms, and what lets a reader doubt."""
 
+import functools
 import re
 from html.parser import HTMLParser
 
 import pytest
-from run_results import COMPLETE, run_result
+from run_results import COMPLETE
+from study_results import CONTENT, make_study
 
 from auricle.processing.scoring.bootstrap import t_quantile
 from auricle.recipes.studies import summary as summaries
@@ -12,64 +14,11 @@ from auricle.recipes.studies.report import write_report
 from auricle.recipes.studies.store import Store
 from auricle.recipes.studies.study import read_study
 
-CONTENT = {
-    "about": "Does <leaf> beat mel?",
-    "recipe": "speech_commands",
-    "fixed": {"number_of_epochs": 30},
-    "axes": {"frontend": ["mel", "leaf"], "encoder": ["linear", "bcresnet"]},
-    "seeds": [1, 2, 3],
-    "baseline": {"frontend": "mel"},
-    "tables": [
-        {
-            "title": "Table 2",
-            "source": "somebody, 2024",
-            "rows": "encoder",
-            "columns": "frontend",
-            "values": {"linear": {"mel": 60.5, "leaf": 99.0}, "bcresnet": {"leaf": 80.0}},
-        }
-    ],
-}
-ACCURACY = {
-    ("mel", "linear"): [0.60, 0.61, 0.62],
-    ("leaf", "linear"): [0.64, 0.66, 0.65],
-    ("mel", "bcresnet"): [0.70, 0.80, 0.75],
-}
-
 
 @pytest.fixture
 def made(tmp_path):
-    """A study of which one cell failed, with results of given accuracies; changes of all results."""
-
-    def make(**changes):
-        study = read_study(CONTENT, "mine", tmp_path)
-        store = Store(tmp_path / "study")
-        store.open(study)
-        for cell in study.cells():
-            lobes = cell.labels["frontend"], cell.labels["encoder"]
-            if lobes not in ACCURACY:
-                store.failure_file(cell.name).write_text(
-                    '{"status": 1, "words": "<b>no memory</b>"}'
-                )
-                continue
-            accuracy = ACCURACY[lobes][cell.seed - 1]
-            test = {"accuracy": accuracy, "n": 100}
-            metrics = {"valid": {"epoch": 30, "accuracy": 0.9}, "test": test}
-            folder = store.run(cell.name)
-            result = {
-                "frontend": lobes[0],
-                "encoder": lobes[1],
-                "seed": cell.seed,
-                "metrics": metrics,
-            }
-            run_result(**{**result, **changes}).write(folder)
-            checkpoint = folder / "checkpoints" / "CKPT+2026-01-01+00-00-00+00"
-            checkpoint.mkdir(parents=True, exist_ok=True)
-            (checkpoint / "history.ckpt").write_text(
-                '{"epochs": [{"epoch": 1, "valid": {"accuracy": 0.5}}], "seconds": 9}'
-            )
-        return study, store
-
-    return make
+    """A study of which one cell failed; changes of all results."""
+    return functools.partial(make_study, tmp_path)
 
 
 def test_differences_are_paired_by_seed_and_corrected(made):
