@@ -23,6 +23,9 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
+from ...processing.system.rules import wrong_values
+from .option_ranges import RANGES
+
 _NUMBERS = {int: "a whole number", float: "a number"}
 _SECTION = re.compile(
     r"^Arguments(?: \(([^)\n]+)\))?\n-+\n(.*?)(?=\n\n[A-Z][^\n]*\n-+\n|\Z)", re.M | re.S
@@ -41,6 +44,9 @@ def run_prepare(prepare: Callable, words: list[str] | None = None) -> None:
     prepare, words : of a recipe; the command line, None for the process'.
     """
     options = vars(parser_of(prepare, hidden=("progress",)).parse_args(words))
+    given = {name: value for name, value in options.items() if value is not None}
+    if wrong := wrong_values(given, RANGES):
+        sys.exit("prepare.py: " + "\n".join(wrong))
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     try:
         record = prepare(**options, progress=True)

@@ -270,7 +270,7 @@ def test_a_flag_that_the_compiler_refuses_is_left_out(
         assert "-O3" in used and not set(flags) & set(used)
 
 
-@pytest.mark.parametrize("words", ["echo cc 1.2; exit 0", "exec sleep 60"])
+@pytest.mark.parametrize("words", ["echo cc 1.2; exit 0", "exec sleep 60", "sleep 9"])
 def test_the_compilers_version_is_kept_beside_the_library(
     words, cache, source, has_compiler, compiler, monkeypatch
 ):
