@@ -20,8 +20,8 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-long test-fast test-extras test-browser test-compile test-torch fuzz breaks
-.PHONY: lint format bench tables clean
+.PHONY: demo test test-long test-fast test-extras test-browser test-compile test-torch fuzz kills
+.PHONY: breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -80,6 +80,11 @@ N ?= 10000
 fuzz: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python tests/hostile/fuzz.py --cases $(N) \
 		$(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
+
+# Trainings of all recipes that are killed, stopped, or go on with other processes. N: how many.
+kills: N = 40
+kills: $(VENV)/.test
+	N=$(N) $(TEST) tests/hostile/kill_runs.py tests/hostile/environments.py
 
 # Faults put into copies of the library, one at a time: does a test fail?
 breaks: $(VENV)/.test

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -71,12 +72,17 @@ class Recipe:
         (result,) = load_results(folder)
         return result, printed.getvalue()
 
+    def status(self, folder, *extra):
+        """Exit status of a run in this process, and what it printed as errors."""
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            return self.main(folder, *extra), printed.getvalue()
+
     def run(self, folder, *extra, **options):
         """A run in a process of its own; see `run`."""
         return run(train_script(self.name), *self.words(folder, *extra), **options)
 
 
-def run(script, *words, check=True, launcher=None, ranks=1, die_at=None, timeout=300):
+def run(script, *words, check=True, launcher=None, ranks=1, die_at=None, dies=None, timeout=300):
     """Run a script as `python script words`, far from the repository.
 
     Arguments
@@ -86,7 +92,9 @@ def run(script, *words, check=True, launcher=None, ranks=1, die_at=None, timeout
         has imported the libraries.
     ranks : processes that train together.
     die_at : ("step", n) or ("save", n): killed before its n-th optimiser step, or before it writes
-        the weights of its n-th checkpoint; or with a third, the signal to send instead.
+        the weights of its n-th checkpoint; ("moment", s): after so many seconds; or with a third,
+        the signal to send instead.
+    dies : the rank that does so; None: all.
     """
     words = list(map(str, words))
     environment = {**os.environ, **ONE_THREAD}
@@ -100,13 +108,13 @@ def run(script, *words, check=True, launcher=None, ranks=1, die_at=None, timeout
             cwd=Path(script).anchor,
         )
     else:
-        done = _forked(str(script), words, environment, ranks, die_at, timeout)
+        done = _forked(str(script), words, environment, ranks, die_at, dies, timeout)
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
-def _forked(script, words, environment, ranks, die_at, timeout):
+def _forked(script, words, environment, ranks, die_at, dies, timeout):
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, ONE_THREAD):
         if ranks > 1:
             with socket.create_server(("127.0.0.1", 0)) as free:
@@ -117,13 +125,16 @@ def _forked(script, words, environment, ranks, die_at, timeout):
         for rank in range(ranks):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}
             logs = [f"{folder}/{kind}{rank}" for kind in ("stdout", "stderr")]
-            given = (script, words, {**environment, **own}, logs, die_at)
+            given = (script, words, {**environment, **own}, logs, dies in (None, rank) and die_at)
             processes.append(SERVER.Process(target=_child, args=given, daemon=True))
             processes[-1].start()
         for process in processes:
-            process.join(timeout)
+            # A stopped process is ended as torchrun would do it when another one has failed.
+            stopped = die_at and signal.SIGSTOP in die_at and processes[0].exitcode
+            process.join(0 if stopped else timeout)
             if process.exitcode is None:
                 process.kill()
+                process.join()
         status = next((p.exitcode for p in processes if p.exitcode != 0), 0)
         texts = ["".join(p.read_text() for p in sorted(Path(folder).glob(f"{kind}*")))
                  for kind in ("stdout", "stderr")]  # fmt: skip
@@ -144,7 +155,11 @@ def _child(script, words, environment, logs, die_at):
 
 
 def _die(what, number, signal_number=signal.SIGKILL):
-    """Send a signal to this process before the given step or save."""
+    """Send a signal to this process before the given step or save, or after some seconds."""
+    if what == "moment":
+        threading.Timer(number, os.kill, (os.getpid(), signal_number)).start()
+        return
+
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 

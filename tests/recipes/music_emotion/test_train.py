@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from command_line import Recipe
 from every_recipe import EveryRecipe
+from small_runs import SMALL
 from refusals import refused
 
 from auricle.lobes import bundles
@@ -15,21 +15,7 @@ from auricle.recipes.training.messages import RecipeError
 
 pytestmark = pytest.mark.slow
 
-# Every source of chance is in it: crops, masks, dropout, past batches.
-RECIPE = Recipe(
-    "music_emotion",
-    {
-        "frontend_options.mel.hop_ms": 20.0,
-        "encoder_options.crnn.channels": "[8, 8, 8, 8]",
-        "encoder_options.crnn.hidden": 8,
-        "number_of_epochs": 3,
-        "batch_size": 4,
-        "crop_s": 4,
-        "ccc_window": 8,
-        "lr": 0.01,
-        "time_masks": 1,
-    },
-)
+RECIPE = SMALL["music_emotion"]
 
 
 class TestMusicEmotion(EveryRecipe):

@@ -734,7 +734,10 @@ def test_the_command_prints_the_counts_and_errors_in_one_line(corpus, tmp_path, 
     assert "protocol v2-35" in text and "seed 3" in text and str(out / "manifest.csv") in text
     for arguments, message in (
         (["--protocol", "v2-36"], "prepare.py: protocol 'v2-36' is not known; did you mean"),
-        (["--num_workers", "100000000000000000000"], "num_workers must be a whole number from 0 to"),
+        (
+            ["--num_workers", "100000000000000000000"],
+            "num_workers must be a whole number from 0 to",
+        ),
         (["--official_test_folder", "nowhere"], "official_test_folder nowhere does not exist"),
     ):
         refusals.refused(

@@ -6,24 +6,15 @@ import sys
 
 import pytest
 import torch
-from command_line import TORCHRUN, Recipe, train_script
+from command_line import TORCHRUN, train_script
 from every_recipe import EveryRecipe, same_outcome
+from small_runs import SMALL
 
 from auricle.lobes import bundles
 
 pytestmark = pytest.mark.slow
 
-# Dropout-free, dropout and noise are in it.
-RECIPE = Recipe(
-    "speech_commands",
-    {
-        "frontend": "mel",
-        "encoder": "linear",
-        "number_of_epochs": 4,
-        "batch_size": 32,
-        "lr": 0.002,
-    },
-)
+RECIPE = SMALL["speech_commands"]
 
 
 class TestSpeechCommands(EveryRecipe):

@@ -3,8 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from command_line import Recipe, history
+from command_line import history
 from every_recipe import EveryRecipe
+from small_runs import SMALL
 
 from auricle.lobes import bundles
 from auricle.lobes.brains import ctc
@@ -12,21 +13,7 @@ from auricle.processing.transcription.units import Units
 
 pytestmark = pytest.mark.slow
 
-# Every source of chance is in it: speeds, noise, masks, dropout.
-RECIPE = Recipe(
-    "timit",
-    {
-        "frontend_options.mel.hop_ms": 20.0,
-        "encoder_options.blstm.hidden": 24,
-        "encoder_options.blstm.layers": 2,
-        "encoder_options.blstm.dropout": 0.1,
-        "number_of_epochs": 3,
-        "lr": 0.004,
-        "noise_probability": 0.2,
-        "speed_factors": "[1.0, 0.95, 1.05]",
-        "time_masks": 1,
-    },
-)
+RECIPE = SMALL["timit"]
 ONE_EPOCH = ("--number_of_epochs", 1)
 
 

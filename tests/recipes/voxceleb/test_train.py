@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
-from command_line import Recipe, history
+from command_line import history
 from error_rates import eer
 from every_recipe import EveryRecipe, refused
+from small_runs import SMALL
 from safetensors.torch import load_file
 
 from auricle.lobes import bundles
@@ -16,20 +17,7 @@ from auricle.recipes.inference.extraction import extract, folder_reader
 
 pytestmark = pytest.mark.slow
 
-# Every source of chance is in it: crops, noise, rooms.
-RECIPE = Recipe(
-    "voxceleb",
-    {
-        "frontend": "mel",
-        "valid_speakers": 6,
-        "encoder_options.mlp_mixer.hidden": 16,
-        "encoder_options.mlp_mixer.blocks": 1,
-        "encoder_options.mlp_mixer.embedding_size": 16,
-        "number_of_epochs": 2,
-        "batch_size": 32,
-        "crop_s": 1.0,
-    },
-)
+RECIPE = SMALL["voxceleb"]
 ONE_EPOCH = ("--number_of_epochs", 1, "--warmup_epochs", 0)
 
 
