@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 from every_recipe import EveryRecipe
-from small_runs import SMALL
 from refusals import refused
+from small_runs import SMALL
 
 from auricle.lobes import bundles
 from auricle.processing.data import dataset

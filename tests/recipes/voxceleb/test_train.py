@@ -7,8 +7,8 @@ import torch
 from command_line import history
 from error_rates import eer
 from every_recipe import EveryRecipe, refused
-from small_runs import SMALL
 from safetensors.torch import load_file
+from small_runs import SMALL
 
 from auricle.lobes import bundles
 from auricle.processing.scoring.verification.embeddings import cosine_scores
