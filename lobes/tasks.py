@@ -86,6 +86,9 @@ class Task:
         Options of `predict`.
     also_called : tuple of str
         Names under which results and bundles were written.
+    score : str or callable
+        (bundle, labelled recordings, unit of their groups) -> a collector of its scores; or its
+        "module:function". None: bundles of the task are not evaluated without their recipe.
 
     Example
     -------
@@ -106,10 +109,23 @@ class Task:
     bundled: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     also_called: tuple[str, ...] = ()
+    score: Any = None
 
     def build_brain(self, *args, **kwargs):
         """Its Brain; arguments as the Brain takes them, without the task."""
         return _resolve(self.brain)(*args, task=self, **kwargs)
+
+    def evaluate(self, bundle, items, unit: str):
+        """A collector with what a bundle predicts for labelled recordings, `unit` being their groups.
+
+        Raises
+        ------
+        ValueError
+            The task has no such function; what that refuses.
+        """
+        if self.score is None:
+            raise ValueError(f"bundles of {self.name} are scored by their own recipe alone")
+        return _resolve(self.score)(bundle, items, unit)
 
     def answer(self, bundle, wav: torch.Tensor, **options) -> Prediction:
         """What a bundle answers for one waveform (T,) at its sample rate.
@@ -211,6 +227,7 @@ register_task(
             "macro_f1": Score("macro F1 (%)", 100.0, 1),
         },
         also_called=("keyword_spotting",),
+        score=".bundles.evaluation:score_classes",
     )
 )
 
@@ -225,6 +242,7 @@ register_task(
         higher_is_better=True,
         columns=("map", "roc_auc"),
         scores={"map": Score("mAP"), "roc_auc": Score("ROC-AUC")},
+        score=".bundles.evaluation:score_tags",
     )
 )
 
@@ -245,6 +263,7 @@ register_task(
         },
         bundled=("margin_scale",),
         also_called=("speaker_verification",),
+        score=".bundles.evaluation:score_speakers",
     )
 )
 
@@ -262,6 +281,7 @@ register_task(
         output="frames",
         bundled=("units",),
         also_called=("phone_recognition",),
+        score=".bundles.evaluation:score_transcripts",
     )
 )
 
@@ -285,5 +305,6 @@ register_task(
         bundled=("target", "scale"),
         options=("curve",),
         also_called=("music_emotion",),
+        score=".bundles.evaluation:score_values",
     )
 )

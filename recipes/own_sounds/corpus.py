@@ -1,5 +1,6 @@
 """List own recordings with their labels: a folder a class, or a table of paths and labels."""
 
+import difflib
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,6 @@ from ...processing.data.manifest import SPLITS
 from ...processing.data.scan import AudioFile
 from ...processing.system.files import TextError
 from ...processing.system.listing import first_lines, first_of
-from ...processing.system.names import nearest
 from ...processing.system.tables import read_table, to_number
 from ..training.preparation import PreparationError, check_folder, contents, subfolders
 
@@ -208,13 +208,13 @@ def _read_table(folder: Path, path: Path, task: str) -> Corpus:
 def _check_columns(path: Path, columns: list[str], corpus: Corpus) -> None:
     missing = [name for name in ("path", "label") if name not in columns]
     others = [name for name in columns if name and name not in COLUMNS]
-    meant = {name: nearest(name, COLUMNS) for name in others}
+    meant = {name: difflib.get_close_matches(name, COLUMNS, 1, 0.7) for name in others}
     if missing:
         raise PreparationError(
             f"table {path} lacks the column {' and '.join(missing)}: it has {', '.join(columns)}. "
             f"Its first line must name them: {','.join(COLUMNS)}, the last five where there are any"
         )
-    mistyped = [f"{name!r}{hint}" for name, hint in meant.items() if "did you mean" in hint]
+    mistyped = [f"{name!r}; did you mean {near[0]!r}?" for name, near in meant.items() if near]
     if mistyped:
         raise PreparationError(
             f"table {path} has the column {first_of(mistyped)} Known: {', '.join(COLUMNS)}"

@@ -78,6 +78,7 @@ class RecordingSet:
         self.items = items
         self.crop = RandomCrop(size, self.seed) if size and training and how == "crop" else None
         self.rolls = training and hparams["time_roll"]
+        self.gain_db = hparams["gain_db"] if training else 0.0
         self.targets = {name: _target(record, rows[row]) for name, row in items.items()}
         self.slots = None
         names = list(items)
@@ -156,6 +157,9 @@ class RecordingSet:
             wav = wav[start : start + size]
         if self.rolls:
             wav = wav.roll(seed_for("roll", self.seed, epoch, name) % len(wav))
+        if self.gain_db:
+            draw = generator_for("gain", self.seed, epoch, name).uniform(-1.0, 1.0)
+            wav = wav * 10 ** (draw * self.gain_db / 20)
         if self.crop is not None:
             start, size = self.crop.draw(name, len(wav), epoch)
             wav = wav[start : start + size]

@@ -69,6 +69,7 @@ RANGES: dict[str, Rule] = {
     "frontend_freeze_epochs": _between(0, _MANY),
     "frontend_lr_factor": _between(0, _MANY),
     "frontend_step_hz": _between(0, _MANY),
+    "gain_db": _between(0, 60),
     "label_smoothing": _below(0, 1),
     "lm_weight": _between(0, 100),
     "loss_mix": _SHARE,

@@ -127,6 +127,7 @@ def test_what_an_epoch_hears(corpus, tmp_path):
     record = prepare(corpus, tmp_path, sample_rate=8000, progress=False)
     settings = {"cache_gb": 1.0, "sample_rate": 8000, "clip_s": 0.5, "seed": 1}
     settings |= {"long_clips": "crop", "balanced": False, "time_roll": False}
+    settings["gain_db"] = 0.0
 
     def sets(**options):
         return data.build_datasets({**settings, **options}, record)
@@ -145,6 +146,9 @@ def test_what_an_epoch_hears(corpus, tmp_path):
     assert set(np.bincount(epochs[0])) == {8}
     rolled = sets(long_clips="whole", time_roll=True)["train"]
     again = sets(long_clips="whole")["train"]
+    louder = sets(long_clips="whole", gain_db=6.0)["train"][0]["sig"] / again[0]["sig"]
+    ratio = float(louder.nanmedian())
+    assert 0.5 < ratio < 2.0 and ratio != 1.0
     assert not torch.equal(rolled[0]["sig"], again[0]["sig"])
     assert torch.equal(rolled[0]["sig"].sort()[0], again[0]["sig"].sort()[0])
 

@@ -1,0 +1,72 @@
+"""`auricle evaluate`: the scores of a bundle on labelled recordings, without training."""
+
+from pathlib import Path
+from typing import Literal
+
+from ..training.messages import RecipeError
+
+
+def run(
+    bundle: str,
+    data: str,
+    /,
+    *,
+    table: str | None = None,
+    name_pattern: str | None = None,
+    split: Literal["all", "train", "valid", "test"] | None = None,
+    data_folder: str | None = None,
+    out: str | None = None,
+    json: bool = False,
+) -> int:
+    """Score a trained model of any task on labelled recordings that it need not have seen, with the
+    task's scores and intervals.
+
+    Arguments
+    ---------
+    bundle
+        A folder that a run wrote: <output_folder>/bundle.
+    data : DATA
+        A folder of recordings, one folder a class (of verification: a speaker); a table (CSV) of
+        path,label, of path and a column per value for a model of values, of path and the transcript as
+        label for one of transcripts; or a prepared data set (manifest.csv and prepare.json).
+    table : FILE
+        The table in the folder, where it is not sounds.csv.
+    name_pattern : REGEX
+        Searched in each path; its groups (?P<group>...) and (?P<split>...) say so of a recording.
+    split
+        Which recordings; default: test where there is such a split, else all.
+    data_folder : DIR
+        What the paths of a prepared data set, or of a table elsewhere, are relative to.
+    out : DIR
+        Write evaluation.json and test_predictions.csv there, never into the folder of a run.
+    json
+        Print JSON.
+
+    Returns
+    -------
+    2 where a recording could not be read; the others are scored.
+    """
+    from ...lobes import bundles
+    from ..inference.evaluation import evaluate, keep
+    from ..own_sounds.labelled import find_labelled
+
+    model = bundles.load(bundle)
+    folder = None if out is None else Path(out)
+    if folder is not None and any((folder / name).exists() for name in ("results.json", "bundle")):
+        raise ValueError(f"--out {out} is the folder of a run, whose results stay: give another")
+    try:
+        found = find_labelled(
+            data,
+            model.task.name,
+            model.labels,
+            table=table,
+            name_pattern=name_pattern,
+            split=split,
+            data_folder=data_folder,
+        )
+    except RecipeError as error:
+        raise ValueError(error) from error
+    record, scores, broken = evaluate(model, bundle, found, json)
+    if folder is not None:
+        keep(folder, record, scores)
+    return 2 if broken else 0
