@@ -24,7 +24,7 @@ IDENTITY = "tracker.json"
 class TensorBoard:
     """Event files in `folder/tensorboard/NAME`."""
 
-    package = "tensorboard"
+    package, draws = "tensorboard", True
 
     def __init__(self, folder: Path, name: str, known: str | None, epochs: int, options: Mapping):
         from torch.utils.tensorboard import SummaryWriter
@@ -56,7 +56,7 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of W&B; its own variables (WANDB_MODE=offline, WANDB_PROJECT) say where it goes."""
 
-    package = "wandb"
+    package, draws = "wandb", True
 
     def __init__(self, folder: Path, name: str, known: str | None, epochs: int, options: Mapping):
         import wandb
@@ -86,7 +86,7 @@ class WeightsAndBiases:
 class MLflow:
     """A run of MLflow, in the store that MLFLOW_TRACKING_URI names or else in `folder/mlflow`."""
 
-    package = "mlflow"
+    package, draws = "mlflow", True
 
     def __init__(self, folder: Path, name: str, known: str | None, epochs: int, options: Mapping):
         import mlflow
@@ -159,12 +159,16 @@ class Tracking:
                    for key in record[side]}  # fmt: skip
         for group in brain.optimizer.param_groups:
             numbers["lr/frontend" if group.get("frontend") else "lr"] = group["lr"]
-        figures = {"curves": training_curves(brain.history.curves(), self.name)}
         before = brain.initial_filters
-        if before is not None and not brain.model.compute_features.fixed:
-            after = brain.model.compute_features.filters()
+        learns = before is not None and not brain.model.compute_features.fixed
+        after = brain.model.compute_features.filters() if learns else None
+        if learns:
             moved = displacement(before, after)
             numbers |= {f"filters/{key}": value for key, value in moved.items()}
+        figures = {}
+        if self.tracker.draws:
+            figures["curves"] = training_curves(brain.history.curves(), self.name)
+        if self.tracker.draws and learns:
             figures["filters"] = learned_filters(before, after, f"{self.name}, {record['epoch']}")
         self.tracker.log(numbers, figures, record["epoch"])
 

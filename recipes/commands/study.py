@@ -20,6 +20,8 @@ def run(
     set_: tuple[str, ...] | None = None,
     quick: bool = False,
     no_timing: bool = False,
+    search: bool = False,
+    samples: int = 20,
     json: bool = False,
 ) -> int:
     """Run a grid of trainings: what is done is never run again, and what was killed goes on.
@@ -45,6 +47,11 @@ def run(
         The smallest sizes, as the study's file says, to see that everything runs.
     no_timing
         run: begin at once, without an epoch that says how long it takes.
+    search
+        run --on ray: train samples of the space that the file's `search` describes, poor ones only
+        as long as they are among the better ones, by the validation score.
+    samples : N
+        Of the search.
     json
         status: print JSON.
 
@@ -59,10 +66,16 @@ def run(
 
     if action != "run" and (of_run := changed(place)):
         raise UsageError(f"{of_run[0]} is for auricle study run")
+    if search and action != "run":
+        raise UsageError("--search is for auricle study run --on ray")
     study = find_study(name, quick)
     options = list(set_ or ())
     study = with_changes(study, axis or (), seeds or "", options, data_folder)
     store = Store(Path(folder).absolute() if folder else default_folder(study).absolute())
+    if action == "run" and search:
+        from ..studies.search import search_study
+
+        return search_study(study, store, place, samples)
     if action == "run":
         return run_study(study, store, place, not no_timing)
     if store.record() is None:

@@ -124,15 +124,23 @@ def submit(place: Place, listed: Path, workers: int) -> Jobs:
     return Jobs(place, jobs)
 
 
-def _on_ray(place: Place, listed: Path, workers: int) -> list:
+def connect_to_ray() -> None:
+    """Join the cluster that RAY_ADDRESS names, or start one of this machine's cores."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    if not ray.is_initialized():
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(log_to_driver=False)
-        else:
-            ray.init(num_cpus=len(cores()), include_dashboard=False, log_to_driver=False)
+    if ray.is_initialized():
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False)
+    else:
+        ray.init(num_cpus=len(cores()), include_dashboard=False, log_to_driver=False)
+
+
+def _on_ray(place: Place, listed: Path, workers: int) -> list:
+    import ray
+
+    connect_to_ray()
     remote = ray.remote(_work).options(
         num_cpus=place.threads, num_gpus=place.gpus, max_retries=3, name=listed.stem
     )

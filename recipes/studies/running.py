@@ -57,14 +57,15 @@ def run_study(
     if todo or record.get("stamp", data) != data:
         if todo and (problems := place.problems()):
             raise StudyError(study.name, problems)
-        _check_cells(study, todo)
-        record["data"] |= _prepare(study, store, cells, todo)
+        check_cells(study, todo)
+        record["data"] |= prepare_data(study, store, cells)
     known = {"version": __version__, "commit": git_commit(), "stamp": data}
     store.write({**record, **known})
     seeds = len(study.seeds)
-    number = counts(states)
+    number, of_each = counts(states), _many(seeds, "seed")
+    threads = _many(place.threads, "thread")
     say(
-        f"Study {study.name}: {len(cells)} runs ({len(cells) // seeds} cells, {seeds} seeds each), "
+        f"Study {study.name}: {len(cells)} runs ({len(cells) // seeds} cells, {of_each} each), "
         + ", ".join(f"{count} {state}" for state, count in number.items() if count)
     )
     if not todo:
@@ -76,7 +77,7 @@ def run_study(
     }
     workers = min(place.jobs, len(todo))
     many = f"{workers} at a time, " if workers > 1 else ""
-    say(f"{len(todo)} to run, {many}{place.threads} threads each")
+    say(f"{len(todo)} to run, {many}{threads} each")
     listed = store.begin(content)
     if place.on == "slurm":
         say(_estimate(study, store, cells, todo, workers))
@@ -143,7 +144,7 @@ def _wait(jobs: Jobs) -> None:
 # -- before it starts ------------------------------------------------------------------------------
 
 
-def _check_cells(study: Study, todo: list[Cell]) -> None:
+def check_cells(study: Study, todo: list[Cell]) -> None:
     """Raise what is wrong with the options of any cell, as the recipe says it."""
     from ..training.by_name import find_recipe
     from ..training.messages import RecipeError
@@ -181,7 +182,7 @@ def _data(study: Study, cells: list[Cell]) -> str:
     return total.hexdigest()
 
 
-def _prepare(study: Study, store: Store, cells: list[Cell], todo: list[Cell]) -> dict[str, str]:
+def prepare_data(study: Study, store: Store, cells: list[Cell]) -> dict[str, str]:
     """Prepare the data of the cells, each kind once, and compare it with that of finished cells.
 
     Returns
@@ -193,7 +194,7 @@ def _prepare(study: Study, store: Store, cells: list[Cell], todo: list[Cell]) ->
 
     main = find_recipe(study.recipe)
     digests: dict[str, str] = {}
-    for cell in [*todo, *cells]:
+    for cell in cells:
         kind = _kind_of_data(study, cell)
         if kind not in digests:
             words = [*study.words(cell), "--results_folder", str(store.folder)]
@@ -284,6 +285,10 @@ def _estimate(study: Study, store: Store, cells: list[Cell], todo: list[Cell], w
         f"About {duration(total / workers)} of training ({mean:.1f} s an epoch, timed in "
         f"{len(timed)} of {len(cells) // len(study.seeds)} cells), and starting and testing"
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def duration(seconds: float) -> str:

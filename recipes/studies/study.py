@@ -122,6 +122,7 @@ class Study:
     baseline: Mapping[str, str] = field(default_factory=dict)
     score: str = ""
     tables: Sequence[Table] = ()
+    search: Mapping[str, Mapping] = field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """Every cell, seeds last."""
@@ -203,6 +204,7 @@ def find_study(name: str, quick: bool = False) -> Study:
 
 
 _KEYS = ("about", "recipe", "yaml", "experiment", "fixed", "axes", "seeds", "baseline", "score")
+_KEYS += ("search",)
 _TABLE_KEYS = ("title", "rows", "columns", "values", "where", "source", "not_comparable")
 
 
@@ -221,7 +223,10 @@ def read_study(content, name: str, folder: Path, quick: bool = False) -> Study:
         merged = {**content, **content["quick"]}
         merged["fixed"] = {**flat(content.get("fixed") or {}), **flat(merged.get("fixed") or {})}
         content, name = merged, f"{name}-quick"
-    for key, kind in (("fixed", dict), ("axes", dict), ("baseline", dict), ("tables", list)):
+    for key, kind in (
+        *((name, dict) for name in ("fixed", "axes", "baseline", "search")),
+        ("tables", list),
+    ):
         if not isinstance(content.get(key) or kind(), kind):
             problems.append(f"{key} must be a {'map' if kind is dict else 'list'}")
     for key in ("about", "recipe", "yaml", "experiment", "score"):
@@ -248,6 +253,7 @@ def read_study(content, name: str, folder: Path, quick: bool = False) -> Study:
         {str(axis): _label(value) for axis, value in (content.get("baseline") or {}).items()},
         content.get("score", ""),
         _tables(content.get("tables") or [], problems),
+        content.get("search") or {},
     )
     return _checked(study, problems, is_part=quick)
 

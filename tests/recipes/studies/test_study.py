@@ -129,3 +129,16 @@ def test_status_imports_nothing_heavy(tmp_path):
     words = [sys.executable, "-c", STATUS, str(tmp_path / "s.yaml"), str(tmp_path / "runs")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.stdout.endswith("2 waiting\n0 set()\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"log": [0, 1]}, {"between": [2, 1]}, {"of": []}, {"log": [1]}, {"to": [1, 2]}, [1, 2], {}],
+)
+def test_a_space_that_is_none_is_named(described):
+    from auricle.recipes.studies.search import space_problems
+
+    (problem,) = space_problems({"lr": described})
+    assert problem.startswith("search lr: give {log: [LOW, HIGH]}")
+    good = {"log": [0.1, 1]}, {"between": [0, 5]}, {"of": ["a", None]}
+    assert space_problems(dict(enumerate(good))) == []
