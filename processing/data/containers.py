@@ -80,12 +80,10 @@ def open_audio(path) -> BinaryIO:
     except FileNotFoundError:
         raise AudioError(path, "no such file", "check the path", "missing") from None
     except OSError as error:
-        raise AudioError(
-            path,
-            f"cannot be opened ({error.strerror})",
-            "check the permissions",
-            "missing",
-        ) from error
+        problem = f"cannot be opened ({error.strerror})"
+        raise AudioError(path, problem, "check the permissions", "missing") from error
+    except ValueError:
+        raise AudioError(path, "has a NUL in its name", "correct the name", "missing") from None
     if not status.st_size:
         file.close()
         raise AudioError(path, "is empty (0 bytes)", "restore or remove the file", "empty")

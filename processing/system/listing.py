@@ -1,5 +1,6 @@
-"""List the first few of many names or problems, and say how many more there are."""
+"""List the first few of many names or problems, and shorten what is too long to be shown."""
 
+import re
 from collections.abc import Iterable
 
 #: How many of a kind are shown.
@@ -32,6 +33,18 @@ def first_lines(texts: Iterable, indent: str = "  ", most: int = MOST) -> str:
     if len(texts) > most:
         lines.append(f"... and {len(texts) - most} more")
     return "".join(f"\n{indent}{line}" for line in lines)
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Text in which words of more than `most` characters are cut; a damaged file has such ones.
+
+    Example
+    -------
+    >>> shortened("line 3: " + "x" * 5000)
+    'line 3: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... (5000 characters)'
+    """
+    cut = rf"(\S{{40}})\S{{{most - 40},}}"
+    return re.sub(cut, lambda word: f"{word[1]}... ({len(word[0])} characters)", text)
 
 
 def by_kind(problems: Iterable[tuple[str, str]]) -> str:

@@ -39,20 +39,21 @@ def read_table(
 
     A row that ends early has empty cells, and a row without any is passed over. What can be wrong
     is a row with more cells than columns (a cell that holds the separator without quotation marks),
-    and one that swallows the lines after it (quotation marks that do not close).
+    and one that swallows the lines after it (quotation marks that do not close, or close later).
 
     Arguments
     ---------
     path : text, UTF-8, with or without a byte order mark.
     separator : between cells.
     quotes : whether a cell may be in quotation marks.
-    spaces : whether white space around a cell belongs to it.
+    spaces : whether white space around a cell belongs to it, and a cell may go over several lines.
     errors : as for `read_text`.
 
     Raises
     ------
     TextError
-        What `read_text` refuses; a column twice; a cell beyond the size that `csv` reads.
+        What `read_text` refuses; a column twice; a cell beyond the size that `csv` reads; with
+        `spaces`, text behind a quotation mark that closes.
     """
     text = read_text(path, errors)
     open_quotes = quotes and text.count('"') % 2 == 1
@@ -61,30 +62,34 @@ def read_table(
         delimiter=separator,
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
         skipinitialspace=not spaces,
+        strict=spaces,
     )
 
-    def lines() -> Iterator[tuple[int, list[str]]]:
+    def filled() -> Iterator[tuple[int, int, list[str]]]:
+        """(last line, how many lines, cells) of each row that is not blank."""
+        before = 0
         try:
             for cells in table:
-                yield table.line_num, cells if spaces else [cell.strip() for cell in cells]
+                first, before = before, table.line_num
+                cells = cells if spaces else [cell.strip() for cell in cells]
+                if any(cells):
+                    yield before, before - first, cells
         except csv.Error as error:
             raise TextError(f"{path}, line {table.line_num}: {error}") from None
 
-    numbered = lines()
-    columns = next(numbered, (0, []))[1]
+    numbered = filled()
+    columns = next(numbered, (0, 0, []))[2]
     if twice := [column for column, n in Counter(filter(None, columns)).items() if n > 1]:
         raise TextError(f"{path}: the column {twice[0]!r} is there twice; keep one of them")
 
     def rows():
-        for line, cells in numbered:
-            if not any(cells):
-                continue
+        for line, num_lines, cells in numbered:
             wrong = ""
-            if open_quotes and any("\n" in cell for cell in cells):
-                wrong = "a cell goes over several lines: a quotation mark does not close"
             while len(cells) > len(columns) and not cells[-1]:
                 cells.pop()
-            if len(cells) > len(columns):
+            if num_lines > 1 and (open_quotes or not spaces):
+                wrong = f"a cell goes over {num_lines} lines: a quotation mark does not close"
+            elif len(cells) > len(columns):
                 wrong = (
                     f"{len(cells)} cells for {len(columns)} columns: put a cell that holds "
                     f"{separator!r} in quotation marks, and write numbers with a decimal point"

@@ -50,7 +50,11 @@ def compare_systems(
     for file in (*a, *b):
         listed, own = read_scored_trials(file, listed, partial=files.partial, **fold)
         scores.append(own)
-    number = listed.speakers(read_speakers(files.speakers, **fold) if files.speakers else None)
+    speaker_of = read_speakers(files.speakers, **fold) if files.speakers else None
+    try:
+        number = listed.speakers(speaker_of)
+    except ValueError as error:
+        raise ValueError(f"{files.speakers}: {error}" if files.speakers else error) from None
     compared = compare(
         scores[: len(a)],
         scores[len(a) :],

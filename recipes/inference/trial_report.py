@@ -110,7 +110,7 @@ def summarize(
             summary = summarize_trials(*scoring, **calibrated, n_resamples=n_resamples, seed=seed)
         except ValueError as error:
             if scored.speaker_of is not None:
-                raise
+                raise ValueError(f"{scored.speakers_file}: {error}") from None
             reason = str(error)
     summary = summary or summarize_trials(*scoring, **calibrated, n_resamples=0)
     if fitted:

@@ -27,12 +27,14 @@ class Scored:
     trials, scores : the list, and (n,) float64 in its order.
     how : what the scores are, as a calibration has to know them; None values are unknown.
     speaker_of : the speakers by recording, or None for the first folder of the names.
+    speakers_file : where `speaker_of` is from.
     """
 
     trials: TrialList
     scores: np.ndarray
     how: dict = field(default_factory=dict)
     speaker_of: Mapping[str, str] | None = None
+    speakers_file: str | None = None
 
 
 def score_system(system: System, *, progress: bool = True) -> Scored:
@@ -46,11 +48,12 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
     """
     fold = {"fold_case": system.fold_case}
     speaker_of = read_speakers(system.speakers, **fold) if system.speakers else None
+    known = (speaker_of, system.speakers)
     listed = (system.trials, system.trials_format)
     trials = read_trials(*listed, **fold) if system.trials else None
     if system.scores:
         trials, scores = read_scored_trials(system.scores, trials, partial=system.partial, **fold)
-        return Scored(trials, scores, {"source": "scores", "file": system.scores}, speaker_of)
+        return Scored(trials, scores, {"source": "scores", "file": system.scores}, *known)
     embed = None
     if system.bundle:
         crops = system.crops, system.crop_s
@@ -78,11 +81,11 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
     speaker = _speakers(speaker_of)
     if system.backend == "plda":
         scores, how["plda"] = _plda(system, trials, embeddings, cohort, speaker)
-        return Scored(trials, scores, how, speaker_of)
+        return Scored(trials, scores, how, *known)
     mean = cohort.mean() if system.mean_subtraction else None
     if system.norm == "none":
         scores = cosine_scores(trials, embeddings, mean=mean, partial=system.partial)
-        return Scored(trials, scores.astype(np.float64), how, speaker_of)
+        return Scored(trials, scores.astype(np.float64), how, *known)
     how["cohort_by"] = system.cohort_by
     if system.cohort_by == "speaker":
         cohort = cohort.by_speaker({name: speaker(name) for name in cohort.names})
@@ -98,7 +101,7 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
         mean=mean,
         partial=system.partial,
     )
-    return Scored(trials, scores, how, speaker_of)
+    return Scored(trials, scores, how, *known)
 
 
 def _plda(system, trials, embeddings, cohort, speaker) -> tuple[np.ndarray, dict]:

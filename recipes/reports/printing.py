@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ...lobes.registry import LOAD_PLUGIN
 from ...processing.system.files import DiskFullError
+from ...processing.system.listing import shortened
 from ...processing.system.terminal import printable
 
 
@@ -43,4 +44,4 @@ def print_error(error: Exception) -> None:
     if is_full and not isinstance(error, DiskFullError):
         error = f"disk full: {error.filename or error}"
     text = f"auricle: {error}".replace(LOAD_PLUGIN, "--plugin FILE.py")
-    print(printable(text, lines=True), file=sys.stderr)
+    print(printable(shortened(text), lines=True), file=sys.stderr)

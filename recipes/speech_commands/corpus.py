@@ -101,7 +101,7 @@ def _read_lists(data_folder, corpus, protocol):
         )
     for split, path in paths.items():
         corpus.lists[split] = clips = {}
-        for line in read_text(path).splitlines():
+        for line in read_text(path).split("\n"):
             if name := line.strip().replace("\\", "/"):
                 clips[_clip(str(PurePosixPath(name)))] = f"{path.name}: {name}"
         for clip, entry in clips.items():

@@ -153,6 +153,6 @@ def _audio_folder(folder, name):
 def _file(folder, name):
     try:
         return AudioFile.at(name, folder / name)
-    except OSError:
-        # That it is missing becomes an error when it is read.
+    except (OSError, ValueError):
+        # That it is missing, or can be no name, becomes an error when it is read.
         return AudioFile(name, str(folder / name), 0, 0)

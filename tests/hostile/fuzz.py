@@ -27,13 +27,16 @@ from pathlib import Path
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
 from fuzz_sounds import SOUNDS, Sound
+from fuzz_texts import texts
+
+from auricle.processing.system.listing import shortened
 
 LIMIT_S, LIMIT_BYTES = 20, 2 * 2**30
 LONGEST_ERROR = 4000
 
 
 def kinds():
-    made = [Sound(name) for name in SOUNDS]
+    made = [*map(Sound, SOUNDS), *texts()]
     return {kind.name: kind for kind in made}
 
 
@@ -73,7 +76,7 @@ def run_case(kind, seed, folder):
     """Make an input, have it read, and judge the end."""
     draw = random.Random(f"{kind.name} {seed}")
     data, about = kind.damaged(draw)
-    path = Path(folder, f"case{kind.suffix}")
+    path = Path(folder, kind.file)
     path.write_bytes(data)
     start, what, fault = time.perf_counter(), "", ""
     try:
@@ -83,15 +86,21 @@ def run_case(kind, seed, folder):
         what, fault = "slow", f"more than {LIMIT_S} s"
     except (ValueError, OSError) as error:
         what = "refused"
-        if len(str(error)) > LONGEST_ERROR:
-            fault = f"an error of {len(str(error))} characters"
+        said = shortened(str(error))
+        if len(said) > LONGEST_ERROR:
+            fault = f"an error of {len(said)} characters"
+        if kind.must_read(about):
+            fault = f"refused, and it is a good file: {error}"
         if path.stem not in str(error):
             fault = f"the error does not name the file: {type(error).__name__}: {str(error)[:300]}"
     except (Exception, SystemExit):
         what, fault = "traceback", traceback.format_exc()
     seconds = time.perf_counter() - start
     if not what:
-        what, fault = kind.judge(read, data, about, path)
+        try:
+            what, fault = kind.judge(read, data, about, path)
+        except Exception:
+            what, fault = "not judged", traceback.format_exc()
     return End(kind.name, seed, what, fault, seconds)
 
 

@@ -12,7 +12,12 @@ import torch
 from fuzz_mutations import mutate_bytes
 from media_files import write_m4a
 
-from auricle.processing.data.audio import AudioError, probe_audio, read_audio, read_channels
+from auricle.processing.data.audio import (
+    AudioError,
+    probe_audio,
+    read_audio,
+    read_channels,
+)
 from auricle.processing.data.media import decode_media
 
 RATE_HZ, SAMPLES = 8000, 8000
@@ -108,6 +113,7 @@ class Sound:
 
     def __init__(self, name):
         self.name, self.suffix = name, "." + name.partition("_")[0]
+        self.file = f"case{self.suffix}"
         self.good = [example(name, channels) for channels in (1, 2)]
 
     def damaged(self, random):
@@ -146,6 +152,9 @@ class Sound:
                 "a part is not that of the whole"
             )
         return wave, rate_hz
+
+    def must_read(self, about):
+        return False
 
     def judge(self, read, data, good, path):
         """(what became of it, what was lost or is wrong)."""

@@ -26,6 +26,7 @@ import numpy as np
 
 _STOP, _MATCH, _DELETE, _INSERT = range(4)
 _MAX_CELLS = 4_000_000  # cells of the tables of operations held at once: 4 MB
+_MOST_CELLS_OF_A_PAIR = 10**9  # 1 GB; half an hour of speech in characters
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def align(
     Raises
     ------
     ValueError
-        Not equally many, a string where a list of tokens belongs, or a token that cannot be
+        Not equally many, too long, a string where a list of tokens belongs, or a token that cannot be
         compared (a list), with the number of the pair.
 
     Example
@@ -109,6 +110,12 @@ def align(
 
     sizes = [(len(r), len(h)) for r, h in zip(references, hypotheses, strict=True)]
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    longest = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+    if longest[0] * longest[1] > _MOST_CELLS_OF_A_PAIR:
+        raise ValueError(
+            f"{longest[0]} and {longest[1]} tokens of one utterance are too many to be aligned "
+            f"({_MOST_CELLS_OF_A_PAIR:.0e} pairs of tokens are allowed): split it"
+        )
     steps = [""] * len(order)
     for block in _blocks(order, references, hypotheses):
         reference, reference_lengths = _to_numbers([references[k] for k in block], number, -1)

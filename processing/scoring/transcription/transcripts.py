@@ -212,9 +212,13 @@ def score_files(
                 for name, tokens in transcripts.items()
             }
         sides.append(transcripts)
-    return score_transcripts(
-        *reversed(sides), unit, convention, allow_empty_references=allow_empty_references
-    )
+    sides.reverse()
+    try:
+        return score_transcripts(
+            *sides, unit, convention, allow_empty_references=allow_empty_references
+        )
+    except ValueError as error:
+        raise ValueError(f"{ref} and {hyp}: {error}") from None
 
 
 def format_alignment(alignment: Alignment, name: str = "") -> str:

@@ -27,7 +27,11 @@ def test_cells_by_column_with_their_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "line", "what"),
-    [("a,b\n1,2,9\n", 2, "3 cells for 2 columns"), ('a,b\n1,"x\n2,y\n3,z\n', 4, "does not close")],
+    [
+        ("a,b\n1,2,9\n", 2, "3 cells for 2 columns"),
+        ('a,b\n1,"x\n2,y\n3,z\n', 4, "does not close"),
+        ('\n\na,b\n1,"x\n2,y\n3,"z\n', 6, "over 3 lines"),
+    ],
 )
 def test_a_row_that_loses_something_says_so(tmp_path, text, line, what):
     ((place, _, wrong),) = rows_of(tmp_path, text)[1]
@@ -44,6 +48,14 @@ def test_a_row_that_loses_something_says_so(tmp_path, text, line, what):
 )
 def test_tables_that_are_refused(tmp_path, text, what):
     refused(what, rows_of, tmp_path, text)
+
+
+def test_cells_over_several_lines_are_for_tables_with_spaces(tmp_path):
+    text = 'a,b\n1,"x\ny"\n2,z\n'
+    assert [row["b"] for _, row, wrong in rows_of(tmp_path, text, spaces=True)[1] if not wrong] == [
+        "x\ny", "z",
+    ]  # fmt: skip
+    refused("line 3: .*expected", rows_of, tmp_path, 'a,b\n1,"x\n2,"y\n3,z\n', spaces=True)
 
 
 def test_numbers():

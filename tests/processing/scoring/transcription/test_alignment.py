@@ -1,6 +1,7 @@
 """Alignments of token sequences: by hand, against SpeechBrain and a recursion, and by invariance."""
 
 import pytest
+from refusals import refused
 from speechbrain.utils import edit_distance
 
 from auricle.processing.scoring.transcription import alignment
@@ -133,3 +134,8 @@ def test_pairs_rebuild_both_sides(strings):
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_would_take_all_memory_is_refused():
+    tokens = ["a"] * 40_000
+    refused("40000 and 40000 tokens", align, [tokens], [tokens])

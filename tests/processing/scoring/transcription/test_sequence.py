@@ -8,8 +8,16 @@ import pytest
 from refusals import refused
 from speechbrain.utils.metric_stats import ErrorRateStats
 
-from auricle.processing.scoring.transcription.sequence import EditCounts, score_transcripts
-from auricle.processing.transcription.phones import PhoneConvention, UnknownPhone, fold, phones
+from auricle.processing.scoring.transcription.sequence import (
+    EditCounts,
+    score_transcripts,
+)
+from auricle.processing.transcription.phones import (
+    PhoneConvention,
+    UnknownPhone,
+    fold,
+    phones,
+)
 
 TIMIT = PhoneConvention.timit
 
