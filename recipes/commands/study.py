@@ -95,7 +95,8 @@ def _cancel(store) -> int:
     starts = store.starts()
     for start in starts:
         start.unlink(missing_ok=True)
-    print(f"{len(starts)} starts are told to stop: each run writes a checkpoint first")
+    told = f"{len(starts)} told to stop: each run writes a checkpoint first"
+    print(told if starts else "nothing runs that could be told to stop")
     return 0
 
 

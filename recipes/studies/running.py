@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -161,14 +162,27 @@ def check_cells(study: Study, todo: list[Cell]) -> None:
             for label in cell.labels.items():
                 covering.setdefault(label, cell)
         combinations = {tuple(cell.labels.items()): cell for cell in covering.values()}
-    problems: dict[str, str] = {}
+    problems: dict[str, list[str]] = {}
     for cell in combinations.values():
         rehearsal = rehearse(main, study.words(cell), prepares=False)
-        if rehearsal.status:
+        for text in _texts(rehearsal.errors) if rehearsal.status else ():
             where = ", ".join(f"{axis} {label}" for axis, label in cell.labels.items())
-            problems.setdefault(rehearsal.errors, where)
+            problems.setdefault(text, []).append(where)
     if problems:
-        raise StudyError(study.name, [f"{where}: {text}" for text, where in problems.items()])
+        everywhere = len(combinations)
+        raise StudyError(
+            study.name,
+            [
+                text if len(where) == everywhere else f"{where[0]}: {text}"
+                for text, where in problems.items()
+            ],
+        )
+
+
+def _texts(errors: str) -> list[str]:
+    """The problems in what a command prints: a list of them, or one error."""
+    listed = re.split(r"^  - ", errors, flags=re.M)[1:]
+    return [text.strip() for text in listed] or [errors.removeprefix("auricle: ")]
 
 
 def _data(study: Study, cells: list[Cell]) -> str:
@@ -200,7 +214,7 @@ def prepare_data(study: Study, store: Store, cells: list[Cell]) -> dict[str, str
             words = [*study.words(cell), "--results_folder", str(store.folder)]
             rehearsal = rehearse(main, words, prepares=True)
             if rehearsal.status:
-                raise StudyError(study.name, [rehearsal.errors])
+                raise StudyError(study.name, _texts(rehearsal.errors))
             digests[kind] = rehearsal.data_digest
     others = []
     for cell in cells:

@@ -105,4 +105,4 @@ def test_slurm_gets_a_script_with_the_limits(study, tmp_path, monkeypatch):
     for words in ("--partition=gpu", "--gpus-per-node=1", "--time=120", "--signal=USR2@120"):
         assert f"#SBATCH {words}" in script, script
     assert study("status").stdout.strip().endswith("4 waiting")
-    assert "1 starts are told to stop" in study("cancel").stdout
+    assert "1 told to stop" in study("cancel").stdout
