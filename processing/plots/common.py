@@ -25,11 +25,8 @@ def new_figure(width_inches: float, height_inches: float):
     return figure
 
 
-def save_figure(figure, path: str | os.PathLike) -> Path:
-    """Write a PNG file, in a folder that is made where it is missing.
-
-    Text is shown as it is: a `$` in the name of a file or a class begins no formula.
-    """
+def without_formulas(figure):
+    """The figure, with its text as it is: a `$` in the name of a file or a class begins no formula."""
     from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
@@ -43,8 +40,13 @@ def save_figure(figure, path: str | os.PathLike) -> Path:
     }
     for text in set(figure.findobj(Text)) - numbers:
         text.set_parse_math(False)
+    return figure
+
+
+def save_figure(figure, path: str | os.PathLike) -> Path:
+    """Write a PNG file, in a folder that is made where it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
-        figure.savefig(part, format="png")
+        without_formulas(figure).savefig(part, format="png")
     return path

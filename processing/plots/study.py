@@ -1,8 +1,10 @@
 """Pictures of a study: curves of all seeds, and scores against what they cost."""
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 
-from .common import COLOURS, GREY, new_figure
+from .common import COLOURS, GREY, new_figure, without_formulas
 
 _PANELS_PER_ROW = 3
 
@@ -73,14 +75,13 @@ def svg(figure, name: str) -> str:
     ---------
     name : of the figure on its page; its parts have no names in common with other figures.
     """
-    import io
-    import re
-
     import matplotlib
 
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        without_formulas(figure).savefig(
+            stream, format="svg", metadata={"Date": None, "Creator": None}
+        )
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     # Matplotlib numbers its parts in every figure alike.

@@ -169,6 +169,8 @@ def _held(path: Path) -> Iterator[bool]:
     except filelock.Timeout:
         yield False
         return
+    except NotImplementedError:  # a file system without locks: cells would be run twice at once
+        raise OSError(f"{path.parent} cannot be locked there: give another --folder") from None
     try:
         yield True
     finally:

@@ -35,7 +35,7 @@ from ..training.output_folder import FREE_KEYS
 FOLDER = HERE / "studies"
 #: Options that leave a result as it is: two cells that differ in them alone are one.
 _FREE = (*FREE_KEYS, "output_folder", "results_folder", "device", "noprogressbar")
-_MOST_CELLS = 100_000
+_MOST_CELLS, _MOST_NODES = 100_000, 300_000
 
 
 class StudyError(ValueError):
@@ -200,7 +200,20 @@ def find_study(name: str, quick: bool = False) -> Study:
         raise StudyError(name, [f"{path} cannot be read: {error.strerror}"]) from None
     except (YAMLError, TextError) as error:
         raise StudyError(name, [f"not YAML: {error}"]) from None
+    if _is_too_large(content):
+        raise StudyError(name, [f"more than {_MOST_NODES:,} values, or a map that holds itself"])
     return read_study(content, path.stem, path.parent, quick)
+
+
+def _is_too_large(content) -> bool:
+    """Whether a value has too many parts, those that an alias of YAML repeats counted each time."""
+    nodes, count = [content], 0
+    while nodes and count <= _MOST_NODES:
+        node = nodes.pop()
+        count += 1
+        if isinstance(node, (dict, list)):
+            nodes += node.values() if isinstance(node, dict) else node
+    return count > _MOST_NODES
 
 
 _KEYS = ("about", "recipe", "yaml", "experiment", "fixed", "axes", "seeds", "baseline", "score")
