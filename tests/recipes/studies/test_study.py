@@ -145,3 +145,12 @@ def test_a_space_that_is_none_is_named(described):
     assert problem.startswith("search lr: give {log: [LOW, HIGH]}")
     good = {"log": [0.1, 1]}, {"between": [0, 5]}, {"of": ["a", None]}
     assert space_problems(dict(enumerate(good))) == []
+
+
+@pytest.mark.parametrize("readme", ["README.md", "recipes/studies/README.md"])
+def test_the_files_of_the_readmes_are_studies(readme, tmp_path):
+    text = (FOLDER.parents[1] / readme).read_text()
+    (content,) = re.findall(r"```yaml\n(about:.*?)```", text, re.S)
+    (tmp_path / "own.yaml").touch()
+    (tmp_path / "my.yaml").write_text(content)
+    assert len(find_study(str(tmp_path / "my.yaml")).cells()) == 12
