@@ -151,6 +151,6 @@ def test_a_space_that_is_none_is_named(described):
 def test_the_files_of_the_readmes_are_studies(readme, tmp_path):
     text = (FOLDER.parents[1] / readme).read_text()
     (content,) = re.findall(r"```yaml\n(about:.*?)```", text, re.S)
-    (tmp_path / "own.yaml").touch()
+    (tmp_path / "own.yaml").write_text("number_of_epochs: 30\n")
     (tmp_path / "my.yaml").write_text(content)
     assert len(find_study(str(tmp_path / "my.yaml")).cells()) == 12
