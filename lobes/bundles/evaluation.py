@@ -18,6 +18,8 @@ from .predictions import predict_values, regression_target
 
 #: Recordings whose every pair is a trial: 4,000 make 8 million.
 _MOST_PAIRED = 4000
+#: Speakers from which on an interval over speakers is given.
+_FEWEST_SPEAKERS = 10
 
 #: A labelled recording: (row, waveform (T,) at the bundle's rate). A row has `id`, `group` and what
 #: the task needs: `labels` (a list), a transcript, or numbers by name.
@@ -91,7 +93,8 @@ def score_speakers(bundle: Bundle, items: Items, unit: str) -> EmbeddingScores:
         )
     pairs = itertools.combinations(names, 2)
     trials = TrialList.from_pairs(((a, b, names[a] == names[b]) for a, b in pairs), "all pairs")
-    scores = EmbeddingScores(trials, names)
+    enough = len(set(names.values())) >= _FEWEST_SPEAKERS
+    scores = EmbeddingScores(trials, names, n_resamples=1000 if enough else 0)
     if embeddings:
         scores.append(list(names), torch.stack(embeddings))
     return scores
