@@ -72,10 +72,11 @@ def resolve(row, roots):
     return Path(folder, row["path"])
 
 
-def read_row(row, roots, sample_rate_hz):
+def read_row(row, roots, sample_rate_hz, convert=False):
     """Waveform (T,) of one row: cut and scaled as its optional columns say.
 
-    `start_sample` and `num_samples` count at the file's own rate, so no resampling is done here.
+    `start_sample` and `num_samples` count at the file's own rate. A file of another rate or of
+    several channels is an error unless `convert`, which resamples and takes the channels' mean.
     """
     path = resolve(row, roots)
     if path is None:
@@ -85,6 +86,7 @@ def read_row(row, roots, sample_rate_hz):
         sample_rate_hz,
         start_sample=row.get("start_sample", 0),
         num_samples=row.get("num_samples"),
+        **({"resample": "convert", "channels": "mix"} if convert else {}),
     )
     return waveform * row["gain"] if "gain" in row else waveform
 
@@ -135,14 +137,18 @@ def row_reader(
     sample_rate: int,
     cache: AudioCache,
     num_samples: int | None = None,
+    convert: bool = False,
 ) -> Callable[[str], torch.Tensor]:
     """A function from an id to the waveform (T,) of its row in a manifest, decoded once.
 
-    With `num_samples`, longer ones are cut there and shorter ones are padded with zeros.
+    With `num_samples`, longer ones are cut there and shorter ones are padded with zeros. `convert` as
+    for `read_row`.
     """
 
     def read(name: str) -> torch.Tensor:
-        wav = cache.get(name, lambda: read_row(rows[name], roots, sample_rate))[:num_samples]
+        wav = cache.get(name, lambda: read_row(rows[name], roots, sample_rate, convert))[
+            :num_samples
+        ]
         # Padding copies, even by nothing.
         missing = 0 if num_samples is None else num_samples - len(wav)
         return pad(wav, (0, missing)) if missing else wav

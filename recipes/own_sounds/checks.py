@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from ...processing.data.audio import AudioError
 from ...processing.data.recordings import Scanned
 from ...processing.system.listing import first_lines, first_of
+from ..training.group_splits import divided
 from ..training.preparation import PreparationError, refuse_broken
 from .corpus import Corpus, Sound
-from .splits import divided
 
 _REMEDY = "Correct them, take them out, or go on without them: --skip_broken true"
 #: From this ratio of the largest class to the smallest on, accuracy says little of the smallest.

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ...processing.data.audio import read_audio
 from ...processing.data.augmentation.crops import RandomCrop, cut_rows
-from ...processing.data.dataset import AudioCache, Recordings, resolve
+from ...processing.data.dataset import AudioCache, Recordings, read_row
 from ...processing.data.manifest import SPLITS
 from ...processing.data.seeding import generator_for, seed_for
 from ..training.preparation import prepare_configured
@@ -151,7 +150,7 @@ class RecordingSet:
         """Waveform (T,) at the model's rate."""
         item, epoch = self.drawn(name), self.recordings.epoch
         row = self.rows[self.items[item]]
-        wav = self.cache.get(row["id"], lambda: read_sound(row, self.roots, self.rate))
+        wav = self.cache.get(row["id"], lambda: read_row(row, self.roots, self.rate, True))
         if item in self.parts:
             start, size = self.parts[item]
             wav = wav[start : start + size]
@@ -164,18 +163,6 @@ class RecordingSet:
             start, size = self.crop.draw(name, len(wav), epoch)
             wav = wav[start : start + size]
         return wav
-
-
-def read_sound(row: dict, roots: dict, sample_rate: int) -> torch.Tensor:
-    """Waveform (T,) of a manifest's row, of any rate and channels, resampled to `sample_rate`."""
-    return read_audio(
-        resolve(row, roots),
-        sample_rate,
-        start_sample=row.get("start_sample", 0),
-        num_samples=row.get("num_samples"),
-        resample="convert",
-        channels="mix",
-    )
 
 
 def _target(record: SoundsRecord, row: dict):

@@ -8,13 +8,12 @@ import torch
 
 from ...processing.data import manifest
 from ...processing.data.audio import probe_audio, read_audio
-from ...processing.data.dataset import resolve
+from ...processing.data.dataset import read_row, resolve
 from ...processing.system.files import TextError
 from ...processing.system.tables import read_table, to_number
 from ..training.preparation import PreparationError, check_folder
 from ..training.record import MANIFEST, RECORD
 from .corpus import TABLE, read_corpus
-from .data import read_sound
 
 SPLITS = ("all", *manifest.SPLITS)
 
@@ -42,7 +41,7 @@ class Labelled:
     def read(self, row: dict, sample_rate: int) -> torch.Tensor:
         """Waveform (T,) of a row at a rate; AudioError where it cannot be read."""
         if row.get("start_s") is None and row.get("end_s") is None:
-            return read_sound(row, self.roots, sample_rate)
+            return read_row(row, self.roots, sample_rate, convert=True)
         path = resolve(row, self.roots)
         info = probe_audio(path)
         start = round((row.get("start_s") or 0.0) * info.sample_rate_hz)

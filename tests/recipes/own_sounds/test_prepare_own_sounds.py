@@ -11,7 +11,7 @@ from refusals import refused
 
 from auricle.recipes.own_sounds.corpus import Sound, pattern_problem, read_corpus
 from auricle.recipes.own_sounds.prepare import prepare
-from auricle.recipes.own_sounds.splits import divided, draw_splits
+from auricle.recipes.training.group_splits import divided, draw_splits
 from auricle.recipes.training.preparation import PreparationError
 
 RATE_HZ = 8000
