@@ -16,9 +16,15 @@ from ..training.preparation import prepare_configured
 from .prepare import prepare
 from .record import MusicRecord
 
-DIMENSIONS = ("valence", "arousal")
 #: Settings that a preparation depends on and that its folder's name holds as a digest only.
-DIGESTED = ("swap_2013_static", "short_clips", "sample_rate", "exclude_leakage", "skip_broken")
+DIGESTED = (
+    "table",
+    "swap_2013_static",
+    "short_clips",
+    "sample_rate",
+    "exclude_leakage",
+    "skip_broken",
+)
 
 
 def prepare_from(plain: dict, folder: Path) -> MusicRecord:
@@ -54,7 +60,7 @@ def _refuse_constant_labels(record: MusicRecord) -> None:
     column = "dynamic_{}" if record.target == "dynamic" else "{}"
     for split in SPLITS[1:]:
         rows = record.rows(split)
-        for dimension in DIMENSIONS:
+        for dimension in record.dimensions:
             values = [row[column.format(dimension)] for row in rows]
             values = np.hstack([*values, np.nan]).astype(float)
             if len(np.unique(values[np.isfinite(values)])) < 2:
@@ -111,7 +117,7 @@ class _Crops:
 def _static_set(record, split, crop_s, cache, hparams) -> Recordings:
     rate = hparams["sample_rate"]
     rows = {row["id"]: row for row in record.rows(split)}
-    read = row_reader(rows, record.roots, rate, cache)
+    read = row_reader(rows, record.roots, rate, cache, convert=record.protocol == "table")
     crops = _Crops(crop_s, 1 / rate, hparams["seed"], [row["duration_s"] for row in rows.values()])
 
     def signal(name):
@@ -120,7 +126,7 @@ def _static_set(record, split, crop_s, cache, hparams) -> Recordings:
         return wav[start : start + size]
 
     def target(name):
-        labels = torch.tensor([rows[name][dimension] for dimension in DIMENSIONS])
+        labels = torch.tensor([rows[name][dimension] for dimension in record.dimensions])
         return to_unit(labels, record.scale)
 
     outputs = {"sig": signal, "target": target, "group": lambda name: name}
@@ -172,7 +178,7 @@ def _dynamic_set(record, split, crop_s, cache, hparams) -> Recordings:
 
 def _labels(row, scale) -> tuple[float, torch.Tensor]:
     """Time in the clip and values (N, 2) of a song's longest run of labels without a gap."""
-    values = [row[f"dynamic_{dimension}"] for dimension in DIMENSIONS]
+    values = [row[f"dynamic_{dimension}"] for dimension in ("valence", "arousal")]
     target = to_unit(torch.tensor(values, dtype=torch.float32).T, scale)
     best, start = (0, 0), 0
     for end, there in enumerate([*torch.isfinite(target).all(1).tolist(), False]):

@@ -22,11 +22,13 @@ try:
     from auricle.recipes.music_emotion.leakage import find_shared
     from auricle.recipes.music_emotion.protocols import (
         DEFAULT_WINDOW_S,
+        OWN_TABLE,
         PROTOCOLS,
         problems,
         splits_of,
     )
     from auricle.recipes.music_emotion.record import MusicRecord
+    from auricle.recipes.music_emotion.value_table import prepare_values
     from auricle.recipes.training.command_line import run_prepare
     from auricle.recipes.training.preparation import PreparationError, count_splits, refuse_broken
     from auricle.recipes.training.record import fingerprint
@@ -47,6 +49,7 @@ def prepare(
     output_folder: str | Path,
     protocol: str = "deam-random",
     *,
+    table: str | None = None,
     swap_2013_static: Literal["auto"] | bool = "auto",
     window_s: tuple[float, float] | None = None,
     short_clips: Literal["error", "shift"] | None = None,
@@ -71,7 +74,11 @@ def prepare(
     output_folder : str or Path
         Where manifest.csv and prepare.json go.
     protocol : str
-        deam-random, mediaeval-2015, emomusic-official or pmemo-random.
+        deam-random, mediaeval-2015, emomusic-official or pmemo-random; or table, of recordings of
+        one's own with any values.
+    table : str, optional
+        Of protocol table: CSV of path,NAME,NAME,...[,split][,group]; by default values.csv in the
+        data folder.
     swap_2013_static : "auto", True or False
         Whether valence and arousal of DEAM's static labels are exchanged for ids up to 1000; auto
         compares them with the dynamic ones.
@@ -124,6 +131,10 @@ def prepare(
         raise PreparationError("\n".join(wrong))
     protocol = PROTOCOLS[protocol]
     output_folder = Path(output_folder)
+    if protocol is OWN_TABLE:
+        scan_cache = Path(cache_folder or output_folder) / "audio_scan.csv"
+        folders = Path(data_folder), output_folder
+        return prepare_values(*folders, table, settings, scan_cache, num_workers, progress)
     corpus = read_corpus(data_folder, protocol.dataset)
     cache_folder = Path(cache_folder or output_folder / "audio") / corpus.dataset.lower()
     mini = mini_info(corpus.root)

@@ -89,7 +89,10 @@ PMEMO_RANDOM = Protocol(
     False,
     "on auricle's own random split of PMEmo by song; its authors cross-validate",
 )
-PROTOCOLS = Protocols(DEAM_RANDOM, MEDIAEVAL_2015, EMOMUSIC_OFFICIAL, PMEMO_RANDOM)
+OWN_TABLE = Protocol(
+    "table", "a table", (), ("static",), "error", False, "of a table of one's own values"
+)
+PROTOCOLS = Protocols(DEAM_RANDOM, MEDIAEVAL_2015, EMOMUSIC_OFFICIAL, PMEMO_RANDOM, OWN_TABLE)
 
 
 def problems(plain):
@@ -109,7 +112,7 @@ def problems(plain):
     -------
     >>> problems({"protocol": "deam-randon", "window_s": [15, 10]})
     ["protocol 'deam-randon' is not known; did you mean 'deam-random'? There are deam-random, \
-mediaeval-2015, emomusic-official, pmemo-random", \
+mediaeval-2015, emomusic-official, pmemo-random, table", \
 'window_s is [15, 10]; it must be [start, end] in seconds, 0 <= start < end, or null for the default']
     """
     wrong = setting_problems(plain, PROTOCOLS, {"sample_rate": 1000, "data_seed": 0})

@@ -21,11 +21,11 @@ def train(config):
 
     run = runner.start(config, "music_emotion", data.prepare_from)
     hparams, record = run.hparams, run.record
-    run.add_head("regression", len(data.DIMENSIONS))
+    run.add_head("regression", len(record.dimensions))
     sets = data.build_datasets(hparams, record)
     decoded_s = sum(row["duration_s"] for row in record.rows())
     report_memory(run, max(sets["train"].durations_s), decoded_s)
-    brain = run.build_brain("regression", data.DIMENSIONS, record.scale)
+    brain = run.build_brain("regression", record.dimensions, record.scale)
     loader = {key: hparams[key] for key in ("batch_size", "max_batch_s", "num_workers")}
     whole = loader | {"max_batch_s": model.eval_batch_s(hparams, sets)}
     run.fit_and_test(brain, sets, whole, loader)
@@ -35,7 +35,7 @@ def train(config):
         task="music_emotion",
         dataset=record.dataset,
         protocol=model.describe_protocol(record),
-        labels=list(data.DIMENSIONS),
+        labels=list(record.dimensions),
         bundled=model.describe_bundle(record),
         use="predict BUNDLE SONG.mp3",
     )

@@ -23,7 +23,7 @@ OPTIONS = {
         "codec": "wav", "num_workers": None,
     },
     "music_emotion": {
-        "protocol": "deam-random", "swap_2013_static": "auto", "window_s": None,
+        "protocol": "deam-random", "table": None, "swap_2013_static": "auto", "window_s": None,
         "short_clips": None, "sample_rate": 16000, "target": "static", "seed": 0,
         "exclude_leakage": None, "skip_broken": False, "cache_folder": None, "num_workers": None,
     },
