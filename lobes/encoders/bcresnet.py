@@ -56,7 +56,9 @@ class BCResNet(Encoder):
     -----
     Everything is computed as (channels, frequency, batch, time). Then a 1x1 convolution is one
     matrix product, sub-spectral normalisation is batch normalisation of a view, and the filter
-    over frequency is a small banded matrix per channel.
+    over frequency is a small banded matrix per channel. No convolution of torch's is called:
+    `torch.compile` would put the channels of its input and output last, for which everything
+    else here is the wrong way round.
 
     With `lengths`, padding is set to zero before everything that looks along time, and the final
     mean is over valid frames. In training, batch normalisation still sees padded frames.
@@ -78,7 +80,7 @@ class BCResNet(Encoder):
             raise ValueError(f"tau must be at least 0.125, got {tau}")
         super().__init__(in_features, 4 * base, "utterance")
         widths = [2 * base, base, int(1.5 * base), 2 * base, int(2.5 * base)]
-        self.head = nn.Conv2d(1, widths[0], 5, stride=(2, 1), padding=2, bias=False)
+        self.head = HeadConvolution(1, widths[0], 5, bias=False)
         self.head_norm = nn.BatchNorm1d(widths[0])
         rows = -(-self.in_features // 2)
         blocks = []
@@ -96,16 +98,10 @@ class BCResNet(Encoder):
                 blocks.append(block)
                 rows = block.out_rows
         self.blocks = nn.ModuleList(blocks)
-        self.tail = nn.Conv2d(
-            widths[4],
-            widths[4],
-            (min(rows, TAIL_ROWS), 5),
-            padding=(0, 2),
-            groups=widths[4],
-            bias=False,
-        )
-        self.expand = nn.Sequential(
-            nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm2d(4 * base), nn.ReLU()
+        kernel = (min(rows, TAIL_ROWS), 5)
+        self.tail = TailConvolution(widths[4], widths[4], kernel, groups=widths[4], bias=False)
+        self.expand = nn.ModuleList(
+            [nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm1d(4 * base)]
         )
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
@@ -120,13 +116,49 @@ class BCResNet(Encoder):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Steps before the mean over time, (B, 4 int(8 tau), N), and the mask (B, N) or None."""
         mask = batch_mask(feats, lengths, least=0)
-        x = self.head(zero_padding(feats, mask, axis=1).transpose(1, 2).unsqueeze(1))
-        # (B, C, F, N) -> (C, F, B, N), once; the way back is taken when little is left.
-        x = F.relu_(_norm_channels(self.head_norm, x.permute(1, 2, 0, 3).contiguous()))
+        x = self.head(zero_padding(feats, mask, axis=1).permute(2, 0, 1))
+        x = F.relu_(_norm_channels(self.head_norm, x))
         for block in self.blocks:
             x = block(x, mask)
-        x = x if mask is None else x.masked_fill(~mask, 0)
-        return self.expand(self.tail(x.permute(2, 0, 1, 3).contiguous())).mean(2), mask
+        x = self.tail(x if mask is None else x.masked_fill(~mask, 0))
+        expand, norm = self.expand
+        x = F.relu_(_norm_channels(norm, _mix_channels(expand, x)))
+        return x.mean(1).transpose(0, 1), mask
+
+
+class HeadConvolution(nn.Conv2d):
+    """Convolution of one channel, five taps along both axes, every second row, as one product.
+
+    Shape
+    -----
+    (rows, B, N) -> (channels, ceil(rows / 2), B, N)
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows, frames, taps = -(-len(x) // 2), x.shape[2], range(5)
+        padded = F.pad(x, (2, 2, 0, 0, 2, 2))
+        x = torch.stack([padded[tap : tap + 2 * rows - 1 : 2] for tap in taps])
+        x = torch.stack([x[..., tap : tap + frames] for tap in taps], 1)
+        return _mix_channels(self, x.flatten(0, 1))
+
+
+class TailConvolution(nn.Conv2d):
+    """Depthwise convolution, five taps along time: the rows by products, then sums over time.
+
+    Shape
+    -----
+    (channels, rows, B, N) -> (channels, rows left, B, N)
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, frames, taps = self.kernel_size[0], x.shape[3], range(5)
+        weight = self.weight.squeeze(1).transpose(1, 2)
+        rows = [
+            torch.bmm(weight, x[:, row : row + height].flatten(2)).view(len(x), 5, *x.shape[2:])
+            for row in range(x.shape[1] - height + 1)
+        ]
+        rows = F.pad(torch.stack(rows, 1), (2, 2))
+        return sum(rows[:, :, tap, :, tap : tap + frames] for tap in taps)
 
 
 class BroadcastBlock(nn.Module):
@@ -250,6 +282,6 @@ def _norm_channels(norm: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
     return norm(x.reshape(1, len(x), -1)).view(x.shape)
 
 
-def _mix_channels(mix: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+def _mix_channels(mix: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """1x1 convolution of a tensor whose axis 0 is the channel."""
-    return (mix.weight @ x.flatten(1)).view(-1, *x.shape[1:])
+    return (mix.weight.flatten(1) @ x.flatten(1)).view(-1, *x.shape[1:])
