@@ -81,7 +81,7 @@ class BCResNet(Encoder):
         super().__init__(in_features, 4 * base, "utterance")
         widths = [2 * base, base, int(1.5 * base), 2 * base, int(2.5 * base)]
         self.head = HeadConvolution(1, widths[0], 5, bias=False)
-        self.head_norm = nn.BatchNorm1d(widths[0])
+        self.head_norm = nn.BatchNorm3d(widths[0])
         rows = -(-self.in_features // 2)
         blocks = []
         for stage, (count, stride, dilation) in enumerate(STAGES):
@@ -101,7 +101,7 @@ class BCResNet(Encoder):
         kernel = (min(rows, TAIL_ROWS), 5)
         self.tail = TailConvolution(widths[4], widths[4], kernel, groups=widths[4], bias=False)
         self.expand = nn.ModuleList(
-            [nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm1d(4 * base)]
+            [nn.Conv2d(widths[4], 4 * base, 1, bias=False), nn.BatchNorm3d(4 * base)]
         )
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
@@ -190,13 +190,13 @@ class BroadcastBlock(nn.Module):
         self.transition = None
         if in_channels is not None:
             self.transition = nn.Linear(in_channels, channels, bias=False)
-            self.transition_norm = nn.BatchNorm1d(channels)
+            self.transition_norm = nn.BatchNorm3d(channels)
         self.frequency = FrequencyFilter(channels, rows, stride)
         self.out_rows = self.frequency.out_rows
         self.sub_spectral_norm = SubSpectralNorm(channels, self.out_rows, sub_bands)
         self.time = nn.Parameter(_depthwise_weight(channels))
         self.dilation = int(dilation)
-        self.time_norm = nn.BatchNorm1d(channels)
+        self.time_norm = nn.BatchNorm2d(channels)
         self.mix = nn.Linear(channels, channels, bias=False)
         self.dropout = nn.Dropout1d(dropout)
 
@@ -266,10 +266,11 @@ class SubSpectralNorm(nn.Module):
     def __init__(self, channels: int, rows: int, sub_bands: int):
         super().__init__()
         self.groups = next(n for n in range(min(sub_bands, rows), 0, -1) if rows % n == 0)
-        self.norm = nn.BatchNorm1d(channels * self.groups)
+        self.norm = nn.BatchNorm3d(channels * self.groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.norm(x.reshape(1, len(x) * self.groups, -1)).view(x.shape)
+        bands = x.view(len(x) * self.groups, -1, *x.shape[2:])
+        return _norm_channels(self.norm, bands).view(x.shape)
 
 
 def _depthwise_weight(channels: int) -> torch.Tensor:
@@ -277,9 +278,9 @@ def _depthwise_weight(channels: int) -> torch.Tensor:
     return torch.empty(channels, 3).uniform_(-(3**-0.5), 3**-0.5)
 
 
-def _norm_channels(norm: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
+def _norm_channels(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Batch normalisation of a tensor whose axis 0 is the channel."""
-    return norm(x.reshape(1, len(x), -1)).view(x.shape)
+    return norm(x.unsqueeze(0)).squeeze(0)
 
 
 def _mix_channels(mix: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -74,7 +74,7 @@ def _of_masked_statistics(
     """
     axes = [0, *range(2, x.dim())]
     count = mask.sum() * (x.numel() // (x.shape[1] * mask.numel()))
-    dtype, x = x.dtype, x.float()
+    dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
     mean = zero_padding(x, mask, axis).sum(axes, keepdim=True) / count
     centred = x - mean
     variance = zero_padding(centred, mask, axis).square().sum(axes, keepdim=True) / count

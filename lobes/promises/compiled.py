@@ -22,7 +22,13 @@ def compiled(subject: Subject) -> None:
         require_same_compiled(subject, "eager", training=every, of_input=every)
 
 
-def require_same_compiled(subject: Subject, backend: str, training: bool, of_input: bool) -> None:
+def require_same_compiled(
+    subject: Subject,
+    backend: str,
+    training: bool,
+    of_input: bool,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """A lobe and its compiled twin go through the same steps and stay equal.
 
     Two lengths of padded batches, in evaluation one without `lengths` too. What is drawn at random
@@ -37,11 +43,13 @@ def require_same_compiled(subject: Subject, backend: str, training: bool, of_inp
         Training mode, with gradients of the parameters and running statistics.
     of_input : bool
         With the gradient of the input; in evaluation, without it, no gradient is recorded.
+    dtype : torch.dtype
+        Of parameters and input. float64 is for a lobe that multiplies the rounding of float32.
     """
     mode = f"in {'training' if training else 'evaluation'} mode"
     mode += f", {'with' if of_input else 'without'} the gradient of the input, backend {backend}"
     torch.compiler.reset()
-    plain = subject.build().train(training)
+    plain = subject.build().train(training).to(dtype)
     for part in plain.modules():
         if isinstance(part, _DropoutNd):
             part.p = 0.0
@@ -55,7 +63,7 @@ def require_same_compiled(subject: Subject, backend: str, training: bool, of_inp
     sizes = [subject.size] + [shorter] * subject.takes(plain, shorter)
     for size in sizes:
         for lengths in (torch.tensor(PARTS), None)[: 1 if training or of_input else 2]:
-            x = subject.batch(size)
+            x = subject.batch(size).to(dtype)
             want = _step(plain, plain, x, lengths, of_input)
             try:
                 got = _step(run, twin, x, lengths, of_input)

@@ -4,6 +4,7 @@ The tests of promises have a few lobes and the cheapest backend.
 """
 
 import pytest
+import torch
 from registered_lobes import KINDS, subject
 
 from auricle.lobes.promises.compiled import require_same_compiled
@@ -14,6 +15,9 @@ GENERATED = (
     *("leaf", "efficientleaf", "mel", "pcen_mel", "sincnet"),
     *("bcresnet", "blstm", "m5", "transformer", "vggish", "vit"),
 )
+#: Its last batch norms, over three items, multiply rounding: compiled or not, it is 7e-5 from what
+#: it gives in float64.
+DOUBLE = {"resnet34": torch.float64}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -24,8 +28,9 @@ def test_as_read(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_as_recorded(name):
-    require_same_compiled(subject(name), "aot_eager", training=False, of_input=False)
-    require_same_compiled(subject(name), "aot_eager", training=True, of_input=True)
+    dtype = DOUBLE.get(name, torch.float32)
+    require_same_compiled(subject(name), "aot_eager", training=False, of_input=False, dtype=dtype)
+    require_same_compiled(subject(name), "aot_eager", training=True, of_input=True, dtype=dtype)
 
 
 @pytest.mark.parametrize("name", GENERATED)
