@@ -269,8 +269,11 @@ class SubSpectralNorm(nn.Module):
         self.norm = nn.BatchNorm3d(channels * self.groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        bands = x.view(len(x) * self.groups, -1, *x.shape[2:])
-        return _norm_channels(self.norm, bands).view(x.shape)
+        # In steps that split or join one axis: of a view that does both, a compiler finds elements
+        # by divisions.
+        split = x.unflatten(1, (self.groups, -1))
+        bands = _norm_channels(self.norm, split.flatten(0, 1))
+        return bands.view(split.shape).flatten(1, 2)
 
 
 def _depthwise_weight(channels: int) -> torch.Tensor:

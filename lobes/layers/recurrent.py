@@ -4,7 +4,7 @@
 length. In a compiled graph a layer is an operator of auricle's; elsewhere torch's own run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -39,18 +39,17 @@ def _light_gru(gates: torch.Tensor, recurrent: torch.Tensor, kept: torch.Tensor)
     return torch.stack(states, dim=1)
 
 
-def _lstm(
-    x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
-) -> torch.Tensor:
-    start = x.new_zeros(1, len(x), u.shape[1])
-    return torch.lstm(x, (start, start), (w, u, b, c), True, 1, 0.0, False, False, True)[0]
+def _torch_layer(run: Callable, num_states: int) -> Callable:
+    """`torch.lstm` or `torch.gru` as a function of one layer's input and weights."""
 
+    def layer(
+        x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
+    ) -> torch.Tensor:
+        start = x.new_zeros(1, len(x), u.shape[1])
+        start = (start,) * num_states if num_states > 1 else start
+        return run(x, start, (w, u, b, c), True, 1, 0.0, False, False, True)[0]
 
-def _gru(
-    x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
-) -> torch.Tensor:
-    start = x.new_zeros(1, len(x), u.shape[1])
-    return torch.gru(x, start, (w, u, b, c), True, 1, 0.0, False, False, True)[0]
+    return layer
 
 
 def _states(x, *weights):
@@ -58,7 +57,11 @@ def _states(x, *weights):
 
 
 #: One layer in one direction: x (B, N, F) and weights, of which the second is (*, H) -> (B, N, H).
-LAYERS = {"LSTM": _lstm, "GRU": _gru, "light_gru": _light_gru}
+LAYERS = {
+    "LSTM": _torch_layer(torch.lstm, 2),
+    "GRU": _torch_layer(torch.gru, 1),
+    "light_gru": _light_gru,
+}
 _OPERATORS = {name: operator(name.lower(), function, _states) for name, function in LAYERS.items()}
 
 

@@ -28,7 +28,7 @@ def trained(name, in_features=40, **options):
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for module in encoder.modules():
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 size = module.running_mean.shape
                 module.running_mean.copy_(torch.randn(size, generator=generator) / 10)
                 module.running_var.copy_((torch.rand(size, generator=generator) + 0.5) / 10)

@@ -63,14 +63,14 @@ def call(function: str, /, **members: torch.Tensor | int | float | None) -> int:
     return status
 
 
-def structures(name: str, rows: Sequence[dict]):
-    """An array of structures of engine.h.
+def structures(name: str, rows: Sequence):
+    """An array of structures of engine.h, made of members or copied.
 
     Arguments
     ---------
     name : str
         Of the type.
-    rows : list of dict
+    rows : list of dict, or of structures of this type
         Members by name: a contiguous tensor of the pointer's type (complex numbers also as pairs of
         floats), None for NULL, or a number. The rest is 0. That shapes are right, and that the
         tensors live as long as the array, is the caller's responsibility.
@@ -87,14 +87,11 @@ def structures(name: str, rows: Sequence[dict]):
             for member, value in row.items()
             if value is not None
         }
+        if isinstance(row, dict)
+        else row
         for row in rows
     ]
     return _declarations().new(f"{name}[]", rows)
-
-
-def copied(name: str, chosen: Sequence):
-    """An array of copies of structures."""
-    return _declarations().new(f"{name}[]", list(chosen))
 
 
 def set_pointer(structure, member: str, tensor: torch.Tensor) -> None:

@@ -228,7 +228,7 @@ class _Call:
                 kept.append(tensor.new_empty(self.members[i]["parts"], *tensor.shape))
                 backend.set_pointer(self.structures[i], f"grad_{name}", kept[-1])
             results.append((kept[-2][0], kept[-1][0]))
-        first = backend.copied("bands", [self.structures[i] for i in wanted])
+        first = backend.structures("bands", [self.structures[i] for i in wanted])
         backend.call("pool_bands_backward", first=first, number=len(wanted))
         return results
 
