@@ -2,8 +2,8 @@
 
     make kills N=40
 
-N seeded cases over the four recipes, of ten kinds in turn (`KINDS`), and two of a rank that stands
-still or dies alone.
+N seeded cases over the four recipes, of ten kinds in turn (`KINDS`); ranks that stand still, die
+alone or are stopped; other signals; two processes beside one.
 """
 
 import dataclasses
@@ -13,9 +13,11 @@ import signal
 import time
 
 import pytest
-from command_line import history
-from every_recipe import same_outcome
+from command_line import TORCHRUN, history
+from every_recipe import TwoProcesses, said_once, same_outcome
 from small_runs import SMALL
+
+from auricle.recipes.reports.results import load_results
 
 N = int(os.environ.get("N", 40))
 SEED = int(os.environ.get("SEED", 1))
@@ -35,6 +37,12 @@ STOPPED = {signal.SIGKILL: {-signal.SIGKILL, 0}, signal.SIGTERM: {-signal.SIGTER
 def recipe(request, tiny):
     name = request.cls.recipe_name
     return dataclasses.replace(SMALL[name], corpus=tiny(name))
+
+
+@pytest.fixture(scope="class")
+def finished(whole):
+    folder, _ = whole(1)
+    return folder, *load_results(folder)
 
 
 @pytest.fixture(scope="class")
@@ -61,8 +69,8 @@ def cases(recipe):
         yield number, *KINDS[(number // len(SMALL) + 3 * place) % len(KINDS)]
 
 
-class Killed:
-    """The cases of one recipe."""
+class Killed(TwoProcesses):
+    """The cases of one recipe, and its two processes beside one."""
 
     #: Whether its changed number of ranks is from 1 to 2, or from 2 to 1.
     ranks = (1, 2)
@@ -88,6 +96,8 @@ class Killed:
         }[kind]
         what = "step" if kind == "ranks" else kind
         died = recipe.run(folder, *OFTEN, ranks=first, check=False, die_at=(what, when, by))
+        if kind == "step" and number % 2:  # once more, later
+            died = recipe.run(folder, *OFTEN, check=False, die_at=("step", draw.randint(1, 9), by))
         print(f"case {number}: {kind} {when} by {signal.Signals(by).name}: {died.returncode}")
         assert died.returncode in STOPPED[by] and "Traceback" not in died.stderr
         if kind == "ranks":
@@ -115,31 +125,50 @@ def steps_per_epoch(folder):
 
 class TestSpeechCommands(Killed):
     recipe_name = "speech_commands"
+    launcher = TORCHRUN
 
-    def test_a_rank_that_stands_still_is_named_and_the_run_goes_on(self, recipe, whole, tmp_path):
-        folder, limit = tmp_path / "run", ("--rank_limit_s", 5)
-        stopped = recipe.run(
-            *(folder, *OFTEN, *limit),
-            ranks=2,
-            check=False,
-            die_at=("step", 9, signal.SIGSTOP),
-            dies=1,
-        )
-        assert stopped.returncode == 75 and "Traceback" not in stopped.stderr
-        assert "no sign of rank 1, process" in stopped.stderr and "for 5 s" in stopped.stderr
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+    def test_stopped_by_other_signals_it_says_so_in_one_line_and_goes_on(
+        self, recipe, whole, tmp_path, number, status
+    ):
+        folder = tmp_path / "stopped"
+        died = recipe.run(folder, *OFTEN, check=False, die_at=("step", 11, number))
+        assert died.returncode == status
+        said_once(died)
+        recipe.run(folder, *OFTEN)
+        same_outcome(folder, whole(1)[0])
+
+    @pytest.mark.parametrize(
+        ("by", "status", "words", "dies"),
+        [
+            (signal.SIGSTOP, {75}, ["no sign of rank 1, process", "for 5 s"], 1),
+            (signal.SIGKILL, {1, 75}, [], 1),
+            (signal.SIGUSR1, {75}, ["stopped by"], None),
+            (signal.SIGUSR1, {75}, ["stopped by"], 1),
+        ],
+    )
+    def test_two_ranks_end_together_and_go_on(
+        self, recipe, whole, tmp_path, by, status, words, dies
+    ):
+        folder = tmp_path / "run"
+        options = {"ranks": 2, "check": False, "die_at": ("step", 9, by), "dies": dies}
+        died = recipe.run(folder, *OFTEN, "--rank_limit_s", 5, **options)
+        assert died.returncode in status and "Traceback" not in died.stderr
+        assert [word for word in words if word not in died.stderr] == []
         recipe.run(folder, *OFTEN, ranks=2)
         same_outcome(folder, whole(2)[0])
 
-    def test_a_rank_that_dies_alone_ends_the_other_and_the_run_goes_on(
+    def test_killed_while_saving_it_goes_on_from_the_checkpoint_before(
         self, recipe, whole, tmp_path
     ):
-        folder, limit = tmp_path / "run", ("--rank_limit_s", 5)
-        died = recipe.run(
-            *(folder, *OFTEN, *limit), ranks=2, check=False, die_at=("step", 9), dies=1
-        )
-        assert died.returncode in (1, 75)
-        recipe.run(folder, *OFTEN, ranks=2)
-        same_outcome(folder, whole(2)[0])
+        folder = tmp_path / "saving"
+        died = recipe.run(folder, *OFTEN, check=False, die_at=("save", 4))
+        assert died.returncode == -signal.SIGKILL
+        (torn,) = (folder / "checkpoints").glob("unfinished*")
+        assert (torn / "CKPT.yaml").exists() and not (torn / "model.ckpt").exists()
+        recipe.run(folder, *OFTEN)
+        assert not torn.exists()
+        same_outcome(folder, whole(1)[0])
 
 
 class TestVoxceleb(Killed):
@@ -153,4 +182,5 @@ class TestTimit(Killed):
 
 class TestMusicEmotion(Killed):
     recipe_name = "music_emotion"
+    two_fall = 1.5  # two songs per process and batch: the loss is noise
     ranks = (2, 1)

@@ -1,7 +1,6 @@
 """What the training command of every recipe does: learn, leave results, resume, share the work."""
 
 import signal
-import sys
 
 import pytest
 import torch
@@ -26,10 +25,6 @@ class EveryRecipe:
     killed_at = 5
     #: How often that run writes checkpoints, besides the end of an epoch.
     often = ("--ckpt_interval_steps", 1)
-    #: Options of the run of two processes, how its loss falls, and what starts it.
-    two = ("--number_of_epochs", 2)
-    two_fall = 1.0
-    launcher = None
     #: Options that are refused, and words of the one message that says so.
     bad_input = ()
 
@@ -75,15 +70,30 @@ class EveryRecipe:
                 theirs.encode_batch(wavs), ours.embed(wavs), rtol=0, atol=1e-5
             )
 
-    def test_killed_and_resumed_by_the_command_line_ends_with_the_same_numbers(
-        self, recipe, finished, tmp_path
-    ):
+    def test_killed_and_resumed_it_ends_with_the_same_numbers(self, recipe, finished, tmp_path):
         folder = tmp_path / "resumed"
         died = recipe.run(folder, *self.often, check=False, die_at=("step", self.killed_at))
         assert died.returncode == -signal.SIGKILL
         assert not (folder / "results.json").exists()
-        recipe.run(folder, *self.often, launcher=[sys.executable])
+        recipe.train(folder, *self.often)
         same_outcome(folder, finished[0])
+
+    def test_a_folder_that_holds_another_run_is_refused(self, recipe, finished, capsys):
+        assert recipe.main(finished[0], "--lr", 0.5) == 2
+        printed = capsys.readouterr().err
+        assert "lr: " in printed and "0.5 now" in printed and "--fresh true" in printed
+
+    def test_bad_input_gives_one_clear_error(self, recipe, tmp_path, capsys, extra, words):
+        refused(recipe, tmp_path / "bad", capsys, extra, words)
+
+
+class TwoProcesses:
+    """Training and scores of two processes, beside those of one; as `EveryRecipe`."""
+
+    #: Options of the run of two processes, how its loss falls, and what starts it.
+    two = ("--number_of_epochs", 2)
+    two_fall = 1.0
+    launcher = None
 
     def test_two_processes_train_and_score_as_one_does(self, recipe, finished, tmp_path):
         folder = tmp_path / "two"
@@ -97,14 +107,6 @@ class EveryRecipe:
         one, _ = recipe.train(folder, *self.two, "--test_only")
         alike(two.metrics["test"], one.metrics["test"])
 
-    def test_a_folder_that_holds_another_run_is_refused(self, recipe, finished, capsys):
-        assert recipe.main(finished[0], "--lr", 0.5) == 2
-        printed = capsys.readouterr().err
-        assert "lr: " in printed and "0.5 now" in printed and "--fresh true" in printed
-
-    def test_bad_input_gives_one_clear_error(self, recipe, tmp_path, capsys, extra, words):
-        refused(recipe, tmp_path / "bad", capsys, extra, words)
-
 
 def same_outcome(folder, other):
     """Equal scores and weights, to the bit."""
@@ -112,6 +114,13 @@ def same_outcome(folder, other):
     assert a.metrics == b.metrics
     weights, others = (load_file(f / "bundle" / "model.safetensors") for f in (folder, other))
     assert all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+def said_once(done):
+    """The last line of a run that was stopped says how to go on, and there is no other of its kind."""
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("auricle:"))
+    assert done.stderr.endswith(f"{said}\n") and "the same command goes on" in said
+    assert "Traceback" not in done.stderr
 
 
 def alike(got, expected):

@@ -20,7 +20,6 @@ RECIPE = SMALL["music_emotion"]
 
 class TestMusicEmotion(EveryRecipe):
     pictures = ("valence_arousal.png",)
-    two_fall = 1.5  # two songs per process and batch: the loss is noise
     killed_at = 10  # of 4 in an epoch
     bad_input = [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),

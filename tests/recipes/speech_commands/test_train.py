@@ -6,8 +6,8 @@ import sys
 
 import pytest
 import torch
-from command_line import TORCHRUN, train_script
-from every_recipe import EveryRecipe, same_outcome
+from command_line import train_script
+from every_recipe import EveryRecipe, TwoProcesses, said_once, same_outcome
 from small_runs import SMALL
 
 from auricle.lobes import bundles
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 RECIPE = SMALL["speech_commands"]
 
 
-class TestSpeechCommands(EveryRecipe):
+class TestSpeechCommands(EveryRecipe, TwoProcesses):
     pictures = ("confusion_matrix.png",)
     falls = 0.9
     killed_at = 11  # of 7 in an epoch
@@ -27,7 +27,6 @@ class TestSpeechCommands(EveryRecipe):
     two = ("--number_of_epochs", 2, "--encoder", "bcresnet", "--batch_size", 32)
     two += ("--frontend", "leaf", "--frontend_freeze_epochs", 1, "--frontend_step_hz", 2.0)
     two += ("--frontend_options.leaf.hop_ms", 20.0)
-    launcher = TORCHRUN
     bad_input = [
         (["--data_folder", "no/such/folder"], ["no/such/folder"]),
         (["--frontend", "leef"], ["leef", "leaf", "--plugin FILE.py"]),
@@ -78,47 +77,12 @@ def test_steps_of_a_frontend_in_hz_are_counted_from_when_it_thaws(recipe, tmp_pa
     assert 0 < result.filters["centre_shift_hz"] < 2.0 * 7  # the steps of the second epoch
 
 
-def test_killed_twice_and_resumed_ends_with_the_same_numbers(recipe, finished, tmp_path):
-    folder, often = tmp_path / "twice", ("--ckpt_interval_steps", 1)
-    for step in (4, 9):  # of 7 in the first epoch; on from step 3, in the second epoch
-        died = recipe.run(folder, *often, check=False, die_at=("step", step))
-        assert died.returncode == -signal.SIGKILL
-    recipe.train(folder, *often)
-    same_outcome(folder, finished[0])
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_stopped_by_a_signal_it_says_so_in_one_line_and_goes_on(
-    recipe, finished, tmp_path, number, status
-):
+def test_stopped_by_a_signal_it_says_so_in_one_line_and_goes_on(recipe, finished, tmp_path):
     folder = tmp_path / "stopped"
-    died = recipe.run(folder, check=False, die_at=("step", 11, number))
-    assert died.returncode == status
-    (said,) = (line for line in died.stderr.splitlines() if line.startswith("auricle:"))
-    assert died.stderr.endswith(f"{said}\n") and "the same command goes on" in said
-    assert "Traceback" not in died.stderr
+    died = recipe.run(folder, check=False, die_at=("step", 11, signal.SIGTERM))
+    assert died.returncode == 75
+    said_once(died)
     recipe.train(folder)
-    same_outcome(folder, finished[0])
-
-
-def test_two_ranks_of_which_one_is_stopped_end_together_and_go_on(recipe, tmp_path):
-    folder, whole = tmp_path / "stopped", tmp_path / "whole"
-    short = ("--number_of_epochs", 2, "--warmup_epochs", 0)
-    died = recipe.run(folder, *short, ranks=2, check=False, die_at=("step", 2, signal.SIGUSR1))
-    assert died.returncode == 75 and "Traceback" not in died.stderr
-    for other in (folder, whole):
-        recipe.run(other, *short, ranks=2)
-    same_outcome(folder, whole)
-
-
-def test_killed_while_saving_it_goes_on_from_the_checkpoint_before(recipe, finished, tmp_path):
-    folder, often = tmp_path / "saving", ("--ckpt_interval_steps", 1)
-    died = recipe.run(folder, *often, check=False, die_at=("save", 4))
-    assert died.returncode == -signal.SIGKILL
-    (torn,) = (folder / "checkpoints").glob("unfinished*")
-    assert (torn / "CKPT.yaml").exists() and not (torn / "model.ckpt").exists()
-    recipe.train(folder, *often)
-    assert not torn.exists()
     same_outcome(folder, finished[0])
 
 
@@ -129,7 +93,7 @@ from auricle.lobes.contracts import Encoder
 
 @register_encoder("burst")
 class Burst(Encoder):
-    \"\"\"Turns NaN after 30 training steps.\"\"\"
+    \"\"\"Turns NaN after 9 training steps.\"\"\"
 
     def __init__(self, in_features):
         super().__init__(in_features, 4, "utterance")
@@ -139,14 +103,14 @@ class Burst(Encoder):
     def forward(self, feats, lengths=None):
         self.steps += self.training
         out = self.linear(feats.mean(1, keepdim=True))
-        return out * (torch.nan if self.steps > 30 else 1)
+        return out * (torch.nan if self.steps > 9 else 1)
 """
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(recipe, tmp_path):
     folder, plugin = tmp_path / "diverging", tmp_path / "burst.py"
     plugin.write_text(BURST)
-    extra = ("--plugin", plugin, "--encoder", "burst", "--number_of_epochs", 40)
+    extra = ("--plugin", plugin, "--encoder", "burst", "--number_of_epochs", 4)
     done = recipe.run(folder, *extra, "--nonfinite_patience", 2, check=False)
     assert done.returncode == 1
     assert "not finite" in done.stderr and "Traceback" not in done.stderr
