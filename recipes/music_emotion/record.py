@@ -53,6 +53,8 @@ class MusicRecord(Record):
     decoded: dict
     test_digest: str
 
+    #: What the values are.
+    dimensions = ("valence", "arousal")
     VERSION = 2
     COLUMNS = {"songs": 8, "artists": 9, "hours": 8, "dynamic_labels": 16}
 
