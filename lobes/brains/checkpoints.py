@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -174,7 +175,15 @@ class AtomicCheckpointer(Checkpointer):
             for path in damaged:
                 os.replace(path, path.with_name(DAMAGED + path.name))
         if chosen:
-            self.load_checkpoint(chosen)
+            try:
+                self.load_checkpoint(chosen)
+            except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError) as error:
+                # More than tensors, which torch does not load, or those of another model.
+                first = str(error).partition("\n")[0]
+                raise CheckpointError(
+                    f"{chosen.path} does not fit this run ({first}). Put a copy of its own in its "
+                    "place, or begin the run anew (fresh)"
+                ) from error
         return chosen
 
     def _problem(self, checkpoint: Checkpoint) -> str:

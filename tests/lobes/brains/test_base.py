@@ -458,6 +458,35 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capl
     assert [ckpt.path for ckpt in checkpointer.find_checkpoints()] == [paths[1], paths[0]]
 
 
+class Runs:
+    """What a pickle runs when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "optimizer.ckpt"])
+def test_a_checkpoint_of_somebody_else_runs_nothing(tmp_path, name):
+    checkpointer, paths, _ = three_saves(tmp_path)
+    checkpointer.add_recoverable("optimizer", torch.optim.SGD([nn.Parameter(torch.zeros(1))]))
+    for path in paths:
+        torch.save({}, path / "optimizer.ckpt")
+        torch.save({"a": Runs(tmp_path / "ran")}, path / name)
+    with pytest.raises(CheckpointError, match=re.escape(f"{paths[2]} does not fit")):
+        checkpointer.recover_if_possible()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_another_model_is_named(tmp_path):
+    checkpointer, paths, _ = three_saves(tmp_path)
+    torch.save({"other": torch.zeros(1)}, paths[2] / "model.ckpt")
+    with pytest.raises(CheckpointError, match="does not fit this run.*fresh"):
+        checkpointer.recover_if_possible()
+
+
 def test_a_damaged_best_checkpoint_is_an_error_and_so_are_all(tmp_path):
     checkpointer, paths, _ = three_saves(tmp_path)
     (paths[0] / "history.ckpt").unlink()
