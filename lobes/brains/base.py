@@ -107,7 +107,8 @@ class BaseBrain(sb.Brain):
         self.history = History()
         self.tracking: Tracking | None = getattr(self.hparams, "tracking", None)
         # A bar is for a terminal: in a file its control characters would be one endless line.
-        self.noprogressbar = self.noprogressbar or not sys.stderr.isatty()
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.noprogressbar = self.noprogressbar or not on_terminal
         self._said_s = time.monotonic()
         self.trained = {**model.parts, **extra_modules}
         frontend = model.compute_features

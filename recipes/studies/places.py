@@ -1,6 +1,10 @@
 """Where workers of a study run: submitit (this machine, SLURM) and Ray."""
 
+import contextlib
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,6 +12,7 @@ from typing import Literal
 from .worker import Worker, cores
 
 _FOREVER_MIN = 60 * 24 * 365
+_MOST_REQUEUES = 10_000  # of a SLURM job at its time limit; submitit's default is 3
 _WARNING_S = 120  # before SLURM ends a job, for a checkpoint
 
 
@@ -104,7 +109,9 @@ def submit(place: Place, listed: Path, workers: int) -> Jobs:
         return Jobs(place, _on_ray(place, listed, workers))
     import submitit
 
-    executor = submitit.AutoExecutor(folder=listed.parent / "%j", cluster=place.on)
+    executor = submitit.AutoExecutor(
+        folder=listed.parent / "%j", cluster=place.on, slurm_max_num_timeout=_MOST_REQUEUES
+    )
     limits: dict = {"timeout_min": _FOREVER_MIN}
     if place.on == "slurm":
         limits = {
@@ -117,11 +124,25 @@ def submit(place: Place, listed: Path, workers: int) -> Jobs:
     executor.update_parameters(name=listed.stem[:40], **limits)
     pinned = place.on == "local" and workers > 1
     made = [Worker(str(listed), index, workers, pinned) for index in range(workers)]
-    jobs = [executor.submit(worker) for worker in made]
+    with _no_interrupts():
+        jobs = [executor.submit(worker) for worker in made]
     if place.on == "debug":
         for job in jobs:
             job.result()
     return Jobs(place, jobs)
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes that are begun inside pay no heed to Ctrl-C: whoever began them tells them to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def connect_to_ray() -> None:

@@ -92,6 +92,9 @@ def run_study(
         jobs = submit(place, listed, workers)
         _watch(jobs, store, todo, say)
         errors = jobs.errors()
+    except KeyboardInterrupt:
+        say("stopping: each run writes a checkpoint first")
+        raise
     finally:
         listed.unlink(missing_ok=True)
         with contextlib.suppress(NameError):

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from fake_training import begin_fake
 
 STUDY = """
 about: Does LEAF beat mel?
@@ -106,3 +108,46 @@ def test_slurm_gets_a_script_with_the_limits(study, tmp_path, monkeypatch):
         assert f"#SBATCH {words}" in script, script
     assert study("status").stdout.strip().endswith("4 waiting")
     assert "1 told to stop" in study("cancel").stdout
+
+
+def until(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_study_that_is_interrupted_goes_on_where_it_was(study, tmp_path):
+    words = [sys.executable, "-m", "auricle.recipes.cli", "study", "run", "s.yaml"]
+    words += ["--folder", "runs", "--seeds", "1", "--axis", "frontend=mel"]
+    words += ["--set", "number_of_epochs=60", "--no-timing"]
+    pipe = subprocess.PIPE
+    first = subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=pipe, text=True)
+    runs = tmp_path / "runs" / "runs"
+    until(lambda: [*runs.glob("*/checkpoints/CKPT*/CKPT.yaml")] or first.poll() is not None)
+    os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C on a terminal
+    _, said = first.communicate(timeout=120)
+    assert first.returncode == 130 and "Traceback" not in said, said
+    assert not [*(tmp_path / "runs" / "jobs").glob("*.json")]
+    (folder,) = runs.iterdir()
+    assert not (folder / "results.json").exists()
+    lines = (folder / "train_log.txt").read_text().splitlines()
+    assert 1 <= len(lines) < 60
+    again = study("run", *words[8:])
+    assert again.returncode == 0, again.stdout + again.stderr
+    epochs = [line.split(",")[0] for line in (folder / "train_log.txt").read_text().splitlines()]
+    assert epochs == [f"epoch: {number}" for number in range(1, 61)], "no epoch was done twice"
+
+
+def test_a_job_at_its_limit_is_queued_again_and_goes_on(tmp_path):
+    import submitit
+
+    from auricle.recipes.studies.worker import Worker
+
+    store, cells, listed = begin_fake(tmp_path, 0.4, 0.5)
+    executor = submitit.AutoExecutor(folder=tmp_path / "%j", cluster="local")
+    executor.update_parameters(timeout_min=0.5, local_signal_delay_s=25)
+    job = executor.submit(Worker(str(listed)))
+    job.result()
+    assert [*store.states(cells).values()] == ["done", "done"]
+    assert (store.run(cells[0].name) / "starts").read_text() == "33", "stopped, and begun again"

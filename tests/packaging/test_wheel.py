@@ -158,7 +158,12 @@ def test_a_recipe_of_the_wheel_finds_its_yaml(installed, tmp_path):
     code = (
         "import auricle.recipes.speech_commands.train as recipe\n"
         "assert recipe.__file__.startswith(target)\n"
-        "status = recipe.main(['--help']) or recipe.main(['--frontend', 'mell'])\n"
+        "from auricle.recipes import cli\n"
+        "from auricle.recipes.studies.study import find_study\n"
+        "assert cli.main(['copy', 'speech_commands', 'my.yaml']) == 0\n"
+        "assert len(find_study('leaf_report').cells()) > 100\n"
+        "status = recipe.main(['--help']) or cli.main(\n"
+        "    ['train', 'speech_commands', 'my.yaml', '--frontend', 'mell'])\n"
         "print('status', status)"
     )
     printed = run_with(installed, code, cwd=tmp_path)

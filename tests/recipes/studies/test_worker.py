@@ -1,5 +1,6 @@
 """Workers: cells are run once, failures stop nothing, what is cancelled goes on later."""
 
+import functools
 import json
 import os
 import signal
@@ -8,50 +9,17 @@ import threading
 import time
 
 import pytest
+from fake_training import begin_fake
 
 from auricle.recipes.studies.store import Store, counts
 from auricle.recipes.studies.study import StudyError, read_study
 from auricle.recipes.studies.worker import Worker, pin
 
-#: In place of a training: `lr` says what becomes of it.
-PROGRAM = """
-import os, pathlib, signal, sys, time
-words = sys.argv[1:]
-lr = words[words.index("--lr") + 1]
-folder = pathlib.Path(words[words.index("--output_folder") + 1])
-folder.mkdir(parents=True, exist_ok=True)
-with open(folder / "starts", "a") as file:
-    file.write(os.environ["OMP_NUM_THREADS"])
-if lr == "0.2":
-    sys.exit("auricle: there are no such data")
-if lr == "0.3":
-    os.kill(os.getpid(), signal.SIGKILL)
-if lr == "0.4" and not (folder / "settings.json").exists():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
-    (folder / "settings.json").write_text("{}")
-    time.sleep(60)
-(folder / "results.json").write_text("{}")
-"""
-
 
 @pytest.fixture
 def begin(tmp_path):
-    """The folder of a study over lr, and the list of a start of it."""
-    (tmp_path / "train.py").write_text(PROGRAM)
-
-    def make(*rates):
-        study = read_study({"recipe": "speech_commands", "axes": {"lr": [*rates]}}, "s", tmp_path)
-        store, cells = Store(tmp_path / "study"), study.cells()
-        store.open(study)
-        content = {
-            "program": [str(tmp_path / "train.py")],
-            "recipe": "speech_commands",
-            "cells": {cell.name: study.words(cell) for cell in cells},
-            "threads": 3,
-        }
-        return store, cells, store.begin(content)
-
-    return make
+    """The store of a study over lr, its cells, and the list of a start of it."""
+    return functools.partial(begin_fake, tmp_path)
 
 
 def starts(store, cells):
