@@ -189,7 +189,9 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.slow
+LATER_KILLS = (((1, 2), 5.0), ((2, 3), 0.0), ((3, 2), 0.0))
+
+
 @functools.cache
 def uninterrupted(step_hz):
     """Settings of a run with a frozen start, and its Brain at the end."""
@@ -199,8 +201,15 @@ def uninterrupted(step_hz):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step_hz", [0.0, 5.0])
-@pytest.mark.parametrize("killed_at", [(1, 2), (2, 3), (3, 2)])
+@pytest.mark.parametrize(
+    ("killed_at", "step_hz"),
+    [
+        ((1, 2), 0.0),
+        ((2, 3), 5.0),
+        ((3, 2), 5.0),
+        *[pytest.param(*case, marks=pytest.mark.long) for case in LATER_KILLS],
+    ],
+)
 def test_a_resumed_run_with_a_frozen_start_equals_an_uninterrupted_one(
     tmp_path, killed_at, step_hz
 ):

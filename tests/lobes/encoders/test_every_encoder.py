@@ -117,7 +117,7 @@ def test_constant_frames_have_finite_gradients(name, single, value):
     assert all(grad.isfinite().all() for grad in grads)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "in_features"),
     [

@@ -95,7 +95,7 @@ def test_an_item_without_frames_is_finite_and_teaches_nothing():
     assert all(p.grad.isfinite().all() for p in frontend.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_filters_stay_in_range_at_a_high_learning_rate():
     frontend = build(num_filters=8)
     optimizer = torch.optim.Adam(frontend.parameters(), lr=2.0)

@@ -37,7 +37,7 @@ def test_all_gammatones_answer_a_click_at_the_same_time():
     assert (answer - 150).abs().max() <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("push", [1.0, -1.0], ids=["up", "down"])
 @pytest.mark.parametrize("name", ["fastaudio", "gammatone"])
 def test_filters_stay_filters_at_a_high_learning_rate(name, push):

@@ -33,7 +33,7 @@ def levels(frontend, wavs, lengths=None):
                 return getattr(frontend, method)(wavs, lengths)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name, options",
     [
@@ -126,7 +126,7 @@ def test_the_published_stride_aliases_and_rectified_bands_do_not():
     assert top_band(True, tone(6000.0, phase=math.pi / 2)).min() > 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sincnet", "sincnet_plus", "sinc_conv"])
 def test_cutoffs_stay_in_range_at_a_high_learning_rate(name):
     frontend = build(name, num_features=4)

@@ -84,7 +84,7 @@ def test_fast_form_equals_the_direct_one_with_gradients(pooling):
         torch.testing.assert_close(got.grad, want.grad, atol=1e-4 * scale, rtol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("pooling", ["depthwise", "shared"])
 def test_the_low_pass_stays_positive_and_alive_at_a_high_learning_rate(pooling):
     tdfbanks = build(num_features=2, pooling=pooling, energy_floor=1e-5)

@@ -112,6 +112,7 @@ CASES = {
     "fixed length": ("mel", "mlp_mixer"),
     "frozen part": ("mel", "bcresnet", {}, True),
 }
+WIDE = ("learned frontend", "fixed length", "frozen part")
 
 
 def state_of(model):
@@ -121,7 +122,9 @@ def state_of(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.long] * (case in WIDE)) for case in CASES]
+)
 def test_estimate_is_what_is_alive_in_a_real_step_and_leaves_the_model_alone(case):
     model = built(*CASES[case]).eval()
     model.embedding_model.train()

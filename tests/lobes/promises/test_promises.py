@@ -41,6 +41,7 @@ def test_registered_lobe_keeps_its_promises(case, promise):
     PROMISES[checked.kind][promise](checked)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NARROW if name not in TOO_WIDE])
 def test_a_narrowed_lobe_learns_everywhere_as_it_comes(name):
     PROMISES[KINDS[name]]["gradients"](subject(name, {}))
@@ -714,6 +715,7 @@ def test_tiny_lobe_keeps_every_promise(kind, cls):
     assert not any(broken), "\n".join(broken)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "cls", "promise", "breaks", "says"), MUTANTS)
 def test_mutant_breaks_its_promise_and_no_other(kind, cls, promise, breaks, says):
     with pytest.raises(BrokenPromise, match=f"(?s)promise.*Got:.*{says}"):

@@ -134,7 +134,7 @@ def test_a_shift_of_leafs_centres_is_found_in_hz():
     assert moved["bandwidth_shift_hz"] == 0 and 0 < moved["divergence"] < 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_frontend_with_filters_has_not_moved_from_itself():
     names = [name for name in FRONTENDS.names() if hasattr(FRONTENDS.get(name), "filters")]
     assert {"leaf", "mel"} <= set(names)

@@ -244,7 +244,7 @@ def test_many_measures_go_to_rows_and_none_is_drawn_twice():
     assert figure.get_size_inches()[0] < 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("symbols", [27, 39, 61])
 def test_names_of_tokens_and_their_shares_do_not_overlap(symbols):
     generator = np.random.default_rng(symbols)

@@ -33,7 +33,7 @@ def write(path, seconds):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("encoder", ["vit", "ast"])
 def test_the_window_of_training_is_drawn(auricle, tmp_path, encoder):
     folder = save(tmp_path / "bundle", encoder)

@@ -69,6 +69,7 @@ def test_a_learned_frontend_is_restored_to_the_identical_score(recipe, tmp_path)
     assert after.metrics["test"] == before.metrics["test"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crop_s", ["null", "2"])
 def test_labels_over_time_are_learned_and_drawn(recipe, tmp_path, crop_s):
     extra = ("--target", "dynamic", "--encoder_options.crnn.output", "frames", "--crop_s", crop_s)
@@ -79,6 +80,7 @@ def test_labels_over_time_are_learned_and_drawn(recipe, tmp_path, crop_s):
     assert (tmp_path / "dynamic" / "emotion_curves.png").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", ["mse", "mix"])
 def test_other_losses(recipe, tmp_path, loss):
     result, _ = recipe.train(tmp_path / loss, "--loss", loss, "--number_of_epochs", 1)

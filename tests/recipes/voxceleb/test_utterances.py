@@ -107,7 +107,7 @@ def test_names_are_found_by_their_whole(written):
     assert files.find([]).tolist() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_that_of_the_columns(tmp_path):
     """40,000 utterances; a dict of dicts takes about 500 bytes for one."""
     count = 40_000

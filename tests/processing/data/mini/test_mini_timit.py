@@ -148,7 +148,7 @@ def test_sx_is_shared_by_at_most_seven_and_si_by_nobody():
 # --- determinism ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_same_seed_same_bytes_other_seed_other_bytes(corpus, tmp_path, few):
     first = all_bytes(corpus[0])
     assert first == all_bytes(mini.write_mini("timit", tmp_path / "again", seed=2))

@@ -153,7 +153,7 @@ def test_target_trials_are_capped_and_most_strangers_are_of_one_gender(monkeypat
 # --- determinism ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_same_seed_same_bytes_other_seed_other_bytes(corpus, tmp_path, few):
     first = all_bytes(corpus[0])
     again = all_bytes(mini.write_mini("voxceleb", tmp_path / "again", seed=3))

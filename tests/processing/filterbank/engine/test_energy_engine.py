@@ -217,7 +217,7 @@ def test_full_rate_takes_any_filter_and_rectifier(rectifier, filters, parts):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rectifier, parts", [("square", 2), ("abs", 1), ("leaky_relu", 2)])
 def test_full_rate_gradients(rectifier, parts):
     inputs = noise(2, 61), noise(2, parts, 9, seed=1), noise(2, 7, seed=2)

@@ -167,7 +167,7 @@ def test_speakers():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_of_reading_is_linear_and_small(tmp_path):
     """50,000 trials over 400 recordings: under 60 bytes a trial at the most, numbers included."""
     generator = np.random.default_rng(0)
