@@ -54,6 +54,7 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
         lines = "".join(
             f"\n  {split}: {', '.join(labels)}" for split, labels in empty.items() if labels
         )
+        lines += "".join(f"\n  ({count} {what})" for what, count in corpus.overlap.items())
         by = "the list files" if corpus.lists else "the hash of the speaker"
         if protocol.split == "hash":
             by += f" ({protocol.name} reads no list files)"
@@ -73,10 +74,7 @@ def count_classes(rows, protocol, data_folder, corpus, settings, notes):
 def leave_out_shared(corpus, scanned, skip_broken, official_test_folder, is_published):
     """Take clips out of training and validation that are tested, or whose speakers are.
 
-    Returns
-    -------
-    dict
-        As `auricle.recipes.training.shared_recordings` counts them.
+    `corpus.overlap` counts them.
     """
     of_clips = [(clip, corpus.split_of(clip), file) for clip, file in corpus.clips.items()]
     if corpus.official_test:  # the archive is made of the test clips
@@ -94,12 +92,11 @@ def leave_out_shared(corpus, scanned, skip_broken, official_test_folder, is_publ
         )
     else:
         cause = (
-            "The published lists and the hash rule share no speaker: restore the list files, remove "
+            "The published lists and the hash rule share no speaker: restore the list files, or remove "
             "both to split by hash"
         )
-    names, overlap = leave_out(items, skip_broken, cause, is_published)
+    names, corpus.overlap = leave_out(items, skip_broken, cause, is_published)
     corpus.clips = {clip: file for clip, file in corpus.clips.items() if clip not in names}
-    return overlap
 
 
 def speaker_of(clip):

@@ -34,6 +34,8 @@ class Corpus:
         Clips by split, or empty without list files.
     problems : list of (str, str)
         (path, reason) of what is wrong without being read.
+    overlap : dict
+        What was taken out because splits share it, as `shared_recordings` counts it.
     """
 
     clips: dict = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Corpus:
     official_test: dict = field(default_factory=dict)
     lists: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
+    overlap: dict = field(default_factory=dict)
 
     def files(self):
         """Every audio file."""

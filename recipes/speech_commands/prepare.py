@@ -129,9 +129,7 @@ def prepare(
     skipped = checks.drop_broken(corpus, scanned, skip_broken)
     completeness = checks.completeness(corpus, protocol)
     is_published = completeness == "complete"
-    overlap = checks.leave_out_shared(
-        corpus, scanned, skip_broken, official_test_folder, is_published
-    )
+    checks.leave_out_shared(corpus, scanned, skip_broken, official_test_folder, is_published)
     notes = []
     rows = _clip_rows(corpus, scanned, protocol, settings)
     noise_files = _noise_files(corpus)
@@ -156,7 +154,7 @@ def prepare(
         counts=counts,
         noise_files=noise_files,
         completeness=completeness,
-        overlap=overlap,
+        overlap=corpus.overlap,
         skipped=skipped,
         notes=notes,
         settings=settings,

@@ -93,16 +93,16 @@ def leave_out_shared(
         return set(), _counts(shared, _KEPT)
     left_out = {id for ids in shared.values() for id in ids}
     remaining = Counter(item.split for item in items if item.id not in left_out)
+    if empty := [split for split in {item.split for item in items} if not remaining[split]]:
+        raise PreparationError(
+            f"nothing is left of {' and '.join(sorted(empty))}, for all of it is in another split "
+            f"as well:{listed}\n{cause}"
+        )
     if not skip_broken:
         raise PreparationError(
             f"what is trained on would be tested, or validated:{listed}\n{cause}, or leave these "
             "recordings out of training and validation, which the results then say: "
             "--skip_broken true"
-        )
-    if empty := [split for split in {item.split for item in items} if not remaining[split]]:
-        raise PreparationError(
-            f"nothing is left of {' and '.join(sorted(empty))}, for all of it is in another split "
-            f"as well:{listed}\n{cause}"
         )
     return left_out, _counts(shared, "left out of {}")
 
