@@ -8,7 +8,7 @@ from ...processing.data.scan import AudioFile
 from ...processing.system.files import TextError
 from ...processing.system.listing import first_lines, first_of
 from ...processing.system.tables import read_table, to_number
-from ..training.group_splits import Grouped, divided, draw_splits
+from ..training.group_splits import Grouped, draw_splits
 from ..training.preparation import (
     PreparationError,
     check_folder,
@@ -17,6 +17,7 @@ from ..training.preparation import (
     refuse_broken,
 )
 from ..training.record import Record, fingerprint
+from ..training.shared_recordings import Item, leave_out_shared
 from .record import MusicRecord
 
 #: The table that is read where none is named.
@@ -26,6 +27,9 @@ ABOUT = ("path", "split", "group")
 SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 #: Labels that a draw spreads alike: parts of the order of the first value.
 _PARTS = 4
+_SHARED = (
+    "Correct the splits or the groups, or leave the column split out, and groups are not divided"
+)
 _REMEDY = "Correct them, take them out, or go on without them: --skip_broken true"
 
 
@@ -122,7 +126,8 @@ def prepare_values(
         part = {"start_sample": start, "num_samples": end - start} if window_s else {}
         rows.append({**row, **part, "duration_s": (end - start) / info.sample_rate_hz})
     skipped = refuse_broken(broken, settings["skip_broken"], _REMEDY)
-    notes = _split(rows, path, names[0], settings["seed"])
+    content = {row["id"]: scanned[row["path"]].digest for row in rows}
+    rows, notes = _split(rows, path, names[0], content, settings)
     values = [row[name] for row in rows for name in names]
     scale = {"low": min(values), "high": max(values)}
     notes += _scale_notes(rows, names, scale)
@@ -211,34 +216,36 @@ def _row(folder: Path, row: dict, names: list[str]) -> dict:
     return {"id": name, "path": name, "split": split, "speaker": row.get("group", ""), **values}
 
 
-def _split(rows: list[dict], path: Path, name: str, seed: int) -> list[str]:
-    """Give every row its split, that of the table or a drawn one; returns notes."""
-    given = [row for row in rows if row["split"]]
+def _split(
+    rows: list[dict], path: Path, name: str, content: dict[str, str], settings: dict
+) -> tuple[list[dict], list[str]]:
+    """Rows with their split, that of the table or a drawn one, and notes."""
+    without = [row["path"] for row in rows if not row["split"]]
+    if 0 < len(without) < len(rows):
+        raise PreparationError(
+            f"table {path} gives {len(without)} of {len(rows)} rows no split ({first_of(without)}): "
+            "fill the column, or leave it out"
+        )
+    if not without:
+        items = [Item(r["id"], r["split"], r["speaker"], content[r["id"]]) for r in rows]
+        left, counts = leave_out_shared(items, settings["skip_broken"], _SHARED)
+        return [r for r in rows if r["id"] not in left], [
+            f"{n} {what}" for what, n in counts.items()
+        ]
     order = sorted(range(len(rows)), key=lambda place: rows[place][name])
     part = {place: str(rank * _PARTS // len(rows)) for rank, place in enumerate(order)}
     members = [
         Grouped(row["id"], row["path"], (part[place],), row["speaker"])
         for place, row in enumerate(rows)
     ]
+    drawn = draw_splits(members, content, SHARES, settings["seed"])
     notes = []
-    if given and len(given) < len(rows):
-        without = first_of(row["path"] for row in rows if not row["split"])
-        raise PreparationError(
-            f"table {path} gives {len(rows) - len(given)} of {len(rows)} rows no split ({without}): "
-            "fill the column, or leave it out"
+    if not any(row["speaker"] for row in rows):
+        notes.append(
+            "no groups are given, so the split is drawn by recording: where several are of one "
+            "artist, speaker or place, the score is too good. Give a column group"
         )
-    if not given:
-        drawn = draw_splits(members, {}, SHARES, seed)
-        for row in rows:
-            row["split"] = drawn[row["id"]]
-        if not any(row["speaker"] for row in rows):
-            notes.append(
-                "no groups are given, so the split is drawn by recording: where several are of one "
-                "artist, speaker or place, the score is too good. Give a column group"
-            )
-    elif groups := divided(members, {row["id"]: row["split"] for row in rows}, lambda m: m.group):
-        notes.append(f"{len(groups)} groups are in more than one split: {first_of(groups)}")
-    return notes
+    return [row | {"split": drawn[row["id"]]} for row in rows], notes
 
 
 def _scale_notes(rows: list[dict], names: list[str], scale: dict) -> list[str]:

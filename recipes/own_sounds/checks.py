@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from ...processing.data.audio import AudioError
 from ...processing.data.recordings import Scanned
-from ...processing.system.listing import first_lines, first_of
-from ..training.group_splits import divided
+from ...processing.system.listing import first_of
 from ..training.preparation import PreparationError, refuse_broken
+from ..training.shared_recordings import Item, leave_out_shared
 from .corpus import Corpus, Sound
 
 _REMEDY = "Correct them, take them out, or go on without them: --skip_broken true"
@@ -65,45 +65,26 @@ def check_classes(corpus: Corpus) -> None:
         )
 
 
-def refuse_shared(
-    corpus: Corpus, splits: dict[str, str], copies: Mapping[str, str], skip_broken: bool
+def leave_out(
+    corpus: Corpus, splits: Mapping[str, str], copies: Mapping[str, str], skip_broken: bool
 ) -> list[dict]:
-    """Raise copies and groups that are in two splits; or leave copies of test recordings out.
+    """Refuse copies and groups that are in two splits, or take them out of the earlier one.
 
-    A copy stays in the test set before the validation set, there before training.
+    Returns
+    -------
+    {"path", "kind", "reason"} of each that is left out.
     """
-    shared = divided(corpus.sounds, splits, lambda sound: copies[sound.id])
-    problems, leave = [], set()
-    for members in shared.values():
-        members = sorted(
-            members, key=lambda sound: ("test", "valid", "train").index(splits[sound.id])
-        )
-        kept = members[0]
-        for sound in members[1:]:
-            if splits[sound.id] != splits[kept.id]:
-                where = f"{sound.id} ({splits[sound.id]}) is the same as {kept.id}"
-                problems.append((sound.id, "same recording", f"{where} ({splits[kept.id]})"))
-                leave.add(sound.id)
-    groups = divided(corpus.sounds, splits, lambda sound: sound.group)
-    if groups and not skip_broken:
-        listed = [
-            f"{name}: {', '.join(sorted({splits[sound.id] for sound in members}))}"
-            for name, members in groups.items()
-        ]
-        raise PreparationError(
-            f"{len(groups)} groups are in more than one split, so that the test is of known "
-            f"voices or places:{first_lines(listed)}\nCorrect the split or the group, draw with "
-            "--protocol random, or go on: --skip_broken true"
-        )
-    remedy = (
-        "What was trained on must not be tested on: take one of each out, draw with --protocol "
-        "random, which keeps copies together, or leave the copies out: --skip_broken true"
+    items = [Item(s.id, splits[s.id], s.group, copies[s.id]) for s in corpus.sounds]
+    cause = (
+        "Correct the splits or the groups, take one of each copy out, draw with --protocol random, "
+        "which divides neither groups nor copies"
     )
-    skipped = refuse_broken(problems, skip_broken, remedy)
-    corpus.sounds = [sound for sound in corpus.sounds if sound.id not in leave]
-    if groups:
-        corpus.notes.append(f"{len(groups)} groups are in more than one split: {first_of(groups)}")
-    return skipped
+    left, counts = leave_out_shared(items, skip_broken, cause)
+    corpus.notes += [f"{count} {what}" for what, count in counts.items()]
+    corpus.sounds = [sound for sound in corpus.sounds if sound.id not in left]
+    kind = "shared"
+    reason = "it, or its group, is in a later split"
+    return [{"path": id, "kind": kind, "reason": f"{id}: {reason}"} for id in sorted(left)]
 
 
 def count_notes(corpus: Corpus, counts: Mapping, rows: list[dict]) -> list[str]:

@@ -128,7 +128,7 @@ def prepare(
     splits = split_corpus(
         corpus, protocol, settings["fold"] or None, copies, tuple(settings["shares"]), seed
     )
-    skipped += checks.refuse_shared(corpus, splits, copies, skip_broken)
+    skipped += checks.leave_out(corpus, splits, copies, skip_broken)
     rows = [_row(sound, splits[sound.id], scanned[sound.path]) for sound in corpus.sounds]
     counts = {split: Counter() for split in ("train", "valid", "test")}
     for sound in corpus.sounds:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -99,18 +99,3 @@ def _units(sounds: Sequence[Grouped], same: Mapping[str, str]) -> dict[str, list
     for sound in sounds:
         units[root(f"file {sound.path}")].append(sound)
     return units
-
-
-def divided(
-    sounds: Sequence[Grouped], splits: Mapping[str, str], key: Callable[[Grouped], str]
-) -> dict[str, list[Grouped]]:
-    """Recordings by key, for keys that are in more than one split; "" is no key."""
-    by_key = defaultdict(list)
-    for sound in sounds:
-        if key(sound):
-            by_key[key(sound)].append(sound)
-    return {
-        name: members
-        for name, members in by_key.items()
-        if len({splits[sound.id] for sound in members}) > 1
-    }

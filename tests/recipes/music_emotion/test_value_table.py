@@ -92,6 +92,17 @@ def test_a_wrong_table_is_refused(folder, tmp_path, rows, pattern):
     refused(f"(?s){pattern}", prepared, folder, tmp_path / "o", **words, error=PreparationError)
 
 
+def test_a_group_in_two_splits_is_refused_or_left_out(folder, tmp_path):
+    rows = [(f"{i}.wav", i, ("train", "valid", "test")[i // 3], f"g{i % 7}") for i in range(9)]
+    with open(tmp_path / "given.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("path", "rpm", "split", "group"), *rows])
+    words = {"table": str(tmp_path / "given.csv")}
+    says = "2 of train: speakers of test.*--skip_broken true"
+    refused(f"(?s){says}", prepared, folder, tmp_path / "o", **words, error=PreparationError)
+    record = prepared(folder, tmp_path / "o", **words, skip_broken=True)
+    assert {row["path"] for row in record.rows("train")} == {"2.wav"}
+
+
 def test_a_table_that_is_not_there_is_refused(folder, tmp_path):
     words = {"table": "list.csv", "error": PreparationError}
     refused("list.csv is not there.*--table", prepared, folder, tmp_path / "o", **words)
