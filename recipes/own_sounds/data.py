@@ -69,11 +69,11 @@ class RecordingSet:
         self.rows = rows
         #: First sample and number of samples of an item's part, at the model's rate.
         self.parts = {}
-        items = dict.fromkeys(rows)
         if size and (how in ("first", "centre") or (training and how == "windows")):
             items = self._cut(size, how)
         else:
-            items = {name: name for name in rows}
+            items = dict(zip(rows, rows, strict=True))
+        #: The row that each item is a part of.
         self.items = items
         self.crop = RandomCrop(size, self.seed) if size and training and how == "crop" else None
         self.rolls = training and hparams["time_roll"]
@@ -108,9 +108,9 @@ class RecordingSet:
         """Slots, as many as items, of which each class has equally many; an epoch fills them."""
         by_label = {}
         for name, row in self.items.items():
-            for label in record.labels_of(self.rows[row]):
+            for label in record.labels_of(self.rows[row]) or [""]:
                 by_label.setdefault(label, []).append(name)
-        labels = [label for label in record.classes if label in by_label]
+        labels = [label for label in [*record.classes, ""] if label in by_label]
         self.by_label = by_label
         self.slots = {
             f"slot {number}": (labels[number % len(labels)], number // len(labels))
