@@ -21,7 +21,7 @@ def test_a_study_runs_and_reports(name, shared_cache, tmp_path, monkeypatch):
         command += ["--seeds", "1", *words]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=900)
 
-    done = study("run", "--on", "debug", "--no-timing")
+    done = study("run", "--jobs", "2", "--no-timing")
     assert done.returncode == 0, done.stdout + done.stderr
     wrote = study("report").stdout
     html, markdown = (tmp_path / path for path in re.findall(r"wrote (.+)", wrote))
