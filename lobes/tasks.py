@@ -133,14 +133,19 @@ class Task:
         Raises
         ------
         ValueError
-            Options that the task does not have; a waveform that it cannot answer for; an answer
-            that is NaN or infinite.
+            Options that the task does not have; a bundle or a waveform that it cannot answer for;
+            an answer that is NaN or infinite.
         """
         unknown = [name for name in options if name not in self.options]
         if unknown:
             raise ValueError(
                 f"a prediction of {self.name} has no option {unknown[0]!r}; it has "
                 f"{', '.join(self.options) or 'none'}"
+            )
+        if self.output not in (None, bundle.embedding_model.output):
+            raise ValueError(
+                f"a prediction of {self.name} needs an encoder of {self.output}, and this bundle's "
+                f"gives {bundle.embedding_model.output}: it was not trained for that"
             )
         prediction = _resolve(self.predict)(bundle, wav, **options)
         arrays = (array.flatten().tolist() for array in prediction.arrays.values())

@@ -17,7 +17,7 @@ MAX_BYTES = 2**23
 #: Of a description that names none, as those from before there were other heads.
 UNNAMED_HEAD = {"name": "classifier", "options": {}}
 
-_MAX_RATE_HZ, _MAX_CLIP_S, _MAX_LENGTH = 768_000, 3600, 1000
+_MAX_RATE_HZ, _MAX_CLIP_S, _MAX_LENGTH, _MAX_ERROR = 768_000, 3600, 1000, 2000
 #: Beyond it JSON and float64 do not hold every whole number.
 _MAX_WHOLE = 2**53
 #: Options that name a file or a folder, alone or behind another word ("teacher_path").
@@ -28,7 +28,8 @@ class BundleError(ValueError):
     """A folder that is not a bundle, or one that does not fit what is asked of it."""
 
     def __init__(self, text: str):
-        super().__init__(printable(text, lines=True))
+        # What it quotes is of the bundle, and may be of any length.
+        super().__init__(printable(text[:_MAX_ERROR], lines=True))
 
 
 def _is_text(value) -> bool:
