@@ -25,7 +25,7 @@ _TYPES = _FLOATS | _WHOLE | {"U8": torch.uint8, "BOOL": torch.bool, "C64": torch
 #: Memory of a model that its weights do not account for: windows, tables, filters made anew.
 _MAX_UNSAVED_BYTES = 2**28
 #: Calls of torch that build a model, at most: so many, and so many more for each weight.
-_CALLS, _CALLS_PER_WEIGHT = 5000, 300
+_CALLS, _CALLS_PER_WEIGHT = 5000, 60
 #: Of its weights, at most, that building a model makes.
 _COPIES = 8
 

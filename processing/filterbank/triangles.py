@@ -13,6 +13,7 @@ SLOPES = ("hz", "mel", "symmetric")
 NORMS = ("none", "slaney")
 #: Shapes that have a gradient in their centre and in their width. A rectangle has none.
 PARAMETRIC_SHAPES = ("triangular", "gaussian")
+_MOST = 2**23  # values of a bank, of which several are held at once
 
 
 def mel_edges_hz(
@@ -55,7 +56,7 @@ def triangles(edges: np.ndarray, points: np.ndarray) -> np.ndarray:
     edges = np.asarray(edges, dtype=np.float64)[:, None]
     lower, middle, upper = edges[:-2], edges[1:-1], edges[2:]
     points = np.asarray(points, dtype=np.float64)
-    table("filters by points of the spectrum", len(middle), len(points))
+    table("filters by points of the spectrum", len(middle), len(points), most=_MOST)
     rising = (points - lower) / (middle - lower)
     falling = (upper - points) / (upper - middle)
     return np.maximum(0.0, np.minimum(rising, falling))
@@ -139,7 +140,7 @@ def mel_bank(
     if mel_scale != "htk" and slopes != "hz":
         raise ValueError(f'slopes={slopes!r} needs mel_scale="htk", got {mel_scale!r}')
     edges_hz = mel_edges_hz(num_filters, min_freq_hz, max_freq_hz, mel_scale)
-    table("num_features by n_fft", num_filters, n_fft + 1)
+    table("num_features by n_fft", num_filters, n_fft + 1, most=_MOST)
     freqs_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     if slopes == "hz":
         bank = triangles(edges_hz, freqs_hz)

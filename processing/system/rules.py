@@ -85,7 +85,7 @@ def or_null(rule: Rule) -> Rule:
 MAX_TABLE = 2**24
 
 
-def table(what: str, *sides: int) -> None:
+def table(what: str, *sides: int, most: int = MAX_TABLE) -> None:
     """Refuse a table that is too large, before it takes memory.
 
     Raises
@@ -97,6 +97,6 @@ def table(what: str, *sides: int) -> None:
     -------
     >>> table("filters by bins", 40, 257)
     """
-    if math.prod(sides) > MAX_TABLE:
+    if math.prod(sides) > most:
         shape = " x ".join(map(str, sides))
-        raise ValueError(f"{what}: {shape} values are too many; at most {MAX_TABLE} are allowed")
+        raise ValueError(f"{what}: {shape} values are too many; at most {most} are allowed")

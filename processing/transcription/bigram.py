@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..system.files import TextError, read_json, write_json
-from ..system.rules import is_whole, table
+from ..system.rules import is_whole
 
 _VERSION = 1
 # Index 0, the blank of CTC, is in no transcript: as a context it is the beginning, as what follows
@@ -97,8 +97,8 @@ class Bigram:
         return {"version": _VERSION, "num_labels": self.num_labels, "counts": counts}
 
     @classmethod
-    def from_state(cls, state: Mapping) -> Bigram:
-        """Remake what `state` describes.
+    def from_state(cls, state: Mapping, expected_labels: int | None = None) -> Bigram:
+        """Remake what `state` describes; of `expected_labels` labels, where that is given.
 
         Raises
         ------
@@ -109,10 +109,11 @@ class Bigram:
             version, num_labels = state["version"], state["num_labels"]
             counts = {(int(a), int(b)): int(n) for a, b, n in state["counts"]}
             if not is_whole(num_labels, 1):
-                raise TypeError(f"num_labels {num_labels!r}")
-            table("labels by labels", num_labels, num_labels)
+                raise TypeError(f"num_labels is {num_labels!r:.20}")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no bigram ({type(error).__name__}: {error})") from None
+        if expected_labels not in (None, num_labels):
+            raise ValueError(f"the bigram has {num_labels} labels and the units {expected_labels}")
         if version != _VERSION:
             raise ValueError(f"the bigram is of version {version}, known is {_VERSION}")
         return cls(num_labels, counts)
@@ -122,8 +123,8 @@ class Bigram:
         return write_json(path, self.state(), indent=None)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Bigram:
-        """Read what `save` wrote.
+    def load(cls, path: str | os.PathLike, expected_labels: int | None = None) -> Bigram:
+        """Read what `save` wrote; of `expected_labels` labels, where that is given.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class Bigram:
             Something else, with the path.
         """
         try:
-            return cls.from_state(read_json(path))
+            return cls.from_state(read_json(path), expected_labels)
         except TextError:
             raise  # names the file
         except ValueError as error:

@@ -9,7 +9,7 @@ import numpy as np
 from ...lobes.bundles.folder import file_in
 from ...processing.scoring.verification.calibration import Calibration, cllr, fit_calibration
 from ...processing.scoring.verification.metrics import error_curve
-from ...processing.system.files import read_json, write_json
+from ...processing.system.files import TextError, read_json, write_json
 from .trial_scoring import Scored
 
 FILE = "calibration.json"
@@ -124,5 +124,7 @@ def read_calibration(path: str | os.PathLike) -> FittedCalibration:
             raise ValueError(f"its format is {held['format']}, this auricle reads {FORMAT}")
         calibration = Calibration(*(float(held[name]) for name in ("scale", "offset", "prior")))
         return FittedCalibration(calibration, dict(held["fitted_on"]), dict(held["scoring"]))
+    except TextError:
+        raise  # names the file
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no calibration: {error!r}") from None

@@ -66,7 +66,7 @@ def decoder_of(
                 "transcripts; take --lm-weight 0"
             )
         try:
-            bigram = Bigram.load(path)
+            bigram = Bigram.load(path, len(units.labels))
         except ValueError as error:
             raise ValueError(
                 f"{error}; take a whole copy of the bundle, or --lm-weight 0"
