@@ -75,11 +75,13 @@ test-compile: $(VENV)/.test
 	$(TEST) tests/lobes/promises/compile_every_lobe.py \
 		tests/recipes/speech_commands/compile_training.py
 
-# Damaged files and command lines. N: how many; KIND and SEED: one of them again.
+# Damaged files and command lines, and hostile bundles. N: how many of the former; KIND and SEED: one
+# of them again.
 N ?= 10000
 fuzz: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(RUN)/python tests/hostile/fuzz.py --cases $(N) \
 		$(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
+	$(if $(KIND),,HOSTILE_BUNDLES=200 $(TEST) tests/hostile/test_bundles.py)
 
 # Trainings of all recipes that are killed, stopped, or go on with other processes. N: how many.
 kills: N = 40

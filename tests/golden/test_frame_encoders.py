@@ -1,5 +1,6 @@
 """The encoders that give a step for every few frames, against other people's layers."""
 
+import json
 import math
 
 import pytest
@@ -17,6 +18,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from auricle.lobes import build_encoder
+from auricle.lobes.encoders import _transformers_folder
 from auricle.lobes.encoders._transformers_folder import SMALL as SMALL_MODEL
 from auricle.lobes.encoders.wav2vec2 import Wav2Vec2
 from auricle.lobes.layers.masks import mask_padding
@@ -291,6 +293,28 @@ def test_wav2vec2_refuses_pickles(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     refused(r"no \*\.safetensors.*not read.*save_pretrained", from_path, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
+def test_a_config_reaches_transformers_by_an_allow_list(tmp_path, kind, monkeypatch):
+    saved(tmp_path, kind)
+    about = json.loads((tmp_path / "config.json").read_text())
+    about |= {"_attn_implementation": "someone/kernel", "auto_map": {"AutoModel": "code.Model"}}
+    about |= {"quantization_config": {"quant_method": "gptq"}, "_name_or_path": "someone/model"}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "someone/model"}')
+    config, model, _ = MODELS[kind]
+    seen = []
+
+    def spy(**settings):
+        seen.append(settings)
+        return config(**settings)
+
+    monkeypatch.setattr(_transformers_folder, "classes_of", lambda *_: (spy, model))
+    from_path(tmp_path)
+    (settings,) = seen
+    assert {"hidden_size", "layerdrop"} < {*settings}
+    assert {*settings} <= {*_transformers_folder.NETWORK, *_transformers_folder.SETTINGS}
 
 
 def test_wav2vec2_refuses_what_it_cannot_open(tmp_path):
