@@ -19,6 +19,8 @@ class EveryRecipe:
 
     #: Files of the output folder, besides those of every recipe.
     pictures = ()
+    #: The file of what was predicted for every test item.
+    predictions = "test_predictions.csv"
     #: The last epoch's training loss is below this share of the first's.
     falls = 1.0
     #: The optimiser step at which a run is killed: in the second epoch or later.
@@ -39,6 +41,7 @@ class EveryRecipe:
         assert result.wall_s > 0 and result.audio_s_per_s > 0
         losses = [record["train"]["loss"] for record in history(folder)]
         assert losses[-1] < self.falls * losses[0]
+        assert (folder / self.predictions).stat().st_size > 100
         for picture in ("training_curves.png", "learned_filters.png", *self.pictures):
             assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
             assert picture in printed

@@ -19,6 +19,7 @@ RECIPE = SMALL["music_emotion"]
 
 
 class TestMusicEmotion(EveryRecipe):
+    predictions = "test_predictions.json"
     pictures = ("valence_arousal.png",)
     killed_at = 10  # of 4 in an epoch
     bad_input = [

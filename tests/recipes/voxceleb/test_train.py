@@ -22,6 +22,7 @@ ONE_EPOCH = ("--number_of_epochs", 1, "--warmup_epochs", 0)
 
 
 class TestVoxceleb(EveryRecipe):
+    predictions = "test_scores.txt"
     pictures = ("det.png",)
     killed_at = 8
     bad_input = [
