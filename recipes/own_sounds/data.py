@@ -19,7 +19,6 @@ DIGESTED = (
     *("table", "name_pattern", "task", "valid_share", "test_share", "sample_rate", "skip_broken"),
     "fold",
 )
-LONG_CLIPS = ("crop", "windows", "first", "centre", "whole")
 
 
 def prepare_from(plain: dict, folder: Path) -> SoundsRecord:

@@ -3,8 +3,9 @@
 from ...lobes.registry import ENCODERS
 from ...processing.system.rules import one_of, wrong_values
 from .corpus import pattern_problem
-from .data import LONG_CLIPS
 from .splits import PROTOCOLS
+
+LONG_CLIPS = ("crop", "windows", "first", "centre", "whole")
 
 
 def problems(plain: dict) -> list[str]:

@@ -16,6 +16,7 @@ from auricle.lobes import FRONTENDS
 from auricle.lobes.brains import optimization
 from auricle.recipes.music_emotion import model as music_model
 from auricle.recipes.music_emotion import prepare as music_prepare
+from auricle.recipes.own_sounds import options as sounds_options
 from auricle.recipes.speech_commands import protocols
 from auricle.recipes.timit import model as timit_model
 from auricle.recipes.timit import prepare as timit_prepare
@@ -46,6 +47,7 @@ RECIPES = {
         music_prepare.problems,
         music_model.problems,
     ],
+    "own_sounds": [lobe_problems, optimization.problems, sounds_options.problems],
 }
 ROWS = YAML(typ="safe").load(shipped("experiments"))
 
