@@ -8,7 +8,7 @@ from ...processing.plots.study import curves_of_seeds, score_against_cost, svg
 from ...processing.system.files import write_text
 from ...processing.system.version import __version__
 from ..reports.printing import markdown_rows
-from .running import duration
+from .running import duration, run_folders
 from .store import Store
 from .study import Study
 from .summary import (
@@ -286,8 +286,10 @@ def _add_pictures(page: Page, summary: Summary, store: Store) -> None:
     """The learned filters of each cell's first run, as its run has drawn them."""
     for group in summary.groups[:_MOST_PICTURES]:
         for seed, run in group.runs.items():
-            path = store.run(group.names[seed]) / "learned_filters.png"
-            if run.filters and run.params["frontend"] and path.is_file():
+            folders = run_folders(store, group.names[seed])
+            paths = (folder / "learned_filters.png" for folder in folders)
+            path = next((path for path in paths if path.is_file()), None)
+            if run.filters and run.params["frontend"] and path:
                 data = base64.b64encode(path.read_bytes()).decode()
                 moved = run.filters["centre_shift_hz"]
                 title = f"{group.text}, seed {seed}: centres moved by {moved:.1f} Hz on average"

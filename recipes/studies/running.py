@@ -90,7 +90,7 @@ def run_study(
             _time_epoch(study, store, todo[0], content)
         say(_estimate(study, store, cells, todo, workers))
         jobs = submit(place, listed, workers)
-        _watch(jobs, store, todo, say)
+        _watch(jobs, store, todo, listed.stem, say)
         errors = jobs.errors()
     except KeyboardInterrupt:
         say("stopping: each run writes a checkpoint first")
@@ -118,8 +118,8 @@ def _words(store: Store, name: str) -> str:
     return str(store.failure(name).get("words", "")).replace("\n", "\n  ")
 
 
-def _watch(jobs: Jobs, store: Store, todo: list[Cell], say: Callable) -> None:
-    """Say what becomes of each cell, until all workers have ended."""
+def _watch(jobs: Jobs, store: Store, todo: list[Cell], start: str, say: Callable) -> None:
+    """Say what becomes of each cell in this start, until all workers have ended."""
     waiting, over, began = list(todo), 0, time.monotonic()
     is_over = False
     while not is_over:
@@ -127,7 +127,7 @@ def _watch(jobs: Jobs, store: Store, todo: list[Cell], say: Callable) -> None:
         for cell in list(waiting):
             name = cell.name
             is_done = store.is_done(name)
-            if not is_done and not store.failure(name).get("words"):
+            if not is_done and store.failure(name).get("start") != start:
                 continue
             waiting.remove(cell)
             over += 1
@@ -263,12 +263,18 @@ def _time_epoch(study: Study, store: Store, cell: Cell, content: dict) -> None:
 
 
 def history(store: Store, name: str) -> dict:
-    """The record of a cell's latest checkpoint."""
-    files = sorted((store.run(name) / "checkpoints").glob("CKPT*/history.ckpt"))
-    try:
-        return read_json(files[-1]) if files else {}
-    except (OSError, TextError):
-        return {}
+    """The record of a cell's latest checkpoint; of a cross-validation, that of the first fold."""
+    for folder in run_folders(store, name):
+        files = sorted((folder / "checkpoints").glob("CKPT*/history.ckpt"))
+        with contextlib.suppress(OSError, TextError):
+            if files:
+                return read_json(files[-1])
+    return {}
+
+
+def run_folders(store: Store, name: str) -> list[Path]:
+    """The folder of a cell's run, and those of its folds where it is a cross-validation."""
+    return [store.run(name), *sorted(store.run(name).glob("fold_*"))]
 
 
 def result_of(store: Store, name: str) -> dict:

@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from fake_training import begin_fake
 
+from auricle.recipes.studies.running import _watch
 from auricle.recipes.studies.store import Store, counts
 from auricle.recipes.studies.study import StudyError, read_study
 from auricle.recipes.studies.worker import Worker, pin
@@ -90,6 +92,19 @@ def test_a_worker_that_gets_a_signal_stops_its_run(begin):
     threading.Thread(target=interrupt).start()
     Worker(str(listed))()
     assert [*store.states(cells).values()] == ["stopped", "waiting"]
+
+
+@pytest.mark.slow
+def test_a_failure_of_an_earlier_start_is_no_news(begin):
+    store, cells, listed = begin(0.2, 0.5)
+    Worker(str(listed))()
+    for start, said in (
+        (listed.stem, ["FAILED: auricle: there are no such data", "done"]),
+        ("x", ["done"]),
+    ):
+        lines = []
+        _watch(SimpleNamespace(are_over=lambda: True), store, cells, start, lines.append)
+        assert [line.split(": ", 1)[1].split(";")[0] for line in lines] == said
 
 
 def test_folders_of_others_are_refused(begin, tmp_path):
