@@ -60,8 +60,9 @@ def run_study(
             raise StudyError(study.name, problems)
         check_cells(study, todo)
         record["data"] |= prepare_data(study, store, cells)
-    known = {"version": __version__, "commit": git_commit(), "stamp": data}
-    store.write({**record, **known})
+    if todo or record.get("stamp") != data:
+        known = {"version": __version__, "commit": git_commit(), "stamp": data}
+        store.write({**record, **known})
     seeds = len(study.seeds)
     number, of_each = counts(states), _many(seeds, "seed")
     threads = _many(place.threads, "thread")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -45,6 +46,12 @@ def states(study):
     return [*json.loads(study("status", "--json").stdout)["cells"].values()]
 
 
+def processor_s():
+    """What processes that have ended have used of the processor, in s."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_two_jobs_run_a_grid_and_a_second_start_runs_nothing(study, tmp_path):
     done = study("run", "--jobs", 2)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,9 +61,9 @@ def test_two_jobs_run_a_grid_and_a_second_start_runs_nothing(study, tmp_path):
     assert states(study) == ["done"] * 4
     files = sorted((tmp_path / "runs" / "runs").glob("*/results.json"))
     before = [file.stat().st_mtime_ns for file in files]
-    began = time.monotonic()
+    began_s = processor_s()
     again = study("run", "--jobs", 2)
-    assert time.monotonic() - began < 3
+    assert processor_s() - began_s < 2, "torch is not even imported"
     assert again.returncode == 0 and again.stdout.strip().endswith("4 done")
     more = study("run", "--seeds", "1-3", "--axis", "frontend=mel", "--no-timing")
     assert "3 runs" in more.stdout and "1 to run" in more.stdout, more.stdout + more.stderr
