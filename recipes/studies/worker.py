@@ -64,15 +64,18 @@ class Worker:
         from submitit.helpers import DelayedSubmission
 
         self.stop()
+        if self.process is not None:
+            # Not `Popen.wait`: this runs in a signal's handler, maybe amid that very function.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(Worker(self.listed, self.index, self.workers, self.pinned))
 
     def stop(self) -> None:
-        """End the present run after a checkpoint, and begin no other."""
+        """Have the present run end after a checkpoint, and begin no other."""
         self.is_stopped = True
         if self.process is not None:
             with contextlib.suppress(OSError):
                 self.process.terminate()
-            self.process.wait()
 
     def __getstate__(self):
         return {**vars(self), "process": None, "is_stopped": False}
