@@ -59,7 +59,9 @@ def cross_validate(config: Config, names: list[str], train_one: Callable) -> Non
 
 
 def _of_fold(config: Config, name: str, folder: Path) -> Config:
-    own = {"fold": name, "protocol": "folds", "output_folder": str(folder / f"fold_{name}")}
+    # As the command line reads it: the run of a fold goes on that was begun alone.
+    fold = int(name) if name.isdecimal() and str(int(name)) == name else name
+    own = {"fold": fold, "protocol": "folds", "output_folder": str(folder / f"fold_{name}")}
     return dataclasses.replace(
         config, overrides={**config.overrides, **own}, plain={**config.plain, **own}
     )

@@ -78,6 +78,7 @@ def test_classes_are_learned_scored_and_answered_for_as_in_the_test(recipe, corp
 def test_folds_give_one_result_and_go_on_where_they_were(recipe, tmp_path):
     folder, words = tmp_path / "run", ("--table", "folds.csv", "--protocol", "folds")
     words += ("--number_of_epochs", 1)
+    assert recipe.main(folder / "fold_1", *words, "--fold", 1) == 0
     recipe.train(folder, *words)
     result = json.loads((folder / "results.json").read_text())
     test = result["metrics"]["test"]
