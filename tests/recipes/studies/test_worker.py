@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_training import begin_fake
+from filelock import FileLock
 
 from auricle.recipes.studies.running import _watch
 from auricle.recipes.studies.store import Store, counts
@@ -55,9 +56,13 @@ def test_two_workers_share_the_cells(begin):
     assert set(store.states(cells).values()) == {"done"}
 
 
-def test_a_cell_that_somebody_holds_is_left_alone(begin):
+@pytest.mark.parametrize("what", ["state/{}.lock", "runs/{}/run.lock"])
+def test_a_cell_that_somebody_holds_is_left_alone(what, begin):
     store, cells, listed = begin(0.1, 0.5)
-    with store.lock(cells[0].name):
+    lock = store.folder / what.format(cells[0].name)
+    lock.parent.mkdir(exist_ok=True)
+    (store.folder / "state" / f"{cells[0].name}.lock").touch()
+    with FileLock(lock):
         assert store.states(cells)[cells[0].name] == "running"
         Worker(str(listed))()
     assert [*store.states(cells).values()] == ["waiting", "done"]
