@@ -11,6 +11,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -166,6 +167,10 @@ def _run(recipe, train, checks, argv, task, output) -> int:
         return _stop(
             error, 2 if isinstance(error, (RecipeError, ConfigError, PreparationError)) else 1
         )
+    except RuntimeError as error:
+        if os.environ.get("AURICLE_TRACEBACK") or not _has_lost_a_rank(error):
+            raise
+        _end_without(f"another rank has ended ({str(error).rpartition('] ')[2]})")
     finally:
         release_folder()
         if not isinstance(sys.exc_info()[1], (interruption.StopRequested, KeyboardInterrupt)):
@@ -245,13 +250,21 @@ def _init_processes(config: Config) -> standstill.Watch | None:
         )
     ddp_init_group(config.run_opts)
     limit_s = config.plain["rank_limit_s"]
-    return standstill.Watch(limit_s, _end_without) if limit_s else None
+    if not limit_s:
+        return None
+    return standstill.Watch(limit_s, lambda missing: _end_without(f"{missing} (rank_limit_s)"))
+
+
+def _has_lost_a_rank(error: RuntimeError) -> bool:
+    """Whether a collective has failed because the connection to another rank broke."""
+    broken = r"Connection (closed|reset)|Broken pipe|[Tt]imed out"
+    return os.environ.get("RANK") is not None and re.search(broken, str(error)) is not None
 
 
 def _end_without(missing: str) -> None:
     """End this rank, which others can only wait for."""
     print(
-        f"auricle: rank {os.environ['RANK']} ends: {missing} (rank_limit_s); "
+        f"auricle: rank {os.environ['RANK']} ends: {missing}; "
         "the same command goes on from the last checkpoint",
         file=sys.stderr,
         flush=True,

@@ -41,9 +41,9 @@ def test_a_listing_and_a_training_work_or_say_why_not(tiny, tmp_path, surroundin
     recipe = SMALL["speech_commands"]
     recipe.corpus = tiny(recipe.name)
     folder = tmp_path / "däta run"
-    script = ("-m", "auricle", "train", recipe.name)
+    script = ("-m", "auricle.recipes.cli", "train", recipe.name)
     for words in (
-        ("-m", "auricle", "list", "frontends"),
+        ("-m", "auricle.recipes.cli", "list", "frontends"),
         (*script, *recipe.words(folder, *SHORT, "--frontend", "leaf")[1:]),
     ):
         done = run(words, surroundings, tmp_path)

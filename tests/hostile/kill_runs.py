@@ -142,7 +142,7 @@ class TestSpeechCommands(Killed):
         ("by", "status", "words", "dies"),
         [
             (signal.SIGSTOP, {75}, ["no sign of rank 1, process", "for 5 s"], 1),
-            (signal.SIGKILL, {1, 75}, [], 1),
+            (signal.SIGKILL, {75}, ["auricle: rank 0 ends: another rank has ended"], 1),
             (signal.SIGUSR1, {75}, ["stopped by"], None),
             (signal.SIGUSR1, {75}, ["stopped by"], 1),
         ],
