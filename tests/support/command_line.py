@@ -151,6 +151,7 @@ def _child(script, words, environment, logs, die_at):
     if die_at:
         _die(*die_at)
     sys.argv = [script, *words]
+    mock.patch(SAVE_FIGURE, _no_picture).start()  # drawing takes a second
     runpy.run_path(script, run_name="__main__")
 
 
