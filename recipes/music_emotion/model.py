@@ -59,6 +59,7 @@ def problems(plain: dict) -> list[str]:
         "max_batch_s": (_is_duration, "a number above 0 s, or null for no limit"),
         "exclude_leakage": folder,
         "decoded_folder": folder,
+        "table": (folder[0], "a file, or null for values.csv"),
         "average_checkpoints": whole(1),
     }
     problems += wrong_values(plain, rules)

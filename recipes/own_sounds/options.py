@@ -16,11 +16,13 @@ def problems(plain: dict) -> list[str]:
     >>> problems({"protocol": "fold"})
     ["protocol is 'fold'; it can be auto, given, folds or random"]
     """
+    file = (lambda value: value is None or isinstance(value, str), "a file's name, or null")
     flag = (lambda value: isinstance(value, bool), "true or false")
     rules = {
         "task": one_of(("auto", "classification", "tagging")),
         "protocol": one_of(PROTOCOLS),
         "long_clips": one_of(LONG_CLIPS),
+        "table": file,
         **dict.fromkeys(("balanced", "time_roll", "skip_broken"), flag),
     }
     wrong = wrong_values(plain, rules, "{name} is {value!r}; it can be {what}")

@@ -16,8 +16,9 @@ try:
     from auricle.recipes.own_sounds import checks
     from auricle.recipes.own_sounds.corpus import read_corpus
     from auricle.recipes.own_sounds.record import SoundsRecord
-    from auricle.recipes.own_sounds.splits import protocol_of, split_corpus
+    from auricle.recipes.own_sounds.splits import fold_names, protocol_of, split_corpus
     from auricle.recipes.training.command_line import run_prepare
+    from auricle.recipes.training.preparation import PreparationError
     from auricle.recipes.training.record import fingerprint
 except ModuleNotFoundError as error:
     if __name__ == "__main__" and (error.name or "").startswith("auricle"):
@@ -93,8 +94,13 @@ def prepare(
     data_folder, output_folder = Path(data_folder), Path(output_folder)
     corpus = read_corpus(data_folder, table, name_pattern, task)
     protocol = protocol_of(corpus, protocol)
-    if protocol == "folds" and fold is None:
-        fold = min(sound.fold for sound in corpus.sounds)
+    if fold is None and protocol == "folds":
+        fold = fold_names(corpus)[0]
+    if fold is not None and protocol != "folds":
+        raise PreparationError(
+            f"fold is {fold!r}, and {corpus.source} is split by {protocol}: take --protocol folds, or "
+            "leave fold out"
+        )
     settings = {
         "protocol": protocol,
         "fold": str(fold) if protocol == "folds" else "",

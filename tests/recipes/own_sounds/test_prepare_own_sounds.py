@@ -143,7 +143,7 @@ def test_a_group_in_two_splits_is_refused(tmp_path):
     table(folder, [("path", "label", "group", "split"), *rows])
     says(
         folder,
-        r"of train: speakers of test.*--skip_broken true",
+        r"of train: speakers of test.*--protocol random",
         valid_share=0.3,
     )
 
@@ -209,6 +209,7 @@ def test_folders_and_options_that_do_not_fit_are_refused(tmp_path):
     says(folder, r"table .*list\.csv is not there.*--table", table="list.csv")
     says(folder, r"task tagging needs a table", task="tagging")
     says(folder, r"protocol folds needs the fold.*none for 8 of 8", protocol="folds")
+    says(folder, r"fold is '1'.*split by random.*--protocol folds", fold="1")
     (folder / "ja" / "ja0_0.wav").write_bytes(b"RIFF")
     says(folder, r"1 files or entries cannot be used.*ja0_0\.wav.*--skip_broken true")
 

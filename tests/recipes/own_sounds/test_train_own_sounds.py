@@ -156,18 +156,12 @@ def test_what_an_epoch_hears(corpus, tmp_path):
 
 
 def test_options_that_do_not_go_together_are_refused_at_once(recipe, tmp_path, capsys):
-    words = (
-        "--protocol",
-        "fold",
-        "--valid_share",
-        0.5,
-        "--test_share",
-        0.6,
-        "--long_clips",
-        "cut",
-    )
+    words = ("--protocol", "fold", "--valid_share", 0.5, "--test_share", 0.6)
+    words += ("--long_clips", "cut", "--table", 3)
     assert recipe.main(tmp_path / "run", *words) == 2
     said = capsys.readouterr().err
-    assert "3 problems" in said and "nothing is left to train on" in said
+    assert (
+        "4 problems" in said and "a file's name" in said and "nothing is left to train on" in said
+    )
     assert recipe.main(tmp_path / "run", "--table", "folds.csv", "--fold", "9") == 2
     assert "fold is '9'" in capsys.readouterr().err
