@@ -72,11 +72,9 @@ class Container:
 def open_audio(path) -> BinaryIO:
     """Open a file that has bytes; AudioError for what the file system shows."""
     try:
-        if not stat.S_ISREG((status := os.stat(path)).st_mode):
-            if stat.S_ISDIR(status.st_mode):
-                raise AudioError(path, "is a folder", "name an audio file", "missing")
-            raise AudioError(path, "is a pipe or a device", "write it into a file", "missing")
-        file = open(path, "rb")
+        status = os.stat(path)
+        # A pipe would be waited for.
+        file = open(path, "rb") if stat.S_ISREG(status.st_mode) else None
     except FileNotFoundError:
         raise AudioError(path, "no such file", "check the path", "missing") from None
     except OSError as error:
@@ -84,6 +82,10 @@ def open_audio(path) -> BinaryIO:
         raise AudioError(path, problem, "check the permissions", "missing") from error
     except ValueError:
         raise AudioError(path, "has a NUL in its name", "correct the name", "missing") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(path, "is a folder", "name an audio file", "missing")
+    if file is None:
+        raise AudioError(path, "is a pipe or a device", "write it into a file", "missing")
     if not status.st_size:
         file.close()
         raise AudioError(path, "is empty (0 bytes)", "restore or remove the file", "empty")

@@ -16,8 +16,9 @@ def printable(text: str, lines: bool = False) -> str:
 
     Example
     -------
-    >>> print(printable("yes\x1b[2J\n"), printable("a\tb\x9b", lines=True))
-    yes\u001b[2J\n a	b\u009b
+    >>> print(printable("yes\x1b[2J\n"), printable("a\nb\x9b", lines=True))
+    yes\u001b[2J\n a
+    b\u009b
     """
     pattern = _LINES if lines else _ONE_LINE
     return pattern.sub(lambda match: json.dumps(match[0])[1:-1], text)

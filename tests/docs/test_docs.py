@@ -328,7 +328,7 @@ def problems_of(command: list[str]) -> list[str]:
             return ["refused by auricle"]
         if getattr(arguments, "kind", "") in ("labels", "leakage"):
             return []  # a folder, and no lobe
-        named = getattr(arguments, "name", "leaf")
+        named = arguments.name if command[1] in ("describe", "check") else "leaf"
         return [] if named in (*FRONTENDS.names(), *ENCODERS.names()) else [f"no lobe {named}"]
     scripts = [number for number, word in enumerate(command) if word.endswith("/train.py")]
     if not scripts:

@@ -21,7 +21,7 @@ def test_items_are_those_of_the_epoch():
 def test_a_row_is_decoded_once(monkeypatch):
     decoded = []
 
-    def read_row(row, roots, rate):
+    def read_row(row, roots, rate, convert):
         decoded.append((row["path"], roots, rate))
         return torch.tensor([0.5, 0.25])
 

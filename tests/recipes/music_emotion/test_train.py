@@ -92,7 +92,8 @@ class Prepared:
     """What `build_datasets` reads of a preparation of one song."""
 
     def __init__(self, target, **row):
-        self.target, self.roots = target, {}
+        self.target, self.roots, self.protocol = target, {}, "emomusic"
+        self.dimensions = ("valence", "arousal")
         labels = sum(value == value for value in row.get("dynamic_valence", []))
         self.counts = {split: {"dynamic_labels": labels} for split in data.SPLITS}
         self.scale = {"low": -1.0, "high": 1.0} if target == "dynamic" else {"low": 1, "high": 9}
