@@ -16,7 +16,8 @@ def add_command(commands, module: ModuleType) -> None:
     Arguments
     ---------
     commands : of `ArgumentParser.add_subparsers`.
-    module : called as the command is; what its `run` raises as `UsageError` ends the program as
+    module : called as the command is; an argument `plugin` of its `run` gets the files that were
+        loaded; what it raises as `UsageError` ends the program as
         what the parser refuses by itself.
     """
     summary = summary_of(module.run)
@@ -31,7 +32,7 @@ def add_command(commands, module: ModuleType) -> None:
         metavar="FILE.py",
         help="A file that registers lobes of your own; it is run, so it must be trusted.",
     )
-    add_options(parser, module.run, dashes=True)
+    add_options(parser, module.run, hidden=("plugin",), dashes=True)
 
     def run(arguments) -> int:
         try:

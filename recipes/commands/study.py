@@ -23,6 +23,7 @@ def run(
     search: bool = False,
     samples: int = 20,
     json: bool = False,
+    plugin: list[str] = (),
 ) -> int:
     """Run a grid of trainings: what is done is never run again, and what was killed goes on.
 
@@ -70,7 +71,7 @@ def run(
         raise UsageError("--search is for auricle study run --on ray")
     study = find_study(name, quick)
     options = list(set_ or ())
-    study = with_changes(study, axis or (), seeds or "", options, data_folder)
+    study = with_changes(study, axis or (), seeds or "", options, data_folder, plugin)
     store = Store(Path(folder).absolute() if folder else default_folder(study).absolute())
     if action == "run" and search:
         from ..studies.search import search_study

@@ -76,6 +76,7 @@ def run_study(
         "recipe": study.recipe,
         "cells": {cell.name: study.words(cell) for cell in todo},
         "threads": place.threads,
+        "working_folder": os.getcwd(),  # what relative paths of options are relative to
     }
     workers = min(place.jobs, len(todo))
     many = f"{workers} at a time, " if workers > 1 else ""

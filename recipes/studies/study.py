@@ -35,6 +35,7 @@ from ..training.output_folder import FREE_KEYS
 FOLDER = HERE / "studies"
 #: Options that leave a result as it is: two cells that differ in them alone are one.
 _FREE = (*FREE_KEYS, "output_folder", "results_folder", "device", "noprogressbar")
+_FREE += ("plugin", "logger")
 _MOST_CELLS, _MOST_NODES = 100_000, 300_000
 
 
@@ -148,7 +149,10 @@ class Study:
         words = [self.yaml] if self.yaml else []
         words += ["--experiment", self.experiment] if self.experiment else []
         for key, value in cell.options.items():
-            words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+            if key == "plugin" and isinstance(value, list):
+                words += ["--plugin", *map(str, value)]
+            else:
+                words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
         return words
 
     def settings(self, cell: Cell, *keys: str) -> list:
@@ -277,6 +281,7 @@ def changed(
     seeds: str,
     options: Sequence[str],
     data_folder: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> Study:
     """A study with axes, seeds and fixed options of the command line.
 
@@ -287,6 +292,7 @@ def changed(
     seeds : "1-3" or "1,5", "" for those of the study.
     options : "NAME=VALUE" each.
     data_folder : of the recipe; "mini", or a path, which is made absolute.
+    plugins : files that register lobes, for every cell.
     """
     problems: list[str] = []
     new_axes, fixed = dict(study.axes), dict(study.fixed)
@@ -314,6 +320,8 @@ def changed(
             fixed[key] = _value(value)
         else:
             problems.append(f"--set {text}: give --set NAME=VALUE")
+    if plugins:
+        fixed["plugin"] = [str(Path(plugin).absolute()) for plugin in plugins]
     if data_folder:
         is_mini = data_folder == "mini"
         fixed["data_folder"] = (

@@ -133,6 +133,7 @@ def spawn(content: dict, name: str, store: Store, log) -> subprocess.Popen:
     threads = {"OMP_NUM_THREADS": str(content["threads"]), "OMP_WAIT_POLICY": "passive"}
     return subprocess.Popen(
         command,
+        cwd=content.get("working_folder"),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -53,6 +53,15 @@ def test_a_cell_is_known_by_its_settings():
         assert [cell.key for cell in other.cells()] == keys, "defaults and what changes no result"
     more = changed(study(), ["frontend=mel,leaf,sincnet"], "1-3", [])
     assert len(more.cells()) == 18 and {cell.key for cell in more.cells()} > set(keys)
+    watched = changed(study(), [], "", ["logger=mlflow"], None, ["my_lobe.py", "other.py"])
+    assert [cell.key for cell in watched.cells()] == keys
+    words = watched.words(watched.cells()[0])
+    where = words.index("--plugin")
+    assert [word.rpartition("/")[2] for word in words[where + 1 : where + 3]] == [
+        "my_lobe.py",
+        "other.py",
+    ]
+    assert words[where + 1].startswith("/") and words[where - 1] == "mlflow"
     for option in ("batch_size=32", "mini_size=tiny", "data_folder=other"):
         other = changed(study(), [], "", [option])
         assert not {cell.key for cell in other.cells()} & set(keys), option
