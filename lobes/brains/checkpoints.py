@@ -25,7 +25,7 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_process_only
 
-from ...processing.system.files import naming_full_disk, sync
+from ...processing.system.files import naming_full_disk, parse_json, read_json, read_text, sync
 
 logger = logging.getLogger(__name__)
 UNFINISHED, DAMAGED = "unfinished+", "damaged+"
@@ -219,10 +219,13 @@ def _is_whole(path: Path) -> bool:
         with open(path, "rb") as file:
             if file.read(2) == b"PK":
                 with zipfile.ZipFile(path) as archive:
-                    return archive.testzip() is None
-        text = path.read_text(encoding="utf-8")
-        return (json.loads if text[:1] == "{" else yaml.safe_load)(text) is not None
-    except (OSError, ValueError, zipfile.BadZipFile, yaml.YAMLError):
+                    # torch packs nothing; what is packed could unpack to any size.
+                    stored = all(not entry.compress_type for entry in archive.infolist())
+                    return stored and archive.testzip() is None
+        text = read_text(path)
+        value = parse_json(text.encode(), path) if text[:1] == "{" else yaml.safe_load(text)
+        return value is not None
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, yaml.YAMLError):
         return False
 
 
@@ -250,8 +253,7 @@ class History:
 
     @mark_as_loader
     def load(self, path, end_of_epoch=False):
-        with open(path, encoding="utf-8") as stream:
-            vars(self).update(json.load(stream))
+        vars(self).update(read_json(path))
 
     def curves(self) -> list[dict]:
         """The epochs as `auricle.processing.plots.training.training_curves` draws them."""

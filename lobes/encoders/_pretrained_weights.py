@@ -67,7 +67,8 @@ def check_against(path: str, weights: Weights, expected: Weights, network: dict)
     Raises
     ------
     ValueError
-        Names the tensors that lack, are too many, or have another shape.
+        Names the tensors that lack, are too many, or have another shape; those that are another
+        kind of number, NaN or infinite.
     """
     lack = sorted(set(expected) - set(weights))
     extra = sorted(set(weights) - set(expected))
@@ -77,6 +78,7 @@ def check_against(path: str, weights: Weights, expected: Weights, network: dict)
         if weights[name].shape != expected[name].shape
     ]
     if not (lack or extra or shapes):
+        _check_numbers(path, weights, expected)
         return
     wanted = ", ".join(f"{key} {value}" for key, value in network.items())
     problems = [
@@ -87,3 +89,17 @@ def check_against(path: str, weights: Weights, expected: Weights, network: dict)
     raise ValueError(
         f"path {str(path)!r} is of another architecture than {wanted}: it {'; '.join(problems)}"
     )
+
+
+def _check_numbers(path: str, weights: Weights, expected: Weights) -> None:
+    def is_wrong(name: str) -> bool:
+        value = weights[name]
+        if value.is_floating_point() != expected[name].is_floating_point() or value.is_complex():
+            return True
+        return value.is_floating_point() and not bool(torch.isfinite(value.float()).all())
+
+    if wrong := [name for name in sorted(expected) if is_wrong(name)]:
+        raise ValueError(
+            f"path {str(path)!r} holds weights that are NaN, infinite or another kind of number: "
+            f"{first_of(wrong)}; take a whole copy"
+        )

@@ -28,6 +28,7 @@ except ImportError:  # Windows: nothing is locked, and nothing swept
 PART = ".part"
 #: Of a JSON file that is read: more than anything auricle writes, and no danger to the memory.
 MAX_JSON_BYTES, MAX_JSON_DEPTH = 2**26, 64
+_MOST_DIGITS = 20
 _BLOCK = 1 << 20
 #: What `tempfile` puts between the name and the suffix.
 _RANDOM = "[a-z0-9_]" * 8
@@ -265,7 +266,7 @@ def read_json(path: str | os.PathLike, most_bytes: int = MAX_JSON_BYTES):
     Raises
     ------
     TextError
-        As `parse_json`; a file of more than `most_bytes`, or that is no regular file.
+        As `parse_json`; what is no regular file.
     """
     # A pipe is opened without waiting for somebody who writes to it.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
@@ -273,20 +274,21 @@ def read_json(path: str | os.PathLike, most_bytes: int = MAX_JSON_BYTES):
         if not stat.S_ISREG(about.st_mode):
             raise TextError(f"{path}: no regular file; name a file of JSON")
         data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise TextError(f"{path}: more than {most_bytes} bytes of JSON, which nothing here writes")
-    return parse_json(data, path)
+    return parse_json(data, path, most_bytes)
 
 
-def parse_json(data: bytes, path: str | os.PathLike):
+def parse_json(data: bytes, path: str | os.PathLike, most_bytes: int = MAX_JSON_BYTES):
     """The value in bytes of JSON; `path` is for the messages.
 
     Raises
     ------
     TextError
-        Anything that is not JSON, with its line; NaN, infinity and numbers that become so; a key
-        that an object has twice; more than `MAX_JSON_DEPTH` lists and objects in each other.
+        Anything that is not JSON, with its line; NaN, infinity and numbers that become so; whole
+        numbers of more than 20 digits; a key that an object has twice; more than `MAX_JSON_DEPTH`
+        lists and objects in each other; more than `most_bytes`.
     """
+    if len(data) > most_bytes:
+        raise TextError(f"{path}: more than {most_bytes} bytes of JSON, which nothing here writes")
 
     def unique(pairs: list[tuple]) -> dict:
         value = {}
@@ -301,20 +303,17 @@ def parse_json(data: bytes, path: str | os.PathLike):
             raise TextError(f"{path}: holds {text[:20]}, which is no number of JSON")
         return number
 
-    hooks = {
-        "parse_float": finite,
-        "parse_constant": finite,
-        "object_pairs_hook": unique,
-    }
+    def whole(text: str) -> int:
+        if len(text) > _MOST_DIGITS:
+            raise TextError(f"{path}: holds a number of {len(text)} digits; floats have exponents")
+        return int(text)
+
+    numbers = {"parse_float": finite, "parse_constant": finite, "parse_int": whole}
     try:
-        value = json.loads(_decoded(data, path), **hooks)
+        value = json.loads(_decoded(data, path), object_pairs_hook=unique, **numbers)
         depth = _depth(value)
     except json.JSONDecodeError as error:
         raise TextError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
-    except TextError:
-        raise
-    except ValueError as error:  # a whole number of thousands of digits
-        raise TextError(f"{path}: not JSON ({error})") from None
     except RecursionError:
         depth = math.inf
     if depth > MAX_JSON_DEPTH:

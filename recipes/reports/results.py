@@ -175,7 +175,7 @@ class RunResult:
         return write_text(folder / RESULTS_NAME, _readable(self.to_dict()) + "\n")
 
     def _faults(self) -> list[str]:
-        faults = wrong_values(vars(self), _RULES, "{name} is {value!r}: give {what}")
+        faults = wrong_values(vars(self), _RULES, "{name} is {value!r:.200}: give {what}")
         for split in ("valid", "test") if isinstance(self.metrics, dict) else ():
             if not isinstance(self.metrics.get(split), dict) or not self.metrics[split]:
                 faults.append(f"metrics.{split} is missing or empty: give the scores of that split")

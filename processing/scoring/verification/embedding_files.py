@@ -11,17 +11,21 @@ compared).
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ...system.files import replacing
+from ...system.files import parse_json, replacing
 from .embeddings import Embeddings
 
 FORMAT = "auricle embeddings 1"
 SUFFIXES = (".safetensors", ".npz")
+_MOST_NAMES_BYTES = 2**28
+#: NumPy does not pack; embeddings that somebody has packed are hardly smaller.
+_MOST_PACKED = 10
 
 
 def write_embeddings(
@@ -83,7 +87,7 @@ def read_embeddings(path: str | os.PathLike) -> tuple[Embeddings, dict]:
         raise ValueError(f"{path}: no such file of embeddings")
     names, vectors, about = (_read_npz if suffix == ".npz" else _read_safetensors)(path)
     try:
-        known = json.loads(about) if about else {}
+        known = parse_json(about.encode(), path) if about else {}
         if not isinstance(known, dict):
             raise ValueError("'about' must be an object of JSON")
         if vectors.dtype.kind not in "fiu":
@@ -101,6 +105,10 @@ def _suffix(path: Path) -> str:
 
 def _read_npz(path: Path) -> tuple[list[str], np.ndarray, str]:
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > _MOST_PACKED * (2**20 + path.stat().st_size):
+            raise ValueError(f"it unpacks to {unpacked} bytes")
         with np.load(path, allow_pickle=False) as held:
             lacks = [name for name in ("names", "vectors") if name not in held.files]
             if lacks:
@@ -130,7 +138,12 @@ def _read_safetensors(path: Path) -> tuple[list[str], np.ndarray, str]:
                     f"its format is {metadata.get('format')!r} and not {FORMAT!r}: is it a file of "
                     "weights?"
                 )
-            names, about = json.loads(metadata["names"]), metadata.get("about", "")
+            names, about = (
+                parse_json(metadata["names"].encode(), path, _MOST_NAMES_BYTES),
+                metadata.get("about", ""),
+            )
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ValueError("'names' must be a list of text")
             return names, held.get_tensor("vectors"), about
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} is no file of embeddings: {error}") from None

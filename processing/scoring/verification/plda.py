@@ -35,6 +35,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from scipy import linalg
 
+from ...system.files import parse_json
 from ..arrays import sum_by_group
 from .embedding_files import save_tensors
 from .embeddings import Embeddings, row_products
@@ -275,10 +276,10 @@ def load_plda(path: str | os.PathLike) -> Plda:
             metadata = held.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-            about = json.loads(metadata["model"])
+            about = parse_json(metadata["model"].encode(), path)
             arrays = {name: held.get_tensor(name) for name in _ARRAYS}
             return Plda(length_norm=about["length_norm"], about=about["about"], **arrays)
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no PLDA model: {error}") from None
 
 

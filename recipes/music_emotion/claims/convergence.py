@@ -1,6 +1,5 @@
 """Compare how fast waveform and spectrogram models learn at an equal budget of epochs."""
 
-import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....processing.plots.common import new_figure, save_figure
+from ....processing.system.files import read_json
 from .finding import DOES_NOT_HOLD, HOLDS, NOT_DECIDED, Finding, Settings
 from .runs import FinishedRun, collect, planned
 from .seed_pairs import t_interval
@@ -88,7 +88,7 @@ def curve_of(run: FinishedRun) -> Curve:
         Neither is in its folder.
     """
     files = (run.folder / "checkpoints").glob("CKPT*/history.ckpt")
-    histories = [json.loads(file.read_text(encoding="utf-8"))["epochs"] for file in files]
+    histories = [read_json(file)["epochs"] for file in files]
     if histories:
         epochs = max(histories, key=len)
         seconds, total = [], 0.0

@@ -120,7 +120,8 @@ def test_errors_name_the_file_and_the_line(tmp_path):
         ("NaN", "holds NaN"),
         ("[-Infinity]", "holds -Infinity"),
         ("[1e999]", "holds 1e999"),
-        ("9" * 5000, "not JSON"),
+        ("9" * 5000, "5000 digits"),
+        ("[-" + "9" * 21 + "]", "22 digits"),
         ('"' + "a" * 100 + '"', "more than 90 bytes"),
     ],
 )
