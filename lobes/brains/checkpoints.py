@@ -37,6 +37,8 @@ CHECKPOINT_FILES = tuple(
     for state in ("", UNFINISHED, DAMAGED)
     for file in ("*.ckpt", METAFNAME)
 )
+#: What reading a meta file of any content raises.
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError)
 
 
 class CheckpointError(ValueError):
@@ -202,7 +204,7 @@ class AtomicCheckpointer(Checkpointer):
     def _construct_checkpoint_objects(checkpoint_dirs):
         found = []
         for path in checkpoint_dirs:
-            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+            with contextlib.suppress(*_UNREADABLE):
                 (checkpoint,) = Checkpointer._construct_checkpoint_objects([path])
                 float(checkpoint.meta["unixtime"]), bool(checkpoint.meta["end-of-epoch"])
                 found.append(checkpoint)

@@ -20,6 +20,12 @@ def files(tmp_path_factory):
     saved(folder / "named", nn.Linear(2, 2), architecture="efficientnet_b0")
     transformers_ast(folder / "ast", (10, 10))
     weights = load_file(folder / "vit" / "model.safetensors")
+    for name, value in (("nan", float("nan")), ("complex", 1j)):
+        bias = weights["blocks.1.mlp.fc1.bias"]
+        (folder / name).mkdir()
+        save_file(
+            weights | {"blocks.1.mlp.fc1.bias": bias * value}, folder / name / "a.safetensors"
+        )
     del weights["blocks.1.mlp.fc1.bias"]
     (folder / "lacking").mkdir()
     save_file(weights, str(folder / "lacking" / "model.safetensors"))
@@ -44,6 +50,8 @@ def files(tmp_path_factory):
         ("vit", "ast", {"depth": 2}, "holds an Audio Spectrogram Transformer; set encoder: ast"),
         ("vit", "gammas", {"depth": 3}, r"vit size tiny.* has, too many, blocks\.0\.ls1\.gamma"),
         ("vit", "lacking", {"depth": 3}, r"lacks blocks\.1\.mlp\.fc1\.bias"),
+        ("vit", "nan", {"depth": 3}, r"NaN, infinite or .*: blocks\.1\.mlp\.fc1\.bias"),
+        ("vit", "complex", {"depth": 3}, r"another kind of number: blocks\.1\.mlp\.fc1\.bias"),
         ("vit", "heads", {"depth": 3}, "12 attention heads .* size 'tiny' has 3"),
         ("vit", "nothing", {}, "does not exist; nothing is downloaded"),
         ("vit", "empty", {}, r"one \*\.safetensors file or a folder with one, got .*: none"),

@@ -2,10 +2,12 @@
 
 import errno
 import functools
+import io
 import os
 import re
 import signal
 import time
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -446,8 +448,9 @@ def three_saves(tmp_path):
 DAMAGE = [
     (name, damage)
     for name in ("model.ckpt", "history.ckpt", "brain.ckpt", "CKPT.yaml")
-    for damage in (b"", bytes(100), "half", "flipped")
-    if damage != "flipped" or name == "model.ckpt"  # text has no checksum
+    for damage in (b"", bytes(100), b'{"a":' * 10**5, "packed", "half", "flipped")
+    # Text has no checksum.
+    if damage not in ("packed", "flipped") or name == "model.ckpt"
 ]
 
 
@@ -460,6 +463,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capl
     elif damage == "flipped":
         middle = len(content) // 2
         damage = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    elif damage == "packed":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            held = {entry: archive.read(entry) for entry in archive.namelist()}
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for entry, data in held.items():
+                archive.writestr(entry, data)
+        damage = packed.getvalue()
     (paths[2] / name).write_bytes(damage)
     chosen = checkpointer.recover_if_possible()
     assert chosen.path == paths[1] and history.seconds == 1.0

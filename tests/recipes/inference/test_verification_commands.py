@@ -13,6 +13,7 @@ import torch
 from error_rates import eer
 from random_bundle import random_bundle
 from refusals import refused
+from safetensors.numpy import save_file
 
 from auricle.lobes import ENCODERS, load_plugin
 from auricle.lobes.bundles import bundle as pretrained
@@ -201,6 +202,16 @@ def test_embedding_files_of_others(tmp_path):
     ):
         np.savez(path, **arrays)
         refused(said, read_embeddings, path)
+    np.savez_compressed(path, names=np.array(["a", "b"]), vectors=np.zeros((2, 2**21)))
+    refused("unpacks to 33554", read_embeddings, path)
+    for names, said in (
+        ("[" * 10**5, "in each other"),
+        ("5", "list of text"),
+        ("[1]", "list of text"),
+    ):
+        about = {"format": "auricle embeddings 1", "names": names}
+        save_file({"vectors": np.eye(2)}, tmp_path / "e.safetensors", about)
+        refused(f"no file of embeddings.*{said}", read_embeddings, tmp_path / "e.safetensors")
 
 
 # -- score -------------------------------------------------------------------------------------------
