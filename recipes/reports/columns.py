@@ -102,7 +102,7 @@ def _score_text(runs: list[RunResult], score: str) -> str:
     if len(values) > 1:
         mean, half_width = seed_interval(values)
         return f"{mean:.{decimals}f} ± {half_width:.{decimals}f}"
-    interval = runs[0].metrics["test"].get("interval", {}).get(score)
+    interval = (runs[0].metrics["test"].get("interval") or {}).get(score)
     if interval is None:
         return f"{values[0]:.{decimals}f} (no interval)\\*"
     low, high = (factor * bound for bound in interval)

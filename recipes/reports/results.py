@@ -179,6 +179,12 @@ class RunResult:
         for split in ("valid", "test") if isinstance(self.metrics, dict) else ():
             if not isinstance(self.metrics.get(split), dict) or not self.metrics[split]:
                 faults.append(f"metrics.{split} is missing or empty: give the scores of that split")
+            elif not is_whole(items := self.metrics[split].get("n", 0), 0):
+                faults.append(f"metrics.{split}.n is {items!r:.200}: give a count of items")
+            elif not _is_interval(
+                interval := self.metrics[split].get("interval"), self.metrics[split]
+            ):
+                faults.append(f"metrics.{split}.interval is {interval!r:.200}: give pairs by score")
         return faults
 
 
@@ -192,16 +198,28 @@ def _is_corpus(value) -> bool:
         and isinstance(value.get("name"), str)
         and isinstance(value.get("synthetic"), bool)
         and value.get("complete", "") in (True, False, None)
+        and _are_counts(value.get("overlap", {}))
+    )
+
+
+def _are_counts(value) -> bool:
+    return isinstance(value, dict) and all(is_whole(count, 0) for count in value.values())
+
+
+def _is_interval(value, scores: dict) -> bool:
+    """Whether a value is None, or a dict that has two numbers for a score, or None."""
+    if value is None:
+        return True
+    bounds = [value[name] for name in value if name in scores] if isinstance(value, dict) else [0]
+    return all(
+        pair is None or (isinstance(pair, list) and len(pair) == 2 and all(map(is_number, pair)))
+        for pair in bounds
     )
 
 
 def _counts_of(*names: str) -> Callable[[object], bool]:
     """Whether a value is a dict with a count of each of the names and nothing else."""
-    return lambda value: (
-        isinstance(value, dict)
-        and set(value) == set(names)
-        and all(is_whole(count, 0) for count in value.values())
-    )
+    return lambda value: _are_counts(value) and set(value) == set(names)
 
 
 def _are_numbers(value) -> bool:
@@ -232,7 +250,9 @@ _RULES: dict[str, Rule] = {
     "filters": or_null((_are_numbers, "numbers by name")),
     "experiment": or_null(_TEXT),
     "memory": or_null((_counts_of(*_MEMORY), f"bytes for {', '.join(_MEMORY)}")),
-    "git_commit": or_null((lambda v: re.match(r"[0-9a-f]{7,}", str(v)) is not None, "a commit")),
+    "git_commit": or_null(
+        (lambda v: _is_text(v) and re.match(r"[0-9a-f]{7,}", v) is not None, "a commit")
+    ),
 }
 
 

@@ -202,6 +202,10 @@ def test_keys_that_become_one_are_refused():
         ({"options": {"loss": object()}}, "options.loss is a object"),
         ({"git_commit": "main"}, "git_commit is 'main'"),
         ({"filters": [1.0]}, r"filters is \[1.0\].*numbers"),
+        ({"git_commit": 10**9}, "git_commit is 1000000000"),
+        ({"corpus": {"name": "a", "synthetic": True, "overlap": {"a": "b"}}}, "corpus is"),
+        ({"metrics": {"valid": {"a": 1}, "test": {"a": 1, "n": "9"}}}, "metrics.test.n is '9'"),
+        ({"metrics": {"valid": {"a": 1}, "test": {"a": 1, "interval": {"a": 3}}}}, "interval is"),
         ({"filters": {"centre_shift_hz": "3 Hz"}}, "filters is {'centre_shift_hz': '3 Hz'}"),
     ],
 )
