@@ -28,6 +28,7 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "suppor
 
 from fuzz_sounds import SOUNDS, Sound
 from fuzz_texts import texts
+from fuzz_values import values
 
 from auricle.processing.system.listing import shortened
 
@@ -36,7 +37,7 @@ LONGEST_ERROR = 4000
 
 
 def kinds():
-    made = [*map(Sound, SOUNDS), *texts()]
+    made = [*map(Sound, SOUNDS), *texts(), *values()]
     return {kind.name: kind for kind in made}
 
 
@@ -91,7 +92,7 @@ def run_case(kind, seed, folder):
             fault = f"an error of {len(said)} characters"
         if kind.must_read(about):
             fault = f"refused, and it is a good file: {error}"
-        if path.stem not in str(error):
+        if kind.names_its_file and path.stem not in str(error):
             fault = f"the error does not name the file: {type(error).__name__}: {str(error)[:300]}"
     except (Exception, SystemExit):
         what, fault = "traceback", traceback.format_exc()

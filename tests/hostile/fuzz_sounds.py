@@ -153,6 +153,8 @@ class Sound:
             )
         return wave, rate_hz
 
+    names_its_file = True
+
     def must_read(self, about):
         return False
 

@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _OF_THE_FILE = ("digest", "source", "file", "files", "hyp", "ref")
 
 
-def command(*words):
+def command(*words, parse=True):
     """The JSON that a command prints; a ValueError with what it says where it refuses."""
     out, errors = io.StringIO(), io.StringIO()
     try:
@@ -37,6 +37,8 @@ def command(*words):
     if status == 2 and errors.getvalue().strip():
         raise ValueError(errors.getvalue())
     assert status in (0, 1), f"status {status}, said {errors.getvalue()!r}"
+    if not parse:
+        return out.getvalue()
     return json.loads(out.getvalue(), parse_constant=_no_json)
 
 
@@ -70,23 +72,29 @@ class Text:
 
     def __init__(self, name, text, read, count=None, lines=None, others=None, file="case.txt"):
         self.name, self.text, self.file, self.others = name, text, file, others or {}
-        self._read, self._count = read, count
+        self.reads, self._count = read, count
         self._lines = lines or (lambda data: len(filled_lines(data)))
         self.right = None
+
+    names_its_file = True
 
     def damaged(self, random):
         gentle = random.random() < 0.25
         return (retouch if gentle else mutate_text)(random, self.text), gentle
 
     def read(self, path, random):
-        for name, text in self.others.items():
-            Path(path.parent, name).write_text(text)
+        self.put_others(path.parent)
         if self.right is None:
             damaged = path.read_bytes()
             path.write_text(self.text)
-            self.right = self._read(path)
+            self.right = self.reads(path)
             path.write_bytes(damaged)
-        return self._read(path)
+        return self.reads(path)
+
+    def put_others(self, folder):
+        for name, content in self.others.items():
+            data = content if isinstance(content, bytes) else content.encode()
+            Path(folder, name).write_bytes(data)
 
     def must_read(self, gentle):
         return gentle
@@ -103,7 +111,7 @@ class Text:
         return ("read alike" if read == self.right else "read, another content"), ""
 
 
-def _trial_lines(shape):
+def trial_lines(shape):
     random = randoms.Random(0)
     names = [f"id{s}/v/{n}.wav" for s in range(5) for n in range(2)]
     lines = []
@@ -117,7 +125,7 @@ def _trial_lines(shape):
     return "".join(line + "\n" for line in lines)
 
 
-SCORES = _trial_lines("{a} {b} {score} {word}")
+SCORES = trial_lines("{a} {b} {score} {word}")
 _DRAWS = ("--n-resamples", 20, "--json")
 
 
@@ -295,17 +303,17 @@ def _manifest():
 
 def texts():
     """Every kind of text."""
-    scores = {"scores": SCORES, "list": _trial_lines("{label} {a} {b}")}
+    scores = {"scores": SCORES, "list": trial_lines("{label} {a} {b}")}
     list_of_scores = ("--trials", "FILE", "--scores", "scores", "--partial", *_DRAWS)
     speakers = "".join(f"id{s}/v/{n}.wav id{s}\n" for s in range(5) for n in range(2))
     words, word_lines = _utterances(KALDI)
     phones, phone_lines = _utterances(PHONES)
     return [
         Text("scores", SCORES, _scored, _counts),
-        Text("scores_of_speechbrain", _trial_lines("{a} {b} {label} {score}"), _scored, _counts),
+        Text("scores_of_speechbrain", trial_lines("{a} {b} {label} {score}"), _scored, _counts),
         Text(
             "scores_of_a_list",
-            _trial_lines("{a} {b} {score}"),
+            trial_lines("{a} {b} {score}"),
             _trials("--trials", "list", "--scores", "FILE", *_DRAWS),
             _counts,
             lambda data: 45,
@@ -314,7 +322,7 @@ def texts():
         Text("trials_voxceleb", scores["list"], _trials(*list_of_scores), _counts, None, scores),
         Text(
             "trials_kaldi",
-            _trial_lines("{a} {b} {word}"),
+            trial_lines("{a} {b} {word}"),
             _trials(*list_of_scores),
             _counts,
             None,
