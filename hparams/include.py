@@ -8,11 +8,13 @@ the first file that has it.
 """
 
 import functools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
 from ..processing.system.files import read_text
 from ..processing.system.names import nearest
@@ -22,6 +24,10 @@ KEY = "include"
 SHARED = {file.stem[1:]: file for file in sorted(Path(__file__).parent.glob("_*.yaml"))}
 
 
+#: Of a YAML, those that an alias repeats counted each time; more were never meant.
+MOST_VALUES, _MOST_DEPTH = 100_000, 100
+
+
 class IncludeError(ValueError):
     """An include that cannot be followed."""
 
@@ -29,7 +35,35 @@ class IncludeError(ValueError):
 @functools.lru_cache(maxsize=16)
 def parse(text: str):
     """Maps, lists and scalars with their tags; kept, as ruamel takes 0.1 s: trees are only read."""
-    return YAML(typ="rt").load(text)
+    return _bounded(YAML(typ="rt"), text)
+
+
+def plain_value(text: str):
+    """The value that a YAML text stands for; a tag, which would run code, is a YAMLError."""
+    return _bounded(YAML(typ="safe", pure=True), text)
+
+
+def _bounded(loader: YAML, text: str):
+    """What a YAML text holds; a YAMLError where it is none, or more than anybody writes."""
+    depth = 0
+    for bracket in re.finditer(r"[][{}]", text):  # ruamel takes seconds to find out
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _MOST_DEPTH:
+            raise YAMLError(f"more than {_MOST_DEPTH} lists and maps in each other")
+    try:
+        value = loader.load(text)
+    except RecursionError:
+        raise YAMLError("hundreds of lists and maps in each other") from None
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise YAMLError(f"a value that cannot be read ({error})") from None  # the 13th month
+    nodes, count = [value], 0
+    while nodes:
+        node, count = nodes.pop(), count + 1
+        if count > MOST_VALUES:
+            raise YAMLError(f"more than {MOST_VALUES:,} values, or a map that holds itself")
+        if isinstance(node, (dict, list)):
+            nodes += node.values() if isinstance(node, dict) else node
+    return value
 
 
 def expanded(path: Path, within: tuple[Path, ...] = ()) -> str:

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from ..processing.system.files import TextError
 from ..processing.system.names import nearest
-from .include import IncludeError, expanded, parse
+from .include import IncludeError, expanded, parse, plain_value
 
 HERE = Path(__file__).parent
 #: Maps whose keys are lobe names; the registry checks them (`auricle.lobes.build`).
@@ -30,13 +29,12 @@ NO_RUN_OPTIONS = ("overridden_args", "param_file", "tqdm_barcolor")
 class ConfigError(ValueError):
     """Everything that is wrong with a configuration, one problem per line."""
 
-    def __init__(self, problems: Iterable[str]):
+    def __init__(self, problems: Iterable[str], file: str = ""):
         self.problems = list(problems)
         count = len(self.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__(
-            f"{title} in the configuration:\n" + "\n".join(f"  - {p}" for p in self.problems)
-        )
+        title += f" in the configuration {file}".rstrip()
+        super().__init__(f"{title}:\n" + "\n".join(f"  - {p}" for p in self.problems))
 
 
 @dataclasses.dataclass
@@ -146,7 +144,7 @@ def load_hparams(
     path, plugins, words, run_given, given = _split(argv, run_names, problems)
     experiment, logger = words["experiment"], words["logger"]
 
-    schema = str(schema)
+    schema, named = str(schema), path
     path = Path(path) if path else shipped(schema)
     if not path.is_file():
         raise ConfigError([f"no such file: {path}. The recipe's own is {_shown(schema)}"])
@@ -199,7 +197,7 @@ def load_hparams(
     for check in checks:
         problems += check(checked)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems, named)
     run_opts = RunOptions(**run_given, overridden_args=set(run_given))
     return Config(path, overrides, plain, run_opts, schema, experiment or None, logger or None)
 
@@ -299,8 +297,7 @@ def _value(keys: list[str], text: str, tree):
         default = default.get(key) if isinstance(default, dict) else None
     if _is_text(default):
         return text
-    # The safe loader refuses a tag such as !apply, which would run code.
-    value = YAML(typ="safe", pure=True).load(text)
+    value = plain_value(text)
     if default is None and keys[-1].endswith("_folder"):
         return None if value is None and not text.startswith("#") else text
     is_plain = isinstance(value, str) and text.strip()[:1] not in ("'", '"')

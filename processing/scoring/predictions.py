@@ -129,7 +129,10 @@ def read_predictions(path: str | os.PathLike) -> Collector:
             except ValueError as error:
                 raise ValueError(f"{path}, line {line}: {error}") from None
         if columns[3:] == ["prediction"]:
-            scores = _confusion(scores, columns[1])
+            try:
+                scores = _confusion(scores, columns[1])
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise ValueError(f"{path}: no such table of predictions") from None
     except TextError as error:

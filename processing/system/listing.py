@@ -36,7 +36,7 @@ def first_lines(texts: Iterable, indent: str = "  ", most: int = MOST) -> str:
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """Text in which words of more than `most` characters are cut; a damaged file has such ones.
+    """Text without the middle of long words and of very long lines, as a damaged file has them.
 
     Example
     -------
@@ -44,7 +44,12 @@ def shortened(text: str, most: int = 300) -> str:
     'line 3: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... (5000 characters)'
     """
     cut = rf"(\S{{40}})\S{{{most - 40},}}"
-    return re.sub(cut, lambda word: f"{word[1]}... ({len(word[0])} characters)", text)
+    text = re.sub(cut, lambda word: f"{word[1]}... ({len(word[0])} characters)", text)
+    lines = [
+        line if len(line) <= 10 * most else f"{line[:most]} ... {line[-most:]}"
+        for line in text.split("\n")
+    ]
+    return "\n".join(lines)
 
 
 def by_kind(problems: Iterable[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ from ...processing.scoring.verification.speaker_bootstrap import HEADLINE
 from ...processing.scoring.verification.speaker_bootstrap import compare_systems as compare
 from ...processing.scoring.verification.trials import read_trials
 from ..reports.printing import show
-from .input_files import read_speakers
+from .input_files import naming, read_speakers
 from .options import TrialFiles
 
 _WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
@@ -51,10 +51,8 @@ def compare_systems(
         listed, own = read_scored_trials(file, listed, partial=files.partial, **fold)
         scores.append(own)
     speaker_of = read_speakers(files.speakers, **fold) if files.speakers else None
-    try:
+    with naming(files.speakers):
         number = listed.speakers(speaker_of)
-    except ValueError as error:
-        raise ValueError(f"{files.speakers}: {error}" if files.speakers else error) from None
     compared = compare(
         scores[: len(a)],
         scores[len(a) :],
@@ -120,7 +118,8 @@ def compare_regressions(
             f"{a} was scored at {levels[0]} level, {b} at {levels[1]} level: these are different "
             "labels, and cannot be compared"
         )
-    compared = compare_regression(*scores, metric, n_resamples=n_resamples, seed=seed)
+    with naming(a, b):
+        compared = compare_regression(*scores, metric, n_resamples=n_resamples, seed=seed)
     record = comparison_record((a, b), metric, compared, "songs", seed)
     scale, points = scores[0].scale, len(scores[0].points()[1])
     record |= {

@@ -1,6 +1,8 @@
 """Files named on a command line: checked before any work, and lists of recordings read."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...processing.scoring.recording_names import plain_name
@@ -50,6 +52,25 @@ def check_writable(path: str | os.PathLike, option: str) -> None:
         raise IsADirectoryError(f"{option} {path}: is a folder; name a file")
     if not Path(path).parent.is_dir():
         raise FileNotFoundError(f"{option} {path}: there is no folder {Path(path).parent}; make it")
+
+
+@contextlib.contextmanager
+def naming(*files: str | os.PathLike | None) -> Iterator[None]:
+    """Put the names of files, those that are not None, in front of a ValueError about their content.
+
+    Example
+    -------
+    >>> with naming("a.txt", None, "b.txt"):
+    ...     raise ValueError("of other recordings")
+    Traceback (most recent call last):
+        ...
+    ValueError: a.txt and b.txt: of other recordings
+    """
+    try:
+        yield
+    except ValueError as error:
+        names = " and ".join(str(file) for file in files if file is not None)
+        raise ValueError(f"{names}: {error}" if names else error) from None
 
 
 def read_speakers(path: str | os.PathLike, fold_case: bool = False) -> dict[str, str]:

@@ -14,7 +14,7 @@ from ...processing.scoring.verification.pair_scores import read_scored_trials
 from ...processing.scoring.verification.score_normalization import normalized_scores
 from ...processing.scoring.verification.trials import TrialList, read_trials
 from ...processing.system.files import file_digest
-from .input_files import read_names, read_speakers
+from .input_files import naming, read_names, read_speakers
 from .options import System
 
 
@@ -63,7 +63,8 @@ def score_system(system: System, *, progress: bool = True) -> Scored:
     else:
         embeddings, about = embed(list(trials.names))
     # before the cohort is embedded, which takes longer than to find out that a name is wrong
-    trials.locate(embeddings.names, partial=system.partial)
+    with naming(system.embeddings or system.bundle):
+        trials.locate(embeddings.names, partial=system.partial)
     from_where = {
         "bundle": system.embeddings or system.bundle,
         "model_digest": about.get("model_digest"),

@@ -23,9 +23,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from ...hparams.include import plain_value
 from ...hparams.loader import HERE, experiment_row, plain_values, shipped
 from ...processing.system.files import TextError, json_digest, read_text
 from ...processing.system.listing import first_of
@@ -36,7 +36,7 @@ FOLDER = HERE / "studies"
 #: Options that leave a result as it is: two cells that differ in them alone are one.
 _FREE = (*FREE_KEYS, "output_folder", "results_folder", "device", "noprogressbar")
 _FREE += ("plugin", "logger")
-_MOST_CELLS, _MOST_NODES = 100_000, 300_000
+_MOST_CELLS = 100_000
 
 
 class StudyError(ValueError):
@@ -199,25 +199,12 @@ def find_study(name: str, quick: bool = False) -> Study:
             )
         path = FOLDER / f"{name}.yaml"
     try:
-        content = YAML(typ="safe", pure=True).load(read_text(path))
+        content = plain_value(read_text(path))
     except OSError as error:
         raise StudyError(name, [f"{path} cannot be read: {error.strerror}"]) from None
     except (YAMLError, TextError) as error:
         raise StudyError(name, [f"not YAML: {error}"]) from None
-    if _is_too_large(content):
-        raise StudyError(name, [f"more than {_MOST_NODES:,} values, or a map that holds itself"])
     return read_study(content, path.stem, path.parent, quick)
-
-
-def _is_too_large(content) -> bool:
-    """Whether a value has too many parts, those that an alias of YAML repeats counted each time."""
-    nodes, count = [content], 0
-    while nodes and count <= _MOST_NODES:
-        node = nodes.pop()
-        count += 1
-        if isinstance(node, (dict, list)):
-            nodes += node.values() if isinstance(node, dict) else node
-    return count > _MOST_NODES
 
 
 _KEYS = ("about", "recipe", "yaml", "experiment", "fixed", "axes", "seeds", "baseline", "score")
@@ -353,7 +340,7 @@ def _get(tree, dotted: str):
 def _value(word: str):
     """A word of the command line as YAML, text where it is none."""
     try:
-        return YAML(typ="safe", pure=True).load(word)
+        return plain_value(word)
     except YAMLError:
         return word
 

@@ -258,8 +258,9 @@ def mutate_words(random, words):
     """A command line with a value exchanged, a word left out, doubled or moved."""
     words = list(words)
     for _ in range(random.choice((1, 1, 2))):
-        place = random.randrange(len(words))
-        way = random.randrange(5)
+        values = [place for place in range(1, len(words)) if not words[place].startswith("--")]
+        way = random.randrange(12)
+        place = random.choice(values) if values and way > 2 else random.randrange(len(words))
         if way == 0:
             del words[place]
         elif way == 1:

@@ -36,6 +36,7 @@ from safetensors import SafetensorError, safe_open
 from scipy import linalg
 
 from ...system.files import parse_json
+from ...system.rules import is_whole
 from ..arrays import sum_by_group
 from .embedding_files import save_tensors
 from .embeddings import Embeddings, row_products
@@ -277,10 +278,19 @@ def load_plda(path: str | os.PathLike) -> Plda:
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
             about = parse_json(metadata["model"].encode(), path)
+            if not all(is_whole(about["about"][name], 0) for name in _ABOUT):
+                raise ValueError(f"it does not say what it was trained on ({', '.join(_ABOUT)})")
             arrays = {name: held.get_tensor(name) for name in _ARRAYS}
+            size, (inner, rank) = len(arrays["centre"]), arrays["factors"].shape
+            shapes = [(size,), (size, inner), (inner,), (inner, rank), (inner, inner)]
+            if [arrays[name].shape for name in _ARRAYS] != shapes:
+                raise ValueError("its arrays do not fit each other")
+            if not all(np.isfinite(array).all() for array in arrays.values()):
+                raise ValueError("it holds NaN or infinite values")
             return Plda(length_norm=about["length_norm"], about=about["about"], **arrays)
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no PLDA model: {error}") from None
 
 
+_ABOUT = ("recordings", "speakers", "dimensions", "rank")
 _ARRAYS = ("centre", "projection", "mean", "factors", "residual")
