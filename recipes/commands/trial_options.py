@@ -29,7 +29,7 @@ def check_system(system: System) -> None:
             "the scores of the trials are to come from one of --embeddings FILE, --bundle FOLDER "
             f"(with --data-folder FOLDER) and --scores FILE; got {got}"
         )
-    if system.trials is None and not system.scores:
+    if not system.trials and not system.scores:
         raise UsageError(f"the following arguments are required: --trials (with --{forms[0]})")
     if bool(system.bundle) != bool(system.data_folder):
         lacks = "--data-folder" if system.bundle else "--bundle"

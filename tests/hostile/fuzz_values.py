@@ -162,11 +162,11 @@ RECIPES = ("speech_commands", "voxceleb", "timit", "music_emotion", "own_sounds"
 TRAININGS = [
     "speech_commands --frontend leaf --encoder bcresnet --number_of_epochs 3 --lr 0.01 --seed 1",
     "speech_commands --frontend_options.leaf.num_features 40 --label_smoothing 0.1 --batch_size 16",
-    "speech_commands --encoder_options.bcresnet.scale 2 --num_workers 2 --weight_decay 0.01",
-    "voxceleb --margin 0.2 --crop_s 3 --subcenters 3 --speed_factors [0.9,1.1] --valid_trials 500",
+    "speech_commands --encoder_options.bcresnet.tau 2 --num_workers 2 --weight_decay 0.01",
+    "voxceleb --margin 0.2 --crop_s 3 --subcenters 3 --speed_factors [1,0.9] --valid_trials 500",
     "timit --beam_size 16 --lm_weight 0.5 --decoding beam --frontend mel --bpe_size 40",
-    "music_emotion --clip_s 5 --window_s [15,45] --loss_mix 0.5 --ccc_window 100 --betas [0.9,0.9]",
-    "own_sounds --clip_s 1 --frontend_options.mel.num_features 40 --output_folder out",
+    "music_emotion --crop_s 5 --window_s [15,45] --loss_mix 0.5 --ccc_window 100 --betas [0.9,0.9]",
+    "own_sounds --clip_s 1 --frontend mel --frontend_options.mel.num_features 40 --output_folder out",
 ]
 COMMANDS = [
     "score --scores scores --json --n-resamples 20 --seed 1",
