@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import io
-import json
 import math
 import tempfile
 from pathlib import Path
