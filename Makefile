@@ -68,12 +68,13 @@ test-torch:
 	$(RUN)/pip install --quiet $(call pair,$(VERSION)) torchvision
 	$(RUN)/python --version
 	$(RUN)/pip list | grep '^torch'
-	$(TEST) $(CONTRACTS)
+	$(TEST) $(CONTRACTS) $(OPTIONS)
 
-# Every lobe, compiled, against the plain one, and a training run with --compile.
+# Every lobe, compiled, against the plain one, and a training run with --compile. OPTIONS='-k recorded':
+# graphs and gradients as recorded (aot_eager), without the C++ that inductor has compiled.
 test-compile: $(VENV)/.test
 	$(TEST) tests/lobes/promises/compile_every_lobe.py \
-		tests/recipes/speech_commands/compile_training.py
+		tests/recipes/speech_commands/compile_training.py $(OPTIONS)
 
 # Damaged files and command lines, and hostile bundles. N: how many of the former; KIND and SEED: one
 # of them again.

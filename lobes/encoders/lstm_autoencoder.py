@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...processing.system.operators import is_recorded
 from ..contracts import Encoder
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames
@@ -187,7 +188,7 @@ class LSTMAutoencoder(Encoder):
         return wrong.square().mean(2).sum(1) / counts
 
     def _lstm(self, x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
-        if torch.compiler.is_compiling():
+        if is_recorded():
             return self.lstm.padded(x, counts)
         size = x.shape[1]
         counts = None if counts is None else counts.cpu()

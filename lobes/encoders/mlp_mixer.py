@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ...processing.system.operators import is_recorded
 from ..contracts import Encoder
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames
 from ..layers.frame_conv import conv_frames, depthwise_frames
@@ -140,7 +141,7 @@ class MLPMixer(Encoder):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         counts = frame_counts(feats, lengths)
-        if counts is not None and feats.device.type == "cpu" and not torch.compiler.is_compiling():
+        if counts is not None and feats.device.type == "cpu" and not is_recorded():
             counts = None if bool((counts == feats.shape[1]).all()) else counts
         feats = feats if counts is None else mask_padding(feats, lengths)
         items = len(feats)
@@ -165,9 +166,8 @@ class MLPMixer(Encoder):
         return self.pooling(self.frame_level(feats, counts), counts)
 
     def _in_tiles(self, feats: torch.Tensor) -> bool:
-        exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
         learning = self.training or torch.is_grad_enabled()
-        return not (exported or learning) and feats.device.type == "cpu" and len(feats) > 1
+        return not (is_recorded() or learning) and feats.device.type == "cpu" and len(feats) > 1
 
 
 class Block(nn.Module):

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from ...processing.system.operators import is_recorded
 from ..contracts import Encoder
 from ..layers.masks import batch_mask, mask_padding, zero_padding
 from ..registry import register_encoder
@@ -97,7 +98,7 @@ class Transformer(Encoder):
         # An item without a single frame still attends to its first, or it would become NaN.
         mask = batch_mask(feats, lengths)
         padding = None if mask is None else ~mask
-        if torch.compiler.is_compiling():
+        if is_recorded():
             for layer in self.encoder.layers:
                 x = _layer(layer, x, padding)
         else:

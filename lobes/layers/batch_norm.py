@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...processing.system.operators import is_recorded
 from .masks import frame_mask, zero_padding
 
 #: Far above any gradient of use, scaled for float16 or not; its square is still a float32.
@@ -32,12 +33,12 @@ def masked_batch_norm(
     """
     if not norm.training:
         # Recorded by a compiler, the strides of batch_norm's gradient are not the real ones.
-        return _running(norm, x) if torch.compiler.is_compiling() else norm(x)
+        return _running(norm, x) if is_recorded() else norm(x)
     if x.requires_grad:
         x = _Bounded.apply(x)
     if mask is None:
         return norm(x)
-    if torch.compiler.is_compiling():
+    if is_recorded():
         return _of_masked_statistics(norm, x, mask, axis)
     frames_first = x.movedim(axis, 1)  # (B, N, C) or (B, N, C, F)
     normed = norm(frames_first[mask].unsqueeze(-1)).squeeze(-1)

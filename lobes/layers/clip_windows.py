@@ -2,6 +2,7 @@
 
 import torch
 
+from ...processing.system.operators import is_recorded
 from .masks import frame_counts, frame_mask, trim_padding, zero_padding
 
 
@@ -24,7 +25,7 @@ def cut_windows(
     >>> x[..., 0].int().tolist(), counts
     ([[0, 1, 2], [2, 3, 4], [5, 6, 5]], [2, 1])
     """
-    if torch.compiler.is_compiling():
+    if is_recorded():
         return _cut_alike(feats, frame_counts(feats, lengths), size)
     feats, valid = trim_padding(feats, lengths)
     items, frames, features = feats.shape

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ...processing.filterbank.framing import frame_mask
 from ...processing.filterbank.framing import valid_lengths as valid_lengths
+from ...processing.system.operators import is_recorded
 
 
 def frame_counts(
@@ -71,7 +72,7 @@ def trim_padding(
     if lengths is None or feats.device.type == "meta":
         return feats, None
     counts = frame_counts(feats, lengths)
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_recorded():
         return feats, counts
     longest = int(counts.max())
     feats = feats[:, :longest]

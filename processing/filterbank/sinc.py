@@ -6,6 +6,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch.nn import functional
 
+from ..system.operators import is_recorded
 from ..system.rules import choice
 from .scales import spaced_hz
 
@@ -148,8 +149,7 @@ def filtered(wavs: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
     samples, window = wavs.shape[1], taps.shape[1]
     size = samples + window - 1
     # A compiler knows no size; the factors of a multiple of 1024 are small enough.
-    compiled = torch.compiler.is_compiling()
-    size = -(-size // 1024) * 1024 if compiled else next_fast_len(size, real=True)
+    size = -(-size // 1024) * 1024 if is_recorded() else next_fast_len(size, real=True)
     spectra = torch.fft.rfft(functional.pad(wavs, ((window - 1) // 2, 0)), n=size)
     responses = torch.fft.rfft(taps, n=size).conj()
     return torch.fft.irfft(spectra[:, None] * responses, n=size)[..., :samples]

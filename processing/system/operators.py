@@ -17,6 +17,17 @@ NAMESPACE = "auricle"
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+def is_recorded() -> bool:
+    """Whether torch compiles, exports or traces: a graph whose way may not depend on values.
+
+    Example
+    -------
+    >>> is_recorded()
+    False
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def is_traced(*tensors: torch.Tensor | None) -> bool:
     """Whether torch compiles, exports or transforms: some of these tensors may have no data.
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from ....processing.system.operators import is_recorded
 from ...layers.masks import frame_mask, zero_padding
 
 
@@ -69,7 +70,7 @@ def positions_of_items(
             [0., 4., 0., 0.]])
     """
     learned = table.shape[2]
-    if torch.compiler.is_compiling():
+    if is_recorded():
         if counts is None:
             counts = torch.full((1,), columns, device=table.device)
         weights = _stretching(learned, columns, counts, rule, interpolation)

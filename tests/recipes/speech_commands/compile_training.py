@@ -8,7 +8,7 @@ from speechbrain.utils.train_logger import FileTrainLogger
 
 RECIPE = Recipe(
     "speech_commands",
-    {"encoder": "bcresnet", "number_of_epochs": 1, "warmup_epochs": 0, "batch_size": 64},
+    {"encoder": "small_cnn", "number_of_epochs": 1, "warmup_epochs": 0, "batch_size": 64},
 )
 
 
