@@ -196,9 +196,9 @@ class Record(Prepared):
             if values.pop("fingerprint") != fingerprint:
                 return None
             digests = values.pop("sha256")
-            if any(file_digest(folder / name) != digest for name, digest in digests.items()):
+            if any(file_digest(folder / name) != digests[name] for name in cls.FILES):
                 return None
-            return values | {"manifest_path": str(folder / values["manifest_path"])}
+            return values | {"manifest_path": str(folder / MANIFEST)}
         except (AttributeError, FileNotFoundError, KeyError, TypeError, ValueError):
             return None
 

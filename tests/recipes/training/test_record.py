@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -87,6 +88,18 @@ def test_what_is_not_whole_or_of_another_version_is_not_used(tmp_path, file, con
     create(tmp_path)
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
     assert Small.read(tmp_path, "abc", {}) is None
+
+
+def test_a_record_of_somebody_else_names_no_file_outside(tmp_path):
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    create(folder)
+    os.mkfifo(tmp_path / "outside")  # who opened it would wait
+    values = json.loads((folder / "prepare.json").read_text())
+    values["manifest_path"] = "../outside"
+    values["sha256"]["../outside"] = "0" * 64
+    (folder / "prepare.json").write_text(json.dumps(values))
+    assert Small.read(folder, "abc", {}).manifest_path == str(folder / "manifest.csv")
 
 
 def test_other_input_is_not_used(tmp_path):
