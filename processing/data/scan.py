@@ -107,7 +107,13 @@ def _read_cache(path, sample_rate_hz):
         reader = csv.DictReader(io.StringIO(read_text(path)))
         if tuple(reader.fieldnames or ()) != (*_COLUMNS, str(sample_rate_hz)):
             return {}
-        return {(row["key"], row["size"], row["mtime_ns"]): row for row in reader}
+        return {
+            (row["key"], row["size"], row["mtime_ns"]): row
+            for row in reader
+            if row["digest"] is not None
+            and row["num_samples"].isdecimal()
+            and row["channels"].isdecimal()
+        }
     except (FileNotFoundError, TextError, csv.Error):
         return {}
 

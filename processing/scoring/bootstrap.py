@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+#: More take hours, and the interval no longer changes.
+MOST_RESAMPLES = 1_000_000
 _MAX_CELLS = 4_000_000  # float64 cells held at once: 32 MB
 
 
@@ -50,8 +52,10 @@ def resampled_weights(
     ((3, 4), [4, 4, 4])
     """
     repeats = np.ones(num_groups, np.int64) if repeats is None else np.asarray(repeats)
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}: give at least 1 (1000 is usual)")
+    if not 1 <= n_resamples <= MOST_RESAMPLES:
+        raise ValueError(
+            f"n_resamples is {n_resamples}: give 1 to {MOST_RESAMPLES} (1000 is usual)"
+        )
     if repeats.shape != (num_groups,) or repeats.dtype.kind not in "iu" or (repeats < 1).any():
         raise ValueError(
             f"repeats must be {num_groups} integers of at least 1, one per group: leave out groups "

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 import torch
 from speechbrain.decoders.ctc import CTCPrefixBeamSearcher, ctc_greedy_decode
 
-from ..system.rules import number, one_of, whole, wrong_values
+from ..system.rules import is_whole, number, one_of, wrong_values
 from .bigram import Bigram
 
 DECODINGS = ("greedy", "beam")
 BLANK_INDEX = 0
+#: Of a beam: more are no better and take all memory.
+MOST_PREFIXES = 10_000
 # SpeechBrain's searcher knows a prefix by its text, in which the names of units would run into each
 # other ("s" "h", "sh"): each unit is one character of a private area of Unicode.
 _FIRST_CHARACTER = 0xF0000
@@ -194,11 +196,14 @@ def decoding_problems(options: dict) -> list[str]:
     Example
     -------
     >>> decoding_problems({"decoding": "beam", "beam_size": 0})
-    ['beam_size is 0; it must be a whole number of prefixes, 1 or more']
+    ['beam_size is 0; it must be a whole number of prefixes from 1 to 10000']
     """
     rules = {
         "decoding": one_of(DECODINGS, "can be greedy or beam"),
-        "beam_size": whole(1, "must be a whole number of prefixes, 1 or more"),
+        "beam_size": (
+            lambda value: is_whole(value, 1) and value <= MOST_PREFIXES,
+            f"must be a whole number of prefixes from 1 to {MOST_PREFIXES}",
+        ),
         "lm_weight": number(0, sys.float_info.max, "must be a number, 0 or more"),
     }
     problems = wrong_values(options, rules, "{name} is {value!r}; it {what}")

@@ -54,7 +54,7 @@ RANGES: dict[str, Rule] = {
     "augment_probability": _SHARE,
     "average_checkpoints": _count(1),
     "batch_size": _count(1),
-    "beam_size": _count(1),
+    "beam_size": _count(1, 10_000),
     "betas": _list_of(_below(0, 1), 2),
     "bpe_size": _count(1),
     "cache_gb": _between(0, _MANY),

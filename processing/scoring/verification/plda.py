@@ -287,6 +287,9 @@ def load_plda(path: str | os.PathLike) -> Plda:
                 raise ValueError("its arrays do not fit each other")
             if not all(np.isfinite(array).all() for array in arrays.values()):
                 raise ValueError("it holds NaN or infinite values")
+            residual = arrays["residual"]
+            if linalg.eigvalsh(residual)[0] <= 0 or not np.allclose(residual, residual.T):
+                raise ValueError("its variation within speakers is no covariance")
             return Plda(length_norm=about["length_norm"], about=about["about"], **arrays)
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"{path} is no PLDA model: {error}") from None

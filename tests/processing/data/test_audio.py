@@ -211,5 +211,10 @@ def test_a_file_is_decoded_again_only_when_it_changed(tmp_path, monkeypatch):
     third = scan_files(list_folder(folder), cache, RATE_HZ)
     assert decoded[2:] == [["1.wav", "broken.wav"]] and third["yes/1.wav"].num_samples == 1234
 
+    # of a cut table what is whole is used
+    cache.write_text(cache.read_text()[: -len(cache.read_text().splitlines()[-1]) // 2])
+    again = scan_files(list_folder(folder), cache, RATE_HZ)
+    assert again["yes/2.wav"].num_samples == 1000 and "2.wav" in decoded[-1]
+
     # another rate is another question
     assert scan_files(list_folder(folder), cache, 8000)["yes/0.wav"].kind == "rate"

@@ -1,6 +1,7 @@
 """PLDA against the two-covariance model by hand, and what makes SpeechBrain's trainer safe."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,6 +208,8 @@ def test_a_file_gives_the_same_scores_and_holds_no_code(tmp_path):
     assert again.about == model.about and again.length_norm is True
     with safe_open(path, framework="np") as held:
         assert json.loads(held.metadata()["model"])["about"] == model.about
+    bad = save_plda(tmp_path / "bad.safetensors", replace(model, residual=-model.residual))
+    refused("bad.safetensors.*covariance", load_plda, bad)
     path.write_bytes(path.read_bytes()[:-9])
     refused("model.safetensors.*PLDA", load_plda, path)
     refused("no such PLDA model", load_plda, tmp_path / "missing")
