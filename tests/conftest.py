@@ -19,6 +19,7 @@ import collections
 import gc
 import json
 import re
+import sys
 
 import pytest
 
@@ -90,6 +91,16 @@ def mark_slow(items):
         for number, item in enumerate(few):
             if number not in kept:
                 item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    """A test that leaves gradients switched off is named, not those that come after it."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch and not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+        pytest.fail(f"{item.nodeid} has left gradients switched off")
 
 
 @pytest.hookimpl(optionalhook=True)

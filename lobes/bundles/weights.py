@@ -205,6 +205,15 @@ class _Building(TorchFunctionMode):
         self._bytes = _MAX_UNSAVED_BYTES / 2 + _COPIES * _bytes_of(shapes)
         self._sketch = sketch
 
+    def __enter__(self):
+        self._had_gradients = torch.is_grad_enabled()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        # Beyond a bound every call raises, also the one by which a `no_grad` would end.
+        torch.set_grad_enabled(self._had_gradients)
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         self._calls -= 1
         kwargs = kwargs or {}

@@ -6,11 +6,12 @@ import pytest
 import soundfile
 import torch
 from random_bundle import random_bundle
+from refusals import refused
 from safetensors.torch import load_file, save_file
 
 from auricle.lobes import bundles
 from auricle.lobes.bundles import bundle as pretrained
-from auricle.lobes.bundles import predictions
+from auricle.lobes.bundles import predictions, weights
 from auricle.lobes.tasks import check_finite
 from auricle.processing.system.files import file_digest
 from auricle.processing.system.memory import resident_bytes
@@ -208,3 +209,14 @@ def test_a_model_beyond_its_weights_is_refused_before_it_takes_memory(tmp_path, 
     with pytest.raises(pretrained.BundleError, match="larger model than its weights|do not fit"):
         pretrained.load(folder)
     assert resident_bytes() - before < 2**28
+
+
+def test_a_model_that_is_refused_within_no_grad_leaves_gradients_on():
+    def endless():
+        with torch.no_grad():
+            while True:
+                torch.ones(2).add_(1)
+
+    for build_in_bounds in (weights.compare_sketch, weights.built_in_bounds):
+        refused("larger model", build_in_bounds, endless, {}, "it", error=bundles.BundleError)
+        assert torch.is_grad_enabled()
