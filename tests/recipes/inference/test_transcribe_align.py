@@ -147,7 +147,7 @@ def test_beam_search_and_its_bigram(auricle):
     assert auricle(*beam)[1] == without
     assert auricle.output(*beam, "--lm_weight", 5) != without
     Bigram.train([[1]], 3).save(folder / "bigram.json")
-    assert "same units" in auricle.refusal(*beam, "--lm-weight", 5)
+    assert "3 labels and the units 40" in auricle.refusal(*beam, "--lm-weight", 5)
     (folder / "bigram.json").write_text('{"version": 1, "num_')
     err = auricle.refusal(*beam, "--lm-weight", 5)
     assert "bigram.json, line 1" in err and "--lm-weight 0" in err

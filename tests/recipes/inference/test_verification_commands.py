@@ -606,9 +606,16 @@ def test_a_calibration_of_other_scores_is_refused(auricle, world, calibration, t
     held["scoring"]["model_digest"] = "0" * 64
     calibration.write_text(json.dumps(held))
     assert "model_digest" in auricle.refusal(*words, "--calibration", calibration)
-    for text in ("{", '{"format": 1}', '{"format": 2}', "[]"):
+    none = "c.json is no calibration"
+    wrong = {
+        "{": "c.json, line 1: not JSON",
+        '{"format": 1}': none,
+        '{"format": 2}': none,
+        "[]": none,
+    }
+    for text, problem in wrong.items():
         calibration.write_text(text)
-        assert "c.json is no calibration" in auricle.refusal(*words, "--calibration", calibration)
+        assert problem in auricle.refusal(*words, "--calibration", calibration)
     err = auricle.refusal(*words, "--calibration", tmp_path / "missing.json")
     assert "no such calibration" in err
     assert "is a folder" in auricle.refusal("calibrate", *words[1:], "--out", tmp_path)
