@@ -112,6 +112,7 @@ lint: $(VENV)/.test
 	$(call table,voxceleb,$(SPEED_OF)speaker_models.json) --check
 	$(call table,timit,$(SPEED_OF)frontends.json) --check
 	$(call table,music_emotion,$(MUSIC)) --check
+	$(call table,own_sounds) --check
 
 format: $(VENV)/.test
 	$(RUN)/ruff check --fix $(RULES) $(LINT) .
@@ -122,6 +123,7 @@ tables: $(VENV)/.test
 	$(call table,voxceleb,$(SPEED_OF)speaker_models.json)
 	$(call table,timit,$(SPEED_OF)frontends.json)
 	$(call table,music_emotion,$(MUSIC))
+	$(call table,own_sounds)
 
 bench: $(VENV)/.test
 	$(RUN)/python tests/bench/frontends.py --report tests/bench/frontends.md

@@ -87,6 +87,7 @@ def _write(config, folder: Path, names: list[str], brain, pooled) -> None:
         **{
             **first.to_dict(),
             "protocol": {**protocol, "folds": len(names)},
+            "options": {key: value for key, value in first.options.items() if key != "fold"},
             "data_digest": digest,
             "counts": {"test": {r.protocol["fold"]: r.metrics["test"]["n"] for r in results}},
             "metrics": {"valid": _mean_valid(results, headline), "test": test},
