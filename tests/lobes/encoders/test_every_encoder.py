@@ -66,7 +66,7 @@ def test_padding_changes_nothing_in_training_either(name, options, monkeypatch):
         name, (150, 91, 20) if name in MUSIC else (60, 30, 18)
     )
     frames, longest = torch.tensor(sizes), sizes[0]
-    feats = torch.randn(3, longest, features_of(name))
+    feats = torch.randn(3, longest, features_of(name), generator=torch.Generator().manual_seed(0))
     results = []
     for size, traced in ((longest, False), (longest + 14, False), (longest + 14, name in MUSIC)):
         monkeypatch.setattr(torch.jit, "is_tracing", lambda traced=traced: traced)
@@ -84,8 +84,8 @@ def test_padding_changes_nothing_in_training_either(name, options, monkeypatch):
     (out, grads, running), *others = results
     largest = max(float(grad.abs().max()) for grad in grads[1:])
     # Sums of another order, in redimnet behind a chain of thirty normalisations. Seen are 5e-3 there,
-    # 3e-5 of ecapa and resnet34, and 4e-7 of the others.
-    rounding = {"redimnet": 1e-2, "ecapa": 3e-4, "resnet34": 3e-4}.get(name, 1e-5)
+    # 3e-5 of ecapa and resnet34, 7e-5 of musicnn (2e-13 in float64), and 1e-6 of the others.
+    rounding = {"redimnet": 1e-2, "ecapa": 3e-4, "resnet34": 3e-4, "musicnn": 3e-4}.get(name, 1e-5)
     bound = {"rtol": 0, "atol": rounding * largest}
     if name in ("blstm", "conformer", "crdnn"):
         bound = {"rtol": 1e-3, "atol": 1e-4}
