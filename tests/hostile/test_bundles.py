@@ -82,6 +82,12 @@ def use(folder, name):
     return bundles.load(folder).predict(0.1 * torch.randn(8000))
 
 
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch):
+    """A library that a bundle's encoder imports is not compiled to a file, which would be seen."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     with warnings.catch_warnings():
