@@ -91,6 +91,16 @@ class Lobe(nn.Module):
         """
         return options
 
+    def exported(self) -> nn.Module:
+        """A module with the same values in evaluation, for other runtimes to run.
+
+        Called as the lobe is: the input and `lengths`. It is made of real numbers alone, of
+        convolutions, matrix products and pointwise operators, without a Fourier transform, and
+        torch.export records it with any batch and any time. What it cannot share it copies; it is
+        never trained. Default: this lobe itself.
+        """
+        return self
+
 
 class Frontend(Lobe):
     """Waveform in, frames out.
