@@ -301,6 +301,16 @@ def _manifest():
     return text
 
 
+def _manifest_lines(rows):
+    """Lines of a manifest that its rows account for: a cell in quotation marks may hold several."""
+    total = 1
+    for row in rows:
+        cells = [cell for cell in row.values() if isinstance(cell, str)]
+        total += any(cell.strip() for cell in cells)
+        total += sum(len(filled_lines(f"x{cell}x".encode())) - 1 for cell in cells)
+    return total
+
+
 def texts():
     """Every kind of text."""
     scores = {"scores": SCORES, "list": trial_lines("{label} {a} {b}")}
@@ -394,5 +404,5 @@ def texts():
         Text("phones_csv", _phone_table(","), _phone_rows, _rows_told, file="manifest.csv"),
         Text("phones_tsv", _phone_table("\t"), _phone_rows, _rows_told, file="manifest.tsv"),
         Text("emotion_csv", EMOTION, _emotions, _emotions_told, file="case.csv"),
-        Text("manifest", _manifest(), read_manifest, lambda rows: len(rows) + 1, file="case.csv"),
+        Text("manifest", _manifest(), read_manifest, _manifest_lines, file="case.csv"),
     ]
