@@ -74,6 +74,8 @@ class Task:
     headline : str
         The score that selects the best epoch, and the first that is shown.
     higher_is_better : bool
+    not_for : str
+        What its models must not be used for, as their cards say.
     columns : tuple of str
         Scores that tables show, the headline first; "interval" is the headline's interval.
     scores : dict from scores to Score
@@ -104,6 +106,7 @@ class Task:
     headline: str
     higher_is_better: bool
     columns: tuple[str, ...]
+    not_for: str = "anything that it was not tested for"
     scores: Mapping[str, Score] = field(default_factory=dict)
     output: str | None = "utterance"
     bundled: tuple[str, ...] = ()
@@ -225,6 +228,7 @@ register_task(
         predict=".bundles.predictions:classify",
         headline="accuracy",
         higher_is_better=True,
+        not_for="alarms, medical findings or anything else that somebody's safety depends on",
         columns=("accuracy", "macro_f1"),
         scores={
             "accuracy": Score("accuracy (%)", 100.0, 1),
@@ -245,6 +249,7 @@ register_task(
         predict=".bundles.predictions:tag",
         headline="map",
         higher_is_better=True,
+        not_for="alarms, medical findings or anything else that somebody's safety depends on",
         columns=("map", "roc_auc"),
         scores={"map": Score("mAP"), "roc_auc": Score("ROC-AUC")},
         score=".bundles.evaluation:score_tags",
@@ -260,6 +265,7 @@ register_task(
         predict=".bundles.predictions:embed",
         headline="eer",
         higher_is_better=False,
+        not_for="access control, evidence, or telling without consent who somebody is",
         columns=("eer", "interval", "min_dcf_0.01"),
         scores={
             "eer": Score("EER (%)", 100.0, 2),
@@ -281,6 +287,7 @@ register_task(
         predict=".bundles.predictions:transcribe",
         headline="per",
         higher_is_better=False,
+        not_for="records of what somebody said that others rely on unheard",
         columns=("per", "interval"),
         scores={"per": Score("PER (%)", 100.0, 2)},
         output="frames",
@@ -299,6 +306,7 @@ register_task(
         predict=".bundles.predictions:regress",
         headline="ccc",
         higher_is_better=True,
+        not_for="judgements about people: it repeats how the raters of its training data marked",
         columns=("ccc", "interval", "ccc_valence", "ccc_arousal", "r2"),
         scores={
             "ccc": Score("CCC"),

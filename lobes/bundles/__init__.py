@@ -9,11 +9,17 @@ if not __name__.startswith("auricle."):
 
 import importlib
 
-__all__ = ["Bundle", "BundleError", "amend", "file_in", "load", "save"]
+#: Where each public name is.
+_MODULES = {
+    **dict.fromkeys(("Bundle", "BundleError", "amend", "file_in", "load", "save"), "bundle"),
+    **dict.fromkeys(("card_text", "write_card"), "card"),
+    **dict.fromkeys(("find_bundle", "shipped_bundles"), "shipped"),
+}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str):
     # Not imported before it is asked for: listing packages loads no torch.
-    if name in __all__:
-        return getattr(importlib.import_module(".bundle", __name__), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__} has no attribute {name!r}")

@@ -28,6 +28,7 @@ from ..registry import ENCODERS, FRONTENDS, LOAD_PLUGIN, LobeError
 from ..tasks import Prediction, Task, find_task
 from .description import FORMAT, MAX_BYTES, UNNAMED_HEAD, BundleError, problems
 from .folder import file_in
+from .shipped import find_bundle, shipped_names
 from .speechbrain import hyperparams_text
 from .weights import built_in_bounds, compare, compare_sketch, shapes_in
 
@@ -173,6 +174,10 @@ def amend(folder: str | os.PathLike, **entries) -> None:
 def load(folder: str | os.PathLike) -> Bundle:
     """Open a bundle without running any code that it brings, and without reading beside it.
 
+    Arguments
+    ---------
+    folder : its folder, or a name as `auricle.lobes.bundles.find_bundle` takes it.
+
     The description is checked, and the model it describes is compared with the header of the
     weights, before memory is taken for either.
 
@@ -189,12 +194,12 @@ def load(folder: str | os.PathLike) -> Bundle:
         number, are NaN or infinite, or are not those it was saved with; a file that is a link out
         of the folder.
     """
-    folder = Path(folder)
+    named, folder = str(folder), find_bundle(folder)
     missing = [name for name in (DESCRIPTION, WEIGHTS) if file_in(folder, name) is None]
     if missing:
         raise BundleError(
             f"{folder} is no bundle: {' and '.join(missing)} missing. A run writes one as "
-            "<output_folder>/bundle"
+            "<output_folder>/bundle" + ("" if folder.exists() else f"; {shipped_names(named)}")
         )
     description = _read_description(folder)
     shapes = shapes_in(folder / WEIGHTS)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ..bundles import bundle as pretrained
+from ..bundles import find_bundle
 from ..heads.angular_margin import CosineClassifier
 from ..layers.masks import valid_lengths
 from ..tasks import find_task
@@ -256,7 +257,7 @@ def load_teacher(
         Not a teacher, not trusted, of another task or sample rate, or not one embedding per
         recording.
     """
-    path = Path(path)
+    path = find_bundle(path)
     if path.is_file() and path.suffix == ".onnx":
         teacher: Teacher = _OnnxTeacher(path)
     elif (path / pretrained.DESCRIPTION).is_file():

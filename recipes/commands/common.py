@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TypeVar
 
+from ...lobes.bundles import find_bundle
 from ..reports.printing import print_error
 from ..training.command_line import UsageError, add_options, call, summary_of
 
@@ -17,8 +18,8 @@ def add_command(commands, module: ModuleType) -> None:
     ---------
     commands : of `ArgumentParser.add_subparsers`.
     module : called as the command is; an argument `plugin` of its `run` gets the files that were
-        loaded; what it raises as `UsageError` ends the program as
-        what the parser refuses by itself.
+        loaded, and `bundle` the folder of the bundle that was named; what it raises as `UsageError`
+        ends the program as what the parser refuses by itself.
     """
     summary = summary_of(module.run)
     name = module.__name__.rpartition(".")[2]
@@ -35,8 +36,11 @@ def add_command(commands, module: ModuleType) -> None:
     add_options(parser, module.run, hidden=("plugin",), dashes=True)
 
     def run(arguments) -> int:
+        values = vars(arguments)
+        if values.get("bundle"):
+            values["bundle"] = str(find_bundle(values["bundle"]))
         try:
-            return call(module.run, vars(arguments)) or 0
+            return call(module.run, values) or 0
         except UsageError as error:
             parser.error(str(error))
 

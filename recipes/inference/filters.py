@@ -8,6 +8,7 @@ import torch
 
 from ...lobes.build import build_frontend
 from ...lobes.bundles import bundle as pretrained
+from ...lobes.bundles import find_bundle
 from ...lobes.registry import FRONTENDS, LobeError
 from ...processing.filterbank.responses import FilterSet
 from ...processing.plots.filters import TRAINING
@@ -65,8 +66,8 @@ def compare(what: str, against: str | None = None, options: dict | None = None) 
 
 def _open(source: str, options: dict | None):
     """Name, sample rate, frontend, and for a bundle a function that builds it as it began."""
-    folder = Path(source)
     if source not in FRONTENDS.lobes:
+        folder = find_bundle(source)
         for candidate in (folder, folder / "bundle"):
             if (candidate / pretrained.DESCRIPTION).exists():
                 folder = candidate

@@ -9,6 +9,7 @@ import soundfile
 import torch
 from tqdm import tqdm
 
+from ...lobes.bundles import find_bundle
 from ...processing.data.distortions.conditions import Condition, choose, distort, generator_of
 from ...processing.data.musan import Musan
 from ...processing.scoring.paired import holm
@@ -229,6 +230,7 @@ def open_systems(bundles: Sequence[str]) -> tuple[dict[str, object], dict[str, s
         name, sign, folder = text.partition("=")
         if not sign or not name or Path(text).exists():
             name, folder = "", text
+        folder = find_bundle(folder)
         bundle, about = open_verifier(folder)
         opened.append((name, Path(folder), bundle, about["model_digest"]))
     lobes = [

@@ -91,6 +91,7 @@ def finish(
     path = result.write(output_folder)
     description = {**_describe(result, run, model, labels), **bundled}
     bundle = bundles.save(output_folder / "bundle", description, model)
+    bundles.write_card(bundle, description, result.to_dict())
     brain.keep_predictions(output_folder)
     pictures = _draw(brain, config, output_folder, best["epoch"], result)
     if brain.tracking is not None:
@@ -141,6 +142,10 @@ def run_options(run_opts) -> dict:
     return used | ({"processes": processes} if processes > 1 else {})
 
 
+#: Of data sets that have one for all recordings, as Hugging Face spells it.
+LICENCES = {"speech_commands": "cc-by-4.0"}
+
+
 def _differing(value, default):
     """Of a map, the entries that are not as shipped."""
     if not (isinstance(value, dict) and isinstance(default, dict)):
@@ -178,7 +183,16 @@ def _describe(result: RunResult, run: Run, model, labels: list[str]) -> dict:
         },
         "head": run.head,
         "versions": result.versions,
+        **_licence(result),
     }
+
+
+def _licence(result: RunResult) -> dict:
+    """What the model card says of the licence, where the data set is known to have one."""
+    if result.corpus["synthetic"]:
+        return {"licence": "apache-2.0", "licence_note": "auricle made the recordings"}
+    note = f"the licence of the recordings of {result.dataset} holds for what is made of them"
+    return {"licence": LICENCES.get(result.dataset, "other"), "licence_note": note}
 
 
 def lobe_options(plain: dict, kind: str) -> dict:

@@ -44,7 +44,7 @@ WRITTEN = (
     *("training_curves.png", "learned_filters.png", "confusion_matrix.png", "confusions.png"),
     *("det.png", "emotion_curves.png", "valence_arousal.png"),
     *("bundle/bundle.json", "bundle/model.safetensors", "bundle/hyperparams.yaml"),
-    *("bundle/bigram.json", "bundle/calibration.json"),
+    *("bundle/bigram.json", "bundle/calibration.json", "bundle/README.md"),
     *(f"teacher/*/{'[0-9a-f]' * 32}.{suffix}" for suffix in ("f32", "jsonl")),
 )
 _held: list[filelock.FileLock] = []
