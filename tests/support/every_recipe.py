@@ -43,7 +43,7 @@ class EveryRecipe:
         assert losses[-1] < self.falls * losses[0]
         assert (folder / self.predictions).stat().st_size > 100
         card = (folder / "bundle/README.md").read_text()
-        assert "license: \"apache-2.0\"" in card and "synthetic" in card
+        assert 'license: "apache-2.0"' in card and "synthetic" in card
         assert "nan" not in card and "None is known" not in card
         for picture in ("training_curves.png", "learned_filters.png", *self.pictures):
             assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
