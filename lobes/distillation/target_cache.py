@@ -1,5 +1,6 @@
 """Cache of a teacher's outputs on disk, so that later epochs need not compute them."""
 
+import contextlib
 import json
 import os
 import uuid
@@ -42,10 +43,14 @@ class TargetCache:
         self._writers: tuple | None = None
         for keys in sorted(self.folder.glob("*.jsonl")):
             rows = keys.with_suffix(".f32")
-            lines = keys.read_text(encoding="utf-8").split("\n")[:-1]  # what follows is unfinished
+            lines = keys.read_text(encoding="utf-8", errors="replace").split("\n")[
+                :-1
+            ]  # what follows is unfinished
             count = min(len(lines), rows.stat().st_size // (4 * width))
             for row, line in enumerate(lines[:count]):
-                self._where.setdefault(json.loads(line), (len(self._readers), row))
+                # A line that was damaged counts nothing; those after it keep their places.
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                    self._where.setdefault(json.loads(line), (len(self._readers), row))
             self._readers.append(open(rows, "rb", buffering=0))
 
     def __len__(self) -> int:

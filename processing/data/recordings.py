@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..system.files import TextError, read_text, replacing
+from ..system.tables import rows_that_parse, to_count
 from .audio import AudioError, mix_channels, read_channels
 from .scan import AudioFile
 
@@ -88,15 +89,13 @@ def _scan(path: str) -> Scanned | AudioError:
 
 def _read_cache(path: str | os.PathLike) -> dict[tuple[str, str, str], Scanned]:
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
-        return {
-            (row["key"], row["size"], row["mtime_ns"]): Scanned(
-                int(row["num_samples"]),
-                int(row["sample_rate_hz"]),
-                int(row["channels"]),
-                row["digest"],
-            )
-            for row in rows
-        }
-    except (OSError, TextError, csv.Error, KeyError, TypeError, ValueError):
+        rows = rows_that_parse(io.StringIO(read_text(path)))
+    except (OSError, TextError):
         return {}
+    known = {}
+    for key, size, mtime_ns, *counts, digest in (row for row in rows if len(row) == len(_COLUMNS)):
+        num_samples, sample_rate_hz, channels = map(to_count, counts)
+        if num_samples and sample_rate_hz and channels:
+            scanned = Scanned(num_samples, sample_rate_hz, channels, digest)
+            known[key, size, mtime_ns] = scanned
+    return known

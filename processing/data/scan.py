@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.files import TextError, read_text, replacing
+from ..system.tables import rows_that_parse, to_count
 from .audio import AudioError, AudioInfo, scan_audio
 
 _COLUMNS = ("key", "size", "mtime_ns", "num_samples", "channels", "digest")
@@ -91,8 +92,7 @@ def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=Fal
         if row is None:
             unknown.append(file)
         else:
-            num_samples, channels = int(row["num_samples"]), int(row["channels"])
-            digest = row["digest"]
+            num_samples, channels, digest = row
             infos[file.key] = AudioInfo(num_samples, sample_rate_hz, channels, digest=digest)
     if unknown:
         paths = [file.path for file in unknown]
@@ -104,18 +104,17 @@ def scan_files(files, cache_path, sample_rate_hz, num_workers=None, progress=Fal
 
 def _read_cache(path, sample_rate_hz):
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path)))
-        if tuple(reader.fieldnames or ()) != (*_COLUMNS, str(sample_rate_hz)):
-            return {}
-        return {
-            (row["key"], row["size"], row["mtime_ns"]): row
-            for row in reader
-            if row["digest"] is not None
-            and row["num_samples"].isdecimal()
-            and row["channels"].isdecimal()
-        }
-    except (FileNotFoundError, TextError, csv.Error):
+        rows = rows_that_parse(io.StringIO(read_text(path)))
+    except (FileNotFoundError, TextError):
         return {}
+    if tuple(next(rows, ())) != (*_COLUMNS, str(sample_rate_hz)):
+        return {}
+    known = {}
+    for key, size, mtime_ns, *counts, digest in (row for row in rows if len(row) == len(_COLUMNS)):
+        num_samples, channels = map(to_count, counts)
+        if num_samples and channels:
+            known[key, size, mtime_ns] = num_samples, channels, digest
+    return known
 
 
 def _write_cache(path, sample_rate_hz, files, infos):

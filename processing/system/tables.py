@@ -3,8 +3,9 @@
 import csv
 import io
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .files import TextError, read_text
 
@@ -25,6 +26,25 @@ def to_number(text: str, kind: type = float):
     if not text.isascii() or "_" in text:
         raise ValueError(f"{text!r} is no number")
     return kind(text)
+
+
+def rows_that_parse(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Rows of a CSV that a run keeps for itself: what was cut off or damaged is passed over."""
+    rows = csv.reader(line.replace("\0", "") for line in lines)
+    while True:
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+        except csv.Error:  # a cell beyond the size that `csv` reads
+            continue
+
+
+def to_count(text: str | None) -> int | None:
+    """A whole number from 0 to below 10^18 in plain digits; None for anything else."""
+    if text is None or not re.fullmatch("[0-9]{1,18}", text):
+        return None
+    return int(text)
 
 
 def read_table(

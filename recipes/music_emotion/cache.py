@@ -22,6 +22,7 @@ from ...processing.data.audio import AudioError, probe_audio, read_audio
 from ...processing.data.resampling import resampler
 from ...processing.system.files import replacing, sweep_parts
 from ...processing.system.listing import first_of
+from ...processing.system.tables import rows_that_parse
 from ..training.messages import tell
 
 PAD_S = 0.5
@@ -250,7 +251,7 @@ def _read_journal(path):
     known = {}
     try:
         with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.reader(file):
+            for row in rows_that_parse(file):
                 try:
                     values = [kind(text) for kind, text in zip(kinds, row, strict=True)]
                 except ValueError:

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, audio_error, probe_audio, read_audio
+from ...processing.system.tables import rows_that_parse, to_count
 from .protocols import SAMPLE_RATE_HZ
 
 # Files that are decoded as a whole without being asked: below a minute.
@@ -146,7 +147,7 @@ def _read_cache(path, files, num_samples, whole):
     except FileNotFoundError:
         return
     with lines:
-        rows = csv.reader(line.replace("\0", "") for line in lines)
+        rows = rows_that_parse(lines)
         whole_rows = (row for row in rows if len(row) == 7 and row[6] in (_HEADER, _DECODED))
         while block := list(itertools.islice(whole_rows, 65536)):
             _take(block, files, num_samples, whole)
@@ -155,10 +156,11 @@ def _read_cache(path, files, num_samples, whole):
 def _take(block, files, num_samples, whole):
     places = files.find([row[1] for row in block])
     for place, row in zip(places.tolist(), block, strict=True):
-        if place < 0 or row[5] == "" or not row[5].isdigit():
+        count = to_count(row[5])
+        if place < 0 or count is None:
             continue
         if row[:5] == [str(part) for part in _key(files, place)]:
-            num_samples[place] = int(row[5])
+            num_samples[place] = count
             whole[place] = row[6] == _DECODED
 
 

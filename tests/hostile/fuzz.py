@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
+from fuzz_caches import caches
 from fuzz_sounds import SOUNDS, Sound
 from fuzz_texts import texts
 from fuzz_values import values
@@ -37,7 +38,7 @@ LONGEST_ERROR = 4000
 
 
 def kinds():
-    made = [*map(Sound, SOUNDS), *texts(), *values()]
+    made = [*map(Sound, SOUNDS), *texts(), *values(), *caches()]
     return {kind.name: kind for kind in made}
 
 
