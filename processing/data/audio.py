@@ -18,6 +18,7 @@ import soundfile
 import torch
 from tqdm import tqdm
 
+from ..system.terminal import no_bar
 from .audio_errors import AudioError, audio_error
 from .containers import Container, open_audio, read_container
 from .media import DECODER_DELAY_SAMPLES, decode_media, find_av
@@ -187,9 +188,7 @@ def scan_audio(paths, sample_rate_hz=None, num_workers=None, progress=False):
     num_workers = num_workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(num_workers) as pool:
         results = pool.map(lambda path: _scan_one(path, sample_rate_hz), paths)
-        bar = tqdm(
-            results, "checking audio", len(paths), unit="file", disable=None if progress else True
-        )
+        bar = tqdm(results, "checking audio", len(paths), unit="file", disable=no_bar(progress))
         return list(bar)
 
 

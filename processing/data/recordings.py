@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..system.files import TextError, read_text, replacing
 from ..system.tables import rows_that_parse, to_count
+from ..system.terminal import no_bar
 from .audio import AudioError, mix_channels, read_channels
 from .scan import AudioFile
 
@@ -64,7 +65,7 @@ def scan_recordings(
         return results
     with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
         scanned = pool.map(lambda file: _scan(file.path), unknown)
-        bar = tqdm(scanned, "checking audio", len(unknown), unit="file", disable=not progress)
+        bar = tqdm(scanned, "checking audio", len(unknown), unit="file", disable=no_bar(progress))
         results |= {file.key: result for file, result in zip(unknown, bar, strict=True)}
     path = Path(cache_path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,11 @@ def printable(text: str, lines: bool = False) -> str:
     return pattern.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
+def no_bar(progress: bool) -> bool | None:
+    """What tqdm calls `disable`: a bar is for a terminal, and no file or pipe gets one."""
+    return None if progress else True
+
+
 class Printable:
     """A text stream that writes what is printable, in lines, and is the other stream otherwise."""
 

@@ -11,6 +11,7 @@ from ...lobes.bundles.bundle import Bundle
 from ...processing.data.audio import probe_audio
 from ...processing.data.dataset import read_row
 from ...processing.scoring.transcription.boundaries import BoundaryErrors, boundary_errors_ms
+from ...processing.system.terminal import no_bar
 from ...processing.transcription.forced_alignment import align_steps, divide, segment_times
 from ...processing.transcription.phones import folding
 from ...processing.transcription.segments import Segment, write_segments
@@ -183,7 +184,7 @@ def score_alignment(
     shift_ms = shift_of(bundle, shift_ms)
     fold = folding(61, units.phone_set, units.glottal_stop).__getitem__
     errors = BoundaryErrors()
-    for row in tqdm(list(rows), "aligning", unit="file", disable=not progress):
+    for row in tqdm(list(rows), "aligning", unit="file", disable=no_bar(progress)):
         reference = _reference(row)
         wav = read_row(row, roots, bundle.sample_rate)
         transcript = from_phones(units, [segment.text for segment in reference], row["id"])

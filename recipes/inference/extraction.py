@@ -13,6 +13,7 @@ from ...processing.data.audio import AUDIO_SUFFIXES, AudioError, read_audio, spl
 from ...processing.data.augmentation.crops import evenly_spaced
 from ...processing.scoring.arrays import first_repeated
 from ...processing.scoring.verification.embeddings import Embeddings
+from ...processing.system.terminal import no_bar
 
 #: Audio held at once to be sorted by length, in batches: more sorts better and takes more memory.
 _POOL_BATCHES = 8
@@ -86,7 +87,7 @@ def extract(
     batch_samples = max(1, round(batch_s * rate))
 
     def pieces() -> Iterator[tuple[int, torch.Tensor]]:
-        shown = tqdm(names, desc="embeddings", unit="recording", disable=not progress)
+        shown = tqdm(names, desc="embeddings", unit="recording", disable=no_bar(progress))
         for number, name in enumerate(shown):
             wav = check_waveform(read(name), name, rate, least_samples)
             for piece in crops_of(wav, crops, crop_samples):

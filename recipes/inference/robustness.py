@@ -17,6 +17,7 @@ from ...processing.scoring.verification.embeddings import Embeddings, cosine_sco
 from ...processing.scoring.verification.speaker_bootstrap import compare
 from ...processing.scoring.verification.trial_scores import summarize_trials
 from ...processing.scoring.verification.trials import TrialList
+from ...processing.system.terminal import no_bar
 from ..reports.results import collect_versions, git_commit
 from .extraction import extract
 from .robustness_noise import BabbleTalkers, Read, background_of
@@ -141,7 +142,9 @@ def measure(
     clean = extract(bundle, trials.names, read)
     sided, test_names = _distorted_test_side(trials)
     records, scores = [], {}
-    for condition in tqdm(conditions, desc=progress, unit="condition", disable=progress is None):
+    for condition in tqdm(
+        conditions, desc=progress, unit="condition", disable=no_bar(progress is not None)
+    ):
         record = {**asdict(condition), "condition": condition.name}
         record |= {"eer": None, "interval": None, "missing": condition.missing()}
         records.append(record)

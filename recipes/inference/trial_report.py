@@ -154,9 +154,11 @@ def lines_of(summary: dict, conventions: bool = False) -> list[str]:
         interval = _interval(summary, f"min_dcf_{p}")
         span = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
         at = summary["min_dcf_threshold"][p]
-        lines.append(f"minDCF({p})".ljust(14) + f"{value:.4f}{span} at score {at:.4f} (normalised)")
+        lines.append(
+            f"minDCF({p})".ljust(13) + f" {value:.4f}{span} at score {at:.4f} (normalised)"
+        )
     for p, value in summary.get("act_dcf", {}).items():
-        lines.append(f"actDCF({p})".ljust(14) + f"{value:.4f}")
+        lines.append(f"actDCF({p})".ljust(13) + f" {value:.4f}")
     if "cllr" in summary:
         lines.append(f"Cllr          {summary['cllr']:.4f}")
     lines.append(f"minCllr       {summary['min_cllr']:.4f}")

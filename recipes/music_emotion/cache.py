@@ -23,6 +23,7 @@ from ...processing.data.resampling import resampler
 from ...processing.system.files import replacing, sweep_parts
 from ...processing.system.listing import first_of
 from ...processing.system.tables import rows_that_parse
+from ...processing.system.terminal import no_bar
 from ..training.messages import tell
 
 PAD_S = 0.5
@@ -157,7 +158,7 @@ def decode_songs(songs, folder, window, num_workers=None, progress=False):
             max_workers=num_workers or os.cpu_count(),
             desc="decoding songs",
             unit="song",
-            disable=not progress,
+            disable=no_bar(progress),
         )
         clips.update(zip((song.id for song in unknown), results, strict=True))
     return clips

@@ -21,6 +21,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from ...processing.data.audio import AudioError, probe_audio, read_audio
 from ...processing.data.synthetic import mini_info
+from ...processing.system.terminal import no_bar
 
 SAME_BITS = 0.75
 """Share of equal signs above which two recordings are the same.
@@ -150,6 +151,6 @@ def _fingerprints(corpus, num_workers, progress):
         max_workers=num_workers,
         desc=f"listening to {corpus.dataset}",
         unit="song",
-        disable=not progress,
+        disable=no_bar(progress),
     )
     return {song.id: bits for song, bits in zip(songs, prints, strict=True) if len(bits)}

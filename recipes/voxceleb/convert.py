@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ...processing.data.audio import AudioError
 from ...processing.data.media import MEDIA_REMEDY, decode_media, find_av
 from ...processing.system.files import replacing, sweep_parts
+from ...processing.system.terminal import no_bar
 from ..training.preparation import PreparationError
 from .corpus import CODED_SUFFIXES, Files
 from .protocols import SAMPLE_RATE_HZ
@@ -103,7 +104,7 @@ def convert(files, places, folder, codec="wav", num_workers=None, progress=False
 
     errors = {}
     with (
-        tqdm(total=len(todo), desc="converting", unit="file", disable=not progress) as bar,
+        tqdm(total=len(todo), desc="converting", unit="file", disable=no_bar(progress)) as bar,
         ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as pool,
     ):
         for start in range(0, len(todo), _BLOCK):

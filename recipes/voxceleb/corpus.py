@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...processing.data.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, split_suffix
+from ...processing.system.terminal import no_bar
 from ..training.preparation import PreparationError, check_folder, contents
 
 # What PyAV has to decode comes last: a converted file beside it is taken instead.
@@ -225,7 +226,7 @@ def list_files(roots, speakers=None, num_workers=None, progress=False):
     with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
         listed = pool.map(_list_speaker, (path for _, path in folders))
         bar = tqdm(
-            listed, "listing files", len(folders), unit="speaker", disable=not progress, delay=1
+            listed, "listing files", len(folders), unit="speaker", disable=no_bar(progress), delay=1
         )
         for (number, _), rows in zip(folders, bar, strict=True):
             if not rows:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ...processing.data.audio import AudioError, audio_error, probe_audio, read_audio
 from ...processing.system.tables import rows_that_parse, to_count
+from ...processing.system.terminal import no_bar
 from .protocols import SAMPLE_RATE_HZ
 
 # Files that are decoded as a whole without being asked: below a minute.
@@ -73,7 +74,9 @@ def check_files(files, wanted, cache_path, decode, num_workers=None, progress=Fa
         except AudioError as error:
             return error
 
-    bar = tqdm(total=len(todo), desc="checking audio", unit="file", disable=not progress, delay=1)
+    bar = tqdm(
+        total=len(todo), desc="checking audio", unit="file", disable=no_bar(progress), delay=1
+    )
     with (
         bar,
         ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool,
