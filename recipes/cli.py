@@ -24,6 +24,7 @@ from .commands import (
     filters,
     mini,
     predict,
+    publish,
     robustness,
     score,
     study,
@@ -59,6 +60,7 @@ COMMANDS = (
     robustness,
     claims,
     table,
+    publish,
     cache,
 )
 

@@ -23,7 +23,7 @@ def run(
 ) -> None:
     """List what the cache folder holds, with sizes, or delete what auricle made there.
 
-    Compiled C code and mini corpora; both are made again when they are needed. The folder is
+    Compiled C code, mini corpora and bundles of a hub; all are made or fetched again when needed. The folder is
     $AURICLE_CACHE, or auricle in $XDG_CACHE_HOME or in ~/.cache. What else is there is left alone,
     and links are not followed.
 
@@ -58,15 +58,21 @@ def run(
 
 
 def _made_by_auricle(folder: Path) -> Iterator[Path]:
-    for kind, is_ours in (("compiled", _is_library), ("mini", is_mini)):
-        if not (folder / kind).is_symlink():
-            for path in sorted((folder / kind).glob("*")):
+    kinds = {"compiled/*": _is_library, "mini/*": is_mini, "hub/*/*": _is_fetched}
+    for pattern, is_ours in kinds.items():
+        if not (folder / pattern.partition("/")[0]).is_symlink():
+            for path in sorted(folder.glob(pattern)):
                 if not path.is_symlink() and is_ours(path):
                     yield path
 
 
 def _is_library(path: Path) -> bool:
     return path.is_file() and _COMPILED.fullmatch(path.name) is not None
+
+
+def _is_fetched(path: Path) -> bool:
+    """Whether a folder holds versions of a bundle from a hub, and nothing else."""
+    return not path.parent.is_symlink() and all((version / "bundle.json").is_file() for version in path.glob("*"))
 
 
 def _size(path: Path) -> int:
