@@ -118,7 +118,9 @@ def publish(
     contents = {file: path for file in FILES if (path := file_in(folder, file))}
     card = read_text(contents[CARD]) if CARD in contents else card_text(description)
     if licence is not None:
-        card = re.sub(r"^license: .*$", f"license: {json.dumps(licence)}", card, count=1, flags=re.M)
+        card = re.sub(
+            r"^license: .*$", f"license: {json.dumps(licence)}", card, count=1, flags=re.M
+        )
         card = re.sub(r"^- Licence: .*$", f"- Licence: `{licence}`", card, count=1, flags=re.M)
     texts = {CARD: card, "hyperparams.yaml": hyperparams_text(description)}
     api = _api()

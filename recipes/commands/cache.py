@@ -72,7 +72,9 @@ def _is_library(path: Path) -> bool:
 
 def _is_fetched(path: Path) -> bool:
     """Whether a folder holds versions of a bundle from a hub, and nothing else."""
-    return not path.parent.is_symlink() and all((version / "bundle.json").is_file() for version in path.glob("*"))
+    return not path.parent.is_symlink() and all(
+        (version / "bundle.json").is_file() for version in path.glob("*")
+    )
 
 
 def _size(path: Path) -> int:
