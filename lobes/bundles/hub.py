@@ -1,17 +1,15 @@
-"""Fetch bundles from a hub of Hugging Face's kind, and publish them there."""
+"""Fetch bundles from a hub of Hugging Face's kind."""
 
-import json
 import os
 import re
 import shutil
 from pathlib import Path
 
 from ...processing.system.cache_folder import cache_folder
-from ...processing.system.files import read_text, replacing_folder
+from ...processing.system.files import replacing_folder
 from ...processing.system.memory import size_text
-from .card import CARD, card_text
+from .card import CARD
 from .description import MAX_BYTES, BundleError
-from .folder import file_in
 
 #: Files of a bundle that are fetched, with the most bytes of each; nothing else of a repository is.
 FILES = {
@@ -22,7 +20,7 @@ FILES = {
     "bigram.json": 2**28,
 }
 _NEEDED = ("bundle.json", "model.safetensors")
-_NAME = re.compile(r"hf://([\w-][\w.-]*/[\w-][\w.-]*)(?:@([\w-][\w./-]*))?", re.ASCII)
+NAME = re.compile(r"hf://([\w-][\w.-]*/[\w-][\w.-]*)(?:@([\w-][\w./-]*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -44,19 +42,19 @@ def fetch(source: str) -> Path:
         A name of another form; a hub that is not reached, or has no such repository or revision;
         one that is no bundle, or whose files are larger than those of bundles.
     """
-    match = _NAME.fullmatch(source)
+    match = NAME.fullmatch(source)
     if match is None:
         raise BundleError(f"{source} names no bundle of a hub: hf://OWNER/NAME[@REVISION]")
     name, revision = match.groups()
     versions = cache_folder() / "hub" / name
     if revision and _COMMIT.fullmatch(revision) and (versions / revision).is_dir():
         return versions / revision
-    api = _api()
+    api = hub_api()
     try:
         about = api.model_info(name, revision=revision, files_metadata=True)
         commit, sizes = about.sha, {file.rfilename: file.size for file in about.siblings or ()}
     except Exception as error:  # of the hub's client, of its HTTP library, of the system
-        raise _refused(source, error) from None
+        raise refused(source, error) from None
     if not _COMMIT.fullmatch(str(commit)):
         raise BundleError(f"{source}: the hub names the commit {commit!r:.80}, which is none")
     wanted = [file for file in FILES if file in sizes]
@@ -77,68 +75,12 @@ def fetch(source: str) -> Path:
                 os.replace(path, folder / file)
             shutil.rmtree(folder / ".hub")
     except Exception as error:
-        raise _refused(source, error) from None
+        raise refused(source, error) from None
     return versions / commit
 
 
-def publish(
-    folder: str | os.PathLike,
-    name: str,
-    private: bool = False,
-    licence: str | None = None,
-    message: str = "Bundle of auricle",
-) -> str:
-    """Upload a bundle, its files and nothing else of its folder, in one commit.
-
-    Arguments
-    ---------
-    folder : of the bundle.
-    name : OWNER/NAME of the repository, which is made where it is not there.
-    private : whether a repository that is made is private.
-    licence : for the model card, as Hugging Face spells it: cc-by-4.0; None: as the card has it.
-    message : of the commit.
-
-    Returns
-    -------
-    str, "hf://OWNER/NAME@COMMIT", with which `load` opens it.
-
-    Raises
-    ------
-    BundleError
-        No bundle, a licence or a name of another form, or a hub that refuses.
-    """
-    from .bundle import load
-    from .speechbrain import hyperparams_text
-
-    if _NAME.fullmatch(f"hf://{name}") is None or "@" in name:
-        raise BundleError(f"{name!r} names no repository: give OWNER/NAME")
-    if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
-        raise BundleError(f"{licence!r} is no licence as Hugging Face spells them: cc-by-4.0, mit")
-    description = load(folder).description
-    contents = {file: path for file in FILES if (path := file_in(folder, file))}
-    card = read_text(contents[CARD]) if CARD in contents else card_text(description)
-    if licence is not None:
-        card = re.sub(
-            r"^license: .*$", f"license: {json.dumps(licence)}", card, count=1, flags=re.M
-        )
-        card = re.sub(r"^- Licence: .*$", f"- Licence: `{licence}`", card, count=1, flags=re.M)
-    texts = {CARD: card, "hyperparams.yaml": hyperparams_text(description)}
-    api = _api()
-    from huggingface_hub import CommitOperationAdd
-
-    additions = [
-        CommitOperationAdd(file, content)
-        for file, content in {**contents, **{k: v.encode() for k, v in texts.items()}}.items()
-    ]
-    try:
-        api.create_repo(name, private=private, exist_ok=True)
-        commit = api.create_commit(name, additions, commit_message=message)
-    except Exception as error:
-        raise _refused(name, error) from None
-    return f"hf://{name}@{commit.oid}"
-
-
-def _api():
+def hub_api():
+    """The client of the hub in `HF_ENDPOINT`, by default Hugging Face."""
     try:
         from huggingface_hub import HfApi
     except ImportError:
@@ -148,7 +90,8 @@ def _api():
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="auricle")
 
 
-def _refused(source: str, error: Exception) -> BundleError:
+def refused(source: str, error: Exception) -> BundleError:
+    """What the hub, or the way to it, has against a request."""
     if isinstance(error, BundleError):
         return error
     lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]

@@ -26,6 +26,6 @@ def run(
     message : TEXT
         Of the commit.
     """
-    from ...lobes.bundles.hub import publish
+    from ...lobes.bundles.publishing import publish
 
     print(f"published: {publish(bundle, repository, private, licence, message)}")

@@ -152,7 +152,7 @@ def test_a_bundle_of_the_hub_is_checked_as_any(hub, tmp_path):
     "repository, licence", [("words", "mit"), ("a/b@c", "mit"), ("a/b", "A B")]
 )
 def test_a_name_or_a_licence_of_another_form_is_refused(hub, tmp_path, repository, licence):
-    from auricle.lobes.bundles.hub import publish
+    from auricle.lobes.bundles.publishing import publish
 
     with pytest.raises(bundles.BundleError, match="OWNER/NAME|Hugging Face spells"):
         publish(random_bundle(tmp_path / "bundle"), repository, licence=licence)
