@@ -39,7 +39,7 @@ def run(
     json
         Print JSON.
     """
-    from ..inference.comparison import compare_regressions, compare_systems
+    from ..inference.comparison import compare_systems
     from ..inference.run_comparison import compare_runs
     from ..inference.run_files import files_of, kind_of
 
@@ -50,14 +50,10 @@ def run(
         listed_kinds = ", ".join(f"{file} ({kind})" for kind, file in kinds.items())
         raise ValueError(f"these are not of one kind: {listed_kinds}. Give runs of one task")
     (kind,) = kinds
-    is_single = all(len(side) == 1 for side in sides)
     if kind != "trials":
         if of_trials := changed(listed):
             raise UsageError(f"{of_trials[0]} is for scores of trials; {a} holds predictions")
-        if kind == "regression" and is_single:
-            compare_regressions(sides[0][0], sides[1][0], metric or "ccc", *draws)
-        else:
-            compare_runs(*sides, metric, *draws)
+        compare_runs(*sides, metric, *draws)
         return
     metric = metric or "eer"
     if metric not in TRIAL_METRICS:

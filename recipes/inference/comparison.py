@@ -1,12 +1,10 @@
-"""Comparison of two systems (`auricle compare`): on the same trials, or on the same songs."""
+"""Comparison of two systems on the same trials (`auricle compare`), and how comparisons are told."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from ...processing.scoring.paired import Comparison
-from ...processing.scoring.regression.comparison import compare_regression
-from ...processing.scoring.regression.files import read_scores
 from ...processing.scoring.verification.pair_scores import read_scored_trials
 from ...processing.scoring.verification.speaker_bootstrap import HEADLINE
 from ...processing.scoring.verification.speaker_bootstrap import compare_systems as compare
@@ -14,8 +12,6 @@ from ...processing.scoring.verification.trials import read_trials
 from ..reports.printing import show
 from .input_files import naming, read_speakers
 from .options import TrialFiles
-
-_WRITTEN = {"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"}
 
 
 def compare_systems(
@@ -81,67 +77,6 @@ def compare_systems(
     name = "EER" if metric == "eer" else metric
     over = f"{record['n_speakers']} speakers"
     show(record, comparison_lines(record, head, name, number_text, over), as_json)
-    return record
-
-
-def compare_regressions(
-    a: str | os.PathLike,
-    b: str | os.PathLike,
-    metric: str = "ccc",
-    n_resamples: int = 1000,
-    seed: int = 0,
-    as_json: bool = False,
-) -> dict:
-    """Compare two files of predicted values by paired bootstrap over songs; returns what was printed.
-
-    Arguments
-    ---------
-    a, b : files of predictions of the same songs.
-    metric : "ccc", "r2", "rmse" or "pearson" (means over dimensions), or "<metric>_<dimension>".
-    n_resamples, seed : of the bootstrap.
-    as_json : print one JSON object.
-
-    Raises
-    ------
-    ValueError
-        Files that cannot be read, of other songs, labels, dimensions or scales; an unknown metric;
-        one song, of which there is nothing to draw.
-    """
-    check_draws(n_resamples, "songs")
-    scores = [read_scores(path) for path in (a, b)]
-    if metric not in scores[0].score_names:
-        known = ", ".join(scores[0].score_names)
-        raise ValueError(f"metric {metric!r} is not one of predictions; those are {known}")
-    levels = [side.level for side in scores]
-    if levels[0] != levels[1]:
-        raise ValueError(
-            f"{a} was scored at {levels[0]} level, {b} at {levels[1]} level: these are different "
-            "labels, and cannot be compared"
-        )
-    with naming(a, b):
-        compared = compare_regression(*scores, metric, n_resamples=n_resamples, seed=seed)
-    record = comparison_record((a, b), metric, compared, "songs", seed)
-    scale, points = scores[0].scale, len(scores[0].points()[1])
-    record |= {
-        "level": levels[0],
-        "over": "clips" if levels[0] == "clip" else "songs",
-        "dimensions": scores[0].dimensions,
-        "scale": scale,
-        "n_points": points,
-    }
-    drawn = f"{record['n_songs']:,} {record['over']}"
-    score, _, dimension = metric.partition("_")
-    is_error = score == "rmse"
-    better = "errs less than" if is_error else "scores higher than"
-    record["verdict"] = verdict(record, f"these {drawn}", better, higher_is_better=not is_error)
-    name = _WRITTEN[score] + (f" of {dimension}" if dimension else "")
-    head = drawn + (f", {points:,} points in time" if levels[0] == "point" else "")
-    head += f": {' and '.join(scores[0].dimensions)} on {scale['low']:g} to {scale['high']:g}"
-
-    def number_text(value: float, sign: str = "") -> str:
-        return f"{value:{sign}.4f}"
-
-    show(record, comparison_lines(record, head, name, number_text, drawn), as_json)
     return record
 
 

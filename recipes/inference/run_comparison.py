@@ -9,6 +9,7 @@ from ...processing.scoring.collector import Collector
 from ...processing.scoring.prediction_comparison import compare_predictions, mcnemar
 from ...processing.scoring.predictions import metrics_of, read_predictions
 from ...processing.scoring.regression.files import read_scores
+from ...processing.scoring.regression.metrics import RegressionScores
 from ..reports.printing import show
 from .comparison import check_draws, comparison_lines, comparison_record, verdict
 from .run_files import kind_of
@@ -16,6 +17,7 @@ from .run_files import kind_of
 _WRITTEN = {
     **{"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"},
     **{"map": "mAP", "roc_auc": "ROC-AUC", "error_rate": "error rate"},
+    **{"ccc": "CCC", "r2": "R2", "rmse": "RMSE", "pearson": "Pearson's r"},
 }
 #: Scores that are shown in percent.
 _PERCENT = ("accuracy", "balanced_accuracy", "macro_f1", "error_rate")
@@ -54,20 +56,36 @@ def compare_runs(
                     f"metric {metric!r} is not one of {file}: it has "
                     f"{', '.join(metrics_of(scores))}. Give runs of one task, and a metric of it"
                 )
+    are_values = isinstance(sides[0][0], RegressionScores)
+    about = (
+        _about_values(list(zip((*a, *b), (*sides[0], *sides[1]), strict=True)))
+        if are_values
+        else {}
+    )
     compared, seeds = compare_predictions(*sides, metric, n_resamples=n_resamples, seed=seed)
     names = [", ".join(map(str, files)) for files in (a, b)]
-    record = comparison_record(names, metric, compared, "groups", seed)
-    unit = getattr(sides[0][0], "group_unit", "song")
+    record = comparison_record(names, metric, compared, "songs" if are_values else "groups", seed)
+    unit = "clip" if about.get("level") == "clip" else getattr(sides[0][0], "group_unit", "song")
     over = f"{compared.n_groups:,} {unit}s"
-    record |= {"over": unit, "n_items": len(sides[0][0]), "seeds": asdict(seeds)}
+    record |= {"over": unit, "n_items": len(sides[0][0]), "seeds": asdict(seeds), **about}
     better = "scores higher than" if known[metric] else "errs less than"
     record["verdict"] = verdict(record, f"these {over}", better, higher_is_better=known[metric])
 
     def number(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.2f} %" if metric in _PERCENT else f"{value:{sign}.4f}"
 
-    head = f"{len(sides[0][0]):,} test items of {over}; runs: {len(a)} of A, {len(b)} of B"
-    lines = comparison_lines(record, head, _WRITTEN.get(metric, metric), number, over)
+    head = f"{len(sides[0][0]):,} test items of {over}"
+    if are_values:
+        scale = about["scale"]
+        head = over + (
+            f", {about['n_points']:,} points in time" if about["level"] == "point" else ""
+        )
+        head += f": {' and '.join(about['dimensions'])} on {scale['low']:g} to {scale['high']:g}"
+    if len(a) + len(b) > 2:
+        head += f"; runs: {len(a)} of A, {len(b)} of B"
+    score, _, dimension = metric.partition("_") if are_values else (metric, "", "")
+    name = _WRITTEN.get(score, score) + (f" of {dimension}" if dimension else "")
+    lines = comparison_lines(record, head, name, number, over)
     lines[-1:-1] = _over_seeds(seeds, number)
     if metric == "accuracy" and len(a) == len(b) == 1 and _are_classes(*sides[0], *sides[1]):
         record["mcnemar"] = asdict(mcnemar(sides[0][0], sides[1][0]))
@@ -78,6 +96,21 @@ def compare_runs(
 
 def _read(file: Path) -> Collector:
     return read_scores(file) if kind_of(file) == "regression" else read_predictions(file)
+
+
+def _about_values(scored: Sequence[tuple[Path, RegressionScores]]) -> dict:
+    """What predicted values are of: in all files the same."""
+    abouts = [
+        {"level": one.level, "dimensions": one.dimensions, "scale": one.scale} for _, one in scored
+    ]
+    for (file, _), about in zip(scored, abouts, strict=True):
+        if wrong := [key for key in about if about[key] != abouts[0][key]]:
+            key = wrong[0]
+            raise ValueError(
+                f"{scored[0][0]} was scored with the {key} {abouts[0][key]}, {file} with {about[key]}: "
+                "these are different labels, and cannot be compared"
+            )
+    return {**abouts[0], "n_points": len(scored[0][1].points()[1])}
 
 
 def _are_classes(*scores: Collector) -> bool:

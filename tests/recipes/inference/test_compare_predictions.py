@@ -85,7 +85,7 @@ def test_labels_over_time_and_clips_without_songs(auricle, tmp_path):
     out = auricle.output("compare", *files[2:])
     assert out.startswith("60 clips: ") and "these 60 clips" in out
     err = auricle.refusal("compare", *files[1:3])
-    assert "scored at point level" in err and "at clip level" in err
+    assert "level point" in err and "clip0.json with clip" in err
 
 
 def test_what_cannot_be_compared(auricle, runs, tmp_path):
@@ -104,8 +104,8 @@ def test_what_cannot_be_compared(auricle, runs, tmp_path):
         ([tmp_path / "scores", good], "one kind"),
         ([good, tmp_path / "nowhere"], "nowhere is not there"),
         ([good, tmp_path / "other.json"], "other.json"),
-        ([good, fewer], "different songs: 10"),
-        ([good, valence], "scored differently"),
+        ([good, fewer], "different items: 10"),
+        ([good, valence], "valence.json with"),
         ([one, one], "at least 2"),
         ([good, poor, "--metric", "eer"], "metric 'eer'"),
         ([good, poor, "--metric", "ccc_tension"], "'ccc_tension'"),
