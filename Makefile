@@ -11,7 +11,7 @@ RUN = $(VENV)/bin
 LINT = --line-length 100 --target-version py310
 # E501 is left to the formatter, which keeps a long word or link whole.
 RULES = --select E,F,I,B,UP,W --ignore E501 --config 'lint.isort.known-first-party = ["auricle"]'
-EXTRAS = mini,test,export,transformers,timm,media
+EXTRAS = mini,test,export,transformers,timm,media,convert
 # Bytecode of the tests is kept: pytest rewrites 3,700 assertions, which takes each worker 9 s.
 TEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadgroup
 CONTRACTS = tests/golden tests/lobes/promises tests/lobes/test_contracts.py
@@ -20,7 +20,7 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-long test-fast test-extras test-browser test-compile test-torch fuzz kills
+.PHONY: demo test test-long test-fast test-weights test-extras test-browser test-compile test-torch fuzz kills
 .PHONY: breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
@@ -57,6 +57,13 @@ test-long: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	$(TEST) -m 'not slow'
+
+# Published weights, converted, against what their authors' code gives. WEIGHTS: their folder; DATA: that
+# of the recordings.
+test-weights: $(VENV)/.test
+	@test -d "$(WEIGHTS)" -a -d "$(DATA)" || { echo "make test-weights WEIGHTS=DIR DATA=DIR"; exit 1; }
+	WEIGHTS=$(abspath $(WEIGHTS)) DATA=$(abspath $(DATA)) OMP_NUM_THREADS=1 \
+		$(RUN)/python -m pytest -q tests/weights/with_*.py
 
 # In a venv of its own. SpeechBrain asks for torch 2.7.1: 2.6 is installed after it, and pip says so.
 test-torch: VENV = .venv-torch-$(VERSION)

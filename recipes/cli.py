@@ -17,6 +17,7 @@ from .commands import (
     check,
     claims,
     compare,
+    convert,
     copy,
     describe,
     embed,
@@ -61,6 +62,7 @@ COMMANDS = (
     claims,
     table,
     publish,
+    convert,
     cache,
 )
 

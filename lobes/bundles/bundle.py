@@ -111,7 +111,8 @@ class Bundle(Model):
         return answer["label"], answer["probability"]
 
 
-def _build(description: dict) -> Bundle:
+def build_described(description: dict) -> Bundle:
+    """The model that a checked description describes, with weights of its beginning."""
     frontend, encoder, head = (description[name] for name in ("frontend", "encoder", "head"))
     model = build_model(
         frontend["name"],
@@ -154,7 +155,7 @@ def save(folder: str | os.PathLike, description: dict, model: Model) -> Path:
         for key, value in part.state_dict().items()
     }
     shapes = {key: (value.dtype, tuple(value.shape)) for key, value in weights.items()}
-    compare(_build(description).state_dict(), shapes, "the description")
+    compare(build_described(description).state_dict(), shapes, "the description")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as part:
@@ -204,7 +205,7 @@ def load(folder: str | os.PathLike) -> Bundle:
     description = _read_description(folder)
     shapes = shapes_in(folder / WEIGHTS)
     try:
-        build = functools.partial(_build, description)
+        build = functools.partial(build_described, description)
         if all(
             _has_sketch(registry.get(description[registry.kind]["name"]))
             for registry in (FRONTENDS, ENCODERS)

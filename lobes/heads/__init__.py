@@ -9,7 +9,7 @@ from torch import nn
 from .angular_margin import CosineClassifier
 from .regression import RegressionHead
 
-__all__ = ["HEADS", "Classifier", "Tagger", "build_head"]
+__all__ = ["HEADS", "Classifier", "NoHead", "Tagger", "build_head"]
 
 
 class Classifier(nn.Module):
@@ -70,10 +70,40 @@ class Tagger(nn.Module):
         return self.linear(embedding).float()
 
 
+class NoHead(nn.Module):
+    """The embedding itself, of a model whose classes of training are not kept.
+
+    Arguments
+    ---------
+    in_features : int
+        D of the encoder.
+    num_classes : int
+        0.
+
+    Shape
+    -----
+    (B, N, D) -> (B, N, D)
+
+    Example
+    -------
+    >>> NoHead(8, 0)(torch.zeros(2, 1, 8)).shape
+    torch.Size([2, 1, 8])
+    """
+
+    def __init__(self, in_features: int, num_classes: int):
+        super().__init__()
+        if num_classes:
+            raise ValueError(f"a model without a head has no classes, got {num_classes}")
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        return embedding
+
+
 #: Heads by the names that bundles give them.
 HEADS: dict[str, type[nn.Module]] = {
     "classifier": Classifier,
     "cosine": CosineClassifier,
+    "none": NoHead,
     "regression": RegressionHead,
     "tagger": Tagger,
 }

@@ -23,7 +23,7 @@ lobes.contracts  lobes.heads  lobes.plugins
 lobes.frontends  lobes.model
 lobes.build  lobes.encoders  lobes.memory
 lobes  lobes.bundles  lobes.promises
-lobes.distillation  lobes.export  lobes.pretrained
+lobes.conversion  lobes.distillation  lobes.export  lobes.pretrained
 lobes.brains
 hparams.include
 hparams  hparams.loader
