@@ -17,8 +17,6 @@ from ...processing.system.names import nearest
 if TYPE_CHECKING:
     import torch
 
-    from .files import SourceFile
-
 __all__ = [
     "SOURCES",
     "ConversionError",
@@ -91,8 +89,8 @@ class Source:
 
     name: str
     about: str
-    mismatch: "Callable[[SourceFile], str]"
-    convert: "Callable[[SourceFile, list[str] | None], Converted]"
+    mismatch: Callable[..., str]
+    convert: Callable[..., Converted]
 
 
 def sources() -> dict[str, Source]:
@@ -101,8 +99,14 @@ def sources() -> dict[str, Source]:
     return {source.name: source for source in found}
 
 
-def find_source(file: "SourceFile", name: str | None = None) -> Source:
-    """The source that recognises a file, or the one of this name.
+def find_source(file, name: str | None = None) -> Source:
+    """The source that recognises a file.
+
+    Arguments
+    ---------
+    file : SourceFile
+    name : str or None
+        Of the one source that is asked; None: all are.
 
     Raises
     ------
