@@ -28,7 +28,10 @@ __all__ = [
 ]
 
 #: Modules of this package, in the order in which they are asked.
-SOURCES = ("qualcomm_bcresnet",)
+SOURCES = (
+    "qualcomm_bcresnet",
+    "arm_kwt",
+)
 
 
 class ConversionError(ValueError):

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from ..contracts import Encoder
 from ..layers.masks import frame_counts, frame_mask, mask_padding
+from ..options import choice
 from ..registry import register_encoder
 
 #: Width per head, layers, and how much wider the feed-forward part is: the same in all sizes.
@@ -34,6 +35,9 @@ class KWT(Encoder):
         1, 2 or 3: that many heads of 64 values.
     dropout : float
         After attention and feed-forward, in training. Published: 0.
+    gelu : str
+        "exact", or "tanh": the approximation by a hyperbolic tangent that the authors' code and
+        their published weights have; they differ by up to 5e-4.
 
     Shape
     -----
@@ -69,16 +73,24 @@ class KWT(Encoder):
 
     needs_in_frames = True
 
-    def __init__(self, in_features: int, in_frames: int, size: int = 1, dropout: float = 0.0):
+    def __init__(
+        self,
+        in_features: int,
+        in_frames: int,
+        size: int = 1,
+        dropout: float = 0.0,
+        gelu: str = "exact",
+    ):
         if size not in SIZES:
             raise ValueError(f"size must be 1, 2 or 3, got {size!r}")
+        choice("gelu", gelu, ("exact", "tanh"))
         width = HEAD_WIDTH * size
         super().__init__(in_features, width, output="utterance")
         self.in_frames = int(in_frames)
         self.input = nn.Linear(self.in_features, width)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, self.in_frames + 1, width))
-        self.layers = nn.ModuleList(Layer(width, size, dropout) for _ in range(LAYERS))
+        self.layers = nn.ModuleList(Layer(width, size, dropout, gelu) for _ in range(LAYERS))
         for parameter in (self.class_token, self.positions):
             nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
         for module in self.modules():
@@ -113,12 +125,14 @@ class Layer(nn.Module):
     (B, N, width), attended (B, N) boolean or None -> (B, N, width)
     """
 
-    def __init__(self, width: int, heads: int, dropout: float):
+    def __init__(self, width: int, heads: int, dropout: float, gelu: str = "exact"):
         super().__init__()
         self.attention = SelfAttention(width, heads)
         self.attention_norm = nn.LayerNorm(width, eps=1e-6)
         self.feed_forward = nn.Sequential(
-            nn.Linear(width, FF_RATIO * width), nn.GELU(), nn.Linear(FF_RATIO * width, width)
+            nn.Linear(width, FF_RATIO * width),
+            nn.GELU("tanh" if gelu == "tanh" else "none"),
+            nn.Linear(FF_RATIO * width, width),
         )
         self.feed_forward_norm = nn.LayerNorm(width, eps=1e-6)
         self.dropout = nn.Dropout(dropout)

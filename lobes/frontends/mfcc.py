@@ -17,7 +17,7 @@ from .mel import MelBased, inner_mel
     source="torchaudio.transforms.MFCC",
 )
 class MFCC(MelBased):
-    """Mel levels, decorrelated over frequency by an orthonormal DCT-II; nothing is learned.
+    """Mel levels, decorrelated over frequency by a DCT-II; nothing is learned.
 
     Arguments
     ---------
@@ -42,6 +42,9 @@ class MFCC(MelBased):
         Frame distance.
     mel : dict or None
         Options of the frontend `mel`, such as {convention: nnaudio}.
+    dct : str
+        "orthonormal"; or "htk": the zeroth coefficient is scaled like the others and so is the root
+        of 2 larger, as in HTK and in TensorFlow's `mfccs_from_log_mel_spectrograms`.
 
     Shape
     -----
@@ -77,10 +80,12 @@ class MFCC(MelBased):
         delta_frames: int = 5,
         hop_ms: float = 10.0,
         mel: dict | None = None,
+        dct: str = "orthonormal",
     ):
         if whole("num_ceps", num_ceps) > whole("num_mels", num_mels):
             raise ValueError(f"num_ceps must lie in 1 to num_mels={num_mels}, got {num_ceps}")
         choice("log", log, ("db", "mel"))
+        choice("dct", dct, ("orthonormal", "htk"))
         number("lifter", lifter, low=0)
         whole("deltas", deltas, 0, 2)
         if whole("delta_frames", delta_frames, 3) % 2 == 0:
@@ -92,6 +97,8 @@ class MFCC(MelBased):
         self.deltas = deltas
         self.delta_frames = delta_frames
         basis = torchaudio.functional.create_dct(num_ceps, num_mels, norm="ortho")
+        if dct == "htk":
+            basis[:, 0] *= math.sqrt(2)
         if lifter:
             basis = basis * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(num_ceps) / lifter))
         self.register_buffer("basis", basis, persistent=False)  # (num_mels, num_ceps)

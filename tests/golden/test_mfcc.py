@@ -111,3 +111,13 @@ def test_all_coefficients_give_the_levels_back():
 
 def test_filters_are_those_of_the_mel():
     assert len(build().filters()) == 40
+
+
+def test_the_scale_of_htk_changes_the_zeroth_coefficient_alone():
+    """All rows of HTK's and TensorFlow's transform have the scale sqrt(2 / M); the orthonormal one's
+    zeroth has sqrt(1 / M)."""
+    wavs = over_noise(12345)
+    orthonormal, htk = build(log="mel")(wavs), build(log="mel", dct="htk")(wavs)
+    levels = build_frontend("mel")(wavs)
+    torch.testing.assert_close(htk[..., 0], math.sqrt(2 / 40) * levels.sum(-1), atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(htk[..., 1:], orthonormal[..., 1:])

@@ -24,6 +24,8 @@ EXTRAS = (
     "onnx",
     "onnxruntime",
     "onnxscript",
+    "tflite",
+    "ai_edge_litert",
     "espeakng_loader",
     "submitit",
     "ray",

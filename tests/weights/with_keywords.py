@@ -4,6 +4,7 @@ WEIGHTS holds bcresnet8, kwt1 and ds_cnn; DATA the clips of Speech Commands on w
 logits were computed, in speech_commands_v0.02_subset.
 """
 
+import csv
 import os
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def bcresnet(tmp_path_factory):
     return bundles.load(folder)
 
 
+@pytest.fixture(scope="module")
+def kwt(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kwt") / "bundle"
+    report = convert(WEIGHTS / "kwt1/kwt1_non_stream.tflite", folder)
+    assert report.difference < 1e-4
+    return bundles.load(folder)
+
+
+@pytest.fixture(scope="module")
+def every_clip():
+    """Every recording of the subset, and the label of each."""
+    with open(CLIPS / "manifest.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2400
+    return clips(row["path"] for row in rows), [row["class12"] for row in rows]
+
+
 @torch.no_grad()
 def test_bcresnet_on_features(bcresnet):
     golden = np.load(WEIGHTS / "bcresnet8/golden.npz")
@@ -53,3 +71,23 @@ def test_bcresnet_on_recordings(bcresnet):
     golden = np.load(WEIGHTS / "bcresnet8/golden_logits.npz")
     got = logits(bcresnet, clips(golden["paths"]))
     torch.testing.assert_close(got, torch.from_numpy(golden["logits"]), rtol=0, atol=1e-4)
+
+
+def test_kwt_from_the_waveform(kwt):
+    golden = np.load(WEIGHTS / "kwt1/golden_logits.npz")
+    got = logits(kwt, clips(golden["paths"]))
+    torch.testing.assert_close(got, torch.from_numpy(golden["logits"]), rtol=0, atol=1e-3)
+
+
+def test_kwt_on_the_subset(kwt, every_clip):
+    """Its authors test silence as clips of zeros; the archive has it as recordings of noise."""
+    wavs, labels = every_clip
+    best = [kwt.labels[index] for index in logits(kwt, wavs).argmax(1)]
+    right = {True: [], False: []}
+    for got, label in zip(best, labels, strict=True):
+        right[label == "_silence_"].append(got == label)
+    print({is_silence: (sum(r), len(r)) for is_silence, r in right.items()})
+    assert np.mean(right[False]) > 0.96
+    assert 0.3 < np.mean(right[True]) < 0.6
+    zeros = logits(kwt, torch.zeros(1, 16000))
+    assert kwt.labels[zeros.argmax()] == "_silence_"
