@@ -119,5 +119,7 @@ def test_the_scale_of_htk_changes_the_zeroth_coefficient_alone():
     wavs = over_noise(12345)
     orthonormal, htk = build(log="mel")(wavs), build(log="mel", dct="htk")(wavs)
     levels = build_frontend("mel")(wavs)
-    torch.testing.assert_close(htk[..., 0], math.sqrt(2 / 40) * levels.sum(-1), atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(
+        htk[..., 0], math.sqrt(2 / 40) * levels.sum(-1), atol=1e-3, rtol=1e-5
+    )
     torch.testing.assert_close(htk[..., 1:], orthonormal[..., 1:])
