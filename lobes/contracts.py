@@ -155,6 +155,12 @@ class Frontend(Lobe):
         """
         return frame_count(num_samples, self.hop)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples that frame k reads at most before and behind sample hop * k: what a stream keeps,
+        and what it waits for. Default: a window each, which holds wherever the frames lie."""
+        return self.window, self.window
+
     def frame_lengths(self, lengths: torch.Tensor | None, num_samples: int) -> torch.Tensor | None:
         """Relative lengths in frames, exact, for relative lengths in samples.
 
@@ -216,6 +222,8 @@ class Encoder(Lobe):
     example_frames: int = 101
     #: F it needs at least; 2: it reads spectrograms, and no waveform.
     fewest_features: int = 1
+    #: True when no step reads a later frame: it then has `stream`.
+    causal: bool = False
 
     def __init__(self, in_features: int, out_features: int, output: str, stride: int = 1):
         super().__init__()
@@ -249,6 +257,23 @@ class Encoder(Lobe):
     def num_frames(self, num_frames: int) -> int:
         """Number of steps that come out for `num_frames` that go in: ceil(N / stride)."""
         return 1 if self.output == "utterance" else frame_count(num_frames, self.stride)
+
+    def stream(
+        self, feats: torch.Tensor, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Steps of the next frames of a stream, and the state for those after them.
+
+        Arguments
+        ---------
+        feats : tensor (1, N, F)
+        state : tensor or None
+            Returned for the frames before; None at the start.
+
+        Shape
+        -----
+        -> (1, N', D), as `forward` gives them for all frames together
+        """
+        raise TypeError(f"{type(self).__name__} is not causal and cannot stream")
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         raise TypeError(f"{type(self).__name__} does not define forward(feats, lengths=None)")

@@ -6,7 +6,7 @@ from torch import nn
 from ..contracts import Encoder
 from ..layers.masks import batch_mask, counts_of_mask, reversed_items, zero_padding
 from ..layers.recurrent import LSTM
-from ..options import number, whole
+from ..options import flag, number, whole
 from ..registry import register_encoder
 
 
@@ -29,10 +29,13 @@ class BLSTM(Encoder):
         Each reads both directions of the one before.
     dropout : float
         Between the layers, in training; one layer has none.
+    bidirectional : bool
+        False: forwards only, so that no step needs a later frame and the encoder streams exactly.
 
     Shape
     -----
-    feats (B, N, F), lengths (B,) or None -> (B, N, 2 hidden), zero behind each item's end.
+    feats (B, N, F), lengths (B,) or None -> (B, N, 2 hidden), one way (B, N, hidden), zero behind
+    each item's end.
     Parameters with a linear head of 40 units at 40 features: 579,624 as it comes, which is the
     model for a CPU; 21,544 with ``hidden=32, layers=1``, the "Simple" recogniser of the
     trainable-STFT study.
@@ -48,12 +51,37 @@ class BLSTM(Encoder):
     torch.Size([2, 101, 64])
     """
 
-    def __init__(self, in_features: int, hidden: int = 128, layers: int = 2, dropout: float = 0.0):
-        super().__init__(in_features, 2 * whole("hidden", hidden), "frames")
-        self.lstm = BidirectionalLSTM(self.in_features, hidden, layers, dropout)
+    def __init__(
+        self,
+        in_features: int,
+        hidden: int = 128,
+        layers: int = 2,
+        dropout: float = 0.0,
+        bidirectional: bool = True,
+    ):
+        self.causal = not flag("bidirectional", bidirectional)
+        width = whole("hidden", hidden) * (1 if self.causal else 2)
+        super().__init__(in_features, width, "frames")
+        if self.causal:
+            dropout = number("dropout", dropout, low=0, below=1) if whole("layers", layers) > 1 else 0.0
+            options = {"num_layers": layers, "dropout": dropout, "batch_first": True}
+            self.lstm = LSTM(self.in_features, hidden, **options)
+        else:
+            self.lstm = BidirectionalLSTM(self.in_features, hidden, layers, dropout)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        return self.lstm(feats, batch_mask(feats, lengths, least=0))
+        mask = batch_mask(feats, lengths, least=0)
+        if self.causal:
+            return zero_padding(self.lstm(zero_padding(feats, mask, axis=1))[0], mask, axis=1)
+        return self.lstm(feats, mask)
+
+    def stream(
+        self, feats: torch.Tensor, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.causal:
+            return super().stream(feats, state)
+        out, state = self.lstm(feats, None if state is None else tuple(state))
+        return out, torch.stack(state)
 
 
 class BidirectionalLSTM(nn.Module):

@@ -110,6 +110,11 @@ class FilterbankFrontend(Frontend):
         self.energy_floor = number("energy_floor", energy_floor, low=0)
         self.engine = EnergyEngine(self.hop, backend, rectifier)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples that frame k reads before and behind sample hop * k, where it is centred."""
+        return self.taps - 1, self.taps - 1
+
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Taps (F, C, W), C = 2 for complex filters and 1 for real ones, and pooling windows
         (F, P), both at least float32 and differentiable in the parameters."""

@@ -133,6 +133,11 @@ class SpectralFrontend(Frontend):
         """Frequency of each bin in Hz, (num_bins,) float64."""
         return torch.arange(self.num_bins, dtype=torch.float64) * self.sample_rate / self.n_fft
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples that frame k reads before and behind sample hop * k, also where it is mirrored."""
+        return self.window, max(self.offset, self.window - 1 - self.offset)
+
     def num_frames(self, num_samples: int) -> int:
         """Exact number of frames, by the padding rule."""
         if self.padding == "end":

@@ -214,6 +214,11 @@ class Mel(SpectralFrontend):
 class MelBased(Frontend):
     """A frontend that computes with the frames of a `Mel`, its attribute `mel`."""
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples that frame k reads, as `mel` does."""
+        return self.mel.reach
+
     def num_frames(self, num_samples: int) -> int:
         """Exact number of frames, by the padding rule of `mel`."""
         return self.mel.num_frames(num_samples)

@@ -103,6 +103,12 @@ class MFCC(MelBased):
             basis = basis * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(num_ceps) / lifter))
         self.register_buffer("basis", basis, persistent=False)  # (num_mels, num_ceps)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples that frame k reads: those of `mel`, and of the frames that derivatives take."""
+        beside = self.deltas * (self.delta_frames // 2) * self.hop
+        return self.mel.reach[0] + beside, self.mel.reach[1] + beside
+
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         with torch.autocast(wavs.device.type, enabled=False):
             levels = self.mel(wavs, lengths)
