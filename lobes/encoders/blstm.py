@@ -63,7 +63,9 @@ class BLSTM(Encoder):
         width = whole("hidden", hidden) * (1 if self.causal else 2)
         super().__init__(in_features, width, "frames")
         if self.causal:
-            dropout = number("dropout", dropout, low=0, below=1) if whole("layers", layers) > 1 else 0.0
+            dropout = (
+                number("dropout", dropout, low=0, below=1) if whole("layers", layers) > 1 else 0.0
+            )
             options = {"num_layers": layers, "dropout": dropout, "batch_first": True}
             self.lstm = LSTM(self.in_features, hidden, **options)
         else:

@@ -229,7 +229,9 @@ class Stream:
     def _steps(self, feats: torch.Tensor) -> torch.Tensor:
         feats = self.model.mean_var_norm(feats[None])
         if not feats.shape[1]:
-            return self.model.classifier(feats.new_zeros(0, self.model.embedding_model.out_features))
+            return self.model.classifier(
+                feats.new_zeros(0, self.model.embedding_model.out_features)
+            )
         steps, self.encoder_state = self.model.embedding_model.stream(feats, self.encoder_state)
         return self.model.classifier(steps)[0]
 
