@@ -4,6 +4,8 @@ The promises themselves are run by `auricle.lobes.promises` over every registere
 an option starts from a file says in `lasting_options` what rebuilds it where that file is not.
 """
 
+import copy
+
 import torch
 from torch import nn
 
@@ -73,6 +75,8 @@ class Lobe(nn.Module):
 
     #: Why `torch.compile` cannot take the lobe as one graph; empty: it can, with the same values.
     graph_break: str = ""
+    #: The operator for which `exported()` has no form that other runtimes take; empty: it has one.
+    not_exported: str = ""
 
     def lasting_options(self, options: dict) -> dict:
         """The options that rebuild this lobe without the files it was started from.
@@ -97,9 +101,16 @@ class Lobe(nn.Module):
         Called as the lobe is: the input and `lengths`. It is made of real numbers alone, of
         convolutions, matrix products and pointwise operators, without a Fourier transform, and
         torch.export records it with any batch and any time. What it cannot share it copies; it is
-        never trained. Default: this lobe itself.
+        never trained. Default: a copy of which every part that has a method
+        `use_plain_operators_()` has been told to compute like that; this lobe itself where none has.
         """
-        return self
+        if not any(hasattr(part, "use_plain_operators_") for part in self.modules()):
+            return self
+        form = copy.deepcopy(self).eval().requires_grad_(False)
+        for part in form.modules():
+            if hasattr(part, "use_plain_operators_"):
+                part.use_plain_operators_()
+        return form
 
 
 class Frontend(Lobe):

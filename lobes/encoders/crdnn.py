@@ -167,8 +167,9 @@ def _light_gru(layer: LiGRU_Layer, x: torch.Tensor, mask: torch.Tensor | None) -
     both = None if mask is None else torch.cat([mask, mask])
     gates = layer.w(torch.cat([x, reversed_items(x, counts)])).transpose(1, 2)
     gates = masked_batch_norm(layer.norm, gates, both).transpose(1, 2)
-    kept = layer.drop(torch.ones(len(gates), layer.hidden_size, device=x.device))
-    ahead, back = recurrence("light_gru", gates, [layer.u.weight, kept]).chunk(2)
+    kept = layer.drop(torch.ones(gates.shape[0], layer.hidden_size, device=x.device))
+    states = recurrence("light_gru", gates, [layer.u.weight, kept])
+    ahead, back = states[: x.shape[0]], states[x.shape[0] :]
     return torch.cat([ahead, reversed_items(back, counts)], dim=2)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...processing.filterbank.framing import frame_count
 from ..contracts import Encoder
 from ..layers.batch_norm import norm_values
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
@@ -97,7 +98,7 @@ class CRNN(Encoder):
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        total = -(-feats.shape[1] // math.prod(self.time_pools))
+        total = frame_count(feats.shape[1], math.prod(self.time_pools))
         x, counts = trim_padding(feats, lengths)
         mask = frame_mask(counts, x.shape[1])
         x = x.transpose(1, 2).unsqueeze(1)  # (B, 1, F, N)

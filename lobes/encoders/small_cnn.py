@@ -84,7 +84,7 @@ class SmallCNN(Encoder):
             x = F.max_pool2d(x, 2, ceil_mode=True)
             counts = strided_counts(counts, 2)
         if counts is None:
-            counts = torch.full((len(x),), x.shape[2], device=x.device)
+            counts = torch.full(x.shape[:1], x.shape[2], device=x.device)
         # (B, C, N', F') -> (B, C * F', N') -> (B, C * F', cells)
         x = x.transpose(2, 3).flatten(1, 2) @ _cells(counts, x.shape[2], self.time_cells).to(
             x.dtype

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ...processing.filterbank.framing import frame_count
 from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
 from ..layers.statistics import masked_mean
 from ..options import whole
@@ -92,7 +93,7 @@ class WaveNetDilated(WaveformEncoder):
         self.after = nn.Conv1d(skip, skip, 1)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        total = -(-feats.shape[1] // self.front_stride)
+        total = frame_count(feats.shape[1], self.front_stride)
         x, counts = trim_padding(feats, lengths)
         samples, stride = x.shape[1], self.front_stride
         x = zero_padding(x.transpose(1, 2), frame_mask(counts, samples))

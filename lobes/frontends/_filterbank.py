@@ -3,6 +3,7 @@
 import torch
 
 from ...processing.filterbank.engine import EnergyEngine
+from ...processing.filterbank.engine.plain import PlainEnergy
 from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet, from_taps
@@ -123,6 +124,11 @@ class FilterbankFrontend(Frontend):
     def compress(self, energy: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """Features from energies (B, N, F) that are not below the floor."""
         return energy.log() if self.compression is None else self.compression(energy)
+
+    @torch.no_grad()
+    def use_plain_operators_(self) -> None:
+        """Compute the energies by convolutions from now on, with the present filters."""
+        self.engine = PlainEnergy(*self.kernels(), self.hop, self.engine.rectifier)
 
     def pooling_offset(self, num_samples: int, pooling: int) -> int:
         """Samples by which the first pooling window reaches in front of sample 0."""

@@ -70,6 +70,8 @@ class SincCutoffs:
             min_bandwidth_hz,
             double_minimum,
         )
+        #: The taps in the exported form, where they stay as they are.
+        self.register_buffer("plain_taps", None, persistent=False)
         self.low = nn.Parameter(low_hz / 1e3)
         self.band = nn.Parameter((high_hz - low_hz) / 1e3)
         SincCutoffs.project_(self)
@@ -86,8 +88,15 @@ class SincCutoffs:
         self.band.clamp_(min=least)
         self.band.copy_(torch.minimum(self.band, (nyquist - self.low).clamp(min=least)))
 
+    @torch.no_grad()
+    def use_plain_operators_(self) -> None:
+        """Keep the present filters, and filter by convolution, from now on."""
+        self.plain_taps = self.cutoff_taps()
+
     def cutoff_taps(self) -> torch.Tensor:
         """Taps (N, C, W), see `sinc_taps`."""
+        if self.plain_taps is not None:
+            return self.plain_taps
         dtype = torch.promote_types(self.low.dtype, torch.float32)
         low, band = self.low.to(dtype), self.band.to(dtype)
         rate_khz = self.sample_rate / 1e3

@@ -122,6 +122,8 @@ class SpectralFrontend(Frontend):
         self.offset = centred if padding in ("zeros", "reflect") else 0
         # Not persistent: it follows from the options, and is not to be replaced by a checkpoint's.
         self.register_buffer("window_values", WINDOWS[window_shape](window), persistent=False)
+        #: Cosines and sines (2 * num_bins, 1, window) in place of the FFT in the exported form.
+        self.register_buffer("plain_kernels", None, persistent=False)
 
     @property
     def num_bins(self) -> int:
@@ -199,9 +201,19 @@ class SpectralFrontend(Frontend):
         (B, T), (B,) -> (B, N, num_bins)
         """
         with torch.autocast(wavs.device.type, enabled=False):
+            if self.plain_kernels is not None:
+                signal = self.padded(wavs.to(self.plain_kernels.dtype), lengths)[:, None]
+                parts = functional.conv1d(signal, self.plain_kernels, stride=self.hop).square()
+                return parts.unflatten(1, (2, self.num_bins)).sum(1).transpose(1, 2)
             frames = self.frames(wavs, lengths)
             spectrum = torch.fft.rfft(frames * self.window_values.to(frames.dtype), self.n_fft)
             return spectrum.real.square() + spectrum.imag.square()
+
+    def use_plain_operators_(self) -> None:
+        """Compute the Fourier transform by a strided convolution from now on."""
+        kernels = self._fourier_of_frames()
+        kernels = torch.cat([kernels.real, kernels.imag])[:, None]
+        self.plain_kernels = kernels.to(self.window_values).float()
 
     def spectrum(
         self, wavs: torch.Tensor, lengths: torch.Tensor | None, power: float
@@ -239,11 +251,14 @@ class SpectralFrontend(Frontend):
         centre_hz : tensor (F,) or None
             From the frontend's parameters.
         """
+        return self.kernel_filters(self._fourier_of_frames(), weights, power, num_bins, centre_hz)
+
+    def _fourier_of_frames(self) -> torch.Tensor:
+        """The complex kernels (bins, window) that condition, window and transform a frame."""
         values = self.window_values.double().cpu()
         # Row t: the conditioned frame for an impulse at sample t.
         impulses = self._conditioned(torch.eye(self.window, dtype=torch.float64)) * values
-        kernels = torch.fft.rfft(impulses, self.n_fft, dim=1).T  # (bins, window)
-        return self.kernel_filters(kernels, weights, power, num_bins, centre_hz)
+        return torch.fft.rfft(impulses, self.n_fft, dim=1).T
 
     @torch.no_grad()
     def kernel_filters(

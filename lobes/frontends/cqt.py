@@ -140,6 +140,9 @@ class CQT(SpectralFrontend):
             nn.Parameter(octave, requires_grad=learnable) for octave in kernels
         )
 
+    def use_plain_operators_(self) -> None:
+        """Nothing to change: its kernels are convolutions already, and no spectrum is computed."""
+
     def power(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Squared magnitude of the transform, (B, N, F), in at least float32."""
         with torch.autocast(wavs.device.type, enabled=False):
@@ -154,7 +157,7 @@ class CQT(SpectralFrontend):
                     octave.to(dtype).reshape(bins * parts, 1, size),
                     stride=self.hop,
                 )
-                powers.append(value.view(len(value), bins, parts, -1).square().sum(2))
+                powers.append(value.unflatten(1, (bins, parts)).square().sum(2))
             return torch.cat(powers, dim=1).transpose(1, 2)
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:

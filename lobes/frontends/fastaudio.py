@@ -123,6 +123,7 @@ class FastAudio(SpectralFrontend):
                 f"{NARROWEST_BINS} bins or {least_hz:.1f} Hz; take fewer bands, a longer window_ms "
                 f"(got {window_ms:g}) or a larger n_fft (got {self.n_fft})"
             )
+        self.register_buffer("plain_basis", None, persistent=False)
         #: Ranges of `centre` and `band`, in cycles per sample.
         self.centre_range = (EDGE_BINS / self.n_fft, 0.5 - EDGE_BINS / self.n_fft)
         self.band_range = (NARROWEST_BINS / self.n_fft, WIDEST * band_hz.max().item() / sample_rate)
@@ -143,8 +144,15 @@ class FastAudio(SpectralFrontend):
             centre, band = centre[order], band[order]
         return centre, band
 
+    @torch.no_grad()
+    def use_plain_operators_(self) -> None:
+        super().use_plain_operators_()
+        self.plain_basis = self.basis()
+
     def basis(self) -> torch.Tensor:
         """Weight of every bin in every band, (F, bins)."""
+        if self.plain_basis is not None:
+            return self.plain_basis
         centre, band = self._sorted()
         freqs = (self.freqs_hz / self.sample_rate).to(centre)
         return parametric_shape(freqs, centre, band, self.shape)

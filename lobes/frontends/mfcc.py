@@ -144,7 +144,7 @@ def time_derivative(
     half = num_frames // 2
     total = feats.shape[1]
     if valid is None:
-        last = torch.full((len(feats), 1), total - 1, device=feats.device)
+        last = torch.full((feats.shape[0], 1), total - 1, device=feats.device)
     else:
         last = valid.sum(1, keepdim=True) - 1
     position = torch.arange(-half, total + half, device=feats.device)
@@ -154,4 +154,4 @@ def time_derivative(
     slope = slope / slope.square().sum()
     flat = padded.transpose(1, 2).reshape(-1, 1, total + 2 * half)
     out = functional.conv1d(flat, slope[None, None])
-    return out.view(len(feats), feats.shape[2], total).transpose(1, 2)
+    return out.view(feats.shape[0], feats.shape[2], total).transpose(1, 2)

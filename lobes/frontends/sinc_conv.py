@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...processing.filterbank.engine import EnergyEngine
+from ...processing.filterbank.engine.plain import PlainEnergy
 from ...processing.filterbank.framing import frame_count, odd_window_samples
 from ...processing.filterbank.shapes import gaussian_lowpass
 from ..contracts import Frontend
@@ -124,6 +125,17 @@ class SincConv(SincCutoffs, Frontend):
         if self.rectify:
             self.pooling_width.clamp_(2.0 / self.lowpass, 0.5)
 
+    @torch.no_grad()
+    def use_plain_operators_(self) -> None:
+        super().use_plain_operators_()
+        if self.rectify:
+            self.engine = PlainEnergy(*self.rectified_kernels(), self.stride, "abs")
+
+    def rectified_kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Taps (F, 1, W) and pooling windows (F, P), with `rectify`."""
+        taps = self.cutoff_taps()
+        return taps, gaussian_lowpass(self.pooling_width.to(taps.dtype), self.lowpass)
+
     def bands(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Filter outputs every `stride` samples: (B, ceil(T / stride), F)."""
         with torch.autocast(wavs.device.type, enabled=False):
@@ -131,8 +143,8 @@ class SincConv(SincCutoffs, Frontend):
             wavs, counts = waveform(wavs, lengths, taps.dtype)
             samples = wavs.shape[1]
             if self.rectify:
-                pool = gaussian_lowpass(self.pooling_width.to(taps.dtype), self.lowpass)
-                return self.engine(wavs, taps, pool, (self.lowpass - 1) // 2, counts)
+                kernels = self.rectified_kernels()
+                return self.engine(wavs, *kernels, (self.lowpass - 1) // 2, counts)
             half = (self.taps - 1) // 2
             behind = (frame_count(samples, self.stride) - 1) * self.stride + half + 1 - samples
             wavs = functional.pad(wavs[:, None], (half, max(behind, 0)))
@@ -142,7 +154,7 @@ class SincConv(SincCutoffs, Frontend):
         x = self.bands(wavs, lengths)
         counts = frame_counts(wavs, lengths, least=0)
         if counts is None:
-            counts = torch.full((len(wavs),), wavs.shape[1], device=wavs.device)
+            counts = torch.full(wavs.shape[:1], wavs.shape[1], device=wavs.device)
         counts = strided_counts(counts, self.stride)
         x = standardized(x, counts, 1e-5)
         for conv, norm in zip(self.convs, self.norms, strict=True):

@@ -132,7 +132,11 @@ class SincNet(SincCutoffs, Frontend):
 
         In the original form, of its modulus.
         """
-        signal = filtered(wavs, self.cutoff_taps()[:, 0])
+        taps = self.cutoff_taps()
+        if self.plain_taps is not None:
+            signal = functional.conv1d(wavs[:, None], taps, padding=self.taps // 2)
+        else:
+            signal = filtered(wavs, taps[:, 0])
         signal = signal.relu() if self.form == "leaf_paper" else signal.abs()
         # No value is below zero any more: zeros behind the end are never the maximum.
         signal = zero_padding(signal, batch_mask(wavs, lengths, least=0))

@@ -122,6 +122,11 @@ class SincNetPlus(SincCutoffs, FilterbankFrontend):
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
         self.compression.project_()
 
+    @torch.no_grad()
+    def use_plain_operators_(self) -> None:
+        SincCutoffs.use_plain_operators_(self)
+        FilterbankFrontend.use_plain_operators_(self)
+
     def kernels(self) -> tuple[torch.Tensor, torch.Tensor]:
         taps = self.cutoff_taps()
         return taps, gaussian_lowpass(self.pooling_width.to(taps.dtype), self.taps)

@@ -2,6 +2,7 @@
 
 import torch
 
+from ...processing.filterbank.framing import frame_count
 from ...processing.system.operators import is_recorded
 from .masks import frame_counts, frame_mask, trim_padding, zero_padding
 
@@ -52,7 +53,7 @@ def _cut_alike(
     counts = (valid + size - 1) // size
     spare = (valid - size).clamp(min=0)[:, None]
     starts = (
-        torch.arange(-(-frames // size), device=device)
+        torch.arange(frame_count(frames, size), device=device)
         * spare
         // (counts - 1).clamp(min=1)[:, None]
     )
@@ -65,7 +66,7 @@ def valid_windows(x: torch.Tensor, counts: list[int] | torch.Tensor) -> torch.Te
     """Which of the windows (W, ...) are an item's own, bool (W, 1); None: all."""
     if isinstance(counts, list):
         return None
-    return frame_mask(counts, len(x) // len(counts)).view(-1, 1)
+    return frame_mask(counts, x.shape[0] // counts.shape[0]).view(-1, 1)
 
 
 def _places(frames: int, size: int) -> torch.Tensor:
@@ -90,7 +91,7 @@ def mean_of_windows(x: torch.Tensor, counts: list[int] | torch.Tensor) -> torch.
     x = x.float()
     if isinstance(counts, torch.Tensor):
         x = zero_padding(x, valid_windows(x, counts))
-        return x.view(len(counts), -1, x.shape[1]).sum(1) / counts[:, None]
+        return x.unflatten(0, (counts.shape[0], -1)).sum(1) / counts[:, None]
     if len(set(counts)) == 1:
         return x.view(len(counts), counts[0], -1).mean(1)
     return torch.stack([part.mean(0) for part in x.split(counts)])

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ...processing.system.operators import is_exported
+
 
 def conv_frames(feats: torch.Tensor, conv: nn.Conv1d) -> torch.Tensor:
     """Ungrouped `nn.Conv1d` with an odd kernel on frames, as one matrix product.
@@ -63,6 +65,13 @@ def depthwise_frames(
     >>> depthwise_frames(torch.tensor([[[1.0], [2.0], [4.0]]]), torch.ones(3, 1))[0, :, 0]
     tensor([3., 7., 6.])
     """
+    if is_exported():
+        channels_first, taps = feats.transpose(1, 2), taps.T[:, None]
+        size = taps.shape[2]
+        filtered = functional.conv1d(
+            channels_first, taps, bias, padding=size // 2, groups=taps.shape[0]
+        )
+        return filtered.transpose(1, 2)
     if torch.is_grad_enabled() and (feats.requires_grad or taps.requires_grad):
         filtered = _Depthwise.apply(feats, taps)
         return filtered if bias is None else filtered + bias

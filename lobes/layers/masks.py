@@ -137,7 +137,7 @@ def reflect_items(
     tensor([[1., 2., 1., 2., 1., 2., 1.]])
     """
     size = x.shape[-1]
-    if counts is None and 0 <= before < size and 0 <= behind < size:
+    if counts is None and not is_recorded() and 0 <= before < size and 0 <= behind < size:
         return F.pad(x, (before, behind), mode="reflect")
     if counts is None:
         counts = torch.full((1,), size, device=x.device)
@@ -145,7 +145,7 @@ def reflect_items(
     place = torch.arange(-before, size + behind, device=x.device)
     place = place.remainder((2 * last).clamp(min=1))
     place = torch.minimum(place, 2 * last - place)  # a triangle wave
-    place = place.view(len(place), *[1] * (x.dim() - 2), -1)
+    place = place.view(place.shape[0], *[1] * (x.dim() - 2), -1)
     return x.gather(-1, place.expand(*x.shape[:-1], -1))
 
 
@@ -159,7 +159,7 @@ def reversed_items(x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor
     """
     if counts is None:
         return x.flip(1)
-    frame = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+    frame = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
     mirrored = counts[:, None] - 1 - frame
     source = torch.where(mirrored >= 0, mirrored, frame)
     return x.gather(1, source[:, :, None].expand_as(x))

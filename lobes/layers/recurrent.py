@@ -39,13 +39,48 @@ def _light_gru(gates: torch.Tensor, recurrent: torch.Tensor, kept: torch.Tensor)
     return torch.stack(states, dim=1)
 
 
+def _scanned(layer: str, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """What one of `LAYERS` gives, as a loop that is exported as one, for any number of steps."""
+    from torch._higher_order_ops.scan import scan  # imports the compiler
+
+    if layer == "light_gru":
+        recurrent, kept = weights
+        gates, start = x, (torch.zeros_like(kept),)
+    else:
+        w, recurrent, b, c = weights
+        gates = F.linear(x, w, b)
+        states = 2 if layer == "LSTM" else 1
+        start = tuple(x.new_zeros(x.shape[0], recurrent.shape[1]) for _ in range(states))
+    size = recurrent.shape[1]
+
+    def step(states, gate):
+        state = states[0]
+        if layer == "light_gru":
+            gate = gate + F.linear(state, recurrent)
+            candidate, update = torch.relu(gate[:, :size]) * kept, torch.sigmoid(gate[:, size:])
+            states = (update * state + (1 - update) * candidate,)
+        elif layer == "GRU":
+            own = F.linear(state, recurrent, c)
+            reset, update = torch.sigmoid(gate + own)[:, : 2 * size].split(size, 1)
+            candidate = torch.tanh(gate[:, 2 * size :] + reset * own[:, 2 * size :])
+            states = (update * state + (1 - update) * candidate,)
+        else:
+            gate = gate + F.linear(state, recurrent, c)
+            opened, candidate = torch.sigmoid(gate), torch.tanh(gate[:, 2 * size : 3 * size])
+            cell = opened[:, size : 2 * size] * states[1] + opened[:, :size] * candidate
+            states = opened[:, 3 * size :] * torch.tanh(cell), cell
+        return states, states[0].clone()
+
+    return scan(step, start, gates.transpose(0, 1))[1].transpose(0, 1)
+
+
 def _torch_layer(run: Callable, num_states: int) -> Callable:
     """`torch.lstm` or `torch.gru` as a function of one layer's input and weights."""
 
     def layer(
         x: torch.Tensor, w: torch.Tensor, u: torch.Tensor, b: torch.Tensor, c: torch.Tensor
     ) -> torch.Tensor:
-        start = x.new_zeros(1, len(x), u.shape[1])
+        start = x.new_zeros(1, x.shape[0], u.shape[1])
         start = (start,) * num_states if num_states > 1 else start
         return run(x, start, (w, u, b, c), True, 1, 0.0, False, False, True)[0]
 
@@ -67,6 +102,8 @@ _OPERATORS = {name: operator(name.lower(), function, _states) for name, function
 
 def recurrence(layer: str, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Outputs of one of `LAYERS`, as one operator in a graph that `torch.compile` makes."""
+    if torch.compiler.is_exporting():
+        return _scanned(layer, x, weights)
     forms = _OPERATORS if torch.compiler.is_dynamo_compiling() else LAYERS
     return forms[layer](x, *weights)
 
@@ -80,7 +117,7 @@ class _Recurrent(nn.RNNBase):
         super().__init__(self.own.__name__, *sizes, **options)
 
     def forward(self, input, hx=None):
-        if hx is None and torch.compiler.is_dynamo_compiling():
+        if hx is None and (torch.compiler.is_dynamo_compiling() or torch.compiler.is_exporting()):
             return self.padded(input), None
         return self.own.forward(self, input, hx)
 

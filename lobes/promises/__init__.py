@@ -14,7 +14,7 @@ from ..build import build_encoder, build_frontend
 from ..registry import ENCODERS, FRONTENDS, LobeError
 
 # In the order in which they are shown.
-from . import shapes, learning, robustness, instances, compiled  # noqa: F401  # isort: skip
+from . import shapes, learning, robustness, instances, compiled, exported  # noqa: F401  # isort: skip
 from .subject import (
     ENCODER_PROMISES,
     FRONTEND_PROMISES,

@@ -40,7 +40,9 @@ def hop_samples(sample_rate: int, hop_ms: float) -> int:
 
 def at_least(count, least: int):
     """The larger of two counts, the first of which may be a tensor of counts."""
-    return count.clamp(min=least) if isinstance(count, torch.Tensor) else max(count, least)
+    if isinstance(count, torch.Tensor):
+        return count.clamp(min=least)
+    return torch.sym_max(count, least)  # a compiler's count may be no number yet
 
 
 def frame_count(num_samples: int, hop: int) -> int:
@@ -51,7 +53,7 @@ def frame_count(num_samples: int, hop: int) -> int:
     >>> frame_count(16000, 160), frame_count(16001, 160)
     (100, 101)
     """
-    return -(-num_samples // hop)
+    return (num_samples + hop - 1) // hop
 
 
 def frame_offset(num_samples: int, window: int, hop: int, frame_centre: str = "centered") -> int:

@@ -8,8 +8,12 @@ from torch.nn import functional
 
 from ..system.operators import is_traced, operator
 from .engine import backend
+from .framing import frame_count
 
 CHUNK_FRAMES = 32
+#: Calls within one another of the form for other runtimes, whose memory grows with the square of
+#: frames / CHUNK_FRAMES^PLAIN_LEVELS: 176 for half an hour at 100 frames per second.
+PLAIN_LEVELS = 2
 #: Frames between two smoothed energies that are kept for backward; FRAMES in pcen.c.
 _PIECE_FRAMES = 64
 _INPUTS = ("energy", "state", "alpha", "delta", "power", "smooth")
@@ -41,13 +45,18 @@ def smooth_energy(
     """
     if energy.shape[1] == 0:
         return energy
+    return _smoothed(energy, smooth, state)
+
+
+def _smoothed(energy, smooth, state, levels: int | None = None) -> torch.Tensor:
     first = energy[:, 0] if state is None else state
     inputs = (energy * smooth).permute(2, 0, 1)
-    return _linear_recurrence(inputs, 1.0 - smooth, first.transpose(0, 1)).permute(1, 2, 0)
+    smoothed = _linear_recurrence(inputs, 1.0 - smooth, first.transpose(0, 1), levels)
+    return smoothed.permute(1, 2, 0)
 
 
 def _linear_recurrence(
-    inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor
+    inputs: torch.Tensor, decay: torch.Tensor, state: torch.Tensor, levels: int | None = None
 ) -> torch.Tensor:
     """m[t] = decay * m[t-1] + inputs[t] along the last axis of (F, B, N); m[-1] is a state (F, B).
 
@@ -55,10 +64,18 @@ def _linear_recurrence(
     of the chunks obey the same recurrence with decay^32 and are solved by the same function: about
     log32(N) steps for N frames. Every factor is a power of a number in [0, 1]: nothing overflows,
     however long the signal.
+
+    With `levels`, it calls itself that often, whatever the number of frames, which a compiler does
+    not know; the last call takes all ends as one chunk.
     """
     channels, batch, frames = inputs.shape
-    size = min(CHUNK_FRAMES, frames)
-    chunks = -(-frames // size)
+    if levels is None:
+        size = min(CHUNK_FRAMES, frames)
+        chunks = frame_count(frames, size)
+    elif levels:  # one chunk more than needed: a size of 1 would be taken for a constant
+        size, chunks = CHUNK_FRAMES, 1 + frame_count(frames, CHUNK_FRAMES)
+    else:
+        size, chunks = frames, 1
     steps = torch.arange(size, device=inputs.device)
     lag = steps[:, None] - steps[None, :]
     powers = decay[:, None, None] ** lag.clamp(min=0) * (lag >= 0)  # (F, t, k)
@@ -66,9 +83,11 @@ def _linear_recurrence(
     local = torch.bmm(padded.reshape(channels, batch * chunks, size), powers.transpose(1, 2))
     local = local.view(channels, batch, chunks, size)
     before = state[..., None]
-    if chunks > 1:
-        ends = _linear_recurrence(local[:, :, :-1, -1], decay**size, state)
-        before = torch.cat([before, ends], dim=2)
+    if levels or (levels is None and chunks > 1):
+        deeper = None if levels is None else levels - 1
+        ends = local[:, :, :-1, -1] if levels is None else local[..., -1]  # a size may not be 0
+        ends = _linear_recurrence(ends, decay**size, state, deeper)
+        before = torch.cat([before, ends], dim=2)[:, :, :chunks]
     fade = decay[:, None] ** (steps + 1)  # (F, t)
     local = local + before[..., None] * fade[:, None, None]
     return local.reshape(channels, batch, chunks * size)[..., :frames]
@@ -222,6 +241,7 @@ class PCEN(nn.Module):
         if parameters not in PARAMETERS:
             raise ValueError(f"PCEN parameters must be one of {PARAMETERS}, got {parameters!r}")
         self.floor = floor
+        self.is_plain = False
         self.in_logs = parameters == "log"
         values = {"alpha": alpha, "delta": delta, "root": root, "smooth": smooth}
         for name, value in values.items():
@@ -257,6 +277,10 @@ class PCEN(nn.Module):
         self.root.clamp_(min=1.0)
         self.smooth.clamp_(0.0, 1.0)
 
+    def use_plain_operators_(self) -> None:
+        """Compute by matrix products and pointwise operators from now on, without a gradient."""
+        self.is_plain = True
+
     def forward(self, energy: torch.Tensor, state: torch.Tensor | None = None) -> torch.Tensor:
         return self.stream(energy, state)[0]
 
@@ -283,6 +307,7 @@ class PCEN(nn.Module):
             power = 1.0 / root
             tensors = energy, state, alpha, delta, power, smooth
             normalise = _pcen_operator if is_traced(*tensors) else _normalise
+            normalise = _plainly if self.is_plain else normalise
             return normalise(*tensors, float(self.floor))
 
 
@@ -315,6 +340,13 @@ def _normalise(
     smoothed = smooth_energy(energy, smooth, state)
     out = _Compress.apply(energy, smoothed, alpha, delta, power, floor)
     return out, smoothed[:, -1] if energy.shape[1] else state
+
+
+def _plainly(energy, state, alpha, delta, power, smooth, floor):
+    """`_normalise` in the same operators for any number of frames, which is at least 1."""
+    smoothed = _smoothed(energy, smooth, state, PLAIN_LEVELS)
+    gained = energy * torch.exp(-alpha * (smoothed + floor).log())
+    return (gained + delta) ** power - delta**power, smoothed[:, -1]
 
 
 def _shapes(energy, *_):

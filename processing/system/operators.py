@@ -28,6 +28,17 @@ def is_recorded() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_exported() -> bool:
+    """Whether torch makes a program for other runtimes, where sizes may differ from the present ones.
+
+    Example
+    -------
+    >>> is_exported()
+    False
+    """
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
 def is_traced(*tensors: torch.Tensor | None) -> bool:
     """Whether torch compiles, exports or transforms: some of these tensors may have no data.
 

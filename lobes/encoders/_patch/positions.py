@@ -5,6 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from ....processing.filterbank.framing import at_least
 from ....processing.system.operators import is_recorded
 from ...layers.masks import frame_mask, zero_padding
 
@@ -30,8 +31,7 @@ def patches_along(
     >>> patches_along(torch.tensor([1, 16, 17, 27]), 16, 10, "drop")
     tensor([1, 1, 1, 2])
     """
-    behind = values - patch
-    behind = behind.clamp(min=0) if isinstance(behind, torch.Tensor) else max(0, behind)
+    behind = at_least(values - patch, 0)
     return 1 + (behind + stride - 1 if edges == "pad" else behind) // stride
 
 

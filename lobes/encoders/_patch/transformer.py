@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ....processing.filterbank.framing import at_least
 from ...contracts import Encoder
 from ...layers.masks import frame_counts, frame_mask, mask_padding, zero_padding
 from ...options import choice, number, whole
@@ -208,7 +209,7 @@ class PatchTransformer(Encoder):
 
     def columns(self, frames: int) -> int:
         """Patches in time for a clip of `frames` frames."""
-        return patches_along(int(frames), self.patch, self.patch_stride[1], self.edges)
+        return patches_along(frames, self.patch, self.patch_stride[1], self.edges)
 
     def tokens(self, frames: int) -> int:
         """Prefix tokens and patches for a clip of `frames` frames."""
@@ -249,7 +250,7 @@ class PatchTransformer(Encoder):
             self.patch + (steps - 1) * stride
             for steps, stride in zip((self.grid[0], columns), self.patch_stride, strict=True)
         ]
-        image = F.pad(image, (0, max(0, read[1] - frames), 0, max(0, read[0] - self.in_features)))
+        image = F.pad(image, (0, at_least(read[1] - frames, 0), 0, max(0, read[0] - self.in_features)))
         patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
         prefix = self.cls_token
         if self.prefix_tokens == 2:

@@ -1,0 +1,59 @@
+"""Promise about other runtimes: the exported form of a lobe computes the same in plain operators."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..layers.masks import valid_lengths
+from .subject import PARTS, Subject, promise, require, require_same
+
+
+class _Operators(TorchDispatchMode):
+    """Names of the operators that run meanwhile, and whether one gives a complex number."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: set[str] = set()
+        self.complex: set[str] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.names.add(function.name())
+        if isinstance(result, torch.Tensor) and result.is_complex():
+            self.complex.add(function.name())
+        return result
+
+
+@promise("frontend", "encoder", title="its exported form gives the same by plain operators")
+def exported(subject: Subject) -> None:
+    lobe = subject.build().eval()
+    require(
+        isinstance(lobe.not_exported, str),
+        f"not_exported {lobe.not_exported!r}",
+        "name the operator that no runtime has, or leave it empty",
+    )
+    if lobe.not_exported:
+        return
+    form, operators = lobe.exported(), _Operators()
+    do = "in exported(), copy what you change, and compute as the lobe does in evaluation"
+    for size in (subject.size, subject.size * 2 // 3, subject.size // 3):
+        if not subject.takes(lobe, size):
+            continue
+        x, lengths = subject.batch(size), torch.tensor(PARTS)
+        with torch.no_grad(), operators:
+            got = form(x, lengths)
+        with torch.no_grad():
+            want = lobe(x, lengths)
+        what = f"the exported form on {size} with lengths"
+        require_same(got[:1], want[:1], subject.tolerance, what, do)
+        for item, count in enumerate(valid_lengths(lengths, size).tolist()):
+            steps = lobe.num_frames(count)
+            pair = (one[item, :steps] for one in (got, want))
+            require_same(*pair, subject.tolerance, f"{what}, item {item}", do)
+    foreign = {name for name in operators.names if not name.startswith(("aten::", "prim"))}
+    foreign |= operators.complex | {name for name in operators.names if "fft" in name}
+    require(
+        not foreign,
+        f"the exported form runs {', '.join(sorted(foreign))}",
+        "in exported(), put convolutions, matrix products and pointwise operators of real numbers "
+        "in their place",
+    )
