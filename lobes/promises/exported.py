@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..layers.masks import valid_lengths
-from .subject import PARTS, Subject, promise, require, require_same
+from .subject import PARTS, Subject, promise, require, require_same, shape_of
 
 
 class _Operators(TorchDispatchMode):
@@ -33,18 +33,23 @@ def exported(subject: Subject) -> None:
     )
     if lobe.not_exported:
         return
-    form, operators = lobe.exported(), _Operators()
+    sizes = (subject.size, subject.size * 2 // 3, subject.size // 3)
+    batches = [subject.batch(size) for size in sizes if subject.takes(lobe, size)]
+    lengths, operators = torch.tensor(PARTS), _Operators()
+    with torch.no_grad():
+        wanted = [lobe(x, lengths) for x in batches]
+        form = lobe.exported()
+        with operators:
+            made = [form(x, lengths) for x in batches]
     do = "in exported(), copy what you change, and compute as the lobe does in evaluation"
-    for size in (subject.size, subject.size * 2 // 3, subject.size // 3):
-        if not subject.takes(lobe, size):
-            continue
-        x, lengths = subject.batch(size), torch.tensor(PARTS)
-        with torch.no_grad(), operators:
-            got = form(x, lengths)
-        with torch.no_grad():
-            want = lobe(x, lengths)
+    for x, want, got in zip(batches, wanted, made, strict=True):
+        size = x.shape[1]
         what = f"the exported form on {size} with lengths"
-        require_same(got[:1], want[:1], subject.tolerance, what, do)
+        require(
+            got.shape == want.shape,
+            f"{what}: {shape_of(got)}, not {shape_of(want)}",
+            do,
+        )
         for item, count in enumerate(valid_lengths(lengths, size).tolist()):
             steps = lobe.num_frames(count)
             pair = (one[item, :steps] for one in (got, want))

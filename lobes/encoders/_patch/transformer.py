@@ -250,7 +250,9 @@ class PatchTransformer(Encoder):
             self.patch + (steps - 1) * stride
             for steps, stride in zip((self.grid[0], columns), self.patch_stride, strict=True)
         ]
-        image = F.pad(image, (0, at_least(read[1] - frames, 0), 0, max(0, read[0] - self.in_features)))
+        image = F.pad(
+            image, (0, at_least(read[1] - frames, 0), 0, max(0, read[0] - self.in_features))
+        )
         patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
         prefix = self.cls_token
         if self.prefix_tokens == 2:

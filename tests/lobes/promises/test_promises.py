@@ -411,6 +411,39 @@ class OtherWhenCompiled:
         return super().forward(x, lengths) * factor
 
 
+class Exports(nn.Module):
+    """A lobe's input and output through a function."""
+
+    def __init__(self, lobe, change):
+        super().__init__()
+        self.lobe, self.change = lobe, change
+
+    def forward(self, x, lengths=None):
+        return self.change(x, self.lobe(x, lengths))
+
+
+class ExportsAnother:
+    def exported(self):
+        return Exports(self, lambda x, output: 1.1 * output)
+
+
+class ExportsFourier:
+    def exported(self):
+        return Exports(self, lambda x, output: output + 0 * torch.fft.rfft(x).real.sum())
+
+
+class ExportsByChangingItself:
+    def exported(self):
+        with torch.no_grad():
+            for p in self.parameters():
+                p.mul_(1.1)
+        return self
+
+
+class StaysWithoutAReason:
+    not_exported = True
+
+
 class OtherGradientWhenCompiled:
     def forward(self, x, lengths=None):
         output = super().forward(x, lengths)
@@ -635,7 +668,14 @@ def mutants_of_both(base):
         mutant(DetachesInput, base, "input-gradient", says="no gradient"),
         mutant(SquareRootAtZeroOfInput, base, "input-gradient", says="NaN"),
         mutant(IgnoresLengths, base, "padding", says="noise against zeros"),
-        mutant(NormalisesOverBatch, base, "batch-equals-loop", "padding", "finite", says="one by"),
+        mutant(
+            NormalisesOverBatch,
+            base,
+            "batch-equals-loop",
+            "padding",
+            "finite",
+            says="one by",
+        ),
         mutant(LogarithmOfZero, base, "finite", says="output on"),
         mutant(InfiniteGradientAtZero, base, "finite", says="gradient of"),
         mutant(PhaseInBfloat16, base, "bf16", says="differs from float32"),
@@ -666,9 +706,18 @@ def mutants_of_both(base):
         mutant(OtherWithoutGradients, base, "no-grad", says="no_grad against"),
         mutant(DecidesByValues, base, "compiled", says="fullgraph=True"),
         mutant(OtherWhenCompiled, base, "compiled", says="output of .* differs by"),
-        mutant(OtherGradientWhenCompiled, base, "compiled", says="gradient of .* differs by"),
+        mutant(
+            OtherGradientWhenCompiled,
+            base,
+            "compiled",
+            says="gradient of .* differs by",
+        ),
         mutant(OtherStatisticsWhenCompiled, base, "compiled", says="buffer steps"),
         mutant(BreaksWithoutAReason, base, "compiled", says="graph_break True"),
+        mutant(ExportsAnother, base, "exported", says="item 0: differs by"),
+        mutant(ExportsFourier, base, "exported", says="aten::_fft_r2c"),
+        mutant(ExportsByChangingItself, base, "exported", says="item 0: differs by"),
+        mutant(StaysWithoutAReason, base, "exported", says="not_exported True"),
     ]
 
 
@@ -683,8 +732,18 @@ MUTANTS = [
     mutant(ClampsInForward, TinyFrontend, "projection", says="gain .* zero for ever"),
     mutant(LeavesItsRange, TinyFrontend, "projection", says="NaN"),
     mutant(ProjectionThatDecays, TinyFrontend, "projection", says="second project_"),
-    mutant(ProjectsOnASaddle, TinyFrontend, "projection", says="-1000 times .* zero for ever"),
-    mutant(ProjectsBesideASaddle, TinyFrontend, "projection", says="-1000 times .* zero for ever"),
+    mutant(
+        ProjectsOnASaddle,
+        TinyFrontend,
+        "projection",
+        says="-1000 times .* zero for ever",
+    ),
+    mutant(
+        ProjectsBesideASaddle,
+        TinyFrontend,
+        "projection",
+        says="-1000 times .* zero for ever",
+    ),
     mutant(PadsByLength, TinyFrontend, "padding", says="alone"),
     mutant(SpeechBrainLengths, TinyFrontend, "padding", says="frame_lengths"),
     mutant(CrashesOnOneSample, TinyFrontend, "finite", says="RuntimeError"),
@@ -767,5 +826,9 @@ def test_checking_leaves_the_global_random_state_alone():
 
 @pytest.mark.slow
 def test_a_lobe_may_declare_why_it_is_no_single_graph():
-    cls = type("Declared", (DecidesByValues, TinyEncoder), {"graph_break": "its way depends on x"})
+    cls = type(
+        "Declared",
+        (DecidesByValues, TinyEncoder),
+        {"graph_break": "its way depends on x"},
+    )
     ENCODER_PROMISES["compiled"](Subject("encoder", "declared", cls))
