@@ -31,6 +31,7 @@ __all__ = [
 SOURCES = (
     "qualcomm_bcresnet",
     "arm_kwt",
+    "mlperf_ds_cnn",
 )
 
 

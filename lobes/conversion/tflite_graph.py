@@ -1,5 +1,6 @@
 """TFLite files by their flatbuffer: constants as tensors, operators in order, and their runtime."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -159,7 +160,9 @@ def runtime(file: SourceFile) -> tuple[Callable[..., np.ndarray] | None, str]:
     def run(items: np.ndarray, tensor: int, inner: bool = False) -> np.ndarray:
         options = {"experimental_preserve_all_tensors": True} if inner else {}
         try:
-            net = Interpreter(str(file.path), num_threads=1, **options)
+            with warnings.catch_warnings():  # that keeping inner tensors takes memory
+                warnings.simplefilter("ignore")
+                net = Interpreter(str(file.path), num_threads=1, **options)
             net.allocate_tensors()
             (put,) = net.get_input_details()
             outputs = []

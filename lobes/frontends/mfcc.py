@@ -6,7 +6,8 @@ import torch
 import torchaudio
 from torch.nn import functional
 
-from ..options import choice, number, whole
+from ..contracts import mask_padding
+from ..options import choice, flag, number, whole
 from ..registry import register_frontend
 from .mel import MelBased, inner_mel
 
@@ -45,6 +46,9 @@ class MFCC(MelBased):
     dct : str
         "orthonormal"; or "htk": the zeroth coefficient is scaled like the others and so is the root
         of 2 larger, as in HTK and in TensorFlow's `mfccs_from_log_mel_spectrograms`.
+    peak : bool
+        Divide each item by its largest sample (not its largest magnitude) where that is above 0, as
+        MLPerf Tiny's features do: loudness no longer counts.
 
     Shape
     -----
@@ -81,6 +85,7 @@ class MFCC(MelBased):
         hop_ms: float = 10.0,
         mel: dict | None = None,
         dct: str = "orthonormal",
+        peak: bool = False,
     ):
         if whole("num_ceps", num_ceps) > whole("num_mels", num_mels):
             raise ValueError(f"num_ceps must lie in 1 to num_mels={num_mels}, got {num_ceps}")
@@ -94,6 +99,7 @@ class MFCC(MelBased):
         inner = inner_mel(sample_rate, num_mels, mel, **{"hop_ms": hop_ms, **levels})
         super().__init__(sample_rate, inner.hop, inner.window, num_ceps * (1 + deltas))
         self.mel = inner
+        self.peak = flag("peak", peak)
         self.deltas = deltas
         self.delta_frames = delta_frames
         basis = torchaudio.functional.create_dct(num_ceps, num_mels, norm="ortho")
@@ -111,6 +117,9 @@ class MFCC(MelBased):
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         with torch.autocast(wavs.device.type, enabled=False):
+            if self.peak:
+                largest = mask_padding(wavs, lengths).amax(1, keepdim=True)
+                wavs = wavs / torch.where(largest > 0, largest, 1)
             levels = self.mel(wavs, lengths)
             parts = [levels @ self.basis.to(levels.dtype)]
             valid = self.mel.valid_frames(lengths, wavs.shape[1], wavs.device)

@@ -1,6 +1,7 @@
 """The encoders against published counts, formulas written out, and other people's layers."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -207,12 +208,15 @@ def test_transformer_layers_do_not_start_as_copies():
 # -- kwt -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("gelu", "activation"), [("exact", F.gelu), ("tanh", partial(F.gelu, approximate="tanh"))]
+)
 @torch.no_grad()
-def test_kwt_layer_is_the_layer_of_torch():
+def test_kwt_layer_is_the_layer_of_torch(gelu, activation):
     torch.manual_seed(0)
-    ours = Layer(128, 2, 0.0).eval()
+    ours = Layer(128, 2, 0.0, gelu).eval()
     torchs = nn.TransformerEncoderLayer(
-        128, 2, 512, 0.0, activation="gelu", layer_norm_eps=1e-6, batch_first=True
+        128, 2, 512, 0.0, activation, layer_norm_eps=1e-6, batch_first=True
     ).eval()
     for norm in (ours.attention_norm, ours.feed_forward_norm):
         norm.weight.uniform_(0.5, 2)

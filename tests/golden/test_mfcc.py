@@ -123,3 +123,17 @@ def test_the_scale_of_htk_changes_the_zeroth_coefficient_alone():
         htk[..., 0], math.sqrt(2 / 40) * levels.sum(-1), atol=1e-3, rtol=1e-5
     )
     torch.testing.assert_close(htk[..., 1:], orthonormal[..., 1:])
+
+
+def test_peak_divides_each_item_by_its_largest_sample():
+    """Not by its largest magnitude; padding does not count, and silence stays silence."""
+    wavs = over_noise(12345)[:2]
+    wavs[1] = -0.1 * wavs[1].abs() + 1e-3
+    options = {"log": "mel", "num_ceps": 12}
+    got = build(**options, peak=True)(wavs)
+    expected = build(**options)(wavs / wavs.amax(1, keepdim=True))
+    torch.testing.assert_close(got, expected)
+    padded = torch.cat([wavs, torch.full_like(wavs, 9.0)], 1)
+    half = build(**options, peak=True)(padded, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(half[:, : got.shape[1] - 2], got[:, :-2])
+    assert build(**options, peak=True)(torch.zeros(1, 4000)).isfinite().all()

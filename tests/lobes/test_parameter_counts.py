@@ -81,6 +81,9 @@ OF_ENCODERS = [
     ("kwt", 40, 101, {"size": 1}, 12, 607_500),
     ("kwt", 40, 101, {"size": 2}, 12, 2_394_636),
     ("kwt", 40, 101, {"size": 3}, 12, 5_361_420),
+    # MLPerf Tiny's has 23,756 with the biases of its nine convolutions of 64 channels.
+    ("ds_cnn", 10, None, {}, 12, 23_756 - 9 * 64),
+    ("ds_cnn", 40, None, {}, 12, 23_756 - 9 * 64),
     ("blstm", 40, None, {}, 40, 579_624),
     ("blstm", 40, None, {"hidden": 128, "layers": 2}, 40, 579_624),
     ("blstm", 40, None, {"hidden": 32, "layers": 1}, 40, 21_544),

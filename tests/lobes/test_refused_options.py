@@ -143,6 +143,8 @@ OF_ENCODERS = [
     ("blstm", {"hidden": 0}, "hidden must be a whole number of at least 1, got 0"),
     ("blstm", {"layers": 1.5}, "layers must be a whole number of at least 1, got 1.5"),
     ("blstm", {"dropout": 1}, "dropout must be .* below 1, got 1"),
+    ("ds_cnn", {"blocks": 0}, "blocks must be .* got 0"),
+    ("ds_cnn", {"dropout": 1.0}, "dropout must be .* below 1, got 1.0"),
     ("bcresnet_blstm", {"tau": 0}, "tau must be .* at least 0.125, got 0"),
     ("bcresnet_blstm", {"hidden": "64"}, "hidden must be .* got '64'"),
     ("bcresnet_blstm", {"sub_bands": 0}, "sub_bands must be .* got 0"),

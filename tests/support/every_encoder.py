@@ -17,6 +17,7 @@ SMALL = {
     "conformer": {"layers": 2, "d_model": 16, "heads": 2, "ff": 24},
     "crdnn": {"channels": (4, 6), "rnn_units": 8, "dnn_units": 10},
     "crnn": {"channels": (6, 8, 8, 8), "hidden": 6},
+    "ds_cnn": {"channels": 8, "blocks": 2},
     "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
     "envnet": {"dense": 16},
     "kwt": {},

@@ -91,3 +91,27 @@ def test_kwt_on_the_subset(kwt, every_clip):
     assert 0.3 < np.mean(right[True]) < 0.6
     zeros = logits(kwt, torch.zeros(1, 16000))
     assert kwt.labels[zeros.argmax()] == "_silence_"
+
+
+@pytest.mark.parametrize(
+    ("name", "alike", "most"),
+    [("kws_ref_model_float32.tflite", 0.99, 0.25), ("kws_ref_model.tflite", 0.98, 0.4)],
+)
+@torch.no_grad()
+def test_ds_cnn_beside_its_8_bit_arithmetic(tmp_path, every_clip, name, alike, most):
+    """Both files have kernels of 8 bits, which the runtime multiplies with inputs rounded to 8 bits:
+    equal are the weights; the labels of nearly all clips, and probabilities roughly."""
+    report = convert(WEIGHTS / "ds_cnn" / name, tmp_path / "bundle")
+    bundle = bundles.load(tmp_path / "bundle")
+    wavs, labels = every_clip
+    got = torch.cat([bundle(part) for part in wavs.split(100)])
+    theirs = report.converted.reference(bundle, wavs)
+    same = float((got.argmax(1) == theirs.argmax(1)).float().mean())
+    apart = float((got.exp() - theirs.exp()).abs().max())
+    right = [
+        np.mean([bundle.labels[i] == label for i, label in zip(o.argmax(1), labels, strict=True)])
+        for o in (got, theirs)
+    ]
+    print(f"{name}: labels alike {same:.4f}, probabilities within {apart:.3f}, accuracy {right}")
+    assert same > alike and apart < most
+    assert min(right) > 0.9

@@ -24,7 +24,7 @@ CASES = [(name, {}) for name in SMALL]
 CASES += [(name, {"output": "frames"}) for name in (*SEQUENCE, "transformer")]
 IDS = [" ".join([name, *options.values()]) for name, options in CASES]
 #: Their batch statistics in training see the padding, as published; linear has none.
-PADDING_COUNTS = ("bcresnet", "bcresnet_blstm", "cnn14", "linear", "small_cnn", "xvector")
+PADDING_COUNTS = ("bcresnet", "bcresnet_blstm", "cnn14", "ds_cnn", "linear", "small_cnn", "xvector")
 
 
 @pytest.mark.parametrize("behind", [1e3, math.nan])
