@@ -181,8 +181,9 @@ def build_normalization(kind: str, frontend=None):
     ---------
     kind : str
         "none"; "sentence": mean and variance of each feature over the utterance's valid frames;
-        "global": running mean and variance over the training set; "auto": what the frontend
-        recommends (`frontend.normalization`).
+        "sentence_mean": mean alone, as published models of speakers have it; "global": running
+        mean and variance over the training set; "auto": what the frontend recommends
+        (`frontend.normalization`).
     frontend : Frontend
         Asked for its recommendation by "auto" and for its number of features by "global".
 

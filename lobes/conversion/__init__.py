@@ -32,6 +32,7 @@ SOURCES = (
     "qualcomm_bcresnet",
     "arm_kwt",
     "mlperf_ds_cnn",
+    "speechbrain_speakers",
 )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .masks import batch_mask, frame_counts, zero_padding
-from .statistics import standardized
+from .statistics import masked_mean, standardized
 
 
 class NoNormalization(nn.Module):
@@ -43,6 +43,25 @@ class SentenceNormalization(nn.Module):
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         return standardized(feats.float(), frame_counts(feats, lengths, least=0), self.epsilon)
+
+
+class SentenceMean(nn.Module):
+    """Subtract each feature's mean over the utterance's valid frames, and leave its scale.
+
+    Shape
+    -----
+    feats (B, N, F), lengths (B,) relative -> (B, N, F)
+
+    Example
+    -------
+    >>> SentenceMean()(torch.tensor([[[1.0], [3.0]]])).flatten().tolist()
+    [-1.0, 1.0]
+    """
+
+    def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        mask = batch_mask(feats, lengths)
+        feats = feats.float()
+        return zero_padding(feats - masked_mean(feats, mask, (1,), 1), mask, axis=1)
 
 
 class GlobalNormalization(nn.Module):
@@ -96,4 +115,9 @@ class GlobalNormalization(nn.Module):
         return zero_padding((feats - self.mean.float()) * scale, mask, axis=1)
 
 
-KINDS = {"none": NoNormalization, "sentence": SentenceNormalization, "global": GlobalNormalization}
+KINDS = {
+    "none": NoNormalization,
+    "sentence": SentenceNormalization,
+    "sentence_mean": SentenceMean,
+    "global": GlobalNormalization,
+}
