@@ -118,6 +118,10 @@ class Model(nn.Module):
         """What the encoder gives: (B, 1, D) of utterances or (B, N', D) of frames."""
         return self.embedding_model(*self.frames(wavs, lengths, masks))
 
+    def steps(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """The head's output with its axis of steps: (B, 1, C) of utterances, (B, N', C) of frames."""
+        return self.classifier(self.embed(wavs, lengths))
+
     def num_steps(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
         """Valid steps of the encoder's output for each item, (B,) int64.
 

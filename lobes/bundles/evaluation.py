@@ -13,8 +13,9 @@ from ...processing.scoring.verification.embedding_scores import EmbeddingScores
 from ...processing.scoring.verification.trials import TrialList
 from ...processing.system.listing import first_of
 from ...processing.transcription.units import Units
-from .bundle import Bundle, BundleError
+from .description import BundleError
 from .predictions import predict_values, regression_target
+from .trained import Trained
 
 #: Recordings whose every pair is a trial: 4,000 make 8 million.
 _MOST_PAIRED = 4000
@@ -26,7 +27,7 @@ _FEWEST_SPEAKERS = 10
 Items = Iterable[tuple[Mapping, torch.Tensor]]
 
 
-def check_labels(bundle: Bundle, labels: Iterable[str]) -> None:
+def check_labels(bundle: Trained, labels: Iterable[str]) -> None:
     """Refuse labels that the bundle does not know: it would be wrong on each of them."""
     if unknown := sorted(set(labels) - set(bundle.labels)):
         raise BundleError(
@@ -35,7 +36,7 @@ def check_labels(bundle: Bundle, labels: Iterable[str]) -> None:
         )
 
 
-def score_classes(bundle: Bundle, items: Items, unit: str) -> ConfusionCounts:
+def score_classes(bundle: Trained, items: Items, unit: str) -> ConfusionCounts:
     """Accuracy of the most probable class."""
     counts, place = ConfusionCounts(bundle.labels, unit), bundle.labels.index
     for row, wav in items:
@@ -44,7 +45,7 @@ def score_classes(bundle: Bundle, items: Items, unit: str) -> ConfusionCounts:
     return counts
 
 
-def score_tags(bundle: Bundle, items: Items, unit: str) -> TagScores:
+def score_tags(bundle: Trained, items: Items, unit: str) -> TagScores:
     """Average precision and ROC-AUC of tags."""
     scores = TagScores(bundle.labels, unit)
     for row, wav in items:
@@ -55,7 +56,7 @@ def score_tags(bundle: Bundle, items: Items, unit: str) -> TagScores:
     return scores
 
 
-def score_transcripts(bundle: Bundle, items: Items, unit: str) -> EditCounts:
+def score_transcripts(bundle: Trained, items: Items, unit: str) -> EditCounts:
     """Error rate of what is decoded greedily."""
     units = Units.from_state(bundle.description["units"])
     counts = EditCounts(units.scored_as, units.convention)
@@ -65,7 +66,7 @@ def score_transcripts(bundle: Bundle, items: Items, unit: str) -> EditCounts:
     return counts
 
 
-def score_values(bundle: Bundle, items: Items, unit: str) -> RegressionScores:
+def score_values(bundle: Trained, items: Items, unit: str) -> RegressionScores:
     """Agreement of one value per recording, for every output that a row has a number for."""
     if regression_target(bundle) == "dynamic":
         raise BundleError(
@@ -81,7 +82,7 @@ def score_values(bundle: Bundle, items: Items, unit: str) -> RegressionScores:
     return scores
 
 
-def score_speakers(bundle: Bundle, items: Items, unit: str) -> EmbeddingScores:
+def score_speakers(bundle: Trained, items: Items, unit: str) -> EmbeddingScores:
     """Error rate over all pairs of recordings, whose labels are their speakers."""
     names, embeddings = {}, []
     for row, wav in items:

@@ -13,14 +13,15 @@ from ...processing.transcription.ctc_decoding import GreedyDecoder
 from ...processing.transcription.units import Units
 from ..layers.recording_windows import cut_recordings
 from ..tasks import Prediction, check_finite
-from .bundle import Bundle, BundleError
+from .description import BundleError
+from .trained import Trained
 
 _DECIMALS = 3
 # Windows that go through a model at once: a song of an hour must not need an hour's memory.
 _WINDOWS_AT_ONCE = 8
 
 
-def classify(bundle: Bundle, wav: torch.Tensor) -> Prediction:
+def classify(bundle: Trained, wav: torch.Tensor) -> Prediction:
     """The most probable label and its probability.
 
     A recording shorter than the training clips is padded with zeros; a longer one is cut into
@@ -34,7 +35,7 @@ def classify(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     )
 
 
-def tag(bundle: Bundle, wav: torch.Tensor) -> Prediction:
+def tag(bundle: Trained, wav: torch.Tensor) -> Prediction:
     """The probability of every tag, the most probable first; clips as in `classify`."""
     probabilities = _outputs(bundle, wav).sigmoid().mean(0).tolist()
     tags = sorted(zip(bundle.labels, probabilities, strict=True), key=lambda pair: -pair[1])
@@ -42,7 +43,7 @@ def tag(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     return Prediction({"tags": dict(tags)}, text)
 
 
-def _outputs(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+def _outputs(bundle: Trained, wav: torch.Tensor) -> torch.Tensor:
     """What the head gives for the clips of a recording, (W, C)."""
     if not (bundle.clip_s and bundle.description.get("masked_padding")):
         return bundle(_clips(bundle, wav))
@@ -52,7 +53,7 @@ def _outputs(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
     return torch.cat([bundle(*part) for part in parts])
 
 
-def _clips(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+def _clips(bundle: Trained, wav: torch.Tensor) -> torch.Tensor:
     """(T,) -> (B, clip) with half a clip between starts, zeros behind the end."""
     if not bundle.clip_s:
         return wav[None]
@@ -64,14 +65,14 @@ def _clips(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
     return padded.unfold(0, size, size // 2)
 
 
-def embed(bundle: Bundle, wav: torch.Tensor) -> Prediction:
+def embed(bundle: Trained, wav: torch.Tensor) -> Prediction:
     """The embedding of the whole recording, (D,) in float32."""
     embedding = bundle.embed(wav[None]).reshape(-1).float()
     values = {"size": len(embedding)}
     return Prediction(values, f"embedding of {len(embedding)} values", {"embedding": embedding})
 
 
-def transcribe(bundle: Bundle, wav: torch.Tensor) -> Prediction:
+def transcribe(bundle: Trained, wav: torch.Tensor) -> Prediction:
     """The tokens of a recording as they are scored (phones, characters or words), decoded greedily."""
     units = Units.from_state(bundle.description["units"])
     steps = bundle(wav[None])
@@ -81,7 +82,7 @@ def transcribe(bundle: Bundle, wav: torch.Tensor) -> Prediction:
     return Prediction({"unit": units.scored_as, "tokens": tokens}, units.text(tokens))
 
 
-def regress(bundle: Bundle, wav: torch.Tensor, curve: bool = False) -> Prediction:
+def regress(bundle: Trained, wav: torch.Tensor, curve: bool = False) -> Prediction:
     """The values of a recording on the scale of its labels, means over windows; or their curve.
 
     Arguments
@@ -133,7 +134,7 @@ def _csv(curve: dict[str, list[float]]) -> str:
 
 
 @torch.no_grad()
-def predict_values(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+def predict_values(bundle: Trained, wav: torch.Tensor) -> torch.Tensor:
     """What a regression bundle says of one waveform.
 
     The waveform is cut into windows of the training clips' length, see `window_starts`; of one that
@@ -157,7 +158,7 @@ def predict_values(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def predict_curve(bundle: Trained, wav: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Values over time, of a bundle that learned labels over time (`target` "dynamic").
 
     Windows as in `predict_values`; where they overlap, values are averaged. An end of less than
@@ -196,7 +197,7 @@ def predict_curve(bundle: Bundle, wav: torch.Tensor) -> tuple[torch.Tensor, torc
     return times_s, from_unit(mean, bundle.description["scale"])
 
 
-def regression_target(bundle: Bundle) -> str:
+def regression_target(bundle: Trained) -> str:
     """ "static" or "dynamic": what kind of labels a regression bundle learned.
 
     Raises
@@ -224,7 +225,7 @@ def regression_target(bundle: Bundle) -> str:
     return target
 
 
-def window_starts(bundle: Bundle, num_samples: int) -> list[int]:
+def window_starts(bundle: Trained, num_samples: int) -> list[int]:
     """First samples of the windows of a waveform: half a window apart, the last ends with it.
 
     One window, the waveform itself, where it is no longer than the clips of training.
@@ -235,21 +236,21 @@ def window_starts(bundle: Bundle, num_samples: int) -> list[int]:
     return [*range(0, num_samples - window, window // 2), num_samples - window]
 
 
-def _window_samples(bundle: Bundle) -> float:
+def _window_samples(bundle: Trained) -> float:
     return round(bundle.clip_s * bundle.sample_rate) if bundle.clip_s else math.inf
 
 
-def _steps(bundle: Bundle, wav: torch.Tensor) -> Iterator[torch.Tensor]:
+def _steps(bundle: Trained, wav: torch.Tensor) -> Iterator[torch.Tensor]:
     """(windows, N', D) in float64, from -1 to 1 by convention; some windows at a time."""
     window = _window_samples(bundle)
     if len(wav) < window < math.inf and bundle.embedding_model.output == "utterance":
         # Some nets take clips of one length only; what is padded does not count.
         clip = pad(wav, (0, window - len(wav)))[None]
-        yield bundle.classifier(bundle.embed(clip, torch.tensor([len(wav) / window]))).double()
+        yield bundle.steps(clip, torch.tensor([len(wav) / window])).double()
         return
     starts = window_starts(bundle, len(wav))
     window = min(len(wav), window)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         batch = starts[first : first + _WINDOWS_AT_ONCE]
         clips = torch.stack([wav[start : start + window] for start in batch])
-        yield bundle.classifier(bundle.embed(clips)).double()
+        yield bundle.steps(clips).double()

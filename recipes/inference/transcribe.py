@@ -96,7 +96,7 @@ def read_whole(bundle: Bundle, path: str | os.PathLike) -> torch.Tensor:
 @torch.no_grad()
 def log_probabilities(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
     """(T,) -> (N, C), log-probabilities of the units per step."""
-    steps = bundle.classifier(bundle.embed(wav[None]))[0]
+    steps = bundle.steps(wav[None])[0]
     check_finite(float(steps.double().sum()))
     return steps
 
