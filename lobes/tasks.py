@@ -113,6 +113,8 @@ class Task:
     options: tuple[str, ...] = ()
     also_called: tuple[str, ...] = ()
     score: Any = None
+    #: What of a model `predict` reads: "scores" of its head or the "embedding" before it.
+    reads: str = "scores"
 
     def build_brain(self, *args, **kwargs):
         """Its Brain; arguments as the Brain takes them, without the task."""
@@ -275,6 +277,7 @@ register_task(
         bundled=("margin_scale",),
         also_called=("speaker_verification",),
         score=".bundles.evaluation:score_speakers",
+        reads="embedding",
     )
 )
 

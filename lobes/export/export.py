@@ -1,6 +1,8 @@
 """Export a bundle: record it, write it, and keep the file only where it gives what the model gives."""
 
+import functools
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...processing.system.files import replacing
@@ -10,16 +12,21 @@ from ..bundles.description import BundleError
 from .agreement import check, longest_samples
 from .form import ExportedModel
 from .onnx_file import OPSET, onnx_bytes, onnx_model, recorded
-from .record import KEY, VERSION, ExportError, metadata
+from .quantization import rounded
+from .record import VERSION, ExportError, metadata
 from .runtime import OnnxModel
-from .torch_files import record_text, run_of, torch_bytes, traced
+from .torch_files import loaded, record_text, torch_bytes, traced
 
 #: Format of a file by its suffix.
 FORMAT_OF = {".onnx": "onnx", ".ts": "torchscript", ".pt": "torchscript", ".pt2": "pt2"}
 
 
 def exported_bytes(
-    bundle: Bundle, format: str, output: str, calibration: dict | None = None
+    bundle: Bundle,
+    format: str,
+    output: str,
+    calibration: dict | None = None,
+    batches: Iterable | None = None,
 ) -> tuple[bytes, dict]:
     """A bundle as the bytes of one file that was seen to agree with it, and the file's record.
 
@@ -29,6 +36,8 @@ def exported_bytes(
     format : "onnx", "torchscript" or "pt2".
     output : "scores", "embedding" or "frames", see `ExportedModel`.
     calibration : what turns its scores into probabilities, to be kept in the file.
+    batches : (wavs, lengths) on which an ONNX file that agrees is then rounded to 8 bits; None: it
+        is not.
 
     Raises
     ------
@@ -58,15 +67,18 @@ def exported_bytes(
         model = ExportedModel(bundle, output)
         if format == "onnx":
             program = onnx_model(recorded(model, clip), output)
-            encode, run_bytes = onnx_bytes, lambda data: OnnxModel(data, name).run
+            encode, run_of = onnx_bytes, lambda data: OnnxModel(data, name).run
         else:
             program = traced(model, clip) if format == "torchscript" else recorded(model, clip)
-            encode, run_bytes = torch_bytes, lambda data: run_of(data, format)
-        record |= check(run_bytes(encode(program, metadata(record))), bundle, output)
-        data = encode(program, metadata(record))
+            encode, run_of = torch_bytes, functools.partial(loaded, format=format)
+        record |= check(run_of(encode(program, metadata(record))), bundle, output)
+        if batches is not None:
+            # Scores in 8 bits are others, and need a calibration of their own.
+            record |= {"int8": True, "calibration": None}
+            program = rounded(program, batches)
+        return encode(program, metadata(record)), record
     except (ExportError, BundleError) as error:
         raise ExportError(f"{name} is not exported: {error}") from None
-    return data, record
 
 
 def is_export(path: str | os.PathLike) -> bool:

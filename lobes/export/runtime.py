@@ -1,5 +1,6 @@
 """Open an exported ONNX file like a bundle: checked, run by onnxruntime, asked by its task."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class OnnxModel(Trained):
     ----------
     record : dict, what the file says of itself
     calibration : dict or None, what its bundle had as `calibration.json`
+    digest : SHA-256 of the weights of its bundle; of int8, of the file
 
     Shape
     -----
@@ -107,6 +109,10 @@ class OnnxModel(Trained):
         self.describe(record["description"])
         self.record, self.calibration, self.owner = record, record["calibration"], owner
         self.sample_rate = self.description["sample_rate"]
+        # What was rounded to 8 bits is another model than the bundle's weights.
+        self.digest = hashlib.sha256(data).hexdigest()
+        if not record["int8"]:
+            self.digest = self.description.get("weights_sha256", self.digest)
         self.compute_features = Framing(record["window"], record["shortest_samples"])
         self.embedding_model = SimpleNamespace(output=record["encoder_output"])
 

@@ -44,7 +44,7 @@ def torch_bytes(program, entries: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def run_of(data: bytes, format: str) -> Run:
+def loaded(data: bytes, format: str) -> Run:
     """What the bytes of a file give once they are loaded again."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

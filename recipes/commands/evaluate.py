@@ -24,7 +24,7 @@ def run(
     Arguments
     ---------
     bundle
-        A folder that a run wrote: <output_folder>/bundle.
+        A folder that a run wrote: <output_folder>/bundle; or an .onnx file that one was exported to.
     data : DATA
         A folder of recordings, one folder a class (of verification: a speaker); a table (CSV) of
         path,label, of path and a column per value for a model of values, of path and the transcript as
@@ -46,11 +46,11 @@ def run(
     -------
     2 where a recording could not be read; the others are scored.
     """
-    from ...lobes import bundles
+    from ...lobes.export import open_model
     from ..inference.evaluation import evaluate, keep
     from ..own_sounds.labelled import find_labelled
 
-    model = bundles.load(bundle)
+    model = open_model(bundle)
     folder = None if out is None else Path(out)
     if folder is not None and any((folder / name).exists() for name in ("results.json", "bundle")):
         raise ValueError(f"--out {out} is the folder of a run, whose results stay: give another")

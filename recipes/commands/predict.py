@@ -23,7 +23,7 @@ def run(
     Arguments
     ---------
     bundle
-        A folder that a run wrote: <output_folder>/bundle.
+        A folder that a run wrote: <output_folder>/bundle; or an .onnx file that one was exported to.
     files : FILE
         Where a model was trained on clips, a longer file is cut into overlapping ones of their
         length, and what is found in them is averaged.
@@ -49,10 +49,10 @@ def run(
         )
     if curve and window:
         raise UsageError("--window is for one value per file: a curve has the times of all of it")
-    from ...lobes import bundles
+    from ...lobes.export import open_model
     from ..inference.predict import keep_arrays, predict_file, window_of, written
 
-    model = bundles.load(bundle)
+    model = open_model(bundle)
     about = model.description
     if curve and about.get("target") != "dynamic":
         raise ValueError(

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ...lobes.bundles.folder import file_in
+from ...lobes.bundles.trained import Trained
+from ...lobes.export import OnnxModel
 from ...processing.scoring.verification.calibration import Calibration, cllr, fit_calibration
 from ...processing.scoring.verification.metrics import error_curve
-from ...processing.system.files import TextError, read_json, write_json
+from ...processing.system.files import read_json, write_json
 from .trial_scoring import Scored
 
 FILE = "calibration.json"
@@ -118,13 +120,27 @@ def read_calibration(path: str | os.PathLike) -> FittedCalibration:
         path = file_in(path, FILE) or path / FILE
     if not path.is_file():
         raise ValueError(f"{path}: no such calibration; `auricle calibrate` writes one")
+    return _calibration_in(read_json(path), path)  # a TextError names the file
+
+
+def calibration_of(model: Trained, path: str | os.PathLike) -> FittedCalibration | None:
+    """The calibration of an opened model, in its bundle at `path` or in the file itself.
+
+    Raises
+    ------
+    ValueError
+        A damaged one.
+    """
+    if isinstance(model, OnnxModel):
+        return model.calibration and _calibration_in(model.calibration, path)
+    return read_calibration(path) if (Path(path) / FILE).exists() else None
+
+
+def _calibration_in(held, path: str | os.PathLike) -> FittedCalibration:
     try:
-        held = read_json(path)
         if held["format"] != FORMAT:
             raise ValueError(f"its format is {held['format']}, this auricle reads {FORMAT}")
         calibration = Calibration(*(float(held[name]) for name in ("scale", "offset", "prior")))
         return FittedCalibration(calibration, dict(held["fitted_on"]), dict(held["scoring"]))
-    except TextError:
-        raise  # names the file
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no calibration: {error!r}") from None

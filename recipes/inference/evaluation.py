@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ...lobes.bundles.bundle import Bundle
 from ...lobes.bundles.evaluation import check_labels
+from ...lobes.bundles.trained import Trained
 from ...processing.data import manifest
 from ...processing.data.audio import AudioError
 from ...processing.scoring.predictions import TABLE_NAME, write_predictions
@@ -22,7 +22,7 @@ from ..reports.printing import print_error, show
 EVALUATION_NAME = "evaluation.json"
 
 
-def evaluate(bundle: Bundle, source: str, labelled, as_json: bool = False):
+def evaluate(bundle: Trained, source: str, labelled, as_json: bool = False):
     """Score a bundle on labelled recordings and print what came out.
 
     Arguments
@@ -30,6 +30,23 @@ def evaluate(bundle: Bundle, source: str, labelled, as_json: bool = False):
     bundle, source : the model, and where it is from.
     labelled : `rows`, `read(row, rate)`, `source` and `grouped`.
     as_json : print one JSON object.
+
+    Returns
+    -------
+    As `scored`.
+
+    Raises
+    ------
+    ValueError
+        As `scored`.
+    """
+    record, scores, broken = scored(bundle, labelled)
+    show(record, _lines(source, bundle, record), as_json)
+    return record, scores, broken
+
+
+def scored(bundle: Trained, labelled):
+    """Score a bundle on labelled recordings.
 
     Returns
     -------
@@ -76,11 +93,10 @@ def evaluate(bundle: Bundle, source: str, labelled, as_json: bool = False):
         "broken": broken,
         "scores": summary,
     }
-    show(record, _lines(source, bundle, record), as_json)
     return record, scores, len(broken)
 
 
-def _lines(source: str, bundle: Bundle, record: dict) -> list[str]:
+def _lines(source: str, bundle: Trained, record: dict) -> list[str]:
     task, summary = bundle.task, record["scores"]
     lines = [f"{source} ({task.name}) on {record['recordings']:,} recordings of {record['data']}"]
     names = [name for name in task.scores if name in summary]

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from ...lobes import bundles
-from ...lobes.bundles.bundle import Bundle, BundleError
+from ...lobes.bundles.description import BundleError
+from ...lobes.bundles.trained import Trained
+from ...lobes.export import open_model
 from ...lobes.tasks import check_finite
 from ...processing.data.audio import read_audio
 from ...processing.transcription.bigram import Bigram
@@ -21,7 +23,7 @@ SHORTEST_S = 0.025
 NAMES = ("stem", "path")
 
 
-def open_recogniser(folder: str | os.PathLike) -> tuple[Bundle, Units]:
+def open_recogniser(folder: str | os.PathLike) -> tuple[Trained, Units]:
     """A bundle that transcribes, and its units.
 
     Raises
@@ -29,7 +31,7 @@ def open_recogniser(folder: str | os.PathLike) -> tuple[Bundle, Units]:
     BundleError
         No bundle, one of another task, or one whose units do not fit its model.
     """
-    bundle = bundles.load(folder)
+    bundle = open_model(folder)
     bundle.require("transcription")
     try:
         units = Units.from_state(bundle.description.get("units"))
@@ -74,7 +76,7 @@ def decoder_of(
     return build_decoder(decoding, units.labels, beam_size, lm_weight, bigram)
 
 
-def read_whole(bundle: Bundle, path: str | os.PathLike) -> torch.Tensor:
+def read_whole(bundle: Trained, path: str | os.PathLike) -> torch.Tensor:
     """Waveform (T,) of a file at the bundle's rate.
 
     Raises
@@ -94,7 +96,7 @@ def read_whole(bundle: Bundle, path: str | os.PathLike) -> torch.Tensor:
 
 
 @torch.no_grad()
-def log_probabilities(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
+def log_probabilities(bundle: Trained, wav: torch.Tensor) -> torch.Tensor:
     """(T,) -> (N, C), log-probabilities of the units per step."""
     steps = bundle.steps(wav[None])[0]
     check_finite(float(steps.double().sum()))
@@ -102,7 +104,7 @@ def log_probabilities(bundle: Bundle, wav: torch.Tensor) -> torch.Tensor:
 
 
 def transcribe_file(
-    bundle: Bundle, units: Units, decode: GreedyDecoder | BeamDecoder, path: str | os.PathLike
+    bundle: Trained, units: Units, decode: GreedyDecoder | BeamDecoder, path: str | os.PathLike
 ) -> list[str]:
     """Tokens of one file as they are scored: phones, characters or words."""
     steps = log_probabilities(bundle, read_whole(bundle, path))

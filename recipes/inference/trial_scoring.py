@@ -135,17 +135,19 @@ def open_verifier(folder: str | os.PathLike):
 
     Returns
     -------
-    (Bundle, about), `about` with the bundle's folder and the digest of its weights.
+    (Bundle or OnnxModel, about), `about` with the bundle's folder or file and the digest of its weights.
 
     Raises
     ------
     BundleError
-        What `bundles.load` refuses, and a bundle of another task.
+        What `open_model` refuses, and a bundle of another task.
     """
-    from ...lobes import bundles
+    from ...lobes.export import OnnxModel, open_model
 
-    bundle = bundles.load(folder)
+    bundle = open_model(folder)
     bundle.require("verification")
+    if isinstance(bundle, OnnxModel):
+        return bundle, {"bundle": str(folder), "model_digest": bundle.digest}
     return bundle, about_bundle(folder)
 
 

@@ -9,7 +9,7 @@ from ...processing.data.audio import read_audio
 from ...processing.scoring.recording_names import plain_name
 from ...processing.scoring.verification.calibration import bayes_threshold
 from ..reports.printing import show
-from .calibration_files import FILE, read_calibration
+from .calibration_files import FILE, calibration_of
 from .extraction import check_waveform, extract
 from .trial_scoring import cosine_scoring, open_verifier
 
@@ -31,8 +31,8 @@ def verify(
 
     Arguments
     ---------
-    bundle : folder of a bundle for speaker verification; with a `calibration.json` in it there is a
-        probability and a decision, else only the score.
+    bundle : folder of a bundle for speaker verification, or a file that one was exported to; with a
+        `calibration.json` in it there is a probability and a decision, else only the score.
     one, other : audio files of any rate and number of channels.
     threshold_prior : share of comparisons that are of one speaker where this is used; default:
         that of the calibration. False acceptance and false rejection cost the same.
@@ -47,7 +47,7 @@ def verify(
     if threshold_prior is not None:
         bayes_threshold(threshold_prior)  # refuses what is no probability, before anything is read
     model, about = open_verifier(bundle)
-    fitted = read_calibration(bundle) if (Path(bundle) / FILE).exists() else None
+    fitted = calibration_of(model, bundle)
     how = cosine_scoring(about)
     if fitted is not None:
         for key in ("backend", "norm", "mean_subtraction"):
