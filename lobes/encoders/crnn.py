@@ -7,12 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from ...processing.filterbank.framing import frame_count
-from ..contracts import Encoder
-from ..layers.batch_norm import norm_values
-from ..layers.masks import frame_mask, strided_counts, trim_padding, zero_padding
+from ..layers.masks import frame_mask, zero_padding
 from ..layers.recurrent import GRU
-from ..options import number, whole, wholes
+from ..options import number, whole
 from ..registry import register_encoder
+from ._pooled_convolutions import PooledConvolutions
 
 FEATURE_POOLS = (2, 3, 4, 4)
 
@@ -23,7 +22,7 @@ FEATURE_POOLS = (2, 3, 4, 4)
     "ICASSP, arXiv:1609.04243",
     source="minzwon/sota-music-tagging-models@06fa058",
 )
-class CRNN(Encoder):
+class CRNN(PooledConvolutions):
     """Convolutions with strong pooling, and a recurrent summary of what is left, step by step.
 
     The input is normalised as a whole. Four 3x3 convolutions follow, each with batch norm, ReLU and
@@ -46,6 +45,9 @@ class CRNN(Encoder):
     output : str
         "utterance": what the last recurrent layer says at the end of the clip. "frames": at
         every step.
+    partial_pools : bool
+        True: the last, incomplete part of a pooling over time counts. False: it is left out, as in
+        the source, unless it is all there is; only with the output "utterance".
 
     Shape
     -----
@@ -55,9 +57,9 @@ class CRNN(Encoder):
 
     Notes
     -----
-    The last, incomplete part of a pooling counts, over time and over features; where more than one
-    row of features is left (above 96), their mean is taken. Batch statistics are those of the
-    valid frames. Activations kept for training, in float32, of 12 clips of 30 s with 96 features
+    The last, incomplete part of a pooling over features counts; where more than one row of
+    features is left (above 96), their mean is taken. Batch statistics are those of the valid
+    frames. Activations kept for training, in float32, of 12 clips of 30 s with 96 features
     every 10 ms: 3.4 GiB; clips of different lengths add copies of them.
 
     References
@@ -72,8 +74,6 @@ class CRNN(Encoder):
     torch.Size([2, 1, 32])
     """
 
-    fewest_features = 2
-
     def __init__(
         self,
         in_features: int,
@@ -82,36 +82,19 @@ class CRNN(Encoder):
         time_pools: tuple[int, ...] = (2, 3, 4, 4),
         dropout: float = 0.5,
         output: str = "utterance",
+        partial_pools: bool = True,
     ):
-        widths = wholes("channels", channels, 4)
-        pools = wholes("time_pools", time_pools, 4)
-        stride = math.prod(pools) if output == "frames" else 1
-        super().__init__(in_features, whole("hidden", hidden), output, stride)
-        self.time_pools = tuple(pools)
-        self.input_norm = nn.BatchNorm2d(1)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1)
-            for before, after in zip([1, *widths], widths, strict=False)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
-        self.recurrent = GRU(widths[-1], self.out_features, 2, batch_first=True)
+        pools = FEATURE_POOLS, time_pools, partial_pools
+        super().__init__(in_features, whole("hidden", hidden), output, channels, *pools)
+        width = self.convolutions[-1].out_channels
+        self.recurrent = GRU(width, self.out_features, 2, batch_first=True)
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         total = frame_count(feats.shape[1], math.prod(self.time_pools))
-        x, counts = trim_padding(feats, lengths)
+        x, counts = self.pooled_steps(feats, lengths)
         mask = frame_mask(counts, x.shape[1])
-        x = x.transpose(1, 2).unsqueeze(1)  # (B, 1, F, N)
-        x = zero_padding(norm_values(self.input_norm, zero_padding(x, mask), mask), mask)
-        for convolution, norm, rows, frames in zip(
-            self.convolutions, self.norms, FEATURE_POOLS, self.time_pools, strict=True
-        ):
-            x = F.relu(norm_values(norm, convolution(x), mask), inplace=True)
-            # After the ReLU a zero never wins against a valid frame.
-            x = F.max_pool2d(zero_padding(x, mask), (rows, frames), ceil_mode=True)
-            counts = strided_counts(counts, frames)
-            mask = frame_mask(counts, x.shape[3])
-        x, _ = self.recurrent(x.mean(2).transpose(1, 2))
+        x, _ = self.recurrent(x)
         x = x.float()
         if self.output == "frames":
             x = F.pad(zero_padding(x, mask, axis=1), (0, 0, 0, total - x.shape[1]))

@@ -7,13 +7,14 @@ from torch.nn import functional as F
 from ..contracts import Encoder
 from ..layers.batch_norm import TemporalBatchNorm, norm_frames, norm_values
 from ..layers.masks import frame_mask, trim_padding, zero_padding
-from ..options import number, whole
+from ..options import choice, number, whole
 from ..registry import register_encoder
 
 #: Heights of the vertical filters, as parts of the spectrum; all are 7 frames wide.
 HEIGHTS, WIDTH_FRAMES = (0.7, 0.4), 7
-#: Lengths of the horizontal filters.
-LENGTHS_FRAMES = (129, 65, 33)
+#: Lengths of the horizontal filters in each form of the net.
+LENGTHS_FRAMES = {"port": (129, 65, 33), "authors": (128, 64, 32)}
+EMBEDDINGS = ("activated", "linear")
 
 
 @register_encoder(
@@ -44,9 +45,17 @@ class MusicNN(Encoder):
     dense : int
         Width of the dense layer, and D. Published: 200 and 500.
     dropout : float
-        Of the output, in training.
+        Of the output, in training; in the authors' form of the pooled values, too.
     output : str
         "utterance", or "frames": the dense layer on each frame's values, without pooling.
+    form : str
+        "port": the source's. "authors": the net that its authors trained, which differs in five
+        ways. Batch norm follows the ReLU; horizontal filters are 128, 64 and 32 frames long (of an
+        even number, one frame more lies behind than before), read every feature by itself, and
+        the strongest counts; the pooled values are normalised before the dense layer.
+    embedding : str
+        "activated": batch norm and ReLU follow the dense layer; "linear": nothing does, which is
+        what Essentia calls the embedding of this net.
 
     Shape
     -----
@@ -54,7 +63,8 @@ class MusicNN(Encoder):
     item's end.
     Parameters at 96 features: 774,250 as published for small data sets, with a head of 50 outputs
     784,300; 7,946,950 and 7,972,000 with 512 channels and 500 dense units (published: 787 thousand
-    and 7.9 million). 561 channels are in front of the stack. "frames": 623,650.
+    and 7.9 million). 561 channels are in front of the stack. "frames": 623,650. The authors' form
+    with a head of 50 outputs: 787,159.
 
     Notes
     -----
@@ -65,10 +75,10 @@ class MusicNN(Encoder):
 
     References
     ----------
-    Followed: Musicnn of the source, after jordipons/musicnn-training@3c25c6d, whose model has
-    787 thousand parameters: it normalises the pooled values once more, which is 3,012 of them, and
-    its horizontal filters are one frame shorter. Deviations: filter heights are parts of any number
-    of features where the source takes those of 96; padded frames take no part; the output "frames".
+    Followed: Musicnn of the source, after jordipons/musicnn-training@3c25c6d; the authors' form
+    after the graph msd-musicnn-1 of Essentia's models, whose epsilon of 1e-3 is torch's 1e-5 here.
+    Deviations: filter heights are parts of any number of features where the source takes those of
+    96; padded frames take no part; the output "frames".
 
     Example
     -------
@@ -87,10 +97,14 @@ class MusicNN(Encoder):
         dense: int = 200,
         dropout: float = 0.5,
         output: str = "utterance",
+        form: str = "port",
+        embedding: str = "activated",
     ):
         tall, long = whole("vertical", vertical), whole("horizontal", horizontal)
         width = whole("channels", channels)
         super().__init__(in_features, whole("dense", dense), output)
+        self.form = choice("form", form, tuple(LENGTHS_FRAMES))
+        authors, lengths = form == "authors", LENGTHS_FRAMES[form]
         self.input_norm = nn.BatchNorm2d(1)
         self.vertical = nn.ModuleList(
             nn.Conv2d(
@@ -103,17 +117,21 @@ class MusicNN(Encoder):
         )
         self.vertical_norms = nn.ModuleList(nn.BatchNorm2d(tall) for _ in HEIGHTS)
         self.horizontal = nn.ModuleList(
-            nn.Conv1d(1, long, frames, padding=frames // 2) for frames in LENGTHS_FRAMES
+            nn.Conv2d(1, long, (1, frames)) if authors else nn.Conv1d(1, long, frames)
+            for frames in lengths
         )
-        self.horizontal_norms = nn.ModuleList(nn.BatchNorm1d(long) for _ in LENGTHS_FRAMES)
-        front = len(HEIGHTS) * tall + len(LENGTHS_FRAMES) * long
+        norm = nn.BatchNorm2d if authors else nn.BatchNorm1d
+        self.horizontal_norms = nn.ModuleList(norm(long) for _ in lengths)
+        front = len(HEIGHTS) * tall + len(lengths) * long
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, width, 7, padding=3) for before in (front, width, width)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(3))
         values = (front + 3 * width) * (2 if output == "utterance" else 1)
+        self.pooled_norm = TemporalBatchNorm(values) if authors else None
         self.dense = nn.Linear(values, self.out_features)
-        self.dense_norm = TemporalBatchNorm(self.out_features)
+        activated = choice("embedding", embedding, EMBEDDINGS) == "activated"
+        self.dense_norm = TemporalBatchNorm(self.out_features) if activated else None
         self.dropout = nn.Dropout(number("dropout", dropout, low=0, below=1))
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
@@ -122,14 +140,23 @@ class MusicNN(Encoder):
         mask = frame_mask(counts, feats.shape[1])
         x = self._frame_level(feats, mask)
         if self.output == "frames":
-            x = F.relu(norm_frames(self.dense_norm, self.dense(x.transpose(1, 2)), counts))
-            x = F.pad(zero_padding(x, mask, axis=1), (0, 0, 0, total - x.shape[1]))
-            return self.dropout(x)
-        # Nothing is negative, so the zeros behind the end never win.
+            x = zero_padding(self._dense_level(x.transpose(1, 2), counts), mask, axis=1)
+            return self.dropout(F.pad(x, (0, 0, 0, total - x.shape[1])))
         mean = x.mean(2) if counts is None else x.sum(2) / counts[:, None]
-        pooled = torch.cat([x.amax(2), mean.to(x.dtype)], dim=1)
-        x = norm_frames(self.dense_norm, self.dense(pooled).unsqueeze(1), None)
-        return self.dropout(F.relu(x))
+        largest = zero_padding(x, mask, value=float("-inf")).amax(2)
+        pooled = torch.cat([largest, mean.to(x.dtype)], dim=1).unsqueeze(1)
+        return self.dropout(self._dense_level(pooled, None))
+
+    def _dense_level(self, x: torch.Tensor, counts: torch.Tensor | None) -> torch.Tensor:
+        """(B, N, values) -> (B, N, dense) in float32."""
+        if self.pooled_norm is not None:
+            x = self.dropout(norm_frames(self.pooled_norm, x, counts))
+        x = self.dense(x)
+        if self.dense_norm is None:
+            return x.float()
+        if self.form == "authors":
+            return norm_frames(self.dense_norm, F.relu(x), counts)
+        return F.relu(norm_frames(self.dense_norm, x, counts))
 
     def _frame_level(self, feats: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """(B, N, F) -> (B, 561 + 3 channels, N), zero behind each item's end."""
@@ -137,15 +164,27 @@ class MusicNN(Encoder):
         x = zero_padding(norm_values(self.input_norm, x, mask), mask)
         front = []
         for convolution, norm in zip(self.vertical, self.vertical_norms, strict=True):
-            # The maximum first: the ReLU after it is of one row and changes no order.
-            front.append(F.relu(norm_values(norm, convolution(x), mask).amax(2)))
-        x = x.mean(2)
+            front.append(self._layer(convolution, norm, x, mask))
+        x = x if self.form == "authors" else x.mean(2)
         for convolution, norm in zip(self.horizontal, self.horizontal_norms, strict=True):
-            front.append(F.relu(norm_values(norm, convolution(x), mask)))
+            frames = convolution.kernel_size[-1]
+            padded = F.pad(x, ((frames - 1) // 2, frames // 2))
+            front.append(self._layer(convolution, norm, padded, mask))
         outputs = [zero_padding(torch.cat(front, dim=1), mask)]
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
-            y = zero_padding(F.relu(norm_values(norm, convolution(outputs[-1]), mask)), mask)
+            y = zero_padding(self._layer(convolution, norm, outputs[-1], mask), mask)
             outputs.append(y + outputs[-1] if index else y)
         return torch.cat(outputs, dim=1)
+
+    def _layer(self, convolution, norm, x, mask):
+        """Convolution, ReLU and batch norm in the form's order, then the maximum over features:
+        (B, C, N), or (B, C, F, N) -> (B, C', N)."""
+        x = convolution(x)
+        if self.form == "authors":
+            x = norm_values(norm, F.relu(x), mask)
+            return x.amax(2) if x.dim() == 4 else x
+        x = norm_values(norm, x, mask)
+        # The maximum first: the ReLU after it is of one row and changes no order.
+        return F.relu(x.amax(2) if x.dim() == 4 else x)

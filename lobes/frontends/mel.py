@@ -1,4 +1,4 @@
-"""Log-mel filterbank in five published conventions: the baseline, not learned."""
+"""Log-mel filterbank in six published conventions: the baseline, not learned."""
 
 import inspect
 import math
@@ -20,22 +20,22 @@ from ._spectral import SpectralFrontend, limit_range
 #: min(7800, 0.4875 sample_rate); infinity: half the sample rate. 25.0625 ms are 401 samples at
 #: 16 kHz, one more than 25 ms.
 DEFAULTS = {
-    "convention": ("auricle", "leaf_audio", "nnaudio", "kaldi", "speechbrain"),
-    "window_ms": (25.0, 25.0625, 30.0, 25.0, 25.0),
-    "n_fft": ("power_of_two", "power_of_two", "window", "power_of_two", "window"),
-    "window_shape": ("hann", "hann_symmetric", "hann", "povey", "hamming"),
-    "padding": ("zeros", "end", "reflect", "none", "zeros"),
-    "preemphasis": (0.0, 0.0, 0.0, 0.97, 0.0),
-    "remove_dc": (False, False, False, True, False),
-    "power": (2.0, 2.0, 2.0, 2.0, 2.0),
-    "min_freq_hz": (60.0, 60.0, 0.0, 20.0, 0.0),
-    "max_freq_hz": (None, None, math.inf, math.inf, math.inf),
-    "mel_scale": ("htk", "htk", "slaney", "htk", "htk"),
-    "slopes": ("hz", "mel", "hz", "mel", "symmetric"),
-    "norm": ("none", "none", "slaney", "none", "none"),
-    "log": ("offset", "offset", "offset", "floor", "db"),
-    "log_offset": (1e-6, 1e-5, 1e-10, float(np.finfo(np.float32).eps), 1e-10),
-    "top_db": (math.inf, math.inf, math.inf, math.inf, 80.0),
+    "convention": ("auricle", "leaf_audio", "nnaudio", "kaldi", "speechbrain", "essentia"),
+    "window_ms": (25.0, 25.0625, 30.0, 25.0, 25.0, 32.0),
+    "n_fft": ("power_of_two", "power_of_two", "window", "power_of_two", "window", "power_of_two"),
+    "window_shape": ("hann", "hann_symmetric", "hann", "povey", "hamming", "hann_symmetric"),
+    "padding": ("zeros", "end", "reflect", "none", "zeros", "none"),
+    "preemphasis": (0.0, 0.0, 0.0, 0.97, 0.0, 0.0),
+    "remove_dc": (False, False, False, True, False, False),
+    "power": (2.0, 2.0, 2.0, 2.0, 2.0, 2.0),
+    "min_freq_hz": (60.0, 60.0, 0.0, 20.0, 0.0, 0.0),
+    "max_freq_hz": (None, None, math.inf, math.inf, math.inf, math.inf),
+    "mel_scale": ("htk", "htk", "slaney", "htk", "htk", "slaney"),
+    "slopes": ("hz", "mel", "hz", "mel", "symmetric", "hz"),
+    "norm": ("none", "none", "slaney", "none", "none", "slaney"),
+    "log": ("offset", "offset", "offset", "floor", "db", "log10"),
+    "log_offset": (1e-6, 1e-5, 1e-10, float(np.finfo(np.float32).eps), 1e-10, 1e-4),
+    "top_db": (math.inf, math.inf, math.inf, math.inf, 80.0, math.inf),
 }
 CONVENTIONS = {
     name: {option: values[column] for option, values in DEFAULTS.items() if option != "convention"}
@@ -45,7 +45,7 @@ CHOICES = {
     "mel_scale": MEL_SCALES,
     "slopes": SLOPES,
     "norm": NORMS,
-    "log": ("offset", "floor", "db"),
+    "log": ("offset", "floor", "db", "log10"),
     "power": (1.0, 2.0),
 }
 
@@ -74,7 +74,7 @@ class Mel(SpectralFrontend):
         "window": as many as the window.
     min_freq_hz, max_freq_hz : float
         Range of the filters. auricle and leaf_audio: 60 to min(7800, 0.4875 sample_rate), LEAF's
-        range; nnaudio and speechbrain: 0, kaldi: 20, to half the sample rate.
+        range; nnaudio, speechbrain and essentia: 0, kaldi: 20, to half the sample rate.
     mel_scale : str
         "htk" (logarithmic), or "slaney" (linear below 1 kHz).
     norm : str
@@ -85,7 +85,8 @@ class Mel(SpectralFrontend):
         "auricle"; "leaf_audio" (MelFilterbanks of the LEAF reference); "nnaudio"
         (MelSpectrogram, n_fft = window = 480 at 16 kHz, and the logarithm of the trainable-STFT
         experiments); "kaldi" (fbank without dither, for waveforms in the range they are given
-        in: Kaldi itself takes 16-bit numbers); "speechbrain" (lobes.features.Fbank).
+        in: Kaldi itself takes 16-bit numbers); "speechbrain" (lobes.features.Fbank); "essentia"
+        (TensorflowInputMusiCNN, for which hop_ms is 16 and num_features 96).
     window_shape, padding, remove_dc, preemphasis
         As `SpectralFrontend`.
     power : float
@@ -95,7 +96,7 @@ class Mel(SpectralFrontend):
         as on the lower one, as in SpeechBrain.
     log : str
         "offset": ln(x + log_offset); "floor": ln(max(x, log_offset)); "db": 10 log10(max(x,
-        log_offset)), for magnitudes 20 log10.
+        log_offset)), for magnitudes 20 log10; "log10": log10(1 + x / log_offset).
     top_db : float
         With "db": levels further below the maximum of the item's own frames are raised to that
         bound; infinity is off.
@@ -107,7 +108,7 @@ class Mel(SpectralFrontend):
     -----
     wavs (B, T), lengths (B,) or None -> (B, N, F) float32. N by padding: 1 + floor(T / hop) for
     auricle, nnaudio and speechbrain; ceil(T / hop) for leaf_audio;
-    max(1, 1 + floor((T - window) / hop)) for kaldi.
+    max(1, 1 + floor((T - window) / hop)) for kaldi and essentia.
 
     Raises
     ------
@@ -118,8 +119,8 @@ class Mel(SpectralFrontend):
     References
     ----------
     google-research/leaf-audio@b130481, KinWaiCheuk/nnAudio@ad2d887, torchaudio 2.11
-    `compliance.kaldi.fbank`, SpeechBrain 1.1.2. Deviations: a mirrored edge is each item's own;
-    top_db looks at valid frames only; bins of an odd n_fft lie at k sample_rate / n_fft
+    `compliance.kaldi.fbank`, SpeechBrain 1.1.2, TensorflowInputMusiCNN of essentia-tensorflow.
+    Deviations: a mirrored edge is each item's own; top_db looks at valid frames only; bins of an odd n_fft lie at k sample_rate / n_fft
     (torchaudio and nnAudio put the last one at half the sample rate); where Kaldi returns no
     frame for a clip shorter than the window, here is one, padded with zeros.
 
@@ -197,6 +198,8 @@ class Mel(SpectralFrontend):
             return torch.log(energy + self.log_offset)
         if self.log == "floor":
             return torch.log(energy.clamp(min=self.log_offset))
+        if self.log == "log10":
+            return torch.log10(1 + energy / self.log_offset)
         level = (20 / self.power) * torch.log10(energy.clamp(min=self.log_offset))
         return limit_range(level, self.top_db, valid)
 

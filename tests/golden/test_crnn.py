@@ -37,3 +37,21 @@ def test_crnn_is_the_source_s_layers_and_the_equations_of_the_units():
         steps = states
     close(encoder(feats), steps[-1][:, None])
     close(perturbed(build("crnn", 96, output="frames"))(feats), torch.stack(steps, 1))
+
+
+@torch.no_grad()
+def test_crnn_without_the_incomplete_part_of_a_pooling():
+    """torch's own poolings leave it out, one after the other: 205 frames give 2 steps and not 3."""
+    encoder = perturbed(build("crnn", 96, partial_pools=False))
+    feats = torch.randn(2, 205, 96, generator=torch.Generator().manual_seed(5))
+    feats = feats * torch.tensor([1.0, 3.0])[:, None, None]
+    x = encoder.input_norm(feats.transpose(1, 2)[:, None])
+    pools = [(2, 2), (3, 3), (4, 4), (4, 4)]
+    for layer, norm, pool in zip(encoder.convolutions, encoder.norms, pools, strict=True):
+        x = F.max_pool2d(norm(layer(x)).relu(), pool)
+    assert x.shape[2:] == (1, 2)
+    expected = encoder.recurrent(x[:, :, 0].transpose(1, 2))[0][:, -1:]
+    torch.testing.assert_close(encoder(feats), expected, rtol=0, atol=1e-6)
+    whole = build("crnn", 96).eval()
+    whole.load_state_dict(encoder.state_dict())
+    assert (whole(feats) - expected).abs().max() > 1e-4

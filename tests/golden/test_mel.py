@@ -55,6 +55,18 @@ def test_scales_with_the_sample_rate(sample_rate, n_fft):
     assert mel(torch.zeros(1, sample_rate)).shape == (1, mel.num_frames(sample_rate), 40)
 
 
+def test_equals_essentia_s_input_of_musicnn():
+    """Frames of 512 every 256, a symmetric Hann window, Slaney's mel in unit areas, log10(1 + 1e4 x)."""
+    options = {"convention": "essentia", "num_features": 96, "hop_ms": 16.0}
+    mel = build_frontend("mel", options={"mel": options})
+    window = torch.hann_window(512, periodic=False)
+    power = torch.fft.rfft(WAVS.unfold(1, 512, 256) * window).abs().square()
+    bank = torchaudio.functional.melscale_fbanks(257, 0.0, 8000.0, 96, 16000, "slaney", "slaney")
+    expected = torch.log10(1 + 1e4 * (power @ bank))
+    assert expected.shape[1] == mel.num_frames(16000) == 61
+    torch.testing.assert_close(mel(WAVS), expected, atol=2e-5, rtol=1e-5)
+
+
 # -- one convention per library ------------------------------------------------------------------
 
 

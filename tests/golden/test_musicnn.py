@@ -39,7 +39,46 @@ def test_musicnn_is_the_source_s_layers():
     third = layers[2](second) + second
     every = torch.cat([front, first, second, third], 1)
     pooled = torch.cat([nn.MaxPool1d(90)(every), nn.AvgPool1d(90)(every)], 1).squeeze(2)
-    norm = encoder.dense_norm
-    dense = F.linear(pooled, encoder.dense.weight, encoder.dense.bias) - norm.running_mean
-    dense = dense / (norm.running_var + 1e-5).sqrt() * norm.weight + norm.bias
-    close(encoder(feats), dense.relu()[:, None])
+    dense = F.linear(pooled, encoder.dense.weight, encoder.dense.bias)
+    close(encoder(feats), normed(encoder.dense_norm, dense).relu()[:, None])
+
+
+@torch.no_grad()
+def test_the_authors_form_is_the_layers_of_their_graph():
+    """Those of Essentia's msd-musicnn-1: batch norm behind the ReLU, and every row by itself."""
+    encoder = perturbed(build("musicnn", form="authors"))
+    feats = signals("musicnn", 90)
+    x = encoder.input_norm(feats.transpose(1, 2)[:, None])
+    parts = [
+        norm(F.conv2d(x, layer.weight, layer.bias, padding=(0, 3)).relu()).max(2).values
+        for layer, norm in zip(encoder.vertical, encoder.vertical_norms, strict=True)
+    ]
+    for layer, norm, (before, behind) in zip(
+        encoder.horizontal,
+        encoder.horizontal_norms,
+        [(63, 64), (31, 32), (15, 16)],  # TensorFlow's SAME
+        strict=True,
+    ):
+        rows = F.conv2d(F.pad(x, (before, behind)), layer.weight, layer.bias).relu()
+        parts.append(norm(rows).max(2).values)
+    front = torch.cat(parts, 1)
+
+    def layer(i, x):
+        layer = encoder.convolutions[i]
+        return encoder.norms[i](F.conv1d(x, layer.weight, layer.bias, padding=3).relu())
+
+    first = layer(0, front)
+    second = layer(1, first) + first
+    every = torch.cat([front, first, second, layer(2, second) + second], 1)
+    pooled = torch.cat([every.max(2).values, every.mean(2)], 1)
+    pooled = normed(encoder.pooled_norm, pooled)
+    dense = F.linear(pooled, encoder.dense.weight, encoder.dense.bias)
+    close(encoder(feats), normed(encoder.dense_norm, dense.relu())[:, None])
+    linear = build("musicnn", form="authors", embedding="linear").eval()
+    linear.load_state_dict(encoder.state_dict(), strict=False)
+    close(linear(feats), dense[:, None])
+
+
+def normed(norm, x):
+    x = (x - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
+    return x * norm.weight + norm.bias

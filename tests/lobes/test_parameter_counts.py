@@ -122,9 +122,12 @@ OF_ENCODERS = [
     ("envnet", 1, None, {}, 50, 48_560_638),
     ("m5", 1, None, {}, 2, 555_010),
     ("m5", 1, None, {"channels": (32, 32, 64, 64), "stride": 16}, 35, 26_915),  # torch's tutorial
-    # The authors' own has 787,159: it normalises the pooled values once more, 2 * 2 * (561 + 3 * 64),
-    # and its filters of 128, 64 and 32 frames are one shorter, 3 * 51.
+    ("fcn", 96, None, {}, 50, 447_732),
+    ("fcn", 40, None, {}, 0, 444_482),
     ("musicnn", 96, None, {}, 50, 784_300),
+    # It normalises the pooled values once more, 2 * 2 * (561 + 3 * 64), and its filters of 128, 64
+    # and 32 frames are one shorter, 3 * 51.
+    ("musicnn", 96, None, {"form": "authors"}, 50, 787_159),
     ("musicnn", 96, None, {"channels": 512, "dense": 500}, 50, 7_972_000),
     ("sample_cnn", 1, None, {}, 0, 1_844_224),
     ("sample_cnn", 1, None, {}, 50, 1_869_874),

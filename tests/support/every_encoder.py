@@ -20,6 +20,7 @@ SMALL = {
     "ds_cnn": {"channels": 8, "blocks": 2},
     "ecapa": {"channels": 32, "embedding_size": 24, "attention_channels": 8, "se_channels": 8},
     "envnet": {"dense": 16},
+    "fcn": {"channels": (4, 6, 6, 6, 8), "time_pools": (2, 2, 2, 2, 2)},
     "kwt": {},
     "linear": {},
     "m5": {"channels": (8, 8, 12, 16)},
@@ -33,7 +34,7 @@ SMALL = {
     "wavenet_dilated": {"stride": 16, "stacks": 2, "layers": 3, "channels": 6, "skip_channels": 8},
     "xvector": {"channels": (16, 16, 16, 16, 24), "lin_neurons": 8},
 }
-MUSIC = ("crnn", "envnet", "m5", "musicnn", "sample_cnn", "vggish", "wavenet_dilated")
+MUSIC = ("crnn", "envnet", "fcn", "m5", "musicnn", "sample_cnn", "vggish", "wavenet_dilated")
 WAVEFORM = ("sample_cnn", "m5", "wavenet_dilated", "envnet")
 WINDOWED = {"sample_cnn": 27, "envnet": 24_014, "vggish": 32}
 SEQUENCE = ("wavenet_dilated", "crnn", "musicnn")

@@ -15,6 +15,7 @@ NARROW = {
     "crnn": {"channels": (8, 8, 16, 16)},
     "ecapa": {"channels": 32, "attention_channels": 8, "se_channels": 8},
     "envnet": {"dense": 16},
+    "fcn": {"channels": (8, 8, 8, 8, 16)},
     "lstm_autoencoder": {"channels": 32, "latent": 16, "lstm_units": 16, "embedding_size": 32},
     "mlp_mixer": {"hidden": 32, "blocks": 2, "embedding_size": 32},
     "musicnn": {"vertical": 16, "horizontal": 8, "channels": 16},
@@ -36,10 +37,14 @@ SMALL_CQT = {"min_freq_hz": 130.81, "num_features": 36, "filter_scale": 0.5}
 # Options that take another way through a lobe's code, by lobe and a name for the way.
 VARIANTS = {
     "crnn-frames": {"output": "frames", **NARROW["crnn"]},
+    "crnn-whole-pools": {"partial_pools": False, **NARROW["crnn"]},
+    "fcn-whole-pools": {"partial_pools": False, **NARROW["fcn"]},
     "mlp_mixer-sinc": {
         "convolution": "trunk", "pooling": "bottleneck", "hidden": 16, "blocks": 1
     },
     "mlp_mixer-tokens": {"token_mixing": True, "hidden": 16, "blocks": 1},
+    "musicnn-authors": {"form": "authors", **NARROW["musicnn"]},
+    "musicnn-linear": {"embedding": "linear", "output": "frames", **NARROW["musicnn"]},
     "musicnn-frames": {"output": "frames", **NARROW["musicnn"]},
     "redimnet-convnext": {"size": "few_convnext"},
     "sample_cnn-kernel-3": {"last_kernel": 3, **NARROW["sample_cnn"]},
@@ -56,6 +61,7 @@ VARIANTS = {
     "gammatone-fixed": {"learnable": False, "num_features": 8},
     "gammatone-pcen": {"compression": "pcen", "order": 3, "num_features": 8},
     "leaf-log-pcen": {"pcen_parameters": "log", "num_features": 8},
+    "mel-essentia": {"convention": "essentia"},
     "mel-kaldi": {"convention": "kaldi"},
     "mel-leaf_audio": {"convention": "leaf_audio"},
     "mel-nnaudio": {"convention": "nnaudio"},
