@@ -73,6 +73,13 @@ _NEEDED = {
 }
 _OTHER = {
     "task": _TEXT,
+    "window_step_s": or_null(
+        (
+            lambda value: is_number(value, 0, _MAX_CLIP_S) and value >= 1e-3,
+            f"s from 0.001 to {_MAX_CLIP_S}",
+        )
+    ),
+    "window_margin_s": or_null(number(0, 1, "s from 0 to 1")),
     "margin_scale": or_null(number(0, 1e6, "a number from 0 to 1e6")),
     "weights_sha256": (
         lambda value: isinstance(value, str) and len(value) == 64,

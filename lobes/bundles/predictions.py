@@ -228,11 +228,16 @@ def regression_target(bundle: Trained) -> str:
 def window_starts(bundle: Trained, num_samples: int) -> list[int]:
     """First samples of the windows of a waveform: half a window apart, the last ends with it.
 
-    One window, the waveform itself, where it is no longer than the clips of training.
+    One window, the waveform itself, where it is no longer than the clips of training. A bundle with
+    `window_step_s` has them so far apart, and leaves out what is behind the last whole one; one with
+    `window_margin_s` hears so much silence before the waveform, where the first begins, and behind.
     """
     window = _window_samples(bundle)
+    num_samples += 2 * _margin_samples(bundle)
     if num_samples <= window:
         return [0]
+    if step_s := bundle.description.get("window_step_s"):
+        return [*range(0, num_samples - window + 1, round(step_s * bundle.sample_rate))]
     return [*range(0, num_samples - window, window // 2), num_samples - window]
 
 
@@ -240,15 +245,20 @@ def _window_samples(bundle: Trained) -> float:
     return round(bundle.clip_s * bundle.sample_rate) if bundle.clip_s else math.inf
 
 
+def _margin_samples(bundle: Trained) -> int:
+    return round((bundle.description.get("window_margin_s") or 0) * bundle.sample_rate)
+
+
 def _steps(bundle: Trained, wav: torch.Tensor) -> Iterator[torch.Tensor]:
     """(windows, N', D) in float64, from -1 to 1 by convention; some windows at a time."""
     window = _window_samples(bundle)
+    starts, margin = window_starts(bundle, len(wav)), _margin_samples(bundle)
+    wav = pad(wav, (margin, margin))
     if len(wav) < window < math.inf and bundle.embedding_model.output == "utterance":
         # Some nets take clips of one length only; what is padded does not count.
         clip = pad(wav, (0, window - len(wav)))[None]
         yield bundle.steps(clip, torch.tensor([len(wav) / window])).double()
         return
-    starts = window_starts(bundle, len(wav))
     window = min(len(wav), window)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         batch = starts[first : first + _WINDOWS_AT_ONCE]

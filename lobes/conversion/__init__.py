@@ -33,6 +33,8 @@ SOURCES = (
     "arm_kwt",
     "mlperf_ds_cnn",
     "speechbrain_speakers",
+    "music_tagging",
+    "essentia",
 )
 
 
