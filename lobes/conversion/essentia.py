@@ -1,7 +1,5 @@
 """MusiCNN of Essentia's models, frozen graphs: its tags, or valence and arousal by a second graph."""
 
-import functools
-
 import numpy as np
 import torch
 
@@ -55,11 +53,6 @@ _REGRESSION = ["Placeholder", *_DENSE, "MatMul", "BiasAdd"]
 _EPSILON, _TORCH_EPSILON = 1e-3, 1e-5
 
 
-@functools.lru_cache(maxsize=8)
-def _graph(file: SourceFile) -> Graph:
-    return read_graph(file)
-
-
 def _is_musicnn(graph: Graph) -> bool:
     return graph.ops[: len(_MUSICNN)] == _MUSICNN
 
@@ -69,7 +62,7 @@ def _graphs(file: SourceFile) -> tuple[Graph | None, Graph | None]:
     files = [file]
     if file.format == "folder":
         files = [SourceFile(path) for path in sorted(file.path.glob("*.pb"))[:64]]
-    graphs = [_graph(file) for file in files if file.format == "TensorFlow graph"]
+    graphs = [read_graph(file) for file in files if file.format == "TensorFlow graph"]
     net = next((graph for graph in graphs if _is_musicnn(graph)), None)
     return net, next((graph for graph in graphs if graph.ops == _REGRESSION), None)
 

@@ -37,7 +37,9 @@ SMALL_CQT = {"min_freq_hz": 130.81, "num_features": 36, "filter_scale": 0.5}
 # Options that take another way through a lobe's code, by lobe and a name for the way.
 VARIANTS = {
     "crnn-frames": {"output": "frames", **NARROW["crnn"]},
-    "crnn-whole-pools": {"partial_pools": False, **NARROW["crnn"]},
+    "crnn-whole-pools": {
+        "partial_pools": False, "time_pools": (2, 2, 2, 2), **NARROW["crnn"]
+    },
     "fcn-whole-pools": {"partial_pools": False, **NARROW["fcn"]},
     "mlp_mixer-sinc": {
         "convolution": "trunk", "pooling": "bottleneck", "hidden": 16, "blocks": 1
