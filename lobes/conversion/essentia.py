@@ -108,7 +108,11 @@ def _convert(file: SourceFile, labels: list[str] | None) -> Converted:
         },
     }
     if head is None:
-        if labels is None and held["dense_1/bias"].size == len(MSD_TAGS) and "msd" in file.path.name:
+        if (
+            labels is None
+            and held["dense_1/bias"].size == len(MSD_TAGS)
+            and "msd" in file.path.name
+        ):
             labels = MSD_TAGS
         description |= {"task": "tagging", "head": {"name": "tagger", "options": {}}}
     else:

@@ -48,9 +48,7 @@ def entry(number, value):
 
 
 def node(name, op, **attributes):
-    held = [
-        entry(5, entry(1, key) + entry(2, value)) for key, value in attributes.items()
-    ]
+    held = [entry(5, entry(1, key) + entry(2, value)) for key, value in attributes.items()]
     return entry(1, entry(1, name) + entry(2, op) + entry(3, "an input") + b"".join(held))
 
 
@@ -134,7 +132,9 @@ def written_out(held, mel):
     x = norm(mel[..., None], 0)
     pads = [(3, 3), (3, 3), (63, 64), (31, 32), (15, 16)]
     names = ["conv2d", *(f"conv2d_{i}" for i in range(1, 5))]
-    front = [layer(x, n, i + 1, *p).amax(2) for i, (n, p) in enumerate(zip(names, pads, strict=True))]
+    front = [
+        layer(x, n, i + 1, *p).amax(2) for i, (n, p) in enumerate(zip(names, pads, strict=True))
+    ]
     front = torch.cat(front, 2)[..., None]
     outputs = [front, layer(front, "conv2d_5", 6, 3, 3).transpose(2, 3)]
     for i in (6, 7):

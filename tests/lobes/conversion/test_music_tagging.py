@@ -52,7 +52,9 @@ def test_tags_that_the_file_does_not_tell(tmp_path):
         convert(tmp_path / "net.pth", tmp_path / "bundle")
 
 
-@pytest.mark.parametrize(("key", "says"), [("spec.mel_scale.fb", "mel bands"), ("layer9.x", "layer9.x")])
+@pytest.mark.parametrize(
+    ("key", "says"), [("spec.mel_scale.fb", "mel bands"), ("layer9.x", "layer9.x")]
+)
 def test_another_spectrogram_or_net_is_refused(tmp_path, key, says):
     saved(tmp_path / "mtat.pth", "crnn")
     state = torch.load(tmp_path / "mtat.pth", weights_only=True)
