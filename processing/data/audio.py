@@ -43,7 +43,7 @@ _SAMPLE_BYTES = {
 _SAMPLE_BYTES |= {"PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 # The sample count in an MP3's Xing header is not exact for every encoder: allow two MPEG frames.
 _MP3_TOLERANCE_SAMPLES = 2 * 1152
-_ENDLESS = 2**62  # libsndfile's length of a FLAC file that does not tell its own is 2^63 - 1
+ENDLESS = 2**62  # libsndfile's length of a FLAC file that does not tell its own is 2^63 - 1
 _BAD_SEEK = 39  # libsndfile's SFE_BAD_SEEK
 _BLOCK_SAMPLES = 2**20
 _FLAC_BLOCK_BYTES = 8192
@@ -153,8 +153,8 @@ def probe_audio(path):
     AudioError
         As `read_audio`, but for what only the samples show.
     """
-    with _opened(path) as (file, container):
-        if file is not None and container.num_samples < _ENDLESS:
+    with opened(path) as (file, container):
+        if file is not None and container.num_samples < ENDLESS:
             if container.num_samples <= 0:
                 raise audio_error(path, "empty")
             layout = (file.samplerate, file.channels, container.name)
@@ -250,7 +250,7 @@ def _scan_one(path, sample_rate_hz):
 
 
 @contextmanager
-def _opened(path):
+def opened(path):
     """(SoundFile, Container) of a file; (None, Container) where PyAV is needed and installed."""
     with open_audio(path) as file:
         try:
@@ -301,7 +301,7 @@ def _check_header(path, sound, container):
             "restore the file, or write the right rate into its header",
             "rate",
         )
-    _check_promise(path, container.num_samples or 0, sound.frames)
+    check_promise(path, container.num_samples or 0, sound.frames)
     if container.audio_bytes is not None and sound.subtype in _SAMPLE_BYTES:
         frame_bytes = sound.channels * _SAMPLE_BYTES[sound.subtype]
         if container.frame_bytes not in (None, frame_bytes):
@@ -313,14 +313,14 @@ def _check_header(path, sound, container):
                 "truncated",
             )
         promised = container.audio_bytes // frame_bytes
-        _check_promise(path, promised, sound.frames)
+        check_promise(path, promised, sound.frames)
         return promised  # of some containers libsndfile reads what follows the audio, too
     return sound.frames
 
 
 def _decode(path, start_sample=0, num_samples=None):
     """Waveform (channels, samples), sample rate and container name of a file; AudioError if broken."""
-    with _opened(path) as (sound, container):
+    with opened(path) as (sound, container):
         if sound is None:
             samples, rate_hz = decode_media(path)
             end = None if num_samples is None else start_sample + num_samples
@@ -334,10 +334,10 @@ def _decode(path, start_sample=0, num_samples=None):
             left = promised - start_sample
             left = left if num_samples is None else min(left, num_samples)
             waveform = _read_blocks(path, sound, start_sample, left).T
-            if num_samples is None and promised < _ENDLESS:
+            if num_samples is None and promised < ENDLESS:
                 exact = sound.format != "MP3" or container.short
                 tolerance = 0 if exact else _MP3_TOLERANCE_SAMPLES
-                _check_promise(path, promised - tolerance, start_sample + waveform.shape[1])
+                check_promise(path, promised - tolerance, start_sample + waveform.shape[1])
             if num_samples is None and sound.format == "FLAC":
                 _check_flac_end(path, sound.name)
     if num_samples is not None and waveform.shape[1] < num_samples:
@@ -359,27 +359,32 @@ def _decode(path, start_sample=0, num_samples=None):
 def _read_blocks(path, sound, start_sample, left):
     """At most `left` samples (T, channels); memory grows with what is there, not by the header."""
     blocks = [np.zeros((0, sound.channels), np.float32)]
+    blocks += decoded_blocks(path, sound, left, start_sample)
+    return torch.from_numpy(blocks[1] if len(blocks) == 2 else np.concatenate(blocks))
+
+
+def decoded_blocks(path, sound, left, start_sample=0, most=_BLOCK_SAMPLES):
+    """At most `left` samples of an open file, in blocks (n, channels) of at most `most`."""
     try:
         sound.seek(start_sample)
         while left > 0:
-            size = min(left, _BLOCK_SAMPLES)
+            size = min(left, most)
             # What libsndfile does not write into stays NaN: where the length is unknown, soundfile
             # reads the last samples and then fails to seek to the end that it has just found.
             block = np.full((size, sound.channels), np.nan, np.float32)
             try:
                 count = len(sound.read(size, out=block))
             except soundfile.LibsndfileError as error:
-                if error.code != _BAD_SEEK or sound.frames < _ENDLESS:
+                if error.code != _BAD_SEEK or sound.frames < ENDLESS:
                     raise
                 count = size - int(np.isnan(block[:, 0]).sum())
-            blocks.append(block[:count])
+            yield block[:count]
             left = left - count if count == size else 0
     except soundfile.LibsndfileError as error:
         raise _decoding_error(path, sound.format, error) from error
-    return torch.from_numpy(blocks[1] if len(blocks) == 2 else np.concatenate(blocks))
 
 
-def _check_promise(path, promised, present):
+def check_promise(path, promised, present):
     """Refuse a file of which less can be decoded than it promises."""
     if present < promised:
         promise = f"its header promises {promised} samples, {present} can be decoded"

@@ -2,10 +2,12 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torchaudio
+
+from .pieces import Pieces
 
 # Of torchaudio's defaults: zero crossings of the sinc on each side, and the edge of the pass band
 # relative to half the lower rate.
@@ -35,6 +37,34 @@ def resampler(from_hz: int, to_hz: int) -> Callable[[torch.Tensor], torch.Tensor
     if new * (old + 2 * _half_width(old, new)) <= _MAX_ELEMENTS:
         return torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
     return functools.partial(_interpolate, old=old, new=new)
+
+
+def resampled_blocks(
+    blocks: Iterable[torch.Tensor], from_hz: int, to_hz: int
+) -> Iterator[torch.Tensor]:
+    """Blocks (n,) of one signal at another rate; together they are what `resampler` makes of it.
+
+    Example
+    -------
+    >>> [len(block) for block in resampled_blocks([torch.zeros(900), torch.zeros(700)], 8000, 16000)]
+    [1600, 1600]
+    """
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    divisor = math.gcd(from_hz, to_hz)
+    old, new = from_hz // divisor, to_hz // divisor
+    convert, width = resampler(from_hz, to_hz), _half_width(old, new)
+    pieces = Pieces(old, width, width + old, group=max(1, from_hz // 10 // old))
+
+    def converted(samples, last):
+        for piece, steps in pieces.feed(samples, last):
+            stop = None if steps.stop is None else new * steps.stop
+            yield convert(piece)[new * steps.start : stop]
+
+    for block in blocks:
+        yield from converted(block, False)
+    yield from converted(torch.zeros(0), True)
 
 
 def _half_width(old, new):

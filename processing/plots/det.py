@@ -1,5 +1,6 @@
-"""Picture of detection error trade-offs: DET curves of several systems."""
+"""Pictures of detection error trade-offs: DET curves, misses against false alarms per hour."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -84,6 +85,34 @@ def det_curve(
     if p_target is not None and not c_miss == c_false_alarm == 1:
         marks += f", costs {c_miss:g} and {c_false_alarm:g}"
     axes.set_title(f"{title}\n{marks}", fontsize=11)
+    axes.legend(loc="upper right", fontsize=9)
+    return figure
+
+
+def detection_curve(summaries: Mapping[str, Mapping], title: str = "Keywords in recordings"):
+    """Draw misses against false alarms per hour over thresholds, the one in use as a dot.
+
+    Arguments
+    ---------
+    summaries : of each system, what `EventScores.summarize` gives.
+
+    Returns
+    -------
+    The figure, for `save_figure`.
+    """
+    figure = new_figure(7.6, 5.6)
+    axes = figure.add_subplot()
+    for (name, summary), colour in zip(summaries.items(), itertools.cycle(COLOURS)):
+        alarms = [row["false_alarms_per_hour"] for row in summary["curve"]]
+        misses = [100 * row["miss_rate"] for row in summary["curve"]]
+        axes.plot(alarms, misses, "-", color=colour, linewidth=1.6, label=name)
+        used = summary["false_alarms_per_hour"], 100 * summary["miss_rate"]
+        axes.plot(*used, "o", color=colour, markersize=6)
+    # No false alarm at all has a place on this scale, too.
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set(xlim=(0, None), ylim=(0, 100))
+    axes.set(xlabel="False alarms per hour", ylabel="Misses (% of keywords)", title=title)
+    axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.legend(loc="upper right", fontsize=9)
     return figure
 

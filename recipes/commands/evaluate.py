@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from ..inference.options import Listening
+from ..training.command_line import UsageError, changed
 from ..training.messages import RecipeError
 
 
@@ -17,6 +19,9 @@ def run(
     data_folder: str | None = None,
     out: str | None = None,
     json: bool = False,
+    events: str | None = None,
+    collar_s: float = 0.5,
+    listening: Listening,
 ) -> int:
     """Score a trained model of any task on labelled recordings that it need not have seen, with the
     task's scores and intervals.
@@ -41,11 +46,21 @@ def run(
         Write evaluation.json and test_predictions.csv there, never into the folder of a run.
     json
         Print JSON.
+    events : TABLE
+        Score detections in long recordings instead: a table (CSV) of path,start_s,end_s,label with the
+        keywords that are said in the recordings of DATA; a path alone: none is said there. Misses
+        against false alarms per hour, at --threshold and over a curve of thresholds.
+    collar_s : S
+        With --events: how far a detection may be from its keyword.
 
     Returns
     -------
     2 where a recording could not be read; the others are scored.
     """
+    if events is None and (of_events := changed(listening)):
+        raise UsageError(
+            f"{of_events[0]} is for detections in long recordings: give --events TABLE"
+        )
     from ...lobes.export import open_model
     from ..inference.evaluation import evaluate, keep
     from ..own_sounds.labelled import find_labelled
@@ -54,6 +69,11 @@ def run(
     folder = None if out is None else Path(out)
     if folder is not None and any((folder / name).exists() for name in ("results.json", "bundle")):
         raise ValueError(f"--out {out} is the folder of a run, whose results stay: give another")
+    if events is not None:
+        from ..inference.listen import evaluate_events
+
+        evaluate_events(model, bundle, data, events, listening, collar_s, folder, json)
+        return 0
     try:
         found = find_labelled(
             data,

@@ -11,7 +11,8 @@ def run(corpus: str, folder: str, /, *, size: str = "tiny", seed: int = 0) -> No
     Arguments
     ---------
     corpus
-        speech_commands, voxceleb, timit, music_emotion or own_sounds.
+        speech_commands, voxceleb, timit, music_emotion, own_sounds, or keyword_recordings: long
+        recordings with keywords at known times (events.csv), for `auricle evaluate --events`.
     folder
         Where to; must not hold anything yet.
     size

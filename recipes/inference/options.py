@@ -184,3 +184,31 @@ class TrialResults:
     save_scores: str | None = None
     det: str | None = None
     n_resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How keywords are detected in long recordings.
+
+    Arguments (detection of keywords)
+    ---------------------------------
+    threshold : P
+        Least smoothed probability of a detection.
+    smooth_s : S
+        Probabilities are averaged over the last so many s.
+    refractory_s : S
+        After a keyword, it is not detected again for so long.
+    chunk_ms : MS
+        A window ends every so many ms.
+    window_s : S
+        Length of the windows. Default: of the clips that the model was trained on.
+    keywords : LABEL,LABEL
+        What to listen for. Default: every label that does not begin with an underscore.
+    """
+
+    threshold: float = 0.8
+    smooth_s: float = 0.3
+    refractory_s: float = 1.0
+    chunk_ms: float = 100.0
+    window_s: float | None = None
+    keywords: list[str] | None = None

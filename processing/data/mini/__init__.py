@@ -22,6 +22,7 @@ __all__ = ["CORPORA", "cached_mini", "is_mini", "mini_info", "write_mini"]
 # A module here has GENERATOR_VERSION, SIZES and write(folder, size, seed) -> dict, and ORIGIN where
 # its sounds are no speech; it is imported only when its corpus is asked for.
 CORPORA = {
+    "keyword_recordings": ".keyword_recordings",
     "music_emotion": ".music_emotion",
     "own_sounds": ".own_sounds",
     "speech_commands": ".speech_commands",
