@@ -13,10 +13,10 @@ from tqdm import tqdm
 from ...lobes.export.stream import Stream
 from ...processing.data.audio import probe_audio
 from ...processing.data.audio_blocks import file_blocks
-from ...processing.scoring.detector import Detector, Smoother
-from ...processing.scoring.events import Detection, Event, EventScores
 from ...processing.plots.common import save_figure
 from ...processing.plots.det import detection_curve
+from ...processing.scoring.detector import Detector, Smoother
+from ...processing.scoring.events import Detection, Event, EventScores
 from ...processing.system.files import TextError, file_digest, write_json, write_text
 from ...processing.system.names import nearest
 from ...processing.system.tables import read_table, to_number
