@@ -22,7 +22,8 @@ def run(
     Arguments
     ---------
     bundle
-        A folder that a run wrote: <output_folder>/bundle, of a model of classes or tags.
+        A folder that a run wrote: <output_folder>/bundle, of a model of classes or tags; or an .onnx file
+        that one was exported to.
     source : FILE
         An audio file of any length; - for raw mono PCM from standard input, such as
         `arecord -t raw -f S16_LE -r 16000 -c 1 | auricle listen BUNDLE -`. Default: the microphone
@@ -36,11 +37,11 @@ def run(
     """
     if rate is not None and source != "-":
         raise UsageError("--rate is for PCM from standard input (-): a file says its own")
-    from ...lobes import bundles
+    from ...lobes.export import open_model
     from ...processing.data.audio_blocks import file_blocks, microphone_blocks, pcm_blocks
     from ..inference.listen import Listener, written
 
-    model = bundles.load(bundle)
+    model = open_model(bundle)
     listener = Listener(model, listening)
     stream = listener.stream
     if source is None:

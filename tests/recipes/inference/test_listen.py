@@ -65,8 +65,8 @@ def folder(tmp_path_factory):
 def heard(auricle, bundle):
     """The lines that the command prints for a source."""
 
-    def lines(*words):
-        status, out, err = auricle("listen", bundle, *words)
+    def lines(*words, of=bundle):
+        status, out, err = auricle("listen", of, *words)
         assert status == 0 and "listening for" in err, err
         return [line.split("\t") for line in out.splitlines()]
 
@@ -162,3 +162,12 @@ def test_what_is_refused(auricle, bundle, folder, tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             Listener(model, Listening(**changes))
+
+
+@pytest.mark.slow
+def test_an_exported_file_listens_as_its_bundle_does(heard, auricle, bundle, folder, tmp_path):
+    auricle.output("export", bundle, tmp_path / "tones.onnx")
+    lines = heard(folder / "a.wav", *WORDS, of=tmp_path / "tones.onnx")
+    for row, expected in zip(lines, heard(folder / "a.wav", *WORDS), strict=True):
+        # Windows of samples and windows of frames do not begin at the same sample.
+        assert row[1] == expected[1] and float(row[0]) == pytest.approx(float(expected[0]), abs=0.1)
