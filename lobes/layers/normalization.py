@@ -42,7 +42,10 @@ class SentenceNormalization(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        return standardized(feats.float(), frame_counts(feats, lengths, least=0), self.epsilon)
+        # Around the first frame the mean of a constant is exact: of silence no rounding is left.
+        feats = feats.float()
+        feats = feats - feats[:, :1].detach()
+        return standardized(feats, frame_counts(feats, lengths, least=0), self.epsilon)
 
 
 class SentenceMean(nn.Module):

@@ -64,8 +64,7 @@ def test_what_stands_in_the_padding_changes_nothing(kind):
 def test_silence_becomes_zeros_and_not_amplified_rounding(level):
     """The features of silence are constant; 1/sqrt(1e-5) would make 316 times their rounding."""
     got = SentenceNormalization()(torch.full((2, 1001, 3), level), torch.tensor([1.0, 0.37]))
-    assert got.abs().max() <= 316.3 * 1e-6 * max(1.0, abs(level))
-    assert SentenceNormalization()(torch.zeros(1, 9, 3)).abs().max() == 0
+    assert got.abs().max() == 0
 
 
 def test_gradients_are_finite_on_silence():
