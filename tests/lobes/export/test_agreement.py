@@ -14,7 +14,9 @@ from auricle.lobes.export.record import ExportError
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     about = {"sample_rate": 8000, "clip_s": 0.3, "frontend_options": {"num_features": 12}}
-    return bundles.load(random_bundle(folder, "mel", "blstm", encoder_options={"hidden": 4}, **about))
+    return bundles.load(
+        random_bundle(folder, "mel", "blstm", encoder_options={"hidden": 4}, **about)
+    )
 
 
 @pytest.mark.parametrize("output", ["scores", "embedding", "frames"])
