@@ -35,6 +35,7 @@ SOURCES = (
     "speechbrain_speakers",
     "music_tagging",
     "essentia",
+    "leaf_variables",
 )
 
 

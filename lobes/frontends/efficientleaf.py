@@ -14,7 +14,7 @@ from ..contracts import Frontend
 from ..layers.batch_norm import TemporalBatchNorm
 from ..layers.masks import frame_counts, frame_mask, strided_counts, zero_padding
 from ..layers.statistics import masked_median
-from ..options import MAX_MS, choice, hop, number, odd_window, whole
+from ..options import MAX_MS, choice, hop, number, odd_window, whole, wholes
 from ..registry import register_frontend
 from ._filterbank import filter_range, waveform
 
@@ -64,6 +64,9 @@ class EfficientLeaf(Frontend):
         stand side by side). "level" or "difference": one of them, F = N.
     pcen_parameters : str
         "log" or "linear", see `PCEN`.
+    group_samples, group_strides : sequences of int or None
+        Length (odd) and stride (a divisor of the hop) of each group's filters, in samples, in place
+        of those of `window_factor` and `stride_factor`; for values that were trained elsewhere.
 
     Shape
     -----
@@ -114,6 +117,8 @@ class EfficientLeaf(Frontend):
         compression: str = "log_tbn",
         channels: str = "both",
         pcen_parameters: str = "log",
+        group_samples: list[int] | None = None,
+        group_strides: list[int] | None = None,
     ):
         choice("compression", compression, COMPRESSIONS)
         choice("channels", channels, CHANNELS)
@@ -134,6 +139,14 @@ class EfficientLeaf(Frontend):
         lengths = [
             max(5, odd(window_factor * part.max().item())) for part in width.double().split(sizes)
         ]
+        if group_strides is not None:
+            strides = wholes("group_strides", group_strides, num_groups)
+            if any(hop_samples % stride for stride in strides):
+                raise ValueError(f"group_strides must divide {hop_samples}, got {group_strides}")
+        if group_samples is not None:
+            lengths = wholes("group_samples", group_samples, num_groups)
+            if any(length % 2 == 0 or length < 5 for length in lengths):
+                raise ValueError(f"group_samples must be odd, from 5 on, got {group_samples}")
         if max(lengths) > MAX_MS / 1000 * sample_rate:
             raise ValueError(
                 f"window_factor={window_factor:g} makes filters of {max(lengths)} samples, more "

@@ -15,7 +15,7 @@ from ...processing.filterbank.shapes import (
     gabor_taps,
     gaussian_lowpass,
 )
-from ..options import choice
+from ..options import choice, flag
 from ..registry import register_frontend
 from ._filterbank import FilterbankFrontend, filter_range
 
@@ -32,8 +32,8 @@ class Leaf(FilterbankFrontend):
 
     Equal to the reference implementation, with three repairs: parameters are projected after the
     optimiser step (`project_`) and not clamped in forward, PCEN's delta cannot become negative,
-    and filters and windows scale with the sample rate. There is no bias after pooling (the ports
-    that have one bury the signal under it).
+    and filters and windows scale with the sample rate. There is no bias after pooling unless
+    asked for (the ports that have one bury the signal under it).
 
     Arguments
     ---------
@@ -61,6 +61,9 @@ class Leaf(FilterbankFrontend):
     init : str
         How the initial filters are spaced: "mel" (as in the reference), "linear" (in Hz), "bark",
         or "random" (centres and widths, by the seed); see `gabor_initial_values`.
+    pooling_bias : bool
+        Add a learned value, 1 at first, to each filter's pooled energy, as leaf-pytorch and
+        SpeechBrain do, of at least 0; for values that were trained with it.
 
     Shape
     -----
@@ -95,6 +98,7 @@ class Leaf(FilterbankFrontend):
         backend: str = "auto",
         pcen_parameters: str = "linear",
         init: str = "mel",
+        pooling_bias: bool = False,
     ):
         choice("compression", compression, COMPRESSIONS)
         choice("pcen_parameters", pcen_parameters, PARAMETERS)
@@ -105,6 +109,8 @@ class Leaf(FilterbankFrontend):
         self.centre = nn.Parameter(centre)
         self.width = nn.Parameter(width)
         self.pooling_width = nn.Parameter(torch.full((num_features,), 0.4))
+        biased = flag("pooling_bias", pooling_bias)
+        self.pooling_bias = nn.Parameter(torch.ones(num_features)) if biased else None
         self.compression = None
         if compression == "pcen":
             self.compression = PCEN(num_features, parameters=pcen_parameters)
@@ -120,6 +126,8 @@ class Leaf(FilterbankFrontend):
         self.centre.clamp_(edge, math.pi - edge)
         self.width.clamp_(4.0 * WIDTH_UNIT, self.taps * WIDTH_UNIT)
         self.pooling_width.clamp_(2.0 / self.taps, 0.5)
+        if self.pooling_bias is not None:  # below 0 it would take energies under the floor
+            self.pooling_bias.clamp_(min=0.0)
         if isinstance(self.compression, PCEN):
             self.compression.project_()
 
@@ -127,6 +135,15 @@ class Leaf(FilterbankFrontend):
         dtype = torch.promote_types(self.centre.dtype, torch.float32)
         taps = gabor_taps(self.centre.to(dtype), self.width.to(dtype), self.taps)
         return taps, gaussian_lowpass(self.pooling_width.to(dtype), self.taps)
+
+    def energy(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        energy = super().energy(wavs, lengths)
+        return energy if self.pooling_bias is None else energy + self.pooling_bias.to(energy.dtype)
+
+    def folded_compression(self):
+        if self.pooling_bias is not None:
+            raise ValueError("a frontend with pooling_bias cannot be folded; use the frontend itself")
+        return super().folded_compression()
 
     @torch.no_grad()
     def filters(self, num_bins: int = 512) -> FilterSet:

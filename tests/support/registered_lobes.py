@@ -56,12 +56,16 @@ VARIANTS = {
     "cqt-fixed": {"learnable": False, **SMALL_CQT},
     "cqt-reflect": {"padding": "reflect", **SMALL_CQT},
     "efficientleaf-8-groups": {"num_groups": 8, "num_filters": 16},
+    "efficientleaf-given-groups": {
+        "num_filters": 8, "num_groups": 2, "group_samples": [201, 65], "group_strides": [4, 1]
+    },
     "efficientleaf-level": {"channels": "level", "num_filters": 8},
     "efficientleaf-pcen": {"compression": "pcen", "num_filters": 8},
     "fastaudio-fixed": {"learnable": False, "padding": "zeros"},
     "fastaudio-gaussian": {"shape": "gaussian", "power": 2, "top_db": None},
     "gammatone-fixed": {"learnable": False, "num_features": 8},
     "gammatone-pcen": {"compression": "pcen", "order": 3, "num_features": 8},
+    "leaf-bias": {"pooling_bias": True, "num_features": 8},
     "leaf-log-pcen": {"pcen_parameters": "log", "num_features": 8},
     "mel-essentia": {"convention": "essentia"},
     "mel-kaldi": {"convention": "kaldi"},
