@@ -39,7 +39,9 @@ _RATE_HZ, _HOP, _WINDOW, _GROUPS, _WINDOW_FACTOR = 16000, 160, 401, 4, 4.77
 _ASSUMED = f"a rate of {_RATE_HZ} Hz, windows of 25 ms each 10 ms"
 
 
-def _variables(file: SourceFile, names: dict[str, str]) -> tuple[dict[str, torch.Tensor], list[str]]:
+def _variables(
+    file: SourceFile, names: dict[str, str]
+) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Tensors of a frontend by auricle's names, and the names of all that are none of it."""
     found, others = {}, []
     for key, value in file.tensors.items():
@@ -50,7 +52,9 @@ def _variables(file: SourceFile, names: dict[str, str]) -> tuple[dict[str, torch
             if match := re.search(rf"(?:^|\.)(?:{pattern})$", plain):
                 ours = match.expand(new)
                 if ours in found:
-                    raise ConversionError(f"{file.path} holds {ours} twice, the second as {key:.200}")
+                    raise ConversionError(
+                        f"{file.path} holds {ours} twice, the second as {key:.200}"
+                    )
                 found[ours] = value.float()
                 break
         else:
@@ -68,7 +72,9 @@ def _lobe(file: SourceFile) -> tuple[str | None, str]:
         lacking[lobe] = [name for name in _NEEDED[lobe] if name not in found]
         if not lacking[lobe]:
             return lobe, ""
-    return None, "; ".join(f"of {lobe} it lacks {first_of(names)}" for lobe, names in lacking.items())
+    return None, "; ".join(
+        f"of {lobe} it lacks {first_of(names)}" for lobe, names in lacking.items()
+    )
 
 
 def _mismatch(file: SourceFile) -> str:

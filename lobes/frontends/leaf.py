@@ -142,7 +142,9 @@ class Leaf(FilterbankFrontend):
 
     def folded_compression(self):
         if self.pooling_bias is not None:
-            raise ValueError("a frontend with pooling_bias cannot be folded; use the frontend itself")
+            raise ValueError(
+                "a frontend with pooling_bias cannot be folded; use the frontend itself"
+            )
         return super().folded_compression()
 
     @torch.no_grad()

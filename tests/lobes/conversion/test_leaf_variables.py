@@ -96,7 +96,9 @@ def test_values_beyond_the_range_are_projected_and_said(tmp_path):
     torch.save(net.state_dict(), tmp_path / "leaf.pth")
     report = convert(tmp_path / "leaf.pth", tmp_path / "bundle")
     lines = report.converted.projected
-    assert any(line.startswith("compression.alpha: 1 of 6") and "1.25 to 1" in line for line in lines)
+    assert any(
+        line.startswith("compression.alpha: 1 of 6") and "1.25 to 1" in line for line in lines
+    )
     assert any(line.startswith("centre: 1 of 6") for line in lines) and len(lines) == 2
     assert bundles.load(tmp_path / "bundle").description["converted"]["projected"] == lines
 
@@ -107,7 +109,9 @@ class EfficientLeaf(nn.Module):
     def __init__(self, filters=20):
         super().__init__()
         self.filterbank, self.compression = nn.Module(), nn.Module()
-        source = build_frontend("efficientleaf", options={"efficientleaf": {"num_filters": filters}})
+        source = build_frontend(
+            "efficientleaf", options={"efficientleaf": {"num_filters": filters}}
+        )
         self.filterbank.center_freqs = nn.Parameter(source.centre.detach() * 1.03)
         self.filterbank.bandwidths = nn.Parameter(source.width.detach() * 0.8)
         self.filterbank.pooling_widths = nn.Parameter(torch.linspace(0.3, 0.5, filters))
@@ -120,7 +124,9 @@ class EfficientLeaf(nn.Module):
         values = (bank.center_freqs, bank.bandwidths, bank.pooling_widths)
         for centre, width, pooling in zip(*(value.split(5) for value in values), strict=True):
             size = int(max(width) * 4.77) // 2 * 2 + 1
-            stride = max(n for n in range(1, 161) if 160 % n == 0 and n <= max(1, math.pi / max(centre)))
+            stride = max(
+                n for n in range(1, 161) if 160 % n == 0 and n <= max(1, math.pi / max(centre))
+            )
             time = torch.arange(size) - size // 2
             bell = torch.exp(-(time**2) / (2 * width[:, None] ** 2)) / width[:, None]
             phase = centre[:, None] * time
