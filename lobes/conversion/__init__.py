@@ -36,6 +36,7 @@ SOURCES = (
     "music_tagging",
     "essentia",
     "leaf_variables",
+    "wespeaker_speakers",
 )
 
 

@@ -10,12 +10,14 @@ from speechbrain.lobes.models.ECAPA_TDNN import (
     SERes2NetBlock,
     TDNNBlock,
 )
+from torch import nn
+from torch.nn import functional as F
 
 from ..contracts import Encoder
 from ..layers.batch_norm import masked_batch_norm
 from ..layers.masks import batch_mask, counts_of_mask, reflect_items, zero_padding
 from ..layers.statistics import even_weights, masked_mean, masked_softmax, mean_and_deviation
-from ..options import number, whole, wholes
+from ..options import choice, number, whole, wholes
 from ..registry import register_encoder
 
 
@@ -49,6 +51,10 @@ class ECAPA(Encoder):
         Inner width of each block's squeeze and excitation.
     dropout : float
         Of whole channels, in training.
+    form : str
+        "speechbrain"; or "wespeaker": zeros beyond the ends of a recording in place of its mirror
+        image, no ReLU in the attention, whose context has the unbiased variance. The rest of
+        wespeaker's ECAPA-TDNN is the same up to the order of channels.
 
     Shape
     -----
@@ -90,7 +96,9 @@ class ECAPA(Encoder):
         res2net_scale: int = 8,
         se_channels: int = 128,
         dropout: float = 0.0,
+        form: str = "speechbrain",
     ):
+        choice("form", form, ("speechbrain", "wespeaker"))
         scale = whole("res2net_scale", res2net_scale, low=2)
         widths = _widths(channels, scale)
         super().__init__(in_features, whole("embedding_size", embedding_size), output="utterance")
@@ -106,6 +114,11 @@ class ECAPA(Encoder):
         for part in self.net.modules():
             if isinstance(part, Conv1d):
                 part.padding = "valid"  # `_time_delay` pads
+                part.padding_mode = "reflect" if form == "speechbrain" else "zeros"
+        self.unbiased = form == "wespeaker"
+        if self.unbiased:
+            self.net.asp.tdnn.activation = nn.Identity()
+            self.net.asp.eps = 1e-7
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         mask = batch_mask(feats, lengths)
@@ -116,7 +129,7 @@ class ECAPA(Encoder):
             x = _residual(block, x, mask)
             outputs.append(x)
         x = _time_delay(self.net.mfa, torch.cat(outputs, dim=1), mask)
-        x = _pooled(self.net.asp, x, mask)
+        x = _pooled(self.net.asp, x, mask, self.unbiased)
         return self.net.fc(self.net.asp_bn(x)).transpose(1, 2)
 
 
@@ -138,7 +151,11 @@ def _widths(channels: int | Sequence[int], scale: int) -> list[int]:
 def _time_delay(block: TDNNBlock, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Convolution, ReLU and batch normalisation: (B, C, N) -> (B, C', N)."""
     pad = block.conv.dilation * (block.conv.kernel_size - 1) // 2
-    x = block.conv(reflect_items(x, counts_of_mask(mask), pad, pad) if pad else x)
+    if pad and block.conv.padding_mode == "reflect":
+        x = reflect_items(x, counts_of_mask(mask), pad, pad)
+    elif pad:
+        x = F.pad(zero_padding(x, mask), (pad, pad))
+    x = block.conv(x)
     return block.dropout(masked_batch_norm(block.norm.norm, block.activation(x), mask))
 
 
@@ -157,10 +174,18 @@ def _residual(block: SERes2NetBlock, x: torch.Tensor, mask: torch.Tensor | None)
 
 
 def _pooled(
-    pooling: AttentiveStatisticsPooling, x: torch.Tensor, mask: torch.Tensor | None
+    pooling: AttentiveStatisticsPooling,
+    x: torch.Tensor,
+    mask: torch.Tensor | None,
+    unbiased: bool,
 ) -> torch.Tensor:
     """Mean and deviation under the attention of each channel: (B, C, N) -> (B, 2 C, 1)."""
-    context = mean_and_deviation(x, even_weights(x, mask), pooling.eps)
+    even = even_weights(x, mask)
+    context = mean_and_deviation(x, even, pooling.eps)
+    if unbiased:
+        count = (even > 0).sum(2, keepdim=True)
+        mean, deviation = context.chunk(2, 1)
+        context = torch.cat([mean, deviation * (count / (count - 1).clamp(min=1)).sqrt()], 1)
     seen = torch.cat([x, context.expand(-1, -1, x.shape[2]).to(x.dtype)], dim=1)
     scores = pooling.conv(pooling.tanh(_time_delay(pooling.tdnn, seen, mask)))
     return mean_and_deviation(x, masked_softmax(scores, mask), pooling.eps)

@@ -96,6 +96,7 @@ OF_ENCODERS = [
     ("ecapa", 80, None, {"channels": (1024, 1024, 1024, 1024, 3072)}, 0, 20_767_552),
     ("resnet34", 80, None, {}, 0, 7_660_704),
     ("resnet34", 80, None, {"channels": (128, 128, 256, 256)}, 0, 15_438_336),
+    ("rvector", 80, None, {}, 0, 6_634_336),  # wespeaker states 6.63 million
     # In the paper 1.0, 2.2, 4.7, 3.0, 6.3, 9.2 (7.7 by the released file's size), 15.0 million.
     ("redimnet", 60, None, {}, 0, 1_004_250),
     ("redimnet", 60, None, {"size": "b0"}, 0, 1_004_250),

@@ -146,6 +146,8 @@ OF_ENCODERS = [
     ("blstm", {"hidden": 0}, "hidden must be a whole number of at least 1, got 0"),
     ("blstm", {"layers": 1.5}, "layers must be a whole number of at least 1, got 1.5"),
     ("blstm", {"dropout": 1}, "dropout must be .* below 1, got 1"),
+    ("ecapa", {"form": "kaldi"}, "form must be .* got 'kaldi'"),
+    ("rvector", {"block_sizes": (1, 2)}, "block_sizes must be 4 whole numbers"),
     ("ds_cnn", {"blocks": 0}, "blocks must be .* got 0"),
     ("ds_cnn", {"dropout": 1.0}, "dropout must be .* below 1, got 1.0"),
     ("bcresnet_blstm", {"tau": 0}, "tau must be .* at least 0.125, got 0"),

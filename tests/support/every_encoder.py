@@ -27,6 +27,7 @@ SMALL = {
     "musicnn": {"vertical": 6, "horizontal": 4, "channels": 5, "dense": 12},
     "redimnet": {"size": "few", "embedding_size": 24},
     "resnet34": {"channels": (4, 6, 8, 8), "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
+    "rvector": {"channels": 4, "block_sizes": (1, 2, 1, 1), "embedding_size": 24},
     "sample_cnn": {"channels": (4, 6, 8)},  # windows of 27 samples
     "small_cnn": {},
     "transformer": {"layers": 2, "d_model": 32, "heads": 4, "ff": 64},
