@@ -13,10 +13,10 @@ from ...processing.system.terminal import printable
 from ..tasks import Task, find_task
 
 CARD = "README.md"
-_MAX_LENGTH, _MAX_LABELS = 200, 100
-_SYNTHETIC = "the recordings are synthetic: nothing is known of how it does on real ones"
-_PART = "it saw a part of the corpus only: its scores are not comparable with published ones"
-_NO_DATA = "what it was trained on is not stated: ask whoever made it"
+_MAX_LENGTH, _MAX_LABELS = 200, 60
+_SYNTHETIC = "Its recordings are synthetic: nothing is known of how it does on real ones."
+_PART = "It saw a part of the corpus only: its scores are not comparable with published ones."
+_NO_DATA = "What it was trained on is not stated: ask whoever made it."
 
 
 def write_card(folder, description: dict, result: Mapping | None = None) -> Path:
@@ -65,7 +65,7 @@ def card_text(description: dict, result: Mapping | None = None) -> str:
         "Model": _lines(_model(description, result)),
         "Data": _lines(_data(description, result, corpus)),
         "Scores": _scores(task, test, shown, result),
-        "Not for": _lines({"": [task.not_for, *_limits(corpus)]}),
+        "Limits": _lines({"": [f"It must not be used for {task.not_for}.", *_limits(corpus)]}),
     }
     text = "".join(
         f"\n## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in sections.items()
@@ -130,7 +130,7 @@ def _model(description: dict, result: Mapping | None) -> dict:
 def _data(description: dict, result: Mapping | None, corpus: Mapping) -> dict:
     note = description.get("licence_note")
     licence = {"Licence": code(description.get("licence") or "other")}
-    licence |= {"Of which is to know": code(note) if note else None}
+    licence |= {"Note": code(note) if note else None}
     if not corpus:
         return licence
     kind = "synthetic" if corpus.get("synthetic") else "real recordings"

@@ -142,8 +142,14 @@ def run_options(run_opts) -> dict:
     return used | ({"processes": processes} if processes > 1 else {})
 
 
-#: Of data sets that have one for all recordings, as Hugging Face spells it.
-LICENCES = {"speech_commands": "cc-by-4.0"}
+#: Licences of data sets as Hugging Face spells them, and what there is to say, by how names begin.
+LICENCES = {
+    "speech_commands": ("cc-by-4.0", "Speech Commands (Warden, 2018) is under CC BY 4.0"),
+    "speechocean762": (
+        "other",
+        "speechocean762 (openslr.org/101) is free for commercial and non-commercial use",
+    ),
+}
 
 
 def _differing(value, default):
@@ -190,9 +196,12 @@ def _describe(result: RunResult, run: Run, model, labels: list[str]) -> dict:
 def _licence(result: RunResult) -> dict:
     """What the model card says of the licence, where the data set is known to have one."""
     if result.corpus["synthetic"]:
-        return {"licence": "apache-2.0", "licence_note": "auricle made the recordings"}
-    note = f"the licence of the recordings of {result.dataset} holds for what is made of them"
-    return {"licence": LICENCES.get(result.dataset, "other"), "licence_note": note}
+        known = ("apache-2.0", "auricle made the recordings")
+    else:
+        note = f"the licence of the recordings of {result.dataset} holds for what is made of them"
+        named = (value for name, value in LICENCES.items() if result.dataset.startswith(name))
+        known = next(named, ("other", note))
+    return dict(zip(("licence", "licence_note"), known, strict=True))
 
 
 def lobe_options(plain: dict, kind: str) -> dict:

@@ -51,7 +51,7 @@ def sources():
     files = {
         "auricle/" + path.relative_to(ROOT).as_posix()
         for top in MAPPED
-        for pattern in ("*.py", "*.yaml", "*.html", "*.c", "*.h")
+        for pattern in ("*.py", "*.yaml", "*.html", "*.c", "*.h", "bundle.json", "*.safetensors")
         for path in (ROOT / top).rglob(pattern)
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     }
@@ -168,6 +168,15 @@ def test_a_recipe_of_the_wheel_finds_its_yaml(installed, tmp_path):
     )
     printed = run_with(installed, code, cwd=tmp_path)
     assert "  number_of_epochs: 30" in printed and printed.endswith("status 2\n")
+
+
+def test_the_wheel_has_bundles_that_open_by_name(installed, tmp_path):
+    code = (
+        "from auricle.lobes import pretrained\n"
+        "names = list(pretrained.shipped_bundles())\n"
+        "print(len(names), [len(pretrained.load(name).labels) > 0 for name in names])"
+    )
+    assert run_with(installed, code, cwd=tmp_path) == f"5 {[True] * 5}\n"
 
 
 VERSIONS = """

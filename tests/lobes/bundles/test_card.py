@@ -61,9 +61,9 @@ def test_a_card_says_what_the_run_was_and_reached(tmp_path):
 
 def test_a_card_of_a_synthetic_corpus_says_so_and_one_without_data_that_none_is_stated(tmp_path):
     about = described(tmp_path)
-    assert "synthetic" in bundles.card_text(about).split("## Not for")[1]
+    assert "synthetic" in bundles.card_text(about).split("## Limits")[1]
     card = bundles.card_text({**about, "corpus": None})
-    assert "not stated" in card.split("## Not for")[1] and header_of(card)[0]["license"] == "other"
+    assert "not stated" in card.split("## Limits")[1] and header_of(card)[0]["license"] == "other"
 
 
 def test_text_from_data_is_no_markup(tmp_path):

@@ -5,10 +5,13 @@ import os
 import numpy as np
 import pytest
 import soundfile
+import torch
 from random_bundle import random_bundle
 
 from auricle.lobes import bundles, pretrained
 from auricle.lobes.bundles import shipped
+from auricle.lobes.tasks import find_task
+from auricle.recipes.reports.results import load_results
 
 
 @pytest.fixture
@@ -66,3 +69,40 @@ def test_a_folder_that_is_no_bundle_is_not_answered_with_a_list(models, tmp_path
     with pytest.raises(bundles.BundleError) as error:
         pretrained.load(tmp_path)
     assert "ships" not in str(error.value)
+
+
+NAMES = list(shipped.shipped_bundles())
+
+
+def test_five_bundles_are_shipped_within_a_megabyte():
+    tasks = [pretrained.load(name).task.name for name in NAMES]
+    assert sorted(tasks) == sorted(
+        ["classification"] * 2 + ["regression", "transcription", "verification"]
+    )
+    files = [path for path in shipped.MODELS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 1e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_bundle_has_the_scores_of_its_run_and_its_card(name):
+    folder = shipped.MODELS / name
+    (result,) = load_results(folder)
+    about = pretrained.load(folder).description
+    headline = find_task(result.task).headline
+    assert about["test"][headline] == result.metrics["test"][headline]
+    assert about["corpus"] == result.corpus and about["data_digest"] == result.data_digest
+    assert (folder / "README.md").read_text() == bundles.card_text(about, result.to_dict())
+    assert (about["frontend"]["name"], about["encoder"]["name"]) == (
+        result.frontend,
+        result.encoder,
+    )
+    table = (shipped.MODELS / "README.md").read_text()
+    assert f"| `{name}` |" in table and result.experiment in table
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_bundle_answers(name):
+    bundle = pretrained.load(name)
+    wav = 0.1 * torch.randn(bundle.sample_rate, generator=torch.Generator().manual_seed(0))
+    prediction = bundle.predict(wav)
+    assert prediction.values or prediction.arrays
