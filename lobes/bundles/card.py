@@ -14,7 +14,7 @@ from ..tasks import Task, find_task
 
 CARD = "README.md"
 _MAX_LENGTH, _MAX_LABELS = 200, 60
-_SYNTHETIC = "Its recordings are synthetic: nothing is known of how it does on real ones."
+_SYNTHETIC = "Its recordings are synthetic: nothing is known of how it does on real ones, and no score is a benchmark."
 _PART = "It saw a part of the corpus only: its scores are not comparable with published ones."
 _NO_DATA = "What it was trained on is not stated: ask whoever made it."
 
@@ -133,8 +133,8 @@ def _data(description: dict, result: Mapping | None, corpus: Mapping) -> dict:
     licence |= {"Note": code(note) if note else None}
     if not corpus:
         return licence
-    kind = "synthetic" if corpus.get("synthetic") else "real recordings"
-    kind += "" if corpus.get("complete") else ", a part of the corpus"
+    part = "" if corpus.get("complete") else ", a part of the corpus"
+    kind = "synthetic, made by auricle" if corpus.get("synthetic") else f"real recordings{part}"
     counts = (result or {}).get("counts", {})
     return {
         "Corpus": f"{code(corpus.get('name', ''))} ({kind})",
@@ -172,5 +172,6 @@ def _scores(task: Task, test: Mapping, shown: list[str], result: Mapping | None)
 def _limits(corpus: Mapping) -> list[str]:
     if not corpus:
         return [_NO_DATA]
-    limits = [_SYNTHETIC] if corpus.get("synthetic") else []
-    return limits + ([] if corpus.get("complete") else [_PART])
+    if corpus.get("synthetic"):
+        return [_SYNTHETIC]
+    return [] if corpus.get("complete") else [_PART]
