@@ -47,8 +47,10 @@ def run(
     json
         Print JSON.
     """
-    if int8 != bool(calibration and check):
+    if len({int8, bool(calibration), bool(check)}) > 1:
         raise UsageError("--int8, --calibration DATA and --check DATA belong together")
+    if not max_loss >= 0:
+        raise UsageError(f"--max-loss {max_loss}: give 0 or more, in the unit of the task's score")
     from ..inference.export import Int8, export, format_of
 
     format = format_of(out, format)
