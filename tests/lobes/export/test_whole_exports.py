@@ -36,7 +36,9 @@ def test_the_file_is_of_standard_real_operators_of_any_size(made):
     assert {one.domain: one.version for one in model.opset_import}[""] == 20
     operators = {node.op_type for node in model.graph.node}
     assert not operators & {"DFT", "STFT", "FFT"} and not model.functions
-    axes = [[axis.dim_param for axis in one.type.tensor_type.shape.dim] for one in model.graph.input]
+    axes = [
+        [axis.dim_param for axis in one.type.tensor_type.shape.dim] for one in model.graph.input
+    ]
     assert axes == [["batch", "time"], ["batch"]]
     assert model.graph.output[0].name == "scores"
     assert b"/work" not in made[0] and b"site-packages" not in made[0] and b".py" not in made[0]
@@ -95,7 +97,9 @@ def test_8_bits_round_the_products_of_encoder_and_head_alone(bundle):
     with inputs_of(bundle) as batches:
         for wav in wavs:
             bundle.predict(wav)
-    assert [(tuple(wav.shape), tuple(part.shape)) for wav, part in batches] == [((1, 16000), (1,))] * 4
+    assert [(tuple(wav.shape), tuple(part.shape)) for wav, part in batches] == [
+        ((1, 16000), (1,))
+    ] * 4
     data, record = exported_bytes(bundle, "onnx", "scores", {"threshold": 0.25}, batches)
     assert record["int8"] and record["calibration"] is None
     model = onnx.load_model_from_string(data)
