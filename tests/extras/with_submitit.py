@@ -129,7 +129,15 @@ def test_a_study_that_is_interrupted_goes_on_where_it_was(study, tmp_path):
     words += ["--folder", "runs", "--seeds", "1", "--axis", "frontend=mel"]
     words += ["--set", "number_of_epochs=30", "--no-timing"]
     pipe = subprocess.PIPE
-    first = subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=pipe, text=True)
+    first = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        start_new_session=True,
+        stderr=pipe,
+        text=True,
+        # A shell's background jobs ignore the signal, and so would this one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     runs = tmp_path / "runs" / "runs"
     until(lambda: [*runs.glob("*/checkpoints/CKPT*/CKPT.yaml")] or first.poll() is not None)
     os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C on a terminal
