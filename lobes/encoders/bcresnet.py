@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from ..contracts import Encoder
 from ..layers.masks import batch_mask, zero_padding
+from ..layers.rectifier import relu
 from ..registry import register_encoder
 
 #: Blocks, stride over frequency and dilation over time of the four stages.
@@ -117,12 +118,12 @@ class BCResNet(Encoder):
         """Steps before the mean over time, (B, 4 int(8 tau), N), and the mask (B, N) or None."""
         mask = batch_mask(feats, lengths, least=0)
         x = self.head(zero_padding(feats, mask, axis=1).permute(2, 0, 1))
-        x = F.relu_(_norm_channels(self.head_norm, x))
+        x = relu(_norm_channels(self.head_norm, x))
         for block in self.blocks:
             x = block(x, mask)
         x = self.tail(x if mask is None else x.masked_fill(~mask, 0))
         expand, norm = self.expand
-        x = F.relu_(_norm_channels(norm, _mix_channels(expand, x)))
+        x = relu(_norm_channels(norm, _mix_channels(expand, x)))
         return x.mean(1).transpose(0, 1), mask
 
 
@@ -203,7 +204,7 @@ class BroadcastBlock(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         skip = x
         if self.transition is not None:
-            x = F.relu_(_norm_channels(self.transition_norm, _mix_channels(self.transition, x)))
+            x = relu(_norm_channels(self.transition_norm, _mix_channels(self.transition, x)))
         spread = self.sub_spectral_norm(self.frequency(x))
         along = spread.mean(1)  # (C, B, N)
         if mask is not None:
@@ -213,7 +214,7 @@ class BroadcastBlock(nn.Module):
         # Dropout1d on (C, B, N) drops one channel of one item.
         along = self.dropout(_mix_channels(self.mix, along))
         out = along.unsqueeze(1) + spread
-        return F.relu_(out if self.transition is not None else out + skip)
+        return relu(out if self.transition is not None else out + skip)
 
     def _filter_time(self, x: torch.Tensor) -> torch.Tensor:
         """Depthwise convolution of three dilated taps, on a tensor without frequency."""
