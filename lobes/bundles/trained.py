@@ -61,7 +61,18 @@ class Trained:
         Arguments
         ---------
         options : those of the task's `predict`, e.g. `curve=True`.
+
+        Raises
+        ------
+        BundleError
+            A model without a head, of a task that needs one.
         """
+        is_bare = self.description["head"]["name"] == "none"
+        if is_bare and self.task is not find_task("verification"):
+            raise BundleError(
+                "the bundle has no head and answers nothing: it gives embeddings (`embed`), and is "
+                "there to be trained further"
+            )
         return self.task.answer(self, wav, **options)
 
     def predict_file(self, path: str | os.PathLike) -> tuple[str, float]:

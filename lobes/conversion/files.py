@@ -37,8 +37,9 @@ class SourceFile:
 
     def __init__(self, path):
         self.path = Path(path).expanduser()
-        if not self.path.exists():
-            raise ConversionError(f"{self.path} does not exist; nothing is downloaded")
+        if not (self.path.is_file() or self.path.is_dir()):
+            state = "is no file or folder" if self.path.exists() else "does not exist"
+            raise ConversionError(f"{self.path} {state}; nothing is downloaded")
         self.format = _format(self.path)
         if self.format != "folder":
             _check_size(self.path, self.path.stat().st_size)

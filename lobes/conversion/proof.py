@@ -1,18 +1,23 @@
 """A converted model as a bundle: written, opened again, and compared with its own runtime."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ...processing.system.files import file_digest, replacing_folder
-from ..bundles import Bundle, load, save
+from ..bundles import Bundle, BundleError, load, save
 from ..bundles.bundle import build_described
+from ..bundles.card import write_card
+from ..bundles.weights import compare_sketch
+from ..model import Model
 from . import ConversionError, Converted, MissingLabelsError, Source, find_source
 from .files import SourceFile
 
 #: Seconds of the signals that a model of no fixed length is compared on.
 _LENGTH_S = 2.0
+_COUNT = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -65,18 +70,35 @@ def convert(path, folder, name: str | None = None, labels: list[str] | None = No
             f"{folder} is there already, and nothing is overwritten: name another"
         )
     file = SourceFile(path)
-    source = find_source(file, name)
-    converted = source.convert(file, labels)
-    description = {**converted.description, "converted": _provenance(file, source, converted)}
+    try:
+        source = find_source(file, name)
+        converted = source.convert(file, labels)
+    except (IndexError, KeyError, RuntimeError, StopIteration, TypeError) as error:
+        raise ConversionError(
+            f"{path} has the names of a known source, but not its tensors: {error!r:.200}"
+        ) from None
+    description = _card(converted) | converted.description
+    description["converted"] = _provenance(file, source, converted)
     if description["labels"] is None:
         raise MissingLabelsError(
             f"{path} does not hold its labels: give them, one a line, in the order of its outputs"
         )
-    model = _filled(description, converted, file)
+    model = _filled(description, converted, file.path)
     with replacing_folder(folder) as part:
         save(part, description, model)
+        write_card(part, description)
         difference, signals = _compared(load(part), converted)
     return Report(folder, source, converted, difference, signals)
+
+
+def _card(converted: Converted) -> dict:
+    """What a model card says of the licence, as Hugging Face spells it, and where it is from."""
+    about = converted.description.get("converted", {})
+    licence, _, note = about.get("licence", "").partition(" (")
+    entries = {"source": f"{about.get('followed', '')}, by auricle convert".lstrip(", ")}
+    if licence:
+        entries |= {"licence": licence.lower().replace(" ", "-")}
+    return entries | ({"licence_note": note.rstrip(")")} if note else {})
 
 
 def _provenance(file: SourceFile, source: Source, converted: Converted) -> dict:
@@ -87,26 +109,30 @@ def _provenance(file: SourceFile, source: Source, converted: Converted) -> dict:
     return about | {"left_out": converted.left_out, "projected": converted.projected}
 
 
-def _filled(description: dict, converted: Converted, file: SourceFile):
-    """The model of a description with the weights of the source."""
+def _filled(description: dict, converted: Converted, path: Path) -> Model:
+    """The model of a description with the weights of the source.
+
+    Options follow from the sides of tensors, and may describe a model of any size: its shapes are
+    compared before it takes memory.
+    """
+    # How many batches a batch normalisation has seen changes nothing that is computed.
+    weights = {k: v for k, v in converted.weights.items() if not k.endswith(_COUNT)}
+    shapes = {key: (value.dtype, tuple(value.shape)) for key, value in weights.items()}
+    try:
+        compare_sketch(partial(_without_counts, description), shapes, "auricle's net")
+    except BundleError as error:
+        raise ConversionError(f"{path} does not fit: {error}") from None
     model = build_described(description)
-    expected = model.state_dict()
-    # A count of training batches changes nothing that is computed.
-    weights = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
-    weights |= converted.weights
-    wrong = [
-        f"{key}: {_shape(weights, key)} in the file, {_shape(expected, key)} in auricle's net"
-        for key in sorted({*expected, *weights})
-        if _shape(weights, key) != _shape(expected, key)
-    ]
-    if wrong:
-        raise ConversionError(f"{file.path} does not fit:\n  " + "\n  ".join(wrong[:10]))
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=False)
     return model
 
 
-def _shape(tensors: dict[str, torch.Tensor], key: str):
-    return tuple(tensors[key].shape) if key in tensors else "missing"
+def _without_counts(description: dict) -> Model:
+    model = build_described(description)
+    for part in model.modules():
+        if getattr(part, _COUNT, None) is not None:
+            setattr(part, _COUNT, None)
+    return model
 
 
 @torch.no_grad()

@@ -46,3 +46,22 @@ def test_a_tensor_without_a_place_is_named(tmp_path):
     with pytest.raises(ConversionError, match=r"BCBlocks\.0\.0\.f3\.weight"):
         convert(tmp_path / "net.pth", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_file_that_describes_more_than_it_holds_takes_no_memory(tmp_path):
+    """Widths come from the sides of tensors: those of two may ask for a net of their product."""
+    saved(tmp_path / "net.pth")
+    state = torch.load(tmp_path / "net.pth", weights_only=True)
+    state["cnn_head.0.weight"] = torch.zeros(16 * 2**16, 1, 5, 5)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match="do not fit|larger model"):
+        convert(tmp_path / "net.pth", tmp_path / "bundle")
+
+
+def test_tensors_of_other_dimensions_are_one_error(tmp_path):
+    saved(tmp_path / "net.pth")
+    state = torch.load(tmp_path / "net.pth", weights_only=True)
+    state["classifier.5.weight"] = torch.zeros(())
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(ConversionError, match="not its tensors"):
+        convert(tmp_path / "net.pth", tmp_path / "bundle")

@@ -56,3 +56,11 @@ def test_a_folder_without_a_network_is_named(tmp_path):
     (tmp_path / "classifier.ckpt").touch()
     with pytest.raises(ConversionError, match=r"embedding_model\.ckpt"):
         convert(tmp_path, tmp_path / "bundle")
+
+
+def test_a_bundle_without_a_head_answers_for_speakers_alone(tmp_path):
+    torch.save(NETWORKS["xvector"]().state_dict(), tmp_path / "embedding_model.ckpt")
+    convert(tmp_path / "embedding_model.ckpt", tmp_path / "bundle")
+    bundles.amend(tmp_path / "bundle", task="classification")
+    with pytest.raises(bundles.BundleError, match="no head"):
+        bundles.load(tmp_path / "bundle").predict(torch.zeros(8000))

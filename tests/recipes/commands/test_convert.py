@@ -15,6 +15,8 @@ def test_convert_writes_a_bundle_and_says_what_it_is(tmp_path, capsys):
     assert main([*command, "--labels", str(tmp_path / "labels.txt")]) == 0
     printed = capsys.readouterr().out
     assert "mel + bcresnet" in printed and "not compared" in printed and "licence" in printed
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert "bsd-3-clause-clear" in card and "Qualcomm-AI-research/bcresnet" in card
     assert main([*command, "--labels", str(tmp_path / "labels.txt")]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
 
