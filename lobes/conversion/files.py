@@ -11,6 +11,7 @@ import torch
 from ...processing.system.listing import first_of
 from ...processing.system.memory import available_bytes, size_text
 from . import ConversionError
+from .tensorflow_checkpoint import MAGIC, read_checkpoint
 
 #: Of nested dictionaries in a checkpoint, those that hold the model.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -27,7 +28,8 @@ class SourceFile:
     Attributes
     ----------
     format : str
-        "folder", "torch", "npz", "safetensors", "TFLite", "ONNX", "TensorFlow graph" or "unknown".
+        "folder", "torch", "npz", "safetensors", "TFLite", "ONNX", "TensorFlow graph", "TensorFlow
+        checkpoint" (its index, beside which its data lie) or "unknown".
 
     Raises
     ------
@@ -83,6 +85,9 @@ def _format(path: Path) -> str:
         return "folder"
     with open(path, "rb") as file:
         head = file.read(16)
+        file.seek(max(0, path.stat().st_size - len(MAGIC)))
+        if file.read(len(MAGIC)) == MAGIC:
+            return "TensorFlow checkpoint"
     if head[4:8] == b"TFL3":
         return "TFLite"
     if head.startswith(b"PK"):
@@ -185,4 +190,5 @@ _READERS = {
     "npz": _from_npz,
     "safetensors": _from_safetensors,
     "ONNX": _from_onnx,
+    "TensorFlow checkpoint": read_checkpoint,
 }

@@ -79,6 +79,17 @@ def test_the_authors_form_is_the_layers_of_their_graph():
     close(linear(feats), dense[:, None])
 
 
+@torch.no_grad()
+def test_padding_never_wins_against_what_is_negative():
+    """Behind batch norm values may lie below zero, which is what padding holds."""
+    encoder = perturbed(build("musicnn", form="authors"))
+    for norm in encoder.norms:
+        norm.bias.fill_(-5.0)
+    feats = signals("musicnn", 90)
+    got = encoder(feats, torch.full((len(feats),), 2 / 3) - torch.eye(len(feats))[0] / 3)[0]
+    torch.testing.assert_close(got, encoder(feats[:1, :30])[0], rtol=1e-4, atol=1e-5)
+
+
 def normed(norm, x):
     x = (x - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
     return x * norm.weight + norm.bias

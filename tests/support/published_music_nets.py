@@ -1,4 +1,4 @@
-"""Musicnn, CRNN and FCN with the names of sota-music-tagging-models, and graphs as Essentia has them."""
+"""Musicnn, CRNN and FCN with the names and the forward of sota-music-tagging-models, small."""
 
 import torch
 import torchaudio

@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 import torch
+from protobuf_fields import entry, varint
 from torch.nn import functional as F
 
 from auricle.lobes import bundles
@@ -30,21 +31,6 @@ NORMS = (1, TALL, TALL, LONG, LONG, LONG, WIDTH, WIDTH, WIDTH, VALUES, DENSE)
 
 
 # -- a graph as TensorFlow writes it -------------------------------------------------------------
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def entry(number, value):
-    """One field of a message: bytes, text or a whole number."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def node(name, op, **attributes):

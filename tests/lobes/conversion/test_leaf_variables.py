@@ -40,7 +40,13 @@ def leaf_audio(names):
     return {name: value.detach().numpy() for name, value in held.items()}
 
 
-@pytest.mark.parametrize("names", [CHECKPOINT, KERAS], ids=["checkpoint", "keras"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(CHECKPOINT, id="checkpoint"),
+        pytest.param(KERAS, id="keras", marks=pytest.mark.long),
+    ],
+)
 @torch.no_grad()
 def test_leaf_audio_gives_the_reference_s_output(tmp_path, names):
     held = leaf_audio(names)
@@ -67,7 +73,10 @@ def trained(filters=6):
     return net
 
 
-@pytest.mark.parametrize("source", ["speechbrain", "leaf-pytorch"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source", ["speechbrain", pytest.param("leaf-pytorch", marks=pytest.mark.long)]
+)
 @torch.no_grad()
 def test_ports_with_their_bias(tmp_path, source):
     net = trained()

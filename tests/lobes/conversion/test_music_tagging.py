@@ -25,7 +25,7 @@ def saved(path, name):
     ("name", "seconds"),
     [
         pytest.param("musicnn", 3.0, marks=pytest.mark.slow),
-        pytest.param("crnn", 3.5, marks=pytest.mark.slow),
+        pytest.param("crnn", 3.5, marks=pytest.mark.long),
         pytest.param("fcn", 24.4, marks=pytest.mark.long),
     ],
 )
