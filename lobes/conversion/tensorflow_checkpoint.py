@@ -43,7 +43,9 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             continue
         if fields.get(3, 0) or 7 in fields:
             raise ConversionError(f"{path}: {name:.200} is in another part of the checkpoint")
-        shape = [dict(_fields(dim)).get(1, 0) for key, dim in _fields(fields.get(2, b"")) if key == 2]
+        shape = [
+            dict(_fields(dim)).get(1, 0) for key, dim in _fields(fields.get(2, b"")) if key == 2
+        ]
         start, size = fields.get(4, 0), fields.get(5, 0)
         if len(shape) > _MAX_RANK or math.prod(shape) * np.dtype(dtype).itemsize != size:
             raise ConversionError(f"{path}: {name:.200} has {size} bytes and the shape {shape}")
