@@ -37,6 +37,7 @@ SOURCES = (
     "essentia",
     "leaf_variables",
     "wespeaker_speakers",
+    "transformers_folder",
 )
 
 
