@@ -19,6 +19,7 @@ from .commands import (
     compare,
     convert,
     copy,
+    demo,
     describe,
     embed,
     evaluate,
@@ -67,6 +68,7 @@ COMMANDS = (
     table,
     publish,
     convert,
+    demo,
     cache,
 )
 

@@ -23,7 +23,8 @@ def run(
 ) -> None:
     """List what the cache folder holds, with sizes, or delete what auricle made there.
 
-    Compiled C code, mini corpora and bundles of a hub; all are made or fetched again when needed. The folder is
+    Compiled C code, mini corpora, bundles of a hub and the runtime of pages (`auricle demo`); all are
+    made or fetched again when needed. The folder is
     $AURICLE_CACHE, or auricle in $XDG_CACHE_HOME or in ~/.cache. What else is there is left alone,
     and links are not followed.
 
@@ -58,7 +59,7 @@ def run(
 
 
 def _made_by_auricle(folder: Path) -> Iterator[Path]:
-    kinds = {"compiled/*": _is_library, "mini/*": is_mini, "hub/*/*": _is_fetched}
+    kinds = {"compiled/*": _is_library, "mini/*": is_mini, "hub/*/*": _is_fetched, "web/*": _is_runtime}
     for pattern, is_ours in kinds.items():
         if not (folder / pattern.partition("/")[0]).is_symlink():
             for path in sorted(folder.glob(pattern)):
@@ -75,6 +76,10 @@ def _is_fetched(path: Path) -> bool:
     return not path.parent.is_symlink() and all(
         (version / "bundle.json").is_file() for version in path.glob("*")
     )
+
+
+def _is_runtime(path: Path) -> bool:
+    return path.is_file() and path.match("onnxruntime-web-*.tgz")
 
 
 def _size(path: Path) -> int:
