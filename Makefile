@@ -41,7 +41,7 @@ $(VENV)/.test: setup.cfg pyproject.toml
 .venv-extras/.extras: setup.cfg pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet -e '.[mini,test,trackers,dist,browser]' $(call pair,$(TORCH))
+	$(RUN)/pip install --quiet -e '.[mini,test,export,trackers,dist,browser]' $(call pair,$(TORCH))
 	touch $@
 
 demo: $(VENV)/.demo
@@ -105,12 +105,12 @@ test-extras: VENV = .venv-extras
 test-extras: .venv-extras/.extras
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q tests/extras/with_*.py
 
-# A study's report in Debian's Chromium.
+# A study's report and the page of `auricle demo`, whose runtime npm fetches, in Debian's Chromium.
 test-browser: VENV = .venv-extras
 test-browser: .venv-extras/.extras
 	@command -v chromium-headless-shell chromium > /dev/null || \
 		{ echo "test-browser needs Chromium: apt-get install chromium-headless-shell"; exit 1; }
-	$(RUN)/python -m pytest -q tests/extras/browser_report.py
+	$(RUN)/python -m pytest -q tests/extras/browser_*.py
 
 lint: $(VENV)/.test
 	$(RUN)/ruff check $(RULES) $(LINT) .
