@@ -59,7 +59,12 @@ def run(
 
 
 def _made_by_auricle(folder: Path) -> Iterator[Path]:
-    kinds = {"compiled/*": _is_library, "mini/*": is_mini, "hub/*/*": _is_fetched, "web/*": _is_runtime}
+    kinds = {
+        "compiled/*": _is_library,
+        "mini/*": is_mini,
+        "hub/*/*": _is_fetched,
+        "web/*": _is_runtime,
+    }
     for pattern, is_ours in kinds.items():
         if not (folder / pattern.partition("/")[0]).is_symlink():
             for path in sorted(folder.glob(pattern)):

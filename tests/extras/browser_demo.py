@@ -62,7 +62,12 @@ def page(tmp_path_factory):
 @pytest.mark.parametrize("seconds, channels", [(1.0, 1), (0.4, 2), (2.3, 1)])
 def test_a_dropped_file_gets_the_answer_of_predict(page, tmp_path, seconds, channels):
     random, count = np.random.default_rng(int(10 * seconds)), round(16000 * seconds)
-    tone = np.sin(2 * np.pi * np.cumsum(random.uniform(100, 1000, count // 800 + 1).repeat(800)[:count]) / 16000)
+    tone = np.sin(
+        2
+        * np.pi
+        * np.cumsum(random.uniform(100, 1000, count // 800 + 1).repeat(800)[:count])
+        / 16000
+    )
     wav = (0.3 * tone + 0.01 * random.standard_normal(count))[:, None].repeat(channels, 1)
     path = tmp_path / "a.wav"
     soundfile.write(path, wav, 16000)
@@ -99,6 +104,9 @@ def test_the_microphone_moves_the_image(page):
 def test_the_page_asks_nobody_else_and_can_be_read(page):
     assert page.asked and all("//127.0.0.1:" in url or url[:5] == "blob:" for url in page.asked)
     assert not page.errors
-    faults = [fault["id"] for fault in Axe().run(page).response["violations"]
-              if fault["impact"] in ("serious", "critical")]
+    faults = [
+        fault["id"]
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
     assert not faults, faults

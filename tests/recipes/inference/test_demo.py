@@ -24,7 +24,10 @@ def runtime(tmp_path, monkeypatch):
             entry.size = 3
             tar.addfile(entry, io.BytesIO(b"abc"))
     monkeypatch.setattr(demo, "SHA256", file_digest(path))
-    exported = {"scores": (b"s", {"shortest_samples": 1}), "frames": (b"f", {"shortest_samples": 400})}
+    exported = {
+        "scores": (b"s", {"shortest_samples": 1}),
+        "frames": (b"f", {"shortest_samples": 400}),
+    }
     monkeypatch.setattr(demo, "exported_bytes", lambda model, form, output: exported[output])
     return path
 
