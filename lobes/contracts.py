@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..processing.filterbank.framing import frame_count
-from ..processing.system.operators import is_traced
+from ..processing.system.operators import is_recorded, is_traced
 from .layers.masks import mask_padding, valid_lengths
 
 __all__ = ["Encoder", "Frontend", "check_batch", "mask_padding", "project_after", "valid_lengths"]
@@ -192,7 +192,7 @@ class Frontend(Lobe):
         (B,) -> int64 (B,)."""
         samples = valid_lengths(lengths, num_samples)
         counts = samples.clamp(min=1)
-        if is_traced(lengths):  # the counts are not known as numbers
+        if is_recorded() or is_traced(lengths):  # the counts are not known as numbers
             frames = self.num_frames(counts) + 0 * counts
         else:
             frames = [self.num_frames(count) for count in counts.tolist()]

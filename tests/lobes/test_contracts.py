@@ -22,6 +22,18 @@ def test_num_frames_is_the_ceiling_and_frame_lengths_are_exact(hop):
     assert valid_lengths(frames, total).tolist() == want
 
 
+def test_frames_of_items_are_recorded_for_any_batch():
+    frontend = Frontend(16000, hop=160, window=401, num_features=4)
+    example = torch.tensor([1.0, 0.5]), torch.zeros(2, 1600)
+
+    def frames(lengths, wavs):
+        return frontend.frames_of_items(lengths, wavs.shape[1])
+
+    recorded = torch.jit.trace(frames, example, check_trace=False)
+    other = torch.tensor([1.0, 0.7, 0.0]), torch.zeros(3, 2001)
+    assert torch.equal(recorded(*other), frames(*other))
+
+
 def test_frame_lengths_of_a_frontend_that_drops_incomplete_frames():
     class Valid(Frontend):
         def num_frames(self, num_samples):
