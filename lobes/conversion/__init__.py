@@ -38,6 +38,7 @@ SOURCES = (
     "leaf_variables",
     "wespeaker_speakers",
     "transformers_folder",
+    "torchaudio_wav2vec2",
 )
 
 
