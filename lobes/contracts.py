@@ -6,6 +6,8 @@ an option starts from a file says in `lasting_options` what rebuilds it where th
 
 import copy
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -171,6 +173,17 @@ class Frontend(Lobe):
         """Samples that frame k reads at most before and behind sample hop * k: what a stream keeps,
         and what it waits for. Default: a window each, which holds wherever the frames lie."""
         return self.window, self.window
+
+    def frames_inside(self) -> Callable[[torch.Tensor, slice], torch.Tensor] | None:
+        """A quicker way to the frames of a short piece that read nothing outside it; None: there is
+        none.
+
+        Returns
+        -------
+        Of a piece (1, T) and a slice of its frames: (1, N, F), where the frames of the slice are
+        right. It has the filters of now, and is for use and not for training.
+        """
+        return None
 
     def frame_lengths(self, lengths: torch.Tensor | None, num_samples: int) -> torch.Tensor | None:
         """Relative lengths in frames, exact, for relative lengths in samples.

@@ -67,7 +67,15 @@ class FrameStream:
                 if isinstance(part, PCEN):
                     self.carried.append(CarriedPCEN(part))
                     setattr(parent, name, self.carried[-1])
-        self.pieces = Pieces(frontend.hop, *frontend.reach, group)
+        self.group = group
+        self.reset()
+        self.frames_inside = self.frontend.frames_inside()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self.pieces = Pieces(self.frontend.hop, *self.frontend.reach, self.group)
+        for part in self.carried:
+            part.state = None
 
     @torch.no_grad()
     def feed(self, samples: torch.Tensor, last: bool = False) -> Iterator[torch.Tensor]:
@@ -75,22 +83,31 @@ class FrameStream:
         for piece, new in self.pieces.feed(samples, last):
             for part in self.carried:
                 part.new = new
-            yield self.frontend(piece[None])[0, new]
+            if self.frames_inside is None or new.start < self.pieces.context or new.stop is None:
+                yield self.frontend(piece[None])[0, new]  # at an end of the stream
+            else:
+                yield self.frames_inside(piece[None], new)[0, new]
 
 
 @torch.no_grad()
-def whole_clip_reason(frontend: Frontend, group: int) -> str:
+def whole_clip_reason(stream: FrameStream) -> str:
     """Why a frontend's frames cannot be computed piece by piece; empty: they can, which was tried.
 
     The signal that it is tried on is loud, then silent, then quiet, so that what looks at a clip's
-    maximum, mean or median is seen.
+    maximum, mean or median is seen. The stream is begun anew.
     """
+    frontend, group = stream.frontend, stream.group
     behind, ahead = frontend.reach
     size = 3 * (behind + ahead) + (6 * group + 7) * frontend.hop + frontend.hop // 3
     signal = torch.randn(size, generator=torch.Generator().manual_seed(0))
     signal *= torch.tensor([0.3, 0.0, 0.01]).repeat_interleave(-(-size // 3))[:size]
+    stream.reset()
+    parts = torch.cat(list(stream.feed(signal, last=True)))
+    for part in stream.carried:
+        part.new = slice(None)
+    stream.reset()
     whole = frontend(signal[None])[0]
-    parts = torch.cat(list(FrameStream(frontend, group).feed(signal, last=True)))
+    stream.reset()
     if whole.shape != parts.shape:
         return f"the frontend gives {len(whole)} frames of a clip and {len(parts)} of its pieces"
     scale = (whole.max() - whole.min()).clamp(min=1e-6)

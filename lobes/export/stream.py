@@ -91,6 +91,9 @@ class Stream:
                 f"chunk_ms={chunk_ms:g} holds no frame of the model, whose frames are "
                 f"{1000 * self.hop / self.sample_rate:g} ms apart: give as much or more"
             )
+        self.frames = None
+        if isinstance(model, Model):
+            self.frames = FrameStream(model.compute_features, self.step)
         self.reasons = self._reasons()
         self.form = next(name for name in FORMS if not self.reasons[name])
         if form != "auto":
@@ -98,6 +101,13 @@ class Stream:
             if self.reasons[form]:
                 raise ValueError(f'form="{form}" is not possible: {self.reasons[form]}')
         self._set_window(window_s)
+        self.whole = self.decide = model
+        if self.form == "samples":
+            self.frames = None
+        elif self.form == "frames":
+            self.whole = WindowModel(model)
+            features = model.compute_features.num_features
+            self.decide = recorded(self.whole, self.window, features)
         self.reset()
 
     def _reasons(self) -> dict[str, str]:
@@ -105,8 +115,7 @@ class Stream:
         if not isinstance(self.model, Model):
             reason = "the model is no auricle Model, whose parts could be called one by one"
             return {"causal": reason, "frames": reason, "samples": ""}
-        frontend, encoder = self.model.compute_features, self.model.embedding_model
-        of_frames = whole_clip_reason(frontend, self.step)
+        encoder, of_frames = self.model.embedding_model, whole_clip_reason(self.frames)
         of_steps = of_frames
         if not encoder.causal:
             of_steps = f"the encoder {type(encoder).__name__} reads later frames"
@@ -145,20 +154,14 @@ class Stream:
 
     def reset(self) -> None:
         """Begin a new stream."""
-        self.frames, self.ring, self.decided = None, torch.zeros(0), 0
-        self.encoder_state, self.ended = None, False
+        self.encoder_state, self.decided, self.ended = None, 0, False
         if self.form == "samples":
             self.pieces = Pieces(self.chunk_samples, 0, self.chunk_samples - 1)
-            self.decide = self._of_samples
+            self.ring = torch.zeros(0)
             return
-        self.frames = FrameStream(self.model.compute_features, self.step)
+        self.frames.reset()
         self.pieces = self.frames.pieces
         self.ring = torch.zeros(0, self.model.compute_features.num_features)
-        if self.form == "frames":
-            self.decide = recorded(WindowModel(self.model), self.window, self.ring.shape[1])
-
-    def _of_samples(self, window: torch.Tensor) -> torch.Tensor:
-        return self.model(window)
 
     def span_s(self, index: int) -> tuple[float, float]:
         """Where a window of a stream that is longer than one begins and ends, in s."""
@@ -208,8 +211,7 @@ class Stream:
                 outputs.append(self.decide(self.ring[None]))
                 self.decided += 1
         if last and not self.decided and len(self.ring) and self.form != "causal":
-            whole = self.decide if self.form == "samples" else WindowModel(self.model)
-            outputs.append(whole(self.ring[None]))
+            outputs.append(self.whole(self.ring[None]))
             self.decided = 1
         return torch.cat(outputs) if outputs else self._nothing()
 

@@ -1,12 +1,14 @@
 """Base of frontends that filter, rectify, pool and compress; the waveform that all of them read."""
 
 import torch
+from torch.nn import functional
 
 from ...processing.filterbank.engine import EnergyEngine
 from ...processing.filterbank.engine.plain import PlainEnergy
 from ...processing.filterbank.folded import FoldedFilterbank
 from ...processing.filterbank.framing import FRAME_CENTRES, frame_offset
 from ...processing.filterbank.responses import FilterSet, from_taps
+from ...processing.filterbank.strided import StridedBank
 from ..contracts import Frontend, check_batch
 from ..layers.masks import frame_counts, mask_padding
 from ..options import choice, frequency_range, hop, number, odd_window, whole
@@ -147,6 +149,25 @@ class FilterbankFrontend(Frontend):
 
     def forward(self, wavs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         return self.compress(self.energy(wavs, lengths).clamp(min=self.energy_floor), lengths)
+
+    @torch.no_grad()
+    def frames_inside(self):
+        """Strided products in the place of the engine, for complex filters that are squared."""
+        taps, pool = self.kernels()
+        square = self.engine.rectifier == "square" and taps.shape[1] == 2
+        if not square or self.frame_centre != "centered" or self.engine.backend == "direct":
+            return None
+        bank = StridedBank(
+            taps.float(), pool.float().expand(len(taps), -1), self.hop, self.energy_floor
+        )
+
+        def frames(piece: torch.Tensor, inside: slice) -> torch.Tensor:
+            count = inside.stop - inside.start
+            energy = bank.energy(piece[0], inside.start, count)[None].clamp(min=self.energy_floor)
+            energy = functional.pad(energy, (0, 0, inside.start, 0), value=self.energy_floor)
+            return self.compress(energy, None)
+
+        return frames
 
     @torch.no_grad()
     def fold(self, tolerance: float = 1e-4) -> FoldedFilterbank:

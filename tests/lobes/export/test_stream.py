@@ -63,7 +63,7 @@ def test_frames_of_a_stream_are_those_of_the_whole(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", FRONTENDS.names())
 def test_which_registered_frontends_look_at_whole_clips(name):
-    reason = whole_clip_reason(build_frontend(name).eval(), 10)
+    reason = whole_clip_reason(FrameStream(build_frontend(name), 10))
     assert bool(reason) == (name in WHOLE), reason
 
 
