@@ -141,6 +141,7 @@ bench: $(VENV)/.test
 	$(RUN)/python tests/bench/epoch.py --report tests/bench/epoch.md
 	$(RUN)/python tests/bench/filterbank.py --report tests/bench/filterbank.md
 	$(RUN)/python tests/bench/compiled.py --report tests/bench/compiled.md
+	$(RUN)/python tests/bench/streaming.py --report tests/bench/streaming.md
 
 clean:
 	rm -rf $(VENV) results build dist

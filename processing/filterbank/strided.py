@@ -7,7 +7,8 @@ time: there, preparing a transform takes longer than the products of a strided c
 import math
 
 import torch
-from torch.nn import functional
+
+from ..data.fft_size import fast_fft_size
 
 #: Largest error of an energy, relative to it or to the floor, on the signal by which strides are chosen.
 TOLERANCE = 1e-4
@@ -15,6 +16,8 @@ TOLERANCE = 1e-4
 STEPS = 1e-3
 #: Longest stride in samples: beyond, the products are no longer what takes time.
 LONGEST = 20
+#: Shortest one; what needs a shorter one is read at every sample, by a transform.
+SHORTEST = 5
 #: Added to the covariance's diagonal, relative to it: neighbours are nearly the same value.
 JITTER = 1e-9
 #: Taps below this, relative to the largest, are zero.
@@ -56,14 +59,13 @@ class StridedBank:
         taps = torch.where(taps.abs() < NOTHING * taps.abs().amax(), 0.0, taps)
         self.hop, self.window, self.width = hop, taps.shape[2], pool.shape[1]
         self.reach = (self.window - 1) // 2 + (self.width - 1) // 2
-        filters = len(taps)
+        filters, self.responses = len(taps), {}
         common = math.gcd(hop, self.width - 1)
-        candidates = [LONGEST * 2]
-        # Each half of the one before or less: every stride costs a copy of the signal.
-        for step in range(LONGEST, 0, -1):
-            if common % step == 0 and (2 * step <= candidates[-1] or step == 1):
+        candidates = [1]
+        for step in range(SHORTEST, LONGEST + 1):
+            # Each stride costs a copy of the signal: few of them, about twice the one before.
+            if common % step == 0 and (candidates == [1] or step >= 2 * candidates[-1]):
                 candidates.append(step)
-        candidates = candidates[1:]
         first = -(-self.reach // hop)
         size = hop * (first + _FRAMES) + self.reach + 1
         noise = 0.3 * torch.randn(size, generator=torch.Generator().manual_seed(0))
@@ -71,7 +73,7 @@ class StridedBank:
         strides = torch.ones(filters, dtype=torch.long)
         fits = torch.ones(filters, dtype=torch.bool)
         exact: dict[int, torch.Tensor] = {}
-        for step in reversed(candidates):
+        for step in candidates:
             group = self._group(taps, pool, range(filters), step)
             for number, (signal, most) in enumerate(((noise, TOLERANCE), (noise * steps, STEPS))):
                 energy = self._energy_of(group, signal, first, _FRAMES)
@@ -98,13 +100,24 @@ class StridedBank:
         number = self.hop // step * (count - 1) + weights.shape[1]
         start = self.hop * first - self.reach
         segment = samples[start : start + step * (number - 1) + self.window]
-        if step == 1:  # the rows would be a copy of each sample for each tap
-            parts = functional.conv1d(segment[None, None], taps.T[:, None])[0].T.square()
+        if step == 1:
+            power = self._power_of_all(segment, taps)
         else:
             parts = (segment.unfold(0, self.window, step) @ taps).square()
-        power = parts[:, : len(weights)] + parts[:, len(weights) :]
+            power = parts[:, : len(weights)] + parts[:, len(weights) :]
         pieces = power.unfold(0, weights.shape[1], self.hop // step)  # (count, n, K)
         return (pieces * weights).sum(-1)
+
+    def _power_of_all(self, segment: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
+        """Squared outputs (n, filters) at every sample, by a transform."""
+        size = fast_fft_size(len(segment))
+        key = size, taps.shape[1]
+        if key not in self.responses:
+            kernels = torch.complex(*taps.T.unflatten(0, (2, -1)))
+            self.responses = {key: torch.fft.ifft(kernels, size, norm="forward")}
+        outputs = torch.fft.ifft(torch.fft.fft(segment, size) * self.responses[key])
+        outputs = outputs[:, : len(segment) - self.window + 1]
+        return (outputs.real.square() + outputs.imag.square()).T
 
     def energy(self, samples: torch.Tensor, first: int, count: int) -> torch.Tensor:
         """Energies (count, N) of the frames at hop * first ... in a signal (T,), all that these read
