@@ -5,7 +5,6 @@ an option starts from a file says in `lasting_options` what rebuilds it where th
 """
 
 import copy
-
 from collections.abc import Callable
 
 import torch
