@@ -45,6 +45,8 @@ def tag(bundle: Trained, wav: torch.Tensor) -> Prediction:
 
 def _outputs(bundle: Trained, wav: torch.Tensor) -> torch.Tensor:
     """What the head gives for the clips of a recording, (W, C)."""
+    if bundle.clip_s and bundle.description.get("window_step_s"):
+        return torch.cat([step[:, 0] for step in _steps(bundle, wav)])
     if not (bundle.clip_s and bundle.description.get("masked_padding")):
         return bundle(_clips(bundle, wav))
     size = round(bundle.clip_s * bundle.sample_rate)
@@ -237,7 +239,8 @@ def window_starts(bundle: Trained, num_samples: int) -> list[int]:
     if num_samples <= window:
         return [0]
     if step_s := bundle.description.get("window_step_s"):
-        return [*range(0, num_samples - window + 1, round(step_s * bundle.sample_rate))]
+        step = max(1, round(step_s * bundle.sample_rate))
+        return [*range(0, num_samples - window + 1, step)]
     return [*range(0, num_samples - window, window // 2), num_samples - window]
 
 

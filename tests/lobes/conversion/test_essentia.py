@@ -131,6 +131,12 @@ def written_out(held, mel):
     return embedding, dense(norm(embedding.relu(), 10), "dense_1")
 
 
+def patches_of(wav):
+    """Of 187 frames every 93, the first frame centred at the beginning, in 5 s."""
+    wav = F.pad(wav, (256, 256))
+    return [wav[start : start + 48128] for start in (0, 23808)]
+
+
 @pytest.mark.slow
 @torch.no_grad()
 def test_tags_of_a_graph(tmp_path, source):
@@ -143,17 +149,19 @@ def test_tags_of_a_graph(tmp_path, source):
     assert mel.shape == (3, 187, 96)
     expected = written_out(values(), mel)[1]
     torch.testing.assert_close(bundle(wavs), expected, rtol=1e-4, atol=1e-4)
+    patches = bundle.compute_features(torch.stack(patches_of(wav := probe_signals(80000)[1])))
+    expected = written_out(values(), patches)[1].sigmoid().mean(0)
+    tags = bundle.predict(wav).values["tags"]
+    assert [tags[label] for label in bundle.labels] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 @pytest.mark.slow
 @torch.no_grad()
 def test_valence_and_arousal_of_a_folder(tmp_path, source):
-    """Patches of 187 frames every 93, the first frame centred at the beginning; their mean."""
+    """The mean over the patches of a recording."""
     convert(source, tmp_path / "bundle")
     bundle = bundles.load(tmp_path / "bundle")
-    wav = probe_signals(80000)[1]
-    frames = F.pad(wav, (256, 256))
-    patches = [frames[start : start + 48128] for start in (0, 23808)]
+    patches = patches_of(wav := probe_signals(80000)[1])
     embedding = written_out(values(), bundle.compute_features(torch.stack(patches)))[0]
     held = {key: torch.from_numpy(value) for key, value in head_values().items()}
     hidden = (embedding @ held["dense/kernel"] + held["dense/bias"]).relu()
