@@ -1,0 +1,57 @@
+"""Record a module as a graph for any batch and any time, and make sure that it is for any."""
+
+import warnings
+
+import torch
+from torch import nn
+from torch.utils._sympy.numbers import int_oo
+
+
+def recorded(
+    module: nn.Module, x: torch.Tensor, lengths: torch.Tensor, any_time: bool = True
+) -> torch.export.ExportedProgram:
+    """The graph of `module(x, lengths)`, as torch.export records it, for any B and T.
+
+    Arguments
+    ---------
+    module : nn.Module
+        In evaluation, such as `ExportedModel` or what `Lobe.exported()` gives.
+    x : tensor (B, T, ...)
+        An example, B >= 2: its values and sizes do not matter.
+    lengths : tensor (B,)
+        Relative.
+    any_time : bool
+        False: for the T of `x` alone, as encoders that are built for one number of frames need it.
+
+    Raises
+    ------
+    ValueError
+        A way through the module that depends on a value or on a size.
+
+    Example
+    -------
+    >>> from auricle.lobes import build_frontend
+    >>> program = recorded(build_frontend("waveform"), torch.ones(2, 9), torch.ones(2))
+    >>> program.module()(torch.ones(3, 4), torch.tensor([1.0, 0.5, 0.5])).shape
+    torch.Size([3, 4, 1])
+    """
+    any_size = torch.export.Dim.DYNAMIC
+    shapes = {0: any_size, 1: any_size} if any_time else {0: any_size}, {0: any_size}
+    # Without it, a number of windows that is 1 in the example is taken for 1 always.
+    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), oblivious:
+            warnings.simplefilter("ignore")
+            program = torch.export.export(module, (x, lengths), dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # torch.export raises dozens of classes
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ValueError(
+            f"torch.export cannot record it: {' '.join(lines[:3])[:600] or repr(error)}"
+        ) from None
+    for axis, size in program.range_constraints.items():
+        if size.upper < int_oo:
+            raise ValueError(
+                f"it can be recorded for at most {size.upper} steps or items ({axis}): the way "
+                "through a lobe depends on the size of its input"
+            )
+    return program
