@@ -5,15 +5,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 from ...processing.system.files import replacing
 from ...processing.system.version import __version__
 from ..bundles.bundle import Bundle
 from ..bundles.description import BundleError
 from .agreement import check, longest_samples
 from .form import ExportedModel
-from .onnx_file import OPSET, onnx_bytes, onnx_model, recorded
+from .onnx_file import OPSET, onnx_bytes, onnx_model
 from .quantization import rounded
 from .record import VERSION, ExportError, metadata
+from .recording import recorded
 from .runtime import OnnxModel
 from .torch_files import loaded, record_text, torch_bytes, traced
 
@@ -65,11 +68,13 @@ def exported_bytes(
     }
     try:
         model = ExportedModel(bundle, output)
+        example = torch.randn(2, clip), torch.tensor([1.0, 0.7])
+        graph = functools.partial(recorded, model, *example, record["longest_samples"])
         if format == "onnx":
-            program = onnx_model(recorded(model, clip), output)
+            program = onnx_model(graph(), output)
             encode, run_of = onnx_bytes, lambda data: OnnxModel(data, name).run
         else:
-            program = traced(model, clip) if format == "torchscript" else recorded(model, clip)
+            program = traced(model, clip) if format == "torchscript" else graph()
             encode, run_of = torch_bytes, functools.partial(loaded, format=format)
         record |= check(run_of(encode(program, metadata(record))), bundle, output)
         if batches is not None:

@@ -5,8 +5,8 @@ import warnings
 
 import torch
 
-from .form import ExportedModel
 from .record import ExportError
+from .recording import first_lines
 
 #: Version of the operators that files are written in.
 OPSET = 20
@@ -16,35 +16,6 @@ AXES = ("batch", "time")
 REFUSED = ("DFT", "STFT")
 #: More cannot be one file.
 MAX_BYTES = 2**31 - 1
-
-
-def recorded(model: ExportedModel, num_samples: int) -> torch.export.ExportedProgram:
-    """The graph of a model, as torch records it on two clips, for any batch and any length.
-
-    Raises
-    ------
-    ExportError
-        A model whose way through its operators depends on values, or that has a length of its own.
-    """
-    wavs = torch.randn(2, num_samples, generator=torch.Generator().manual_seed(0))
-    any_size = torch.export.Dim.DYNAMIC
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.export(
-                model,
-                (wavs, torch.tensor([1.0, 0.7])),
-                dynamic_shapes=({0: any_size, 1: any_size}, {0: any_size}),
-                strict=False,
-            )
-    except Exception as error:  # torch.export raises dozens of classes
-        raise ExportError(f"torch.export cannot record it: {first_lines(error)}") from None
-
-
-def first_lines(error: Exception) -> str:
-    """What an exporter says, without the pages of advice behind it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3])[:600] or repr(error)
 
 
 def onnx_model(program: torch.export.ExportedProgram, output: str):

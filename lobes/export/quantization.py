@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from ..bundles.bundle import Bundle
-from .onnx_file import INPUTS, first_lines
+from .onnx_file import INPUTS
 from .record import ExportError
+from .recording import first_lines
 
 #: Operators that are rounded: the products. A frontend's energies span more than 8 bits hold.
 OPERATORS = ("Conv", "Gemm", "MatMul")

@@ -6,9 +6,11 @@ import torch
 from torch import nn
 from torch.utils._sympy.numbers import int_oo
 
+from .record import ExportError
+
 
 def recorded(
-    module: nn.Module, x: torch.Tensor, lengths: torch.Tensor, any_time: bool = True
+    module: nn.Module, x: torch.Tensor, lengths: torch.Tensor, longest: int | None = None
 ) -> torch.export.ExportedProgram:
     """The graph of `module(x, lengths)`, as torch.export records it, for any B and T.
 
@@ -20,12 +22,12 @@ def recorded(
         An example, B >= 2: its values and sizes do not matter.
     lengths : tensor (B,)
         Relative.
-    any_time : bool
-        False: for the T of `x` alone, as encoders that are built for one number of frames need it.
+    longest : int or None
+        The largest T that the module takes; None: there is no bound.
 
     Raises
     ------
-    ValueError
+    ExportError
         A way through the module that depends on a value or on a size.
 
     Example
@@ -36,7 +38,7 @@ def recorded(
     torch.Size([3, 4, 1])
     """
     any_size = torch.export.Dim.DYNAMIC
-    shapes = {0: any_size, 1: any_size} if any_time else {0: any_size}, {0: any_size}
+    shapes = {0: any_size, 1: any_size}, {0: any_size}
     # Without it, a number of windows that is 1 in the example is taken for 1 always.
     oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
     try:
@@ -44,14 +46,17 @@ def recorded(
             warnings.simplefilter("ignore")
             program = torch.export.export(module, (x, lengths), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises dozens of classes
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ValueError(
-            f"torch.export cannot record it: {' '.join(lines[:3])[:600] or repr(error)}"
-        ) from None
+        raise ExportError(f"torch.export cannot record it: {first_lines(error)}") from None
     for axis, size in program.range_constraints.items():
-        if size.upper < int_oo:
-            raise ValueError(
+        if size.upper < (longest or int_oo):
+            raise ExportError(
                 f"it can be recorded for at most {size.upper} steps or items ({axis}): the way "
                 "through a lobe depends on the size of its input"
             )
     return program
+
+
+def first_lines(error: Exception) -> str:
+    """What an exporter says, without the pages of advice behind it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3])[:600] or repr(error)

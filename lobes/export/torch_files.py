@@ -7,8 +7,8 @@ import torch
 
 from .agreement import Run
 from .form import ExportedModel
-from .onnx_file import first_lines
 from .record import KEY, ExportError
+from .recording import first_lines
 
 
 def traced(model: ExportedModel, num_samples: int) -> torch.jit.ScriptModule:

@@ -21,12 +21,12 @@ class OnnxForm:
         In evaluation.
     x : tensor (B, T, ...)
         An example with B >= 2.
-    any_time : bool
+    longest : int or None
         See `recorded`.
     """
 
-    def __init__(self, module: nn.Module, x: torch.Tensor, any_time: bool = True):
-        program = recorded(module, x, torch.tensor(PARTS[: len(x)]), any_time)
+    def __init__(self, module: nn.Module, x: torch.Tensor, longest: int | None = None):
+        program = recorded(module, x, torch.tensor(PARTS[: len(x)]), longest)
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         with torch.no_grad():
             made = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False)
