@@ -20,8 +20,8 @@ table = $(RUN)/auricle table recipes/$(1)/results --readme recipes/$(1)/README.m
 SPEED_OF = --bench tests/bench/
 MUSIC = --columns scores,centre_shift_hz,seeds,parameters,epochs,epoch_s,songs_per_s,peak_memory
 
-.PHONY: demo test test-long test-fast test-weights test-extras test-browser test-compile test-torch fuzz kills
-.PHONY: breaks lint format bench tables clean
+.PHONY: demo test test-long test-fast test-weights test-extras test-browser test-compile test-export test-torch
+.PHONY: fuzz kills breaks lint format bench tables clean
 
 # A stamp per set of extras, so that `make demo` does not wait for what only the tests need.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -82,6 +82,10 @@ test-torch:
 test-compile: $(VENV)/.test
 	$(TEST) tests/lobes/promises/compile_every_lobe.py \
 		tests/recipes/speech_commands/compile_training.py $(OPTIONS)
+
+# Every lobe as an ONNX file, in onnxruntime: minutes.
+test-export: $(VENV)/.test
+	$(TEST) tests/lobes/promises/export_every_lobe.py $(OPTIONS)
 
 # Damaged files and command lines, and hostile bundles. N: how many of the former; KIND and SEED: one
 # of them again.

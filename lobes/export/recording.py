@@ -1,5 +1,6 @@
 """Record a module as a graph for any batch and any time, and make sure that it is for any."""
 
+import contextlib
 import warnings
 
 import torch
@@ -40,7 +41,9 @@ def recorded(
     any_size = torch.export.Dim.DYNAMIC
     shapes = {0: any_size, 1: any_size}, {0: any_size}
     # Without it, a number of windows that is 1 in the example is taken for 1 always.
-    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
+    oblivious = contextlib.nullcontext()
+    if hasattr(torch.fx.experimental._config, "backed_size_oblivious"):  # not before torch 2.8
+        oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
     try:
         with torch.no_grad(), warnings.catch_warnings(), oblivious:
             warnings.simplefilter("ignore")

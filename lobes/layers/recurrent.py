@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ...processing.system.operators import operator
+from ...processing.system.operators import is_exporting, operator
 from .masks import frame_mask, reversed_items, zero_padding
 
 
@@ -102,7 +102,7 @@ _OPERATORS = {name: operator(name.lower(), function, _states) for name, function
 
 def recurrence(layer: str, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Outputs of one of `LAYERS`, as one operator in a graph that `torch.compile` makes."""
-    if torch.compiler.is_exporting():
+    if is_exporting():
         return _scanned(layer, x, weights)
     forms = _OPERATORS if torch.compiler.is_dynamo_compiling() else LAYERS
     return forms[layer](x, *weights)
@@ -117,7 +117,7 @@ class _Recurrent(nn.RNNBase):
         super().__init__(self.own.__name__, *sizes, **options)
 
     def forward(self, input, hx=None):
-        if hx is None and (torch.compiler.is_dynamo_compiling() or torch.compiler.is_exporting()):
+        if hx is None and torch.compiler.is_compiling():
             return self.padded(input), None
         return self.own.forward(self, input, hx)
 

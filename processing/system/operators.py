@@ -36,7 +36,18 @@ def is_exported() -> bool:
     >>> is_exported()
     False
     """
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return is_exporting() or torch.jit.is_tracing()
+
+
+def is_exporting() -> bool:
+    """Whether torch.export records, as `torch.compiler.is_exporting` of newer versions says.
+
+    Example
+    -------
+    >>> is_exporting()
+    False
+    """
+    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
 
 
 def is_traced(*tensors: torch.Tensor | None) -> bool:
