@@ -53,33 +53,38 @@ _REGRESSION = ["Placeholder", *_DENSE, "MatMul", "BiasAdd"]
 _EPSILON, _TORCH_EPSILON = 1e-3, 1e-5
 
 
-def _is_musicnn(graph: Graph) -> bool:
-    return graph.ops[: len(_MUSICNN)] == _MUSICNN
-
-
-def _graphs(file: SourceFile) -> tuple[Graph | None, Graph | None]:
-    """MusiCNN and the head in a file or in the folder that holds both."""
+def _graphs(file: SourceFile) -> tuple[list[Graph], list[Graph]]:
+    """The graphs of MusiCNN and of heads in a file, or in a folder."""
     files = [file]
     if file.format == "folder":
         files = [SourceFile(path) for path in sorted(file.path.glob("*.pb"))[:64]]
     graphs = [read_graph(file) for file in files if file.format == "TensorFlow graph"]
-    net = next((graph for graph in graphs if _is_musicnn(graph)), None)
-    return net, next((graph for graph in graphs if graph.ops == _REGRESSION), None)
+    nets = [graph for graph in graphs if graph.ops[: len(_MUSICNN)] == _MUSICNN]
+    return nets, [graph for graph in graphs if graph.ops == _REGRESSION]
 
 
 def _mismatch(file: SourceFile) -> str:
     if file.format not in ("TensorFlow graph", "folder"):
         return f"it is no frozen graph (.pb) and no folder of two, its format is {file.format}"
-    net, head = _graphs(file)
-    if net is not None:
+    try:
+        nets, heads = _graphs(file)
+    except ConversionError as error:
+        return str(error)
+    if nets:
         return ""
-    if head is not None:
+    if heads:
         return "it is a head alone: give the folder that also holds the graph of MusiCNN"
     return "it holds no graph of MusiCNN's operators"
 
 
 def _convert(file: SourceFile, labels: list[str] | None) -> Converted:
-    net, head = _graphs(file)
+    nets, heads = _graphs(file)
+    if len(nets) > 1 or len(heads) > 1:
+        raise ConversionError(
+            f"{file.path} holds {len(nets)} graphs of MusiCNN and {len(heads)} of heads for values; "
+            "give a folder with one of each"
+        )
+    net, head = nets[0], heads[0] if heads else None
     held = net.constants
     if {round(value, 9) for value in net.epsilons} != {_EPSILON}:
         raise ConversionError(f"{file.path}: batch norms of epsilon {net.epsilons}, not {_EPSILON}")

@@ -176,6 +176,8 @@ def test_a_link_out_of_the_bundle_is_refused_and_one_inside_is_followed(tmp_path
         ({"sample_rate": True}, "sample_rate must be a whole number"),
         ({"clip_s": 4000}, "clip_s must be"),
         ({"clip_s": 1e-9}, "two samples"),
+        ({"window_step_s": 1e-6}, "window_step_s must be"),
+        ({"window_margin_s": -0.1}, "window_margin_s must be"),
         ({"normalization": ["none"]}, "normalization must be"),
     ],
 )

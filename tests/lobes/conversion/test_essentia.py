@@ -172,6 +172,12 @@ def test_valence_and_arousal_of_a_folder(tmp_path, source):
     assert got == pytest.approx(expected.tolist(), abs=1e-3)
 
 
+def test_a_folder_of_two_heads_is_refused(tmp_path, source):
+    (source / "deam.pb").write_bytes((source / "emomusic.pb").read_bytes())
+    with pytest.raises(ConversionError, match="2 of heads"):
+        convert(source, tmp_path / "bundle")
+
+
 def refusal(tmp_path, data):
     (tmp_path / "x.pb").write_bytes(data)
     with pytest.raises(ConversionError) as error:
