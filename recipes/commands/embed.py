@@ -24,7 +24,7 @@ def run(
     Arguments
     ---------
     bundle : BUNDLE
-        Trained for speaker verification.
+        Trained for speaker verification; or an .onnx file that one was exported to.
     files : NAME
         Recordings, as in --data-folder.
     data_folder : FOLDER

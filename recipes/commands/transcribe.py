@@ -23,7 +23,7 @@ def run(
     Arguments
     ---------
     bundle : BUNDLE
-        Trained by the TIMIT recipe.
+        Trained by the TIMIT recipe; or an .onnx file that one was exported to.
     files : FILE
         Recordings, a line each.
     decoding

@@ -15,7 +15,7 @@ def run(
     Arguments
     ---------
     bundle : BUNDLE
-        Trained for speaker verification.
+        Trained for speaker verification; or an .onnx file that one was exported to.
     one : A.wav
         A recording.
     other : B.wav
