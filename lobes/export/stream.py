@@ -10,7 +10,7 @@ from torch import nn
 from ...processing.data.pieces import Pieces
 from ..model import Model
 from ..options import choice, number
-from .frame_stream import FrameStream, whole_clip_reason
+from .frame_stream import CarriedPCEN, FrameStream, whole_clip_reason
 
 #: How a model streams. "causal": step by step, exact, where no step of the encoder reads a later
 #: frame. "frames": frames of the stream, and a decision on each window of them. "samples": the whole
@@ -243,9 +243,9 @@ class Stream:
         state = {"counts": torch.tensor(counts), "samples": self.pieces.samples, "ring": self.ring}
         if self.encoder_state is not None:
             state["encoder"] = self.encoder_state
-        for number_, part in enumerate(self.frames.carried if self.frames else ()):
+        for name, part in self._carried():
             if part.state is not None:
-                state[f"pcen_{number_}"] = part.state
+                state[name] = part.state
         return {name: value.clone() for name, value in state.items()}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
@@ -267,6 +267,12 @@ class Stream:
                 and samples.shape == (kept,)
                 and ring.shape[1:] == self.ring.shape[1:]
                 and len(ring) <= (self.window or 0)
+                and all(
+                    state[name].shape == (1, len(part.pcen.values()[0]))
+                    if done
+                    else name not in state
+                    for name, part in self._carried()
+                )
                 and all(torch.isfinite(value).all() for value in state.values())
             )
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -276,8 +282,13 @@ class Stream:
         self.pieces.done, self.pieces.seen, self.decided = done, seen, decided
         self.pieces.samples, self.ring, self.ended = samples.clone(), ring.clone(), bool(ended)
         self.encoder_state = state.get("encoder")
-        for number_, part in enumerate(self.frames.carried if self.frames else ()):
-            part.state = state.get(f"pcen_{number_}")
+        for name, part in self._carried():
+            part.state = state.get(name)
+
+    def _carried(self) -> list[tuple[str, CarriedPCEN]]:
+        """What has a state in the frontend, by the names of `state`."""
+        parts = self.frames.carried if self.frames else ()
+        return [(f"pcen_{number}", part) for number, part in enumerate(parts)]
 
 
 class WindowModel(nn.Module):

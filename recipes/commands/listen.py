@@ -47,6 +47,8 @@ def run(
     if source is None:
         blocks = microphone_blocks(model.sample_rate)
     elif source == "-":
+        if sys.stdin is None:
+            raise ValueError("there is no standard input to listen to: pipe PCM into it")
         blocks = pcm_blocks(sys.stdin.buffer, format, rate or model.sample_rate, model.sample_rate)
     else:
         blocks = file_blocks(source, model.sample_rate)

@@ -85,6 +85,20 @@ def test_windows_of_frames_are_what_the_offline_model_gives_for_them():
 
 
 @torch.no_grad()
+@pytest.mark.long
+@pytest.mark.parametrize("encoder", ["bcresnet", "blstm", "crnn", "ds_cnn"])
+def test_windows_go_through_every_encoder_of_keywords(encoder):
+    model, wav = small("mel", encoder), signal(6000)
+    outputs = Stream(model, window_s=WINDOW_S).feed(wav, last=True)
+    frames = model.compute_features(wav[None])
+    ends = [*range(40, frames.shape[1], 10), frames.shape[1]]
+    for end, output in zip(ends, outputs, strict=True):
+        part = model.mean_var_norm(frames[:, end - 31 : end])
+        expected = model.classifier(model.embedding_model(part))[0]
+        torch.testing.assert_close(output, expected.view(output.shape), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("form", ["frames", "samples"])
 def test_a_stream_as_long_as_a_window_is_the_clip(form):
     model, wav = small("pcen_mel"), signal(2400)
@@ -137,6 +151,8 @@ def test_a_saved_state_goes_on_to_the_bit(encoder, form, tmp_path):
         second.restore(damaged)
     with pytest.raises(ValueError, match="state"):
         second.restore({})
+    with pytest.raises(ValueError, match="state"):
+        second.restore({**first.state(), "pcen_0": torch.zeros(1, 1)})
 
 
 def test_memory_is_bounded():
