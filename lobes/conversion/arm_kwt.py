@@ -30,7 +30,7 @@ _PARTS = ("query", "key", "value", "attention.output", "feed_forward.0", "feed_f
 
 def _mismatch(file: SourceFile) -> str:
     if file.format != "TFLite":
-        return f"it is a TFLite file, and this is {file.format}"
+        return f"its format is {file.format}, not TFLite"
     lacking = [name for name in ("class_emb", "pos_emb") if name not in read_graph(file).named()]
     return f"it lacks the tensors {', '.join(lacking)}" if lacking else ""
 

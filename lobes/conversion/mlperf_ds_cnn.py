@@ -29,7 +29,7 @@ _FLOAT, _WHOLE, _HYBRID = 1e-4, 0.3, 0.1
 
 def _mismatch(file: SourceFile) -> str:
     if file.format != "TFLite":
-        return f"it is a TFLite file, and this is {file.format}"
+        return f"its format is {file.format}, not TFLite"
     kinds = [operator.name for operator in _computing(read_graph(file))]
     blocks, odd = divmod(len(kinds) - 4, 2)
     expected = ["CONV_2D", *["DEPTHWISE_CONV_2D", "CONV_2D"] * blocks, *_LAST]

@@ -26,7 +26,7 @@ _AST_MEL = {"convention": "kaldi", "window_shape": "hann_symmetric", "allow_empt
 def _mismatch(file: SourceFile) -> str:
     config = file.path / "config.json"
     if file.format != "folder" or not config.is_file():
-        return "it is a folder with config.json and *.safetensors"
+        return "it is no folder with config.json"
     about = read_json(config)
     kind = about.get("model_type") if isinstance(about, dict) else None
     return "" if kind in KINDS else f"its model_type is {kind!r}, known are {', '.join(KINDS)}"

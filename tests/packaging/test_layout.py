@@ -26,6 +26,7 @@ EXTRAS = (
     "onnxscript",
     "tflite",
     "ai_edge_litert",
+    "protobuf",  # as the module google.protobuf
     "espeakng_loader",
     "submitit",
     "ray",

@@ -108,8 +108,12 @@ class QualcommBCResNet(nn.Module):
         return self.classifier(x).flatten(1)
 
 
-def settled(net):
-    """In eval mode, with statistics and scales of batch normalisations as after a training."""
+def settled(net, feats=None):
+    """In eval mode, with statistics and scales of batch normalisations as after a training.
+
+    With `feats` the statistics are those of each layer on them, so that no layer fades away what
+    tells one item from another.
+    """
     generator = torch.Generator().manual_seed(1)
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -118,4 +122,8 @@ def settled(net):
             module.running_var.copy_(torch.rand(size, generator=generator) + 0.5)
             module.weight.data.copy_(torch.rand(size, generator=generator) + 0.5)
             module.bias.data.copy_(torch.randn(size, generator=generator) / 10)
+            module.momentum = 1.0
+    if feats is not None:
+        with torch.no_grad():
+            net.train()(feats)
     return net.eval()

@@ -61,6 +61,7 @@ class AttentiveStatistics(nn.Module):
         self.context = context
         self.linear1 = nn.Conv1d(channels * (3 if context else 1), inner, 1)
         self.linear2 = nn.Conv1d(inner, channels, 1)
+        self.linear2.weight.data *= 10  # attention that differs from an even mean
 
     def forward(self, x):
         seen = x

@@ -83,7 +83,7 @@ def test_views_and_packed_entries_that_grow(tmp_path):
     with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "y.pth", "w", 8) as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
-    with pytest.raises(ConversionError, match="packed"):
+    with pytest.raises(ConversionError, match="entries are packed"):
         _ = SourceFile(tmp_path / "y.pth").tensors
 
 

@@ -54,7 +54,7 @@ def test_embeddings_are_those_of_wespeaker(tmp_path, monkeypatch, name):
     torch.save(state, tmp_path / "avg_model.pt")
     report = convert(tmp_path / "avg_model.pt", tmp_path / "bundle")
     assert report.source.name == "wespeaker_speakers"
-    bundle, wavs = bundles.load(tmp_path / "bundle"), probe_signals(20000)[:3]
+    bundle, wavs = bundles.load(tmp_path / "bundle"), probe_signals(4000)[:3]
     expected = net(torch.stack([features(wav) for wav in wavs]))
     got = bundle.embed(wavs).flatten(1)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
