@@ -61,8 +61,8 @@ class Stream:
     Raises
     ------
     ValueError
-        A form that the model does not have, with the reason; no length of window; a chunk or a
-        window without a frame.
+        A model in training; a form that it does not have, with the reason; no length of window; a
+        chunk or a window without a frame.
 
     Example
     -------
@@ -82,6 +82,8 @@ class Stream:
         form: str = "auto",
     ):
         choice("form", form, ("auto", *FORMS))
+        if getattr(model, "training", False):
+            raise ValueError("the model is in training: call its eval() first")
         self.model, self.sample_rate = model, model.sample_rate
         chunk = self.sample_rate * number("chunk_ms", chunk_ms, above=0, high=60_000) / 1000
         self.hop = model.compute_features.hop if isinstance(model, Model) else 1
@@ -125,7 +127,7 @@ class Stream:
 
     @torch.no_grad()
     def _is_pointwise(self, normalization: nn.Module) -> bool:
-        feats = torch.randn(1, 8, self.model.compute_features.num_features)
+        feats = _drawn(1, 8, self.model.compute_features.num_features)
         return torch.allclose(normalization(feats)[:, :2], normalization(feats[:, :2]))
 
     def _set_window(self, window_s: float | None) -> None:
@@ -269,8 +271,8 @@ class Stream:
                 and len(ring) <= (self.window or 0)
                 and all(
                     state[name].shape == (1, len(part.pcen.values()[0]))
-                    if done
-                    else name not in state
+                    if name in state
+                    else not done
                     for name, part in self._carried()
                 )
                 and all(torch.isfinite(value).all() for value in state.values())
@@ -307,6 +309,11 @@ class WindowModel(nn.Module):
         return output.squeeze(1) if self.per_utterance else output
 
 
+def _drawn(*shape: int) -> torch.Tensor:
+    """Random values that leave torch's global generator as it is."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 @torch.no_grad()
 def recorded(model: nn.Module, num_frames: int, num_features: int):
     """A model of windows of one size as a recorded graph, where that gives the same; else itself.
@@ -314,7 +321,7 @@ def recorded(model: nn.Module, num_frames: int, num_features: int):
     A small net spends more time between its operators than in them: recorded, BC-ResNet-1 takes less
     than half the time.
     """
-    example, other = torch.randn(2, 1, num_frames, num_features)
+    example, other = _drawn(2, 1, num_frames, num_features)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

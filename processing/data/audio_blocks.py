@@ -123,8 +123,8 @@ def microphone_blocks(sample_rate_hz: int) -> Iterator[torch.Tensor]:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the library PortAudio is missing
         raise ValueError(
-            f"a microphone needs sounddevice ({error}): pip install sounddevice, or name a file, or - "
-            "for PCM from a pipe"
+            f"a microphone needs sounddevice ({error}): pip install 'auricle[microphone]', or name a "
+            "file, or - for PCM from a pipe"
         ) from None
     heard: queue.Queue = queue.Queue(_MICROPHONE_BLOCKS)
     options = {"samplerate": sample_rate_hz, "channels": 1, "dtype": "float32"}

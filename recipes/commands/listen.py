@@ -27,7 +27,7 @@ def run(
     source : FILE
         An audio file of any length; - for raw mono PCM from standard input, such as
         `arecord -t raw -f S16_LE -r 16000 -c 1 | auricle listen BUNDLE -`. Default: the microphone
-        (needs sounddevice).
+        (needs auricle[microphone]).
     format
         Of the PCM.
     rate : HZ

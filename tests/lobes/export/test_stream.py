@@ -169,6 +169,8 @@ def test_what_is_refused():
     model = small("mel")
     with pytest.raises(ValueError, match="window_s"):
         Stream(model)
+    with pytest.raises(ValueError, match="eval"):
+        Stream(small("mel").train(), window_s=1.0)
     with pytest.raises(ValueError, match="chunk_ms=5 "):
         Stream(model, chunk_ms=5, window_s=1.0)
     with pytest.raises(ValueError, match="reads later frames"):

@@ -172,3 +172,9 @@ def test_an_exported_file_listens_as_its_bundle_does(heard, auricle, bundle, fol
     for row, expected in zip(lines, heard(folder / "a.wav", *WORDS), strict=True):
         # Windows of samples and windows of frames do not begin at the same sample.
         assert row[1] == expected[1] and float(row[0]) == pytest.approx(float(expected[0]), abs=0.1)
+
+
+def test_without_sounddevice_there_is_no_microphone(auricle, bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    status, out, err = auricle("listen", bundle)
+    assert (status, out) == (2, "") and "auricle[microphone]" in err and "PCM" in err
