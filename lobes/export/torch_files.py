@@ -34,8 +34,9 @@ def torch_bytes(program, entries: dict[str, str]) -> bytes:
     """The bytes of a file of a traced model or of an exported program; entries as extra files."""
     buffer = io.BytesIO()
     if isinstance(program, torch.export.ExportedProgram):
-        for node in program.graph.nodes:  # names the files of whoever exports
-            node.meta.pop("stack_trace", None)
+        graphs = (part.graph for part in program.graph_module.modules() if hasattr(part, "graph"))
+        for node in (node for graph in graphs for node in graph.nodes):
+            node.meta.pop("stack_trace", None)  # names the files of whoever exports
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         save = torch.jit.save if isinstance(program, torch.jit.ScriptModule) else torch.export.save

@@ -75,7 +75,8 @@ def test_a_file_of_torch_is_kept_with_its_record(bundle, output, format, tmp_pat
     expected = {"scores": (3, 3), "embedding": (3, 32)}
     expected["frames"] = (3, bundle.compute_features.num_frames(12000), 40)
     assert got.shape == expected[output]
-    assert b"/lobes/" not in data
+    # TorchScript keeps where in the source its operators are from.
+    assert format == "torchscript" or b"/lobes/" not in data
 
 
 def test_8_bits_round_the_products_of_encoder_and_head_alone(bundle):
