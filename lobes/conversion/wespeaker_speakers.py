@@ -261,7 +261,9 @@ def _size(tensors: Tensors, channels: int) -> str:
         stages.append((stride, count, wide // (stride * before)))
         before *= stride
     for name, (base, of, group, setup) in SIZES.items():
-        if (base, of, group) == (channels, kind, first.shape[1]):
+        wide = base * setup[0][0] * setup[0][2]
+        together = wide // (wide // group)  # channels that a group of a convolution sees
+        if (base, of, together) == (channels, kind, first.shape[1]):
             if [stage[:3] for stage in setup] == stages:
                 return name
     raise ConversionError(f"no size of ReDimNet has {channels} channels and the stages {stages}")

@@ -17,7 +17,7 @@ def saved(path, tau=1, classes=12):
     return net
 
 
-@pytest.mark.parametrize("tau", [1, pytest.param(1.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tau", [1, pytest.param(1.5, marks=pytest.mark.long)])
 @torch.no_grad()
 def test_it_computes_what_its_authors_code_does(tmp_path, tau):
     net = saved(tmp_path / "net.pth", tau)
@@ -49,6 +49,7 @@ def test_a_tensor_without_a_place_is_named(tmp_path):
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_describes_more_than_it_holds_takes_no_memory(tmp_path):
     """Widths come from the sides of tensors: those of two may ask for a net of their product."""
     saved(tmp_path / "net.pth")

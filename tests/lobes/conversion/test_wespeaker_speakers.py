@@ -15,7 +15,7 @@ from auricle.lobes.encoders.redimnet import SIZES
 FEW = {
     "few": (4, "residual", 1, [(1, 1, 1, 8), (2, 1, 2, 8), (2, 1, 1, 4)]),
     "few_gated": (4, "gated", 2, [(1, 1, 1, 8), (2, 2, 2, None), (2, 1, 1, 4)]),
-    "few_convnext": (8, "convnext", 8, [(1, 1, 1, None), (2, 1, 1, 8), (3, 1, 1, 8)]),
+    "few_convnext": (12, "convnext", 8, [(1, 1, 1, None), (2, 1, 1, 8), (3, 1, 1, 8)]),
 }
 NETS = {
     "ecapa": WespeakerECAPA,
