@@ -28,6 +28,7 @@ EXTRAS = (
     "ai_edge_litert",
     "protobuf",  # as the module google.protobuf
     "espeakng_loader",
+    "sounddevice",
     "submitit",
     "ray",
     "tensorboard",
@@ -232,6 +233,6 @@ def test_extras_named_here_are_those_of_setup_cfg():
         if line.strip()
     }
     # tools that are run, what other packages import as well, a module that is called otherwise
-    named -= {"pytestxdist", "ruff", "setuptools", "scikitlearn", "huggingfacehub", "protobuf"}
+    named -= {"pytestxdist", "ruff", "setuptools", "scikitlearn", "huggingfacehub"}
     named |= {"sklearn"}
     assert named == {name.lower().replace("_", "") for name in EXTRAS}
