@@ -17,13 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from measuring import in_turn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from onnx_form import OnnxForm, deviation  # noqa: E402
-
-from auricle.lobes import ENCODERS, FRONTENDS, create_model  # noqa: E402
-from auricle.lobes.export.form import ExportedModel  # noqa: E402
+from auricle.lobes import ENCODERS, FRONTENDS, create_model
+from auricle.lobes.export.form import ExportedModel
 
 HERE = Path(__file__).parent
 MEASURED, README = HERE / "exports.json", HERE.parents[1] / "README.md"
@@ -42,6 +38,10 @@ def pair(kind: str, name: str) -> tuple[str, str]:
 
 def measured(kind: str, name: str) -> dict:
     """Largest deviation, size and times of one lobe's model."""
+    sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+    from measuring import in_turn
+    from onnx_form import OnnxForm, deviation
+
     lobe = (FRONTENDS if kind == "frontend" else ENCODERS).get(name)
     if lobe.not_exported:
         return {"fails": lobe.not_exported}
