@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from ...processing.system.operators import is_exported
 from ..contracts import check_batch
 from ..options import choice, flag, number, whole
 from ..registry import register_frontend
@@ -194,6 +195,13 @@ def resize(
         out = functional.interpolate(part[:, None], size, mode="bilinear", antialias=antialias)
         return out[:, 0]
 
+    if is_exported():
+        if counts is None:
+            counts = torch.full((1,), image.shape[1], device=image.device)
+        frames = _bilinear(counts, image.shape[1], num_frames, antialias)
+        size = torch.full((1,), image.shape[2], device=image.device)
+        features = _bilinear(size, image.shape[2], num_features, antialias)
+        return frames @ image @ features.transpose(1, 2)
     if counts is None:
         return whole(image)
     out = image.new_empty(len(image), num_frames, num_features)
@@ -202,6 +210,23 @@ def resize(
         same = (counts == count).nonzero().flatten()
         out = out.index_copy(0, same, whole(image[same, :count]))
     return out
+
+
+def _bilinear(counts: torch.Tensor, size: int, wanted: int, antialias: bool) -> torch.Tensor:
+    """What `resize` multiplies an axis with, of which each item's first `counts` count.
+
+    Shape
+    -----
+    counts (B,) of at least 1 -> (B, wanted, size)
+    """
+    step = counts.clamp(min=1) / wanted
+    centre = (torch.arange(wanted, device=counts.device) + 0.5) * step[:, None]
+    place = torch.arange(size, device=counts.device) + 0.5
+    reach = step.clamp(min=1.0) if antialias else torch.ones_like(step)
+    weights = 1 - (place - centre[..., None]).abs() / reach[:, None, None]
+    valid = place < counts.clamp(min=1)[:, None, None]
+    weights = torch.where(valid, weights, 0.0).clamp(min=0)
+    return weights / weights.sum(2, keepdim=True)
 
 
 def fold_channels(

@@ -6,6 +6,8 @@ from torch import nn
 
 from auricle.lobes.export.record import ExportError
 from auricle.lobes.export.recording import recorded
+from auricle.lobes.frontends import spectrogram_image
+from auricle.lobes.frontends.spectrogram_image import resize
 from auricle.lobes.layers.clip_windows import cut_windows, mean_of_windows
 from auricle.lobes.layers.recurrent import GRU, LSTM
 from auricle.processing.filterbank.pcen import PCEN
@@ -77,3 +79,13 @@ def test_recurrent_layers_are_recorded_as_loops_of_any_length(kind):
     program = recorded(net, torch.randn(2, 5, 6), torch.ones(2))
     assert not any("lstm" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(x, torch.ones(3)), net(x, None))
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("sizes", [(5, 9), (40, 3)])
+def test_images_are_resized_by_products(monkeypatch, antialias, sizes):
+    image, counts = torch.randn(3, 21, 8), torch.tensor([21, 13, 1])
+    wanted = [resize(image, *sizes, antialias, number) for number in (counts, None)]
+    monkeypatch.setattr(spectrogram_image, "is_exported", lambda: True)
+    for number, want in zip((counts, None), wanted, strict=True):
+        torch.testing.assert_close(resize(image, *sizes, antialias, number), want)
