@@ -46,6 +46,16 @@ def test_it_computes_what_its_authors_code_does(tmp_path, name, seconds):
         assert [tags[label] for label in bundle.labels] == pytest.approx(expected[1].tolist(), 1e-3)
 
 
+@pytest.mark.parametrize("value", [None, torch.tensor(1.0)])
+def test_a_net_without_its_last_layer_is_refused(tmp_path, value):
+    saved(tmp_path / "mtat.pth", "crnn")
+    state = torch.load(tmp_path / "mtat.pth", weights_only=True)
+    state["dense.weight"] = value
+    torch.save({k: v for k, v in state.items() if v is not None}, tmp_path / "mtat.pth")
+    with pytest.raises(ConversionError, match="not its tensors"):
+        convert(tmp_path / "mtat.pth", tmp_path / "bundle")
+
+
 def test_tags_that_the_file_does_not_tell(tmp_path):
     saved(tmp_path / "net.pth", "crnn")
     with pytest.raises(ConversionError, match="labels"):
