@@ -8,6 +8,7 @@ from speechbrain.lobes.models.Xvector import Xvector
 
 from . import Converted, Source
 from .files import SourceFile
+from .speaker_description import LEFT_OUT, describe_speakers
 
 #: What SpeechBrain calls the network in a folder.
 CHECKPOINT = "embedding_model.ckpt"
@@ -38,28 +39,12 @@ def _convert(file: SourceFile, labels: list[str] | None) -> Converted:
     tensors = network.tensors
     name = next(name for name, marks in _MARKS.items() if not network.mismatch(*marks))
     features, options = _SIZES[name](tensors)
-    left_out = ["the speakers of its training: a bundle without a head gives embeddings"]
+    left_out = [LEFT_OUT]
     if file.format == "folder":
         others = sorted(path.name for path in file.path.iterdir() if path.name != CHECKPOINT)
         left_out += [f"{name} of the folder" for name in others]
-    description = {
-        "task": "verification",
-        "sample_rate": 16000,
-        "clip_s": None,
-        "labels": [],
-        "margin_scale": None,
-        "normalization": "sentence_mean",
-        "frontend": {
-            "name": "mel",
-            "options": {"convention": "speechbrain", "num_features": features},
-        },
-        "encoder": {"name": name, "options": options, "in_frames": None},
-        "head": {"name": "none", "options": {}},
-        "converted": {
-            "followed": "speechbrain/speechbrain@9c826ef",
-            "licence": "Apache-2.0 (the code's; of weights, what their owner says)",
-        },
-    }
+    mel = {"convention": "speechbrain", "num_features": features}
+    description = describe_speakers(mel, name, options, "speechbrain/speechbrain@9c826ef")
 
     def reference(model, wavs: torch.Tensor) -> torch.Tensor:
         net = _NETWORKS[name](features, options).eval()

@@ -9,6 +9,7 @@ from ...processing.system.listing import first_of
 from ..encoders.redimnet import SIZES
 from . import ConversionError, Converted, Source
 from .files import SourceFile
+from .speaker_description import LEFT_OUT, describe_speakers
 
 _NET = "embedding_model."
 #: Of its training: the layer with the speakers.
@@ -33,32 +34,11 @@ def _convert(file: SourceFile, labels: list[str] | None) -> Converted:
     left = {key for key in file.tensors if key.startswith(_LEFT) or key.endswith("batches_tracked")}
     tensors = {key: value for key, value in file.tensors.items() if key not in left}
     features, options, weights = _NETS[name](tensors)
-    left_out = ["the speakers of its training: a bundle without a head gives embeddings"]
-    description = {
-        "task": "verification",
-        "sample_rate": 16000,
-        "clip_s": None,
-        "labels": [],
-        "margin_scale": None,
-        "normalization": "sentence_mean",
-        "frontend": {
-            "name": "mel",
-            "options": {
-                "convention": "kaldi",
-                "num_features": features,
-                "window_shape": "hamming_symmetric",
-                "log_offset": _FLOOR,
-            },
-        },
-        "encoder": {"name": name, "options": options, "in_frames": None},
-        "head": {"name": "none", "options": {}},
-        "converted": {
-            "followed": "wenet-e2e/wespeaker@10868f6",
-            "licence": "Apache-2.0 (the code's; of weights, what their owner says)",
-        },
-    }
+    mel = {"convention": "kaldi", "num_features": features, "log_offset": _FLOOR}
+    mel["window_shape"] = "hamming_symmetric"
+    description = describe_speakers(mel, name, options, "wenet-e2e/wespeaker@10868f6")
     weights = {_NET + key: value for key, value in weights.items()}
-    return Converted(description, weights, left_out, [], None, "wespeaker is no part of auricle")
+    return Converted(description, weights, [LEFT_OUT], [], None, "wespeaker is no part of auricle")
 
 
 def _renamed(tensors: Tensors, rules: list[tuple[str, str]]) -> Tensors:
