@@ -106,7 +106,9 @@ def pcm_blocks(
             rest = rest[whole:]
             yield torch.from_numpy(samples)
         if rest:
-            raise AudioError("-", f"ends within a sample of {kind}", "check --format", "truncated")
+            raise AudioError(
+                "-", f"ends within a sample of {kind}", "check what writes it", "truncated"
+            )
 
     yield from resampled_blocks(_finite(blocks(), "-"), rate_hz, sample_rate_hz)
 

@@ -20,6 +20,7 @@ EXTRAS = (
     "timm",
     "torchvision",
     "av",
+    "sounddevice",
     "transformers",
     "onnx",
     "onnxruntime",
