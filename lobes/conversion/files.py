@@ -92,8 +92,9 @@ def _format(path: Path) -> str:
         return "TFLite"
     if head.startswith(b"PK"):
         try:
-            names = zipfile.ZipFile(path).namelist()
-        except zipfile.BadZipFile as error:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise ConversionError(f"{path} is damaged: {error}; copy it again") from None
         return "npz" if names and all(name.endswith(".npy") for name in names) else "torch"
     if head[8:9] == b"{":

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ...processing.system.files import file_digest, replacing_folder
+from ...processing.system.listing import first_of
 from ..bundles import Bundle, BundleError, load, save
 from ..bundles.bundle import build_described
 from ..bundles.card import write_card
@@ -117,6 +118,10 @@ def _filled(description: dict, converted: Converted, path: Path) -> Model:
     """
     # How many batches a batch normalisation has seen changes nothing that is computed.
     weights = {k: v for k, v in converted.weights.items() if not k.endswith(_COUNT)}
+    if wrong := [key for key, value in weights.items() if not value.isfinite().all()]:
+        raise ConversionError(
+            f"{path} is damaged: values of {first_of(wrong)} are NaN or infinite; take a whole copy"
+        )
     shapes = {key: (value.dtype, tuple(value.shape)) for key, value in weights.items()}
     try:
         compare_sketch(partial(_without_counts, description), shapes, "auricle's net")

@@ -95,7 +95,7 @@ class OnnxModel(Trained):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self._session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+                data, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
             inputs = [(one.name, len(one.shape)) for one in self._session.get_inputs()]
             outputs = len(self._session.get_outputs())

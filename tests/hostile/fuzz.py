@@ -27,6 +27,7 @@ from pathlib import Path
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
 from fuzz_caches import caches
+from fuzz_models import models
 from fuzz_sounds import SOUNDS, Sound
 from fuzz_texts import texts
 from fuzz_values import values
@@ -38,7 +39,7 @@ LONGEST_ERROR = 4000
 
 
 def kinds():
-    made = [*map(Sound, SOUNDS), *texts(), *values(), *caches()]
+    made = [*map(Sound, SOUNDS), *texts(), *values(), *caches(), *models()]
     return {kind.name: kind for kind in made}
 
 
