@@ -99,10 +99,9 @@ def check(run: Run, bundle: Bundle, output: str) -> dict:
         They do not agree; the message says where.
     """
     clip = round(min(bundle.clip_s or 1.0, LONGEST_S) * bundle.sample_rate)
-    longest = longest_samples(bundle) or math.inf
-    lengths = {min(round(part * clip) + 1, longest) for part in PARTS}
-    if len(lengths) < len(PARTS):  # two of them are the longest
-        lengths.add(round(0.83 * longest))
+    lengths = {round(part * clip) + 1 for part in PARTS}
+    if longest := longest_samples(bundle):
+        lengths = {min(count, longest) for count in lengths} | {longest, round(0.83 * longest)}
     pairs = [pair for count in sorted(lengths) for pair in _pairs(run, bundle, output, count)]
     _deviation(pairs)
     hop, window = bundle.compute_features.hop, bundle.compute_features.window

@@ -63,6 +63,19 @@ def test_padding_is_not_compared(bundle):
     assert check(changed(bundle, change), bundle, "scores")["deviation"] < TOLERANCE
 
 
+def test_a_net_for_clips_of_one_length_is_compared_up_to_it(tmp_path):
+    about = {"sample_rate": 8000, "clip_s": 6.0, "frontend_options": {"num_features": 12}}
+    bundle, seen = bundles.load(random_bundle(tmp_path, "mel", "linear", **about)), set()
+    form = ExportedModel(bundle, "scores")
+
+    def run(wavs, lengths):
+        seen.add(wavs.shape[1])
+        return form(wavs, lengths)
+
+    check(run, bundle, "scores")
+    assert max(seen) == 48000 and len(seen) > 5
+
+
 def test_what_passes_for_speech_has_pitch_and_pauses():
     wav = speech(16000, 16000)
     assert torch.isfinite(wav).all() and 0.2 < wav.abs().max() <= 0.31
