@@ -23,15 +23,15 @@ _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
 def open_model(path: str | os.PathLike) -> "Bundle | OnnxModel":
-    """Open a trained model: the folder of a bundle, or an ONNX file that one was exported to.
+    """Open a trained model: a bundle as `bundles.load` takes it, or an ONNX file of one.
 
     Raises
     ------
     BundleError
         What `bundles.load` or `OnnxModel.load` refuse.
     """
-    path = Path(path)
-    return OnnxModel.load(path) if path.suffix == SUFFIX and not path.is_dir() else load(path)
+    is_file = Path(path).suffix == SUFFIX and not Path(path).is_dir()
+    return OnnxModel.load(path) if is_file else load(path)
 
 
 @dataclass(frozen=True)

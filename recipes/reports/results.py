@@ -36,7 +36,7 @@ _OPTIONAL = ("filters", "experiment", "memory")
 _MOST_BYTES = 2**24
 _PARTS = ("frontend", "encoder", "head")
 _MEMORY = ("estimate_bytes", "peak_bytes")
-_SOURCE_TREE = Path(__file__).resolve().parents[1]
+_SOURCE_TREE = Path(__file__).resolve().parents[2]
 
 
 def collect_versions() -> dict[str, str | None]:

@@ -117,6 +117,9 @@ def test_commit_of_a_tree_and_of_none(tmp_path):
         command = ["git", *who, "-C", str(tmp_path), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
+    assert (results_module._SOURCE_TREE / "setup.cfg").is_file(), (
+        "a clone's commit is looked for there"
+    )
     assert git_commit(tmp_path) is None  # no checkout
     git("init", "-q")
     assert git_commit(tmp_path) is None  # no commit yet
