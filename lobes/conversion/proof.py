@@ -96,7 +96,7 @@ def _card(converted: Converted) -> dict:
     """What a model card says of the licence, as Hugging Face spells it, and where it is from."""
     about = converted.description.get("converted", {})
     licence, _, note = about.get("licence", "").partition(" (")
-    entries = {"source": f"{about.get('followed', '')}, by auricle convert".lstrip(", ")}
+    entries = {"source": f"{about.get('followed', '')}, converted by auricle".lstrip(", ")}
     if licence:
         entries |= {"licence": licence.lower().replace(" ", "-")}
     return entries | ({"licence_note": note.rstrip(")")} if note else {})
