@@ -34,6 +34,8 @@ def torch_bytes(program, entries: dict[str, str]) -> bytes:
     """The bytes of a file of a traced model or of an exported program; entries as extra files."""
     buffer = io.BytesIO()
     if isinstance(program, torch.export.ExportedProgram):
+        # Conditions on sizes that torch assumed, some of them wrongly: what the file gives is compared.
+        program._guards_code = []
         graphs = (part.graph for part in program.graph_module.modules() if hasattr(part, "graph"))
         for node in (node for graph in graphs for node in graph.nodes):
             node.meta.pop("stack_trace", None)  # names the files of whoever exports
