@@ -74,7 +74,7 @@ def exported_bytes(
             program = onnx_model(graph(), output)
             encode, run_of = onnx_bytes, lambda data: OnnxModel(data, name).run
         else:
-            program = traced(model, clip) if format == "torchscript" else graph(guarded=True)
+            program = traced(model, clip) if format == "torchscript" else graph()
             encode, run_of = torch_bytes, functools.partial(loaded, format=format)
         record |= check(run_of(encode(program, metadata(record))), bundle, output)
         if batches is not None:

@@ -15,7 +15,6 @@ def recorded(
     x: torch.Tensor,
     lengths: torch.Tensor,
     longest: int | None = None,
-    guarded: bool = False,
 ) -> torch.export.ExportedProgram:
     """The graph of `module(x, lengths)`, as torch.export records it, for any B and T.
 
@@ -29,8 +28,6 @@ def recorded(
         Relative.
     longest : int or None
         The largest T that the module takes; None: there is no bound.
-    guarded : bool
-        For a program that torch runs, which refuses sizes that were not foreseen: one item is.
 
     Raises
     ------
@@ -48,9 +45,7 @@ def recorded(
     shapes = {0: any_size, 1: any_size}, {0: any_size}
     # Without it, a number of windows that is 1 in the example is taken for 1 always.
     oblivious = contextlib.nullcontext()
-    if not guarded and hasattr(
-        torch.fx.experimental._config, "backed_size_oblivious"
-    ):  # not before torch 2.8
+    if hasattr(torch.fx.experimental._config, "backed_size_oblivious"):  # not before torch 2.8
         oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
     try:
         with torch.no_grad(), warnings.catch_warnings(), oblivious:
