@@ -106,6 +106,10 @@ def table(rows: dict) -> str:
                 f"| {row['deviation']:.0e} | {megabytes} MB | {row['torch_ms']:.1f} ms "
                 f"| {row['onnxruntime_ms']:.1f} ms |"
             )
+    for kind, registry in (("frontend", FRONTENDS), ("encoder", ENCODERS)):
+        if missing := sorted({*registry.names()} - {*rows[kind]}):
+            names = ", ".join(f"`{name}`" for name in missing)
+            lines += ["", f"Not measured yet within a model, of the {kind}s: {names}."]
     lines += [
         "",
         f"Largest deviation, as a part of the range of the scores, over clips of "
