@@ -115,8 +115,8 @@ def table(rows: dict) -> str:
         f"Largest deviation, as a part of the range of the scores, over clips of "
         f"{', '.join(f'{s:g}' for s in CLIPS_S[:-1])} and {CLIPS_S[-1]:g} s, alone and in a batch of "
         f"three of unequal lengths; least of {ROUNDS} times for a clip of 1 s at 16 kHz on one thread "
-        f"of a {versions['processor']}, torch {versions['torch']}, "
-        f"onnxruntime {versions['onnxruntime']}; random values.",
+        f"({versions['processor']}, torch {versions['torch']}, "
+        f"onnxruntime {versions['onnxruntime']}); random values.",
         MARKS[1],
     ]
     return "\n".join(lines)
