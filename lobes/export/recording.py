@@ -52,8 +52,6 @@ def recorded(
             warnings.simplefilter("ignore")
             program = torch.export.export(module, (x, lengths), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises dozens of classes
-        if not guarded:  # a size that it needs to compare: `conformer` shifts a square of positions
-            return recorded(module, x, lengths, longest, guarded=True)
         raise ExportError(f"torch.export cannot record it: {first_lines(error)}") from None
     for axis, size in program.range_constraints.items():
         if size.upper < (longest or int_oo):
