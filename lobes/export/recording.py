@@ -44,15 +44,23 @@ def recorded(
     any_size = torch.export.Dim.DYNAMIC
     shapes = {0: any_size, 1: any_size}, {0: any_size}
     # Without it, a number of windows that is 1 in the example is taken for 1 always.
-    oblivious = contextlib.nullcontext()
+    # `conformer`, which shifts a square of positions, is recorded by the second way only.
+    ways = [contextlib.nullcontext()]
     if hasattr(torch.fx.experimental._config, "backed_size_oblivious"):  # not before torch 2.8
-        oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), oblivious:
-            warnings.simplefilter("ignore")
-            program = torch.export.export(module, (x, lengths), dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # torch.export raises dozens of classes
-        raise ExportError(f"torch.export cannot record it: {first_lines(error)}") from None
+        ways.insert(0, torch.fx.experimental._config.patch(backed_size_oblivious=True))
+    problems = []
+    for way in ways:
+        try:
+            with torch.no_grad(), warnings.catch_warnings(), way:
+                warnings.simplefilter("ignore")
+                program = torch.export.export(
+                    module, (x, lengths), dynamic_shapes=shapes, strict=False
+                )
+            break
+        except Exception as error:  # torch.export raises dozens of classes
+            problems.append(first_lines(error))
+    else:
+        raise ExportError(f"torch.export cannot record it: {problems[0]}")
     for axis, size in program.range_constraints.items():
         if size.upper < (longest or int_oo):
             raise ExportError(
