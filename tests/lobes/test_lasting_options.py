@@ -131,7 +131,8 @@ def trained(encoder, options):
 
 def described(model, settings):
     """What a finished run says of its model."""
-    told = dict.fromkeys(("dataset", "corpus", "protocol", "data_digest", "versions"))
+    told = dict.fromkeys(("dataset", "protocol", "data_digest", "versions"))
+    told["corpus"] = {"synthetic": True}
     result = SimpleNamespace(task="music_genre", metrics={"test": {"accuracy": 0.5}}, **told)
     head = {"name": "classifier", "options": {}}
     run = SimpleNamespace(config=SimpleNamespace(plain=settings), head=head)

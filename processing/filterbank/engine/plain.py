@@ -34,7 +34,7 @@ class PlainEnergy(nn.Module):
     -------
     >>> plain = PlainEnergy(torch.ones(12, 1, 5), torch.ones(12, 3), hop=4, rectifier="square")
     >>> plain(torch.ones(1, 8), *plain.frozen([], None), offset=1)[0, :, 0]
-    tensor([25., 66.])
+    tensor([25., 75.])
     """
 
     def __init__(self, taps: torch.Tensor, pool: torch.Tensor, hop: int, rectifier: str):
