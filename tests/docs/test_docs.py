@@ -134,6 +134,7 @@ def test_the_worked_example_is_checked_trained_saved_and_used(example):
     assert kept and kept[1] == kept[2] and int(kept[1]) > 10
     assert "Test accuracy" in trained and "synthetic mini corpus" in trained
     assert {path.name for path in (folder / BUNDLE).iterdir()} == {
+        "README.md",
         "bundle.json",
         "model.safetensors",
         "hyperparams.yaml",

@@ -51,10 +51,12 @@ def sources():
     files = {
         "auricle/" + path.relative_to(ROOT).as_posix()
         for top in MAPPED
-        for pattern in ("*.py", "*.yaml", "*.html", "*.c", "*.h", "bundle.json", "*.safetensors")
+        for pattern in ("*.py", "*.yaml", "*.html", "*.c", "*.h")
         for path in (ROOT / top).rglob(pattern)
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     }
+    shipped = [path for path in (ROOT / "lobes/bundles/models").rglob("*") if path.is_file()]
+    files |= {"auricle/" + path.relative_to(ROOT).as_posix() for path in shipped}
     assert len(files) > 30
     return {name.replace("auricle/recipes/package/", "auricle/") for name in files}
 
