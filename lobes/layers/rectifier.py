@@ -30,4 +30,5 @@ class _Relu(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (y,) = ctx.saved_tensors
-        return gradient * y.sign()
+        # In the output's layout: recorded, batch_norm's gradient takes its own for contiguous.
+        return y.sign() * gradient.contiguous()

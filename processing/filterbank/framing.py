@@ -42,7 +42,9 @@ def at_least(count, least: int):
     """The larger of two counts, the first of which may be a tensor of counts."""
     if isinstance(count, torch.Tensor):
         return count.clamp(min=least)
-    return torch.sym_max(count, least)  # a compiler's count may be no number yet
+    if torch.compiler.is_dynamo_compiling():  # which knows Python's own alone
+        return max(count, least)
+    return torch.sym_max(count, least)  # torch.export's count may be no number yet
 
 
 def frame_count(num_samples: int, hop: int) -> int:
