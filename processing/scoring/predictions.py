@@ -211,6 +211,7 @@ def targets_of(scores: Collector) -> dict[str, tuple]:
         songs, song, times_s, _, targets = scores.points()
         points = zip(song.tolist(), np.asarray(times_s).tolist(), targets.tolist(), strict=True)
         return {
-            f"{songs[place]} {time_s}": tuple(np.round(row, 4)) for place, time_s, row in points
+            f"{songs[place]} {time_s}": tuple(np.round(row, 4).tolist())
+            for place, time_s, row in points
         }
     return {id: (reference,) for id, (reference, _) in scores._records.items()}

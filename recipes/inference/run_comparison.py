@@ -12,6 +12,7 @@ from ...processing.scoring.regression.files import read_scores
 from ...processing.scoring.regression.metrics import RegressionScores
 from ..reports.printing import show
 from .comparison import check_draws, comparison_lines, comparison_record, verdict
+from .input_files import naming
 from .run_files import kind_of
 
 _WRITTEN = {
@@ -62,7 +63,8 @@ def compare_runs(
         if are_values
         else {}
     )
-    compared, seeds = compare_predictions(*sides, metric, n_resamples=n_resamples, seed=seed)
+    with naming(*a, *b):
+        compared, seeds = compare_predictions(*sides, metric, n_resamples=n_resamples, seed=seed)
     names = [", ".join(map(str, files)) for files in (a, b)]
     record = comparison_record(names, metric, compared, "songs" if are_values else "groups", seed)
     unit = "clip" if about.get("level") == "clip" else getattr(sides[0][0], "group_unit", "song")
