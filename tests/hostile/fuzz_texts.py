@@ -5,6 +5,7 @@ import io
 import json
 import random as randoms
 import re
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -283,7 +284,6 @@ def _emotions_told(read):
 
 
 def _manifest():
-    path = Path("made_manifest.csv")
     rows = [
         {
             "id": f"u{n}",
@@ -295,10 +295,9 @@ def _manifest():
         }
         for n in range(8)
     ]
-    write_manifest(rows, path)
-    text = path.read_text()
-    path.unlink()
-    return text
+    with tempfile.TemporaryDirectory() as folder:  # several processes make it at once
+        write_manifest(rows, Path(folder, "manifest.csv"))
+        return Path(folder, "manifest.csv").read_text()
 
 
 def _manifest_lines(rows):
